@@ -1,0 +1,127 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// One set of strict settings for every target.
+let strict: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .strictMemorySafety(),
+  .treatAllWarnings(as: .error),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .enableExperimentalFeature("Lifetimes"),
+]
+
+/// A module: its folder, its target and its config name are one word.
+func module(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+  .target(
+    name: name, dependencies: ["NetBase", "Handoff", "ModuleKit"] + dependencies,
+    path: "Modules/\(name)/Sources", swiftSettings: strict)
+}
+
+func moduleTests(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+  .testTarget(
+    name: "\(name)Tests",
+    dependencies: [.target(name: name), "NetBase", "Handoff", "ModuleKit", "TestSupport"] + dependencies,
+    path: "Modules/\(name)/Tests", swiftSettings: strict)
+}
+
+func layer(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .target(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .testTarget(name: "\(name)Tests", dependencies: dependencies, swiftSettings: strict)
+}
+
+func library(_ name: String, _ pkgConfig: String, _ package: String) -> Target {
+  .systemLibrary(
+    name: name, path: "Sources/CLibs/\(name)", pkgConfig: pkgConfig, providers: [.apt([package])])
+}
+
+let package = Package(
+  name: "apus",
+  products: [
+    .library(name: "Apus", targets: ["Apus"]),
+    .executable(name: "apus", targets: ["CLI"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+  ],
+  targets: [
+    // L0: the C boundary
+    .target(name: "CLinux", path: "Sources/CLibs/CLinux"),
+    library("COpenSSL", "openssl", "libssl-dev"),
+    library("CSRTP", "libsrtp2", "libsrtp2-dev"),
+    library("COpus", "opus", "libopus-dev"),
+    library("CSpeexDSP", "speexdsp", "libspeexdsp-dev"),
+    // L1
+    layer("NetBase", []),
+    layer("Handoff", []),
+    // L2: protocol machines, sans I/O
+    layer("SDPCodec", ["NetBase"]),
+    layer("SIPStack", ["NetBase"]),
+    layer("RTPStack", ["NetBase"]),
+    // L3
+    layer("SRTPEngine", ["NetBase", "CSRTP"]),
+    layer("Runtime", ["CLinux", "NetBase", "Handoff"]),
+    // L4
+    layer("ModuleKit", ["NetBase", "Handoff", "SRTPEngine"]),
+    // Modules
+    module("udp", ["Runtime"]),
+    module("sip_udp", ["Runtime"]),
+    module("dtls_srtp", ["SRTPEngine", "COpenSSL"]),
+    module("srtp", ["SRTPEngine", "COpenSSL"]),
+    module("opus", ["COpus"]),
+    module("g711"),
+    module("aufile"),
+    module("ausine"),
+    module("aubridge"),
+    module("vumeter"),
+    // L5
+    layer(
+      "UACore",
+      [
+        "NetBase", "Handoff", "SDPCodec", "SIPStack", "RTPStack", "SRTPEngine", "Runtime", "ModuleKit", "CSpeexDSP",
+        .product(name: "Logging", package: "swift-log"),
+      ]),
+    // L6
+    layer(
+      "AllModules",
+      ["ModuleKit", "udp", "sip_udp", "dtls_srtp", "srtp", "opus", "g711", "aufile", "ausine", "aubridge", "vumeter"]),
+    layer("Apus", ["NetBase", "ModuleKit", "UACore", "AllModules"]),
+    // L7
+    .executableTarget(
+      name: "CLI",
+      dependencies: [
+        "Apus", "AllModules", "UACore", "ModuleKit", "Runtime", "NetBase",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ], swiftSettings: strict),
+    layer("TestSupport", ["NetBase", "Handoff", "Runtime", "ModuleKit"]),
+    // Tests
+    tests("NetBase", ["NetBase"]),
+    tests("Handoff", ["Handoff"]),
+    tests("SDPCodec", ["SDPCodec", "NetBase"]),
+    tests("SIPStack", ["SIPStack", "NetBase"]),
+    tests("RTPStack", ["RTPStack", "NetBase"]),
+    tests("SRTPEngine", ["SRTPEngine", "NetBase"]),
+    tests("Runtime", ["Runtime", "NetBase", "Handoff"]),
+    tests("ModuleKit", ["ModuleKit", "NetBase", "Handoff", "Runtime", "TestSupport"]),
+    tests(
+      "UACore",
+      ["UACore", "ModuleKit", "AllModules", "NetBase", "Handoff", "Runtime", "RTPStack", "SDPCodec", "TestSupport"]),
+    tests("Apus", ["Apus", "UACore", "ModuleKit", "AllModules"]),
+    tests("RepoRules", ["ModuleKit", "AllModules", "UACore"]),
+    moduleTests("udp", ["Runtime"]),
+    moduleTests("sip_udp", ["Runtime"]),
+    moduleTests("dtls_srtp", ["SRTPEngine", "COpenSSL"]),
+    moduleTests("srtp", ["SRTPEngine"]),
+    moduleTests("opus", ["COpus"]),
+    moduleTests("g711"),
+    moduleTests("aufile"),
+    moduleTests("ausine"),
+    moduleTests("aubridge", ["Runtime"]),
+    moduleTests("vumeter", ["Runtime"]),
+  ]
+)
