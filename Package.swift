@@ -67,7 +67,7 @@ let package = Package(
     layer("SRTPEngine", ["NetBase", "CSRTP"]),
     layer("Runtime", ["CLinux", "NetBase", "Handoff"]),
     // L4
-    layer("ModuleKit", ["NetBase", "Handoff", "SRTPEngine"]),
+    layer("ModuleKit", ["NetBase", "Handoff", "SRTPEngine", "Runtime"]),
     // Modules
     module("udp", ["Runtime"]),
     module("sip_udp", ["Runtime"]),

@@ -1,0 +1,53 @@
+/// One thing that a module brings.
+public struct Facet: Sendable {
+  package enum Body: Sendable {
+    case codec(any AudioCodec)
+    case source(StageOffer)
+    case player(StageOffer)
+    case filter(StageOffer)
+    case encryption(any MediaEncryption)
+    case datagrams(any DatagramTransport)
+    case sipTransport(any SIPTransportProvider)
+  }
+
+  package let body: Body
+
+  package init(_ body: Body) { self.body = body }
+
+  /// A codec.
+  public static func codec(_ codec: any AudioCodec) -> Facet { Facet(.codec(codec)) }
+  /// A driver that produces PCM (`audio_source NAME,DEVICE`).
+  public static func source(_ offer: StageOffer) -> Facet { Facet(.source(offer)) }
+  /// A driver that consumes PCM (`audio_player NAME,DEVICE`).
+  public static func player(_ offer: StageOffer) -> Facet { Facet(.player(offer)) }
+  /// A filter in both directions of every call, in the order of the config's `module` lines.
+  public static func filter(_ offer: StageOffer) -> Facet { Facet(.filter(offer)) }
+
+  /// The word for it in `apus modules`.
+  public var kind: String {
+    switch self.body {
+    case .codec: "audio codec"
+    case .source: "audio source"
+    case .player: "audio player"
+    case .filter: "audio filter"
+    case .encryption: "media encryption"
+    case .datagrams: "media transport"
+    case .sipTransport: "SIP transport"
+    }
+  }
+
+  /// What the module claims for this facet.
+  public var safety: ThreadSafety {
+    switch self.body {
+    case .source(let offer), .player(let offer), .filter(let offer): offer.safety
+    case .codec, .encryption, .datagrams: .confined
+    case .sipTransport: .mainOnly
+    }
+  }
+
+  /// Whether the facet runs on a transport's executor, so that the receive mode matters to it.
+  public var isOnMediaPath: Bool {
+    if case .sipTransport = self.body { return false }
+    return true
+  }
+}

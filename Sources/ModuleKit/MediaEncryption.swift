@@ -1,0 +1,174 @@
+package import NetBase
+package import SRTPEngine
+
+/// An attribute line of SDP, `a=name:value`.
+public struct DescriptionAttribute: Hashable, Sendable {
+  /// Before the colon.
+  public let name: String
+  /// After it; nil for a flag.
+  public let value: String?
+
+  public init(_ name: String, _ value: String? = nil) {
+    self.name = name
+    self.value = value
+  }
+}
+
+/// What the peer's description says about the security of one media section, session-level attributes merged in.
+package struct RemoteSecurity: Sendable {
+  /// The media line's protocol, for example `RTP/SAVP`.
+  package let protocolToken: String
+  package let attributes: [DescriptionAttribute]
+  /// Where the peer receives RTP and RTCP, as its description has it.
+  package let rtpAddress: SocketAddress
+  package let rtcpAddress: SocketAddress?
+
+  package init(
+    protocolToken: String, attributes: [DescriptionAttribute], rtpAddress: SocketAddress, rtcpAddress: SocketAddress?
+  ) {
+    self.protocolToken = protocolToken
+    self.attributes = attributes
+    self.rtpAddress = rtpAddress
+    self.rtcpAddress = rtcpAddress
+  }
+
+  package func values(of name: String) -> [String] {
+    self.attributes.compactMap { $0.name == name ? $0.value : nil }
+  }
+}
+
+/// A way to encrypt media (`mediaenc=ID`): what SDP carries, and where the keys come from.
+package protocol MediaEncryption: Sendable {
+  /// The account's word: `srtp`, `srtp-mand`, `srtp-mandf`, `dtls_srtp`.
+  var id: String { get }
+  /// The media line's protocol in an offer of ours.
+  var offeredProtocol: String { get }
+  /// The protocols that an offer of the peer's may have.
+  var acceptedProtocols: [String] { get }
+  /// Whether nothing may cross in the clear, either way.
+  var isMandatory: Bool { get }
+  /// The negotiation of one media section of one call.
+  func makeSession() throws(ModuleError) -> any MediaEncryptionSession
+}
+
+/// The negotiation of one media section's keys; lives on main, and gives the transport values only.
+///
+/// A session survives re-offers. It never changes what is in force before the answer: an offer that is rejected leaves
+/// the old keys at work.
+package protocol MediaEncryptionSession: AnyObject {
+  /// Attributes of the next offer; the same again while nothing changed.
+  func offerAttributes() throws(ModuleError) -> [DescriptionAttribute]
+  /// Makes the next offer carry new keys; false where the method can't.
+  func requestRekey() -> Bool
+  /// Takes the peer's offer and returns the attributes of our answer.
+  func answer(to offer: RemoteSecurity) throws(ModuleError) -> [DescriptionAttribute]
+  /// Takes the answer to our last offer.
+  func receive(answer: RemoteSecurity) throws(ModuleError)
+  /// Our last offer was refused, or our answer could not be used.
+  func rollback()
+  /// Our answer was acknowledged (ACK), so the peer has it.
+  func answerConfirmed()
+  /// What the transport must be told, in order, until nil; taken after each of the calls above.
+  func nextCommand() -> KeyingCommand?
+}
+
+/// How an inbound or outbound context relates to the one before it.
+package enum KeyContinuity: Sendable {
+  /// The rollover counter and the SRTCP index go on (SDES re-key, RFC 3711 §3.3.1).
+  case carried
+  /// Everything starts anew (a new DTLS association).
+  case fresh
+}
+
+/// What main tells a transport about its keys.
+package enum KeyingCommand: ~Copyable, Sendable {
+  /// No encryption was negotiated.
+  case plain
+  case installInbound(SRTPKeyMaterial, KeyContinuity)
+  /// `switchNow` false: wait for `switchOutbound`, or until the peer is heard under the new inbound key.
+  case installOutbound(SRTPKeyMaterial, KeyContinuity, switchNow: Bool)
+  case switchOutbound
+  /// Makes the transport's key exchange; packets for it are accepted from now on.
+  case makeKeyExchange(@Sendable () throws(ModuleError) -> sending any KeyExchange)
+  /// What the peer's description says to it.
+  case startKeyExchange(KeyExchangeRemote)
+}
+
+/// What a key exchange learns from the peer's description.
+package struct KeyExchangeRemote: Sendable {
+  /// Whether this side sends the first message (RFC 4145 `active`).
+  package let isActive: Bool
+  /// RFC 8122: hash function in lower case, and the certificate's hash.
+  package let fingerprints: [Fingerprint]
+  package let rtpAddress: SocketAddress
+  /// Nil when RTCP shares the RTP socket.
+  package let rtcpAddress: SocketAddress?
+
+  package struct Fingerprint: Hashable, Sendable {
+    package let function: String
+    package let digest: [UInt8]
+    package init(function: String, digest: [UInt8]) {
+      self.function = function
+      self.digest = digest
+    }
+  }
+
+  package init(
+    isActive: Bool, fingerprints: [Fingerprint], rtpAddress: SocketAddress, rtcpAddress: SocketAddress?
+  ) {
+    self.isActive = isActive
+    self.fingerprints = fingerprints
+    self.rtpAddress = rtpAddress
+    self.rtcpAddress = rtcpAddress
+  }
+}
+
+/// Which of a transport's sockets: with rtcp-mux there is only `rtp`.
+package enum Component: Int, CaseIterable, Sendable { case rtp, rtcp }
+
+/// A key exchange in the media path (DTLS): sans I/O, owned by the transport's executor.
+///
+/// After each call the owner takes every action until nil, in order.
+package protocol KeyExchange: AnyObject {
+  func start(_ remote: KeyExchangeRemote, now: Instant)
+  func receive(_ datagram: RawSpan, from source: SocketAddress, on component: Component, now: Instant)
+  func timeout(now: Instant)
+  /// When `timeout` wants to be called.
+  var nextDeadline: Instant? { get }
+  func nextAction() -> KeyExchangeAction?
+  /// Says good-bye (close-notify); the last actions follow.
+  func close(now: Instant)
+  var counters: KeyExchangeCounters { get }
+}
+
+/// What a key exchange asks of its transport. Keys come before the datagrams that make the peer use them.
+package enum KeyExchangeAction: ~Copyable {
+  case send(datagram: [UInt8], to: SocketAddress, on: Component)
+  case secured(Component, inbound: SRTPKeyMaterial, outbound: SRTPKeyMaterial, SecuredBy)
+  /// The reason is a sentence for the user.
+  case failed(String)
+  /// The peer closed the association.
+  case closed(Component)
+}
+
+/// How a component was secured.
+package struct SecuredBy: Sendable {
+  /// The peer's address that was authenticated.
+  package let source: SocketAddress
+  /// For example `DTLSv1.2`.
+  package let version: String
+  package init(source: SocketAddress, version: String) {
+    self.source = source
+    self.version = version
+  }
+}
+
+/// What a key exchange dropped, and how often it had to repeat itself.
+package struct KeyExchangeCounters: Sendable {
+  /// Datagrams from addresses that are not, or no longer, part of the handshake.
+  package var strangers = 0
+  /// Malformed datagrams, or more than the bounds allow.
+  package var dropped = 0
+  package var retransmissions = 0
+  package init() {}
+}

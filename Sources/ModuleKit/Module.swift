@@ -1,0 +1,20 @@
+/// A module: compiled in, listed in `AllModules`, switched on by a `module` line of the config.
+///
+/// One instance per user agent, made on its main loop. The name is also the folder's and the config's.
+public protocol Module: Sendable {
+  /// As in the config file.
+  static var name: String { get }
+  /// One line for `apus modules`.
+  static var summary: String { get }
+  /// The settings that the module understands.
+  static var configKeys: [ConfigKey] { get }
+  /// - Throws: when a setting is impossible; what was acquired by then is released.
+  init(settings: ModuleSettings) throws(ModuleError)
+  /// What the module brings, in the order in which it is preferred.
+  var facets: [Facet] { get }
+}
+
+extension Module {
+  /// No settings.
+  public static var configKeys: [ConfigKey] { [] }
+}

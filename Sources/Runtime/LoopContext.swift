@@ -1,0 +1,115 @@
+internal import CLinux
+internal import Glibc
+package import NetBase
+
+package struct WatchID: Hashable, Sendable {
+  let token: UInt64
+}
+
+/// What a loop owns and only its thread may touch: descriptors, timers, ports and the batch.
+///
+/// Not `Sendable`, and reachable only through `EventLoop.withContext` and friends, so handlers may capture whatever
+/// lives on this thread. Tokens are never used twice: an event of something that was removed a moment ago finds no
+/// handler.
+package final class LoopContext {
+  package var batch: PacketBatch
+  private let clock: Clock
+  private let epoll = epoll_create1(Int32(EPOLL_CLOEXEC))
+  private let alarm = timerfd_create(CLOCK_MONOTONIC, Int32(TFD_NONBLOCK | TFD_CLOEXEC))
+  private var handlers: [UInt64: () -> Void] = [:]
+  private var timers = TimerHeap()
+  private var armed: Instant?
+  private var lastToken: UInt64 = 0
+
+  init(wake: Int32, clock: Clock, batchSlots: Int) {
+    self.clock = clock
+    self.batch = PacketBatch(slots: batchSlots)
+    clinux_epoll_add(self.epoll, wake, 0)
+    _ = self.watch(self.alarm) { [alarm] in
+      var count: UInt64 = 0
+      _ = unsafe read(alarm, &count, 8)
+    }
+  }
+
+  deinit {
+    close(self.epoll)
+    close(self.alarm)
+  }
+
+  package var now: Instant { self.clock.now }
+
+  /// Runs `handler` whenever the descriptor can be read or has an error.
+  package func watch(_ descriptor: Int32, _ handler: @escaping () -> Void) -> WatchID {
+    let id = self.register(handler)
+    clinux_epoll_add(self.epoll, descriptor, id.token)
+    return id
+  }
+
+  package func unwatch(_ id: WatchID, _ descriptor: Int32) {
+    self.handlers[id.token] = nil
+    _ = epoll_ctl(self.epoll, EPOLL_CTL_DEL, descriptor, nil)
+  }
+
+  /// A handler that other threads may trigger with `EventLoop.signal`.
+  package func register(_ handler: @escaping () -> Void) -> WatchID {
+    self.lastToken += 1
+    self.handlers[self.lastToken] = handler
+    return WatchID(token: self.lastToken)
+  }
+
+  package func unregister(_ id: WatchID) { self.handlers[id.token] = nil }
+
+  package func schedule(at deadline: Instant, _ handler: @escaping () -> Void) -> TimerID {
+    self.lastToken += 1
+    let id = TimerID(number: self.lastToken)
+    self.timers.insert(id, at: deadline, handler)
+    return id
+  }
+
+  package func cancel(_ id: TimerID) { self.timers.cancel(id) }
+
+  var nextDeadline: Instant? { self.timers.nextDeadline }
+
+  func handle(_ token: UInt64) { self.handlers[token]?() }
+
+  /// Runs the timers that are due; false when none was.
+  func runTimers() -> Bool {
+    guard let first = self.timers.nextDeadline else { return false }
+    let now = self.now
+    guard first <= now else { return false }
+    var hasRun = false
+    while let handler = self.timers.popDue(now: now) {
+      handler()
+      hasRun = true
+    }
+    return hasRun
+  }
+
+  /// Waits for events and handles them; true when the wake descriptor was among them.
+  func poll() -> Bool {
+    self.arm()
+    var isWoken = false
+    unsafe withUnsafeTemporaryAllocation(of: epoll_event.self, capacity: 64) { events in
+      let count = unsafe epoll_wait(self.epoll, events.baseAddress, 64, -1)
+      for index in 0..<max(0, Int(count)) {
+        let token = unsafe events[index].data.u64
+        if token == 0 { isWoken = true } else { self.handle(token) }
+      }
+    }
+    return isWoken
+  }
+
+  func removeAll() {
+    self.handlers.removeAll()
+    self.timers = TimerHeap()
+  }
+
+  private func arm() {
+    guard let next = self.timers.nextDeadline, next != self.armed else { return }
+    self.armed = next
+    var spec = itimerspec()
+    spec.it_value.tv_sec = Int(max(0, next.nanoseconds) / 1_000_000_000)
+    spec.it_value.tv_nsec = Int(max(1, next.nanoseconds) % 1_000_000_000)
+    _ = unsafe timerfd_settime(self.alarm, Int32(TFD_TIMER_ABSTIME), &spec, nil)
+  }
+}

@@ -1,0 +1,86 @@
+internal import CLinux
+internal import Glibc
+package import NetBase
+
+/// What the kernel said, with the address that it said it of.
+package struct SocketError: Error, Equatable, CustomStringConvertible {
+  package let code: Int32
+  package let address: SocketAddress
+
+  package init(code: Int32, address: SocketAddress) {
+    self.code = code
+    self.address = address
+  }
+
+  package var description: String {
+    "\(self.address): \(unsafe String(cString: strerror(self.code)).lowercased())"
+  }
+
+  package var isAddressInUse: Bool { self.code == EADDRINUSE }
+}
+
+/// What became of a datagram.
+package enum SendResult: Equatable, Sendable {
+  case sent
+  /// The socket's buffer is full; nothing was sent.
+  case wouldBlock
+  case failed(Int32)
+}
+
+/// A bound UDP socket; closed with its owner.
+package struct UDPSocket: ~Copyable, Sendable {
+  package let descriptor: Int32
+  package let localAddress: SocketAddress
+
+  /// - Parameters:
+  ///   - typeOfService: the IP TOS or traffic class byte.
+  ///   - receiveBuffer: bytes the kernel may keep for us; 0 for its default.
+  ///   - reportsErrors: whether ICMP errors are queued for `nextError`.
+  package init(
+    _ address: SocketAddress, typeOfService: Int = 0, receiveBuffer: Int = 0, reportsErrors: Bool = false
+  ) throws(SocketError) {
+    let descriptor = clinux_udp_open(address.clinux, Int32(typeOfService), Int32(receiveBuffer), reportsErrors)
+    guard descriptor >= 0 else { throw SocketError(code: -descriptor, address: address) }
+    self.descriptor = descriptor
+    self.localAddress = SocketAddress(clinux_local_address(self.descriptor))
+  }
+
+  deinit { close(self.descriptor) }
+
+  package func send(_ bytes: RawSpan, to address: SocketAddress) -> SendResult {
+    let sent = unsafe bytes.withUnsafeBytes { buffer in
+      unsafe clinux_send(self.descriptor, buffer.baseAddress, buffer.count, address.clinux)
+    }
+    if sent == bytes.byteCount { return .sent }
+    return sent == -Int(EAGAIN) || sent == -Int(ENOBUFS) ? .wouldBlock : .failed(Int32(truncatingIfNeeded: -sent))
+  }
+
+  /// The next queued ICMP error, with the address that the datagram had been sent to.
+  package func nextError() -> SocketError? {
+    var address = clinux_address()
+    let code = unsafe clinux_next_error(self.descriptor, &address)
+    return code == 0 ? nil : SocketError(code: code, address: SocketAddress(address))
+  }
+}
+
+/// The local address from which the kernel would reach `destination`; nil without a route.
+package func routeSource(to destination: SocketAddress) -> SocketAddress? {
+  var source = clinux_address()
+  guard unsafe clinux_route_source(destination.clinux, &source) else { return nil }
+  return SocketAddress(source).with(port: 0)
+}
+
+extension SocketAddress {
+  init(_ address: clinux_address) {
+    if address.is_ipv6 {
+      self.init(ipv6: address.high, address.low, port: address.port, scope: address.scope)
+    } else {
+      self.init(ipv4: UInt32(truncatingIfNeeded: address.high >> 32), port: address.port)
+    }
+  }
+
+  var clinux: clinux_address {
+    clinux_address(
+      high: self.high, low: self.low, scope: self.scope, port: self.port, is_ipv6: self.family == .ipv6)
+  }
+}
