@@ -53,9 +53,10 @@ struct PacketSlots: ~Copyable {
     self.slots[index] = slot
     self.slots[index].length = payload.byteCount
     self.slots[index].isOccupied = true
+    let start = index * self.stride
     var room = self.slab.mutableSpan
     var bytes = unsafe room.mutableBytes
-    bytes.copy(payload, at: index * self.stride)
+    bytes.copy(payload, at: start)
     self.held += 1
   }
 
