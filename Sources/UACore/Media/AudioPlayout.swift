@@ -1,5 +1,5 @@
-package import ModuleKit
-package import NetBase
+internal import ModuleKit
+internal import NetBase
 internal import RTPStack
 
 /// The receiving half of an audio stream after RTP: jitter buffer, decoders, playout queue.
@@ -100,14 +100,17 @@ struct AudioPlayout: ~Copyable {
       return
     }
     let decoder = self.decoders[index]
-    var samples = self.scratch.mutableSpan
-    guard let count = decoder.decoder.decode(self.buffer.payload, into: &samples), count > 0 else {
+    var scratch = self.takeScratch()
+    var samples = scratch.mutableSpan
+    let decoded = decoder.decoder.decode(self.buffer.payload, into: &samples)
+    if let count = decoded, count > 0 {
+      let native = decoder.decoder.format
+      self.buffer.decoded(samples: count / native.channels * decoder.clockRate / native.sampleRate)
+      self.enqueue(scratch.span.extracting(..<count), decoder.resampler)
+    } else {
       self.malformed += 1
-      return
     }
-    let native = decoder.decoder.format
-    self.buffer.decoded(samples: count / native.channels * decoder.clockRate / native.sampleRate)
-    self.enqueue(count, decoder.resampler)
+    self.scratch = scratch
   }
 
   private mutating func conceal(_ samples: Int, hasNext: Bool) {
@@ -118,18 +121,28 @@ struct AudioPlayout: ~Copyable {
     let native = decoder.decoder.format
     let count = min(
       max(1, samples * native.sampleRate / decoder.clockRate) * native.channels, self.scratch.count)
-    var all = self.scratch.mutableSpan
-    var room = all._mutatingExtracting(..<count)
-    if hasNext, let following = self.buffer.followingPayload {
-      decoder.decoder.conceal(next: following, into: &room)
-    } else {
-      decoder.decoder.conceal(next: nil, into: &room)
+    var scratch = self.takeScratch()
+    do {
+      var all = scratch.mutableSpan
+      var room = all._mutatingExtracting(..<count)
+      if hasNext, let following = self.buffer.followingPayload {
+        decoder.decoder.conceal(next: following, into: &room)
+      } else {
+        decoder.decoder.conceal(next: nil, into: &room)
+      }
     }
-    self.enqueue(count, decoder.resampler)
+    self.enqueue(scratch.span.extracting(..<count), decoder.resampler)
+    self.scratch = scratch
   }
 
-  private mutating func enqueue(_ count: Int, _ resampler: Resampler?) {
-    let samples = self.scratch.span.extracting(..<count)
+  /// The scratch array, taken out so that it can be written while the buffer is read; nothing is copied.
+  private mutating func takeScratch() -> [Int16] {
+    var taken: [Int16] = []
+    swap(&taken, &self.scratch)
+    return taken
+  }
+
+  private mutating func enqueue(_ samples: Span<Int16>, _ resampler: Resampler?) {
     self.queue.append { tail in
       if let resampler { return resampler.process(samples, into: &tail).produced }
       let fitting = min(samples.count, tail.count)

@@ -56,36 +56,45 @@ final class AudioTransmitter {
   ) -> Verdict {
     guard let encoder, let codec else { return .drop }
     var verdict = Verdict.forward
-    var samples = self.frame.mutableSpan
-    var frame = AudioFrame(samples: samples, direction: .transmit, stream: self.plan.stream)
-    if case .end = self.chain.process(&frame), !self.hasEnded {
+    if case .end = self.produce(), !self.hasEnded {
       self.hasEnded = true
       verdict = .end
     }
     if let type = stream.eventSendType, self.sendEvent(&sender, type, now: now, output: output) { return verdict }
-    samples = self.frame.mutableSpan
-    if isMuted { samples.update(repeating: 0) }
-    let timestampStep = self.samplesPerPacket
-    var result = EncodeResult.failed
-    let resampler = self.resampler
-    let input = self.frame.span
-    var converted = self.encoderFrame.mutableSpan
-    if let resampler { _ = resampler.process(input, into: &converted) }
+    if isMuted { for index in self.frame.indices { self.frame[index] = 0 } }
+    if let resampler = self.resampler {
+      var converted = self.encoderFrame.mutableSpan
+      _ = resampler.process(self.frame.span, into: &converted)
+    }
+    let step = self.samplesPerPacket
     self.room.withPacket { packet in
-      var payload = packet.storage._mutatingExtracting(RTPHeader.fixedLength..<(packet.capacity - 160))
-      result =
-        resampler == nil
-        ? encoder.encode(self.frame.span, into: &payload) : encoder.encode(self.encoderFrame.span, into: &payload)
+      let capacity = packet.capacity
+      let result = self.encode(encoder, into: &packet.storage, RTPHeader.fixedLength..<capacity - 160)
       switch result {
       case .payload(let count):
-        let header = sender.next(
-          samples: timestampStep, payloadType: codec.payloadType, payloadCount: count, now: now)
+        let header = sender.next(samples: step, payloadType: codec.payloadType, payloadCount: count, now: now)
         packet.count = header.write(into: &packet.storage) + count
         _ = output.send(packet: &packet)
-      case .silence, .failed: sender.skip(samples: timestampStep)
+      case .silence, .failed: sender.skip(samples: step)
       }
     }
     return verdict
+  }
+
+  private func produce() -> Verdict {
+    var samples: [Int16] = []
+    swap(&samples, &self.frame)
+    defer { swap(&samples, &self.frame) }
+    var frame = AudioFrame(samples: samples.mutableSpan, direction: .transmit, stream: self.plan.stream)
+    return self.chain.process(&frame)
+  }
+
+  private func encode(
+    _ encoder: any AudioEncoder, into storage: inout MutableRawSpan, _ range: Range<Int>
+  ) -> EncodeResult {
+    let samples = self.resampler == nil ? self.frame : self.encoderFrame
+    var payload = storage._mutatingExtracting(range)
+    return encoder.encode(samples.span, into: &payload)
   }
 
   private func sendEvent(

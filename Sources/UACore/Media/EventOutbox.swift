@@ -10,7 +10,9 @@ struct EventOutbox: ~Copyable {
 
   init(_ events: Mailbox<TransportEvent>) { self.events = events }
 
-  var hasWaiting: Bool { (self.waiting?.count ?? 0) > 0 }
+  private var waitingCount = 0
+
+  var hasWaiting: Bool { self.waitingCount > 0 }
 
   mutating func post(_ event: consuming sending TransportEvent) {
     if self.hasWaiting { return self.keep(event) }
@@ -20,9 +22,11 @@ struct EventOutbox: ~Copyable {
   /// Tries again what waited.
   mutating func flush() {
     while let event = self.waiting?.removeFirst() {
+      self.waitingCount -= 1
       guard let returned = self.events.offer(event.take()) else { continue }
       var parcel: Disconnected<TransportEvent>? = Disconnected(returned)
       self.waiting?.prepend(&parcel)
+      self.waitingCount += 1
       return
     }
   }
@@ -31,6 +35,6 @@ struct EventOutbox: ~Copyable {
     var parcel: Disconnected<TransportEvent>? = Disconnected(event)
     if self.waiting == nil { self.waiting = Ring(capacity: 256) }
     self.waiting?.append(&parcel)
-    if parcel != nil { self.dropCount += 1 }
+    if parcel == nil { self.waitingCount += 1 } else { self.dropCount += 1 }
   }
 }

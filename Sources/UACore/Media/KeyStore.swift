@@ -1,6 +1,6 @@
-package import ModuleKit
-package import NetBase
-package import SRTPEngine
+internal import ModuleKit
+internal import NetBase
+internal import SRTPEngine
 
 /// A transport's SRTP contexts, both ways: one pair, or with DTLS and no rtcp-mux one for each component.
 struct KeyStore: ~Copyable {

@@ -1,8 +1,8 @@
 package import Handoff
-package import ModuleKit
+internal import ModuleKit
 package import NetBase
 package import Runtime
-package import SRTPEngine
+internal import SRTPEngine
 
 /// One 5-tuple with all that depends on it: sockets, key exchange, SRTP contexts, the stream and every timer of these.
 ///
@@ -29,7 +29,8 @@ package final class MediaTransport {
   private var security = Security.undecided
   private var keys: KeyStore
   private var keyExchange: (any KeyExchange)?
-  private var parked = ParkedPackets()
+  private var parkedRTP = ParkedPackets()
+  private var parkedRTCP = ParkedPackets()
   private var drops = DropCounters()
   private var sent = 0
   private var received = 0
@@ -114,7 +115,6 @@ package final class MediaTransport {
       self.runKeyExchange(now: now)
     }
     self.keys.timeout(now: now)
-    self.drops.noKey += self.parked.expire(now: now)
     self.stream.timeout(now: now, output: self)
     self.settle()
   }
@@ -214,7 +214,6 @@ package final class MediaTransport {
     self.rtpPort.detach(from: self.context)
     self.rtcpPort?.detach(from: self.context)
     if let commandPort { self.context.unregister(commandPort) }
-    self.drops.noKey += self.parked.discardAll()
     self.commands.close()
     self.outbox.post(.closed(self.statistics))
     self.leave()
@@ -297,17 +296,20 @@ package final class MediaTransport {
   }
 
   private func park(_ packet: borrowing Packet, from source: SocketAddress, on component: Component, now: Instant) {
-    if !self.parked.park(packet, from: source, on: component.rawValue, now: now) { self.drops.noKey += 1 }
+    switch component {
+    case .rtp: self.parkedRTP.park(packet, from: source, now: now)
+    case .rtcp: self.parkedRTCP.park(packet, from: source, now: now)
+    }
   }
 
   private func drainParked(now: Instant) {
-    self.drops.noKey += self.parked.expire(now: now)
+    guard self.parkedRTP.count + self.parkedRTCP.count > 0 else { return }
     var waiting = ParkedPackets()
-    swap(&waiting, &self.parked)
-    waiting.drain { packet, source, number in
-      guard let component = Component(rawValue: number) else { return }
-      self.receive(&packet, from: source, on: component, now: now)
-    }
+    swap(&waiting, &self.parkedRTP)
+    waiting.drain(now: now) { self.receive(&$0, from: $1, on: .rtp, now: now) }
+    waiting = ParkedPackets()
+    swap(&waiting, &self.parkedRTCP)
+    waiting.drain(now: now) { self.receive(&$0, from: $1, on: .rtcp, now: now) }
   }
 
   // MARK: Key exchange

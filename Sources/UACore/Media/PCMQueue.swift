@@ -10,9 +10,11 @@ struct PCMQueue {
 
   /// Lets `body` write at the end; it returns how many samples it wrote.
   mutating func append(_ body: (inout MutableSpan<Int16>) -> Int) {
+    let (start, room) = (self.count, self.room)
     var all = self.samples.mutableSpan
-    var tail = all._mutatingExtracting(self.count...)
-    self.count += min(body(&tail), self.room)
+    var tail = all._mutatingExtracting(start...)
+    let written = body(&tail)
+    self.count += min(written, room)
   }
 
   mutating func appendSilence(_ count: Int) {

@@ -1,5 +1,5 @@
 internal import Handoff
-package import ModuleKit
+internal import ModuleKit
 package import Runtime
 
 /// What main keeps of a transport: ways to reach it, and nothing that it owns.

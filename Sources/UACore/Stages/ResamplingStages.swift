@@ -58,8 +58,11 @@ package final class ResamplingPlayer: AudioStage {
   }
 
   package func process(_ frame: inout AudioFrame) -> Verdict {
-    var room = self.output.mutableSpan
-    let (_, produced) = self.resampler.process(frame.samples.span, into: &room)
+    var output: [Int16] = []
+    swap(&output, &self.output)
+    defer { swap(&output, &self.output) }
+    var room = output.mutableSpan
+    let produced = self.resampler.process(frame.samples.span, into: &room).produced
     guard produced > 0 else { return .forward }
     var inner = AudioFrame(
       samples: room._mutatingExtracting(..<produced), direction: frame.direction, stream: frame.stream)
