@@ -1,0 +1,102 @@
+/// What happens to an incoming call (`answermode`).
+package enum AnswerMode: String, CaseIterable, Sendable {
+  /// 180, and the user decides.
+  case manual
+  /// 183 with a description, and the user decides.
+  case early
+  case earlyAudio = "early-audio"
+  case earlyVideo = "early-video"
+  /// 200.
+  case auto
+}
+
+/// How digits are sent (`dtmfmode`).
+package enum DTMFMode: String, CaseIterable, Sendable {
+  /// RFC 4733.
+  case rtpevent
+  /// SIP INFO.
+  case info
+  /// RFC 4733 where the peer takes it, else INFO.
+  case auto
+}
+
+/// A codec as an account names it, `opus/48000/2`; what isn't named matches anything.
+package struct CodecPreference: Hashable, Sendable, CustomStringConvertible {
+  package let name: String
+  package let clockRate: Int?
+  package let channels: Int?
+
+  package init(name: String, clockRate: Int? = nil, channels: Int? = nil) {
+    self.name = name
+    self.clockRate = clockRate
+    self.channels = channels
+  }
+
+  /// Parses `NAME`, `NAME/RATE` or `NAME/RATE/CHANNELS`.
+  package init?(_ text: some StringProtocol) {
+    let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+    guard (1...3).contains(parts.count), !parts[0].isEmpty else { return nil }
+    let numbers = parts.dropFirst().map { Int($0) ?? 0 }
+    guard numbers.allSatisfy({ $0 > 0 }) else { return nil }
+    self.init(name: String(parts[0]), clockRate: numbers.first, channels: numbers.count > 1 ? numbers[1] : nil)
+  }
+
+  /// Whether a codec of this name (any case), clock rate and channels is meant.
+  package func matches(name: String, clockRate: Int, channels: Int) -> Bool {
+    self.name.lowercased() == name.lowercased() && self.clockRate ?? clockRate == clockRate
+      && self.channels ?? channels == channels
+  }
+
+  package var description: String {
+    ([self.name] + [self.clockRate, self.channels].compactMap { $0.map(String.init) }).joined(separator: "/")
+  }
+}
+
+/// One line of the accounts file, typed; what the line lacks has baresip's default.
+package struct Account: Sendable {
+  /// Nil: not set.
+  package var displayName: String?
+  package var address: AddressOfRecord
+  /// Seconds; nil is the default, 3600 and up to 255 more at random; 0 doesn't register.
+  package var registrationInterval: Int?
+  /// Nil is the user of `address`.
+  package var authUser: String?
+  package var authPassword: Password?
+  /// Proxies, the preferred one first.
+  package var outbound: [String] = []
+  package var answerMode = AnswerMode.manual
+  /// Milliseconds before an automatic answer.
+  package var answerDelay = 0
+  package var dtmfMode = DTMFMode.rtpevent
+  package var callTransfer = true
+  package var sipAutoanswer = false
+  package var sipAutoredirect = false
+  /// A `MediaEncryption`'s id; nil is none.
+  package var mediaEncryption: String?
+  /// A module's name; nil is none.
+  package var mediaNAT: String?
+  package var rtcpMux = false
+  /// Milliseconds.
+  package var packetTime = 20
+  /// Nil is the config's `audio_telev_pt`.
+  package var telephoneEventPayloadType: UInt8?
+  /// In order of preference; empty is all, in the order of the modules.
+  package var audioCodecs: [CodecPreference] = []
+  /// Nil is the config's.
+  package var audioSource: AudioDevice?
+  /// Nil is the config's.
+  package var audioPlayer: AudioDevice?
+  /// `;extra=`, as it stands.
+  package var extra: String?
+  /// Parameters of baresip's that Apus does not act on, passwords left out.
+  package var otherParameters: [String: String] = [:]
+
+  /// An account with baresip's defaults; nil when `uri` is no SIP URI.
+  package init?(uri: String) {
+    var hadPassword = false
+    guard let address = AddressOfRecord(uri, hadPassword: &hadPassword) else { return nil }
+    self.init(address: address)
+  }
+
+  init(address: AddressOfRecord) { self.address = address }
+}

@@ -1,0 +1,219 @@
+package import ModuleKit
+
+/// The accounts file: one account a line, in baresip's syntax.
+package enum AccountsFile {
+  /// Reads the file's text; a line with an error gives no account.
+  ///
+  /// - Parameters:
+  ///   - configuration: says which modules are switched on.
+  ///   - modules: all that are compiled in.
+  package static func parse(
+    _ text: String, file: String, configuration: Configuration, modules: [any Module.Type],
+    problems: inout [ConfigProblem]
+  ) -> [Account] {
+    let drivers = DriverCheck(active: configuration.activeModules, compiledIn: modules.map { $0.name })
+    var accounts: [Account] = []
+    for (line, content) in ConfigLines(text) {
+      var reading = AccountReading(at: ConfigLocation(file: file, line: line), drivers: drivers)
+      let account = reading.read(content)
+      problems += reading.problems
+      if let account, !reading.problems.hasErrors { accounts.append(account) }
+    }
+    return accounts
+  }
+
+  /// Reads one account as a program or a command line gives it, without a file.
+  package static func parse(
+    line: String, configuration: Configuration, modules: [any Module.Type], problems: inout [ConfigProblem]
+  ) -> Account? {
+    parse(line, file: "account", configuration: configuration, modules: modules, problems: &problems).first
+  }
+}
+
+/// One account line on its way to an `Account`.
+private struct AccountReading {
+  let location: ConfigLocation
+  let drivers: DriverCheck
+  var problems: [ConfigProblem] = []
+
+  init(at location: ConfigLocation, drivers: DriverCheck) {
+    self.location = location
+    self.drivers = drivers
+  }
+
+  /// Which module brings each value of `mediaenc`.
+  private static let encryptionModules = [
+    "srtp": "srtp", "srtp-mand": "srtp", "srtp-mandf": "srtp", "dtls_srtp": "dtls_srtp",
+  ]
+  private static let natModules = ["stun", "turn", "ice", "natpmp", "pcp"]
+
+  mutating func read(_ content: Substring) -> Account? {
+    let line: AddressLine
+    do { line = try AddressLine(content) } catch {
+      self.error("account", "\(error.message). A line is \"Name\" <sip:user@host>;parameter=value")
+      return nil
+    }
+    var hadPassword = false
+    guard let address = AddressOfRecord(line.uri, hadPassword: &hadPassword) else {
+      self.error("account", "the address is no SIP URI: it takes <sip:user@host> or <sips:user@host>")
+      return nil
+    }
+    if hadPassword {
+      self.warning("account", "a password in the address is not used: write ;auth_pass=PASSWORD after it")
+    }
+    if let transport = address.transport { self.check(transport: transport) }
+    var account = Account(address: address)
+    account.displayName = line.displayName
+    var seen: Set<String> = []
+    for parameter in line.parameters {
+      if seen.insert(parameter.name).inserted {
+        self.take(parameter, into: &account)
+      } else {
+        self.warning(parameter.name, "it stands twice in the line; this one is ignored")
+      }
+    }
+    return account
+  }
+
+  private mutating func take(_ parameter: AddressLine.Parameter, into account: inout Account) {
+    guard let known = AccountParameters.named(parameter.name) else {
+      let question = NearestName.question(parameter.name, in: AccountParameters.names)
+      self.error(parameter.name, "neither Apus nor baresip has such an account parameter\(question)")
+      return
+    }
+    guard let value = parameter.value, !value.isEmpty else {
+      self.error(parameter.name, "it has no value: it takes \(known.key.kind.allowed)")
+      return
+    }
+    guard let plain = known.key.kind.normalised(value) else {
+      self.error(parameter.name, known.key.refusal(of: value))
+      return
+    }
+    switch known.effect {
+    case .used: self.set(parameter.name, plain, in: &account)
+    case .ignored(let harmless):
+      if plain != harmless { self.warning(parameter.name, "this parameter of baresip has no effect in Apus") }
+      if !known.isSecret { account.otherParameters[parameter.name] = plain }
+    }
+  }
+
+  private mutating func set(_ name: String, _ value: String, in account: inout Account) {
+    switch name {
+    case "regint": account.registrationInterval = Int(value)
+    case "auth_user": account.authUser = value
+    case "auth_pass": account.authPassword = Password(value)
+    case "outbound", "outbound1": self.setProxy(name, value) { account.outbound.insert($0, at: 0) }
+    case "outbound2": self.setProxy(name, value) { account.outbound.append($0) }
+    case "answermode": account.answerMode = AnswerMode(rawValue: value) ?? .manual
+    case "answerdelay": account.answerDelay = Int(value) ?? 0
+    case "dtmfmode": account.dtmfMode = DTMFMode(rawValue: value) ?? .rtpevent
+    case "call_transfer": account.callTransfer = value == "yes"
+    case "sip_autoanswer": account.sipAutoanswer = value == "yes"
+    case "sip_autoredirect": account.sipAutoredirect = value == "yes"
+    case "mediaenc": account.mediaEncryption = self.encryption(value)
+    case "medianat": account.mediaNAT = self.nat(value)
+    case "rtcp_mux": account.rtcpMux = value == "yes"
+    case "ptime": account.packetTime = Int(value) ?? account.packetTime
+    case "autelev_pt": account.telephoneEventPayloadType = value == "0" ? nil : UInt8(value)
+    case "audio_codecs": account.audioCodecs = self.codecs(value)
+    case "audio_source": account.audioSource = self.device(name, value)
+    case "audio_player": account.audioPlayer = self.device(name, value)
+    case "extra": account.extra = value
+    default: preconditionFailure("account parameter \(name) is used but has no property")
+    }
+  }
+
+  private mutating func setProxy(_ name: String, _ value: String, _ set: (String) -> Void) {
+    var hadPassword = false
+    guard AddressOfRecord(value, hadPassword: &hadPassword) != nil, !hadPassword else {
+      self.error(name, "it takes a SIP URI, in quotes when it has parameters: \"sip:host;transport=udp\"")
+      return
+    }
+    set(value)
+  }
+
+  /// Encryption that isn't there is an error: nothing may go out in the clear by mistake.
+  private mutating func encryption(_ value: String) -> String? {
+    let id = value.lowercased()
+    guard id != "none" else { return nil }
+    guard let module = Self.encryptionModules[id] else {
+      let known = Self.encryptionModules.keys.sorted()
+      if id == "zrtp" || id == "gzrtp" {
+        self.error("mediaenc", "Apus has no \(id): it takes one of \(known.joined(separator: ", "))")
+      } else {
+        self.error(
+          "mediaenc",
+          "\"\(value)\" is not allowed: it takes one of \(known.joined(separator: ", "))"
+            + NearestName.question(value, in: known))
+      }
+      return nil
+    }
+    if !self.drivers.active.contains(module) {
+      self.error("mediaenc", "the module \(module) is not switched on: add the line \"module \(module)\" to the config")
+    }
+    return id
+  }
+
+  private mutating func nat(_ value: String) -> String? {
+    let id = value.lowercased()
+    guard id != "none" else { return nil }
+    guard Self.natModules.contains(id) else {
+      self.error(
+        "medianat",
+        "\"\(value)\" is not allowed: it takes one of \(Self.natModules.joined(separator: ", "))"
+          + NearestName.question(value, in: Self.natModules))
+      return nil
+    }
+    if self.drivers.active.contains(id) { return id }
+    if self.drivers.compiledIn.contains(id) {
+      self.error("medianat", "the module \(id) is not switched on: add the line \"module \(id)\" to the config")
+    } else {
+      self.warning("medianat", "\(id): this module of baresip is not part of Apus; calls go without it")
+    }
+    return nil
+  }
+
+  private mutating func codecs(_ value: String) -> [CodecPreference] {
+    value.split(separator: ",").compactMap { item in
+      var name = item.drop(while: \.isBlank)
+      while name.last?.isBlank == true { name.removeLast() }
+      if let codec = CodecPreference(name) { return codec }
+      self.error("audio_codecs", "\"\(name)\" is not allowed: a codec is NAME, NAME/RATE or NAME/RATE/CHANNELS")
+      return nil
+    }
+  }
+
+  private mutating func device(_ name: String, _ value: String) -> AudioDevice? {
+    guard let device = AudioDevice(value) else {
+      self.error(name, "\"\(value)\" is not allowed: it takes MODULE,DEVICE")
+      return nil
+    }
+    self.drivers.check(device, key: name, at: self.location, problems: &self.problems)
+    return device
+  }
+
+  private mutating func check(transport: String) {
+    let known = ["udp", "tcp", "tls", "ws", "wss"]
+    guard known.contains(transport) else {
+      self.error(
+        "transport", "\"\(transport)\" is not allowed: it takes one of \(known.joined(separator: ", "))")
+      return
+    }
+    let module = "sip_\(transport)"
+    guard !self.drivers.active.contains(module) else { return }
+    if self.drivers.compiledIn.contains(module) {
+      self.error(
+        "transport", "the module \(module) is not switched on: add the line \"module \(module)\" to the config")
+    } else if transport != "udp" {
+      self.warning("transport", "this Apus has no module \(module): the account can't be reached over \(transport)")
+    }
+  }
+
+  private mutating func error(_ key: String, _ message: String) {
+    self.problems.append(self.location.error(key, message))
+  }
+
+  private mutating func warning(_ key: String, _ message: String) {
+    self.problems.append(self.location.warning(key, message))
+  }
+}

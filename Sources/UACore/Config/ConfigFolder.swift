@@ -1,0 +1,128 @@
+internal import Glibc
+package import ModuleKit
+
+/// Why a file of a config folder can't be read or written.
+package struct ConfigFileError: Error, Hashable, CustomStringConvertible {
+  package let path: String
+  /// In the system's words.
+  package let reason: String
+  /// Whether the file, or its folder, isn't there.
+  package let isMissing: Bool
+
+  init(path: String, code: Int32) {
+    self.path = path
+    self.reason = unsafe String(cString: strerror(code))
+    self.isMissing = code == ENOENT || code == ENOTDIR
+  }
+
+  package var description: String { "\(self.path): \(self.reason)" }
+}
+
+/// A folder with a `config`, an `accounts` and a `contacts` file, read and validated.
+package struct ConfigFolder: Sendable {
+  package let path: String
+  package var configuration: Configuration
+  package var accounts: [Account]
+  package var contacts: [Contact]
+
+  /// `~/.apus`.
+  package static var defaultPath: String {
+    guard let home = unsafe getenv("HOME") else { return ".apus" }
+    return unsafe String(cString: home) + "/.apus"
+  }
+
+  /// Reads all three files and reports every problem; `accounts` and `contacts` may be absent.
+  ///
+  /// A sound file that a `audio_source` names without a leading slash is looked for in the folder first, then in
+  /// `audio_path`, then in the working directory.
+  ///
+  /// - Throws: when there is no readable `config`.
+  package static func load(
+    path: String, modules: [any Module.Type], preloaded: [String] = [], problems: inout [ConfigProblem]
+  ) throws(ConfigFileError) -> ConfigFolder {
+    let configFile = "\(path)/config"
+    let text = try readText(configFile)
+    var configuration = Configuration.load(
+      text: text, file: configFile, modules: modules, preloaded: preloaded, problems: &problems)
+    let accountsFile = "\(path)/accounts"
+    var accounts: [Account] = []
+    if let text = try readText(ifPresent: accountsFile) {
+      accounts = AccountsFile.parse(
+        text, file: accountsFile, configuration: configuration, modules: modules, problems: &problems)
+    } else {
+      problems.append(
+        ConfigProblem(.warning, file: accountsFile, line: 0, key: "account", "there is no such file, so no account"))
+    }
+    let contactsFile = "\(path)/contacts"
+    let contacts =
+      try readText(ifPresent: contactsFile).map {
+        ContactsFile.parse($0, file: contactsFile, problems: &problems)
+      } ?? []
+    let places = [path] + (configuration.audioPath.map { [$0] } ?? [])
+    configuration.audioSource = configuration.audioSource?.resolved(in: places)
+    configuration.audioAlert = configuration.audioAlert?.resolved(in: places)
+    for index in accounts.indices { accounts[index].audioSource = accounts[index].audioSource?.resolved(in: places) }
+    return ConfigFolder(path: path, configuration: configuration, accounts: accounts, contacts: contacts)
+  }
+
+  /// Makes the folder and those of its three files that it lacks; only their owner can read the accounts.
+  package static func create(at path: String, modules: [any Module.Type]) throws(ConfigFileError) {
+    if unsafe mkdir(path, 0o700) != 0, errno != EEXIST { throw ConfigFileError(path: path, code: errno) }
+    try write(DefaultConfig.text(modules: modules), to: "\(path)/config", mode: 0o644)
+    try write(DefaultConfig.accounts, to: "\(path)/accounts", mode: 0o600)
+    try write(DefaultConfig.contacts, to: "\(path)/contacts", mode: 0o644)
+  }
+
+  private static func readText(ifPresent path: String) throws(ConfigFileError) -> String? {
+    do { return try readText(path) } catch {
+      if error.isMissing { return nil }
+      throw error
+    }
+  }
+
+  /// The file's text; bytes that aren't UTF-8 are replaced.
+  package static func readText(_ path: String) throws(ConfigFileError) -> String {
+    let file = unsafe open(path, O_RDONLY | O_CLOEXEC)
+    guard file >= 0 else { throw ConfigFileError(path: path, code: errno) }
+    defer { close(file) }
+    var bytes: [UInt8] = []
+    var block = [UInt8](repeating: 0, count: 16_384)
+    while true {
+      let count = unsafe block.withUnsafeMutableBytes { unsafe read(file, $0.baseAddress, $0.count) }
+      if count < 0, errno == EINTR { continue }
+      guard count >= 0 else { throw ConfigFileError(path: path, code: errno) }
+      guard count > 0 else { return String(decoding: bytes, as: UTF8.self) }
+      bytes += block[..<count]
+    }
+  }
+
+  /// Writes a file that isn't there yet; one that is stays as it is.
+  private static func write(_ text: String, to path: String, mode: mode_t) throws(ConfigFileError) {
+    let file = unsafe open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode)
+    guard file >= 0 else {
+      if errno == EEXIST { return }
+      throw ConfigFileError(path: path, code: errno)
+    }
+    defer { close(file) }
+    let bytes = Array(text.utf8)
+    var written = 0
+    while written < bytes.count {
+      let count = unsafe bytes[written...].withUnsafeBytes { unsafe Glibc.write(file, $0.baseAddress, $0.count) }
+      if count < 0, errno == EINTR { continue }
+      guard count > 0 else { throw ConfigFileError(path: path, code: errno) }
+      written += count
+    }
+  }
+}
+
+extension AudioDevice {
+  /// With the device's path completed, when it names a file (so has a dot) that exists in one of the folders.
+  fileprivate func resolved(in folders: [String]) -> AudioDevice {
+    guard self.device.contains("."), !self.device.hasPrefix("/") else { return self }
+    for folder in folders {
+      let path = "\(folder)/\(self.device)"
+      if unsafe access(path, R_OK) == 0 { return AudioDevice(driver: self.driver, device: path) }
+    }
+    return self
+  }
+}

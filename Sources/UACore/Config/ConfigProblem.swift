@@ -1,0 +1,52 @@
+/// Something wrong in a config folder: where, what, and what is allowed.
+package struct ConfigProblem: Hashable, Sendable, CustomStringConvertible {
+  /// How bad it is.
+  package enum Severity: String, Sendable {
+    /// Apus doesn't start.
+    case error
+    /// Apus starts; the line has no effect, or not the one that was meant.
+    case warning
+  }
+
+  package let severity: Severity
+  /// The file's path as the caller named it.
+  package let file: String
+  /// Counts from 1; 0 where the whole file is meant.
+  package let line: Int
+  /// The config key, account parameter or word that is wrong.
+  package let key: String
+  /// One sentence; never holds a password.
+  package let message: String
+
+  package init(_ severity: Severity, file: String, line: Int, key: String, _ message: String) {
+    self.severity = severity
+    self.file = file
+    self.line = line
+    self.key = key
+    self.message = message
+  }
+
+  /// `file:line: severity: key: message`.
+  package var description: String {
+    "\(self.file):\(self.line): \(self.severity.rawValue): \(self.key): \(self.message)"
+  }
+}
+
+extension [ConfigProblem] {
+  /// Whether Apus must not start.
+  package var hasErrors: Bool { self.contains { $0.severity == .error } }
+}
+
+/// Where a problem is found, to report several from one place.
+struct ConfigLocation: Sendable {
+  let file: String
+  let line: Int
+
+  func error(_ key: String, _ message: String) -> ConfigProblem {
+    ConfigProblem(.error, file: self.file, line: self.line, key: key, message)
+  }
+
+  func warning(_ key: String, _ message: String) -> ConfigProblem {
+    ConfigProblem(.warning, file: self.file, line: self.line, key: key, message)
+  }
+}

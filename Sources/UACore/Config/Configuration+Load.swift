@@ -1,0 +1,146 @@
+package import ModuleKit
+
+extension Configuration {
+  /// Reads a config file's text against the core's keys and those of `modules`.
+  ///
+  /// Every problem is reported, and a value that isn't allowed is replaced by its default.
+  ///
+  /// - Parameters:
+  ///   - modules: all that are compiled in; their keys are valid whether they are switched on or not.
+  ///   - preloaded: names that are switched on before the file's (`-m`).
+  package static func load(
+    text: String, file: String, modules: [any Module.Type], preloaded: [String] = [],
+    problems: inout [ConfigProblem]
+  ) -> Configuration {
+    var reading = Reading(modules: modules)
+    for name in preloaded {
+      reading.switchOn(name, at: ConfigLocation(file: "-m", line: 0), key: "module", problems: &problems)
+    }
+    let parsed = ConfigFile.parse(text, path: file, problems: &problems)
+    for entry in parsed.entries { reading.take(entry, at: parsed.location(of: entry), problems: &problems) }
+    return reading.finish(problems: &problems)
+  }
+}
+
+/// One pass over a config file.
+private struct Reading {
+  private let modules: [any Module.Type]
+  private let moduleKeys: [String: ConfigKey]
+  private var values = CoreValues()
+  private var moduleValues: [String: String] = [:]
+  private var active: [String] = []
+  /// Where each key stood first.
+  private var seen: [String: ConfigLocation] = [:]
+
+  private static let coreKeys = Dictionary(CoreKeys.all.map { ($0.name, $0) }) { first, _ in first }
+
+  init(modules: [any Module.Type]) {
+    self.modules = modules
+    self.moduleKeys = Dictionary(modules.flatMap { $0.configKeys }.map { ($0.name, $0) }) { first, _ in first }
+  }
+
+  mutating func take(_ entry: ConfigFile.Entry, at location: ConfigLocation, problems: inout [ConfigProblem]) {
+    guard let key = Self.coreKeys[entry.key] ?? self.moduleKeys[entry.key] else {
+      self.takeUnknown(entry.key, at: location, problems: &problems)
+      return
+    }
+    guard let value = entry.value else {
+      problems.append(
+        location.warning(key.name, "it has no value; the line is ignored. It takes \(key.kind.allowed)"))
+      return
+    }
+    if !key.isRepeatable, let first = self.seen[key.name] {
+      problems.append(location.warning(key.name, "it stands in line \(first.line) too; this one is ignored"))
+      return
+    }
+    self.seen[key.name] = location
+    guard let plain = key.kind.normalised(value) else {
+      problems.append(location.error(key.name, key.refusal(of: value)))
+      return
+    }
+    switch key.name {
+    case CoreKeys.module.name, CoreKeys.moduleTmp.name, CoreKeys.moduleApp.name:
+      self.switchOn(plain, at: location, key: key.name, problems: &problems)
+    case CoreKeys.sipListen.name where Configuration.listenAddress(plain) == nil:
+      problems.append(
+        location.error(
+          key.name, "\"\(plain)\" is not allowed: it takes an address and a port, for example 0.0.0.0:5060"))
+    case CoreKeys.audioSource.name, CoreKeys.audioPlayer.name, CoreKeys.audioAlert.name:
+      guard AudioDevice(plain) != nil else {
+        problems.append(location.error(key.name, "\"\(plain)\" is not allowed: it takes MODULE,DEVICE"))
+        return
+      }
+      self.values[key] = plain
+    default:
+      if Self.coreKeys[key.name] == nil { self.moduleValues[key.name] = plain } else { self.values[key] = plain }
+    }
+  }
+
+  private mutating func takeUnknown(_ name: String, at location: ConfigLocation, problems: inout [ConfigProblem]) {
+    guard let warning = KnownElsewhere.warning(forKey: name) else {
+      let names = CoreKeys.all.map(\.name) + self.moduleKeys.keys.sorted() + KnownElsewhere.keys.sorted()
+      problems.append(
+        location.error(
+          name, "neither Apus nor baresip has such a key\(NearestName.question(name, in: names))"))
+      return
+    }
+    guard self.seen[name] == nil else { return }
+    self.seen[name] = location
+    problems.append(location.warning(name, warning))
+  }
+
+  mutating func switchOn(
+    _ value: String, at location: ConfigLocation, key: String, problems: inout [ConfigProblem]
+  ) {
+    var name = String(value.split(separator: "/").last ?? "")
+    if name.hasSuffix(".so") { name.removeLast(3) }
+    if self.modules.contains(where: { $0.name == name }) {
+      if !self.active.contains(name) { self.active.append(name) }
+    } else if let warning = KnownElsewhere.warning(forModule: name) {
+      if self.seen["module \(name)"] == nil { problems.append(location.warning(key, "\(name): \(warning)")) }
+      self.seen["module \(name)"] = location
+    } else {
+      let names = self.modules.map { $0.name } + KnownElsewhere.modules.sorted()
+      let question = NearestName.question(name, in: names)
+      problems.append(location.error(key, "neither Apus nor baresip has a module \"\(name)\"\(question)"))
+    }
+  }
+
+  consuming func finish(problems: inout [ConfigProblem]) -> Configuration {
+    let implied = CoreKeys.impliedModules.filter { name in
+      !self.active.contains(name) && self.modules.contains { $0.name == name }
+    }
+    let active = implied + self.active
+    let check = DriverCheck(active: active, compiledIn: self.modules.map { $0.name })
+    for key in [CoreKeys.audioPlayer, CoreKeys.audioSource, CoreKeys.audioAlert] {
+      guard let location = self.seen[key.name], let device = AudioDevice(self.values[key]) else { continue }
+      check.check(device, key: key.name, at: location, problems: &problems)
+    }
+    var configuration = Configuration(self.values, modules: active)
+    configuration.moduleValues = self.moduleValues
+    return configuration
+  }
+}
+
+/// Holds the module that something names against those that are switched on.
+struct DriverCheck: Sendable {
+  /// Names of the modules that are switched on.
+  let active: [String]
+  /// Names of all modules of this build.
+  let compiledIn: [String]
+
+  func check(_ device: AudioDevice, key: String, at location: ConfigLocation, problems: inout [ConfigProblem]) {
+    let name = device.driver
+    if self.active.contains(name) { return }
+    if self.compiledIn.contains(name) {
+      problems.append(
+        location.error(key, "the module \(name) is not switched on: add the line \"module \(name)\" to the config"))
+    } else if KnownElsewhere.modules.contains(name) {
+      problems.append(
+        location.warning(key, "\(name): this module of baresip is not part of Apus; calls go without it"))
+    } else {
+      let question = NearestName.question(name, in: self.compiledIn)
+      problems.append(location.error(key, "neither Apus nor baresip has a module \"\(name)\"\(question)"))
+    }
+  }
+}

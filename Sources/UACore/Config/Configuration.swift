@@ -1,0 +1,124 @@
+package import ModuleKit
+package import NetBase
+
+/// A driver and its device, `aufile,speech.wav`.
+package struct AudioDevice: Hashable, Sendable, CustomStringConvertible {
+  /// The module's name.
+  package var driver: String
+  /// The driver's own name for it; may be empty.
+  package var device: String
+
+  package init(driver: String, device: String) {
+    self.driver = driver
+    self.device = device
+  }
+
+  /// Parses `MODULE` or `MODULE,DEVICE`; nil when there is no module.
+  package init?(_ text: String) {
+    let parts = text.split(separator: ",", maxSplits: 1, omittingEmptySubsequences: false)
+    guard let driver = parts.first, !driver.isEmpty else { return nil }
+    self.init(driver: String(driver), device: parts.count > 1 ? String(parts[1]) : "")
+  }
+
+  package var description: String { self.device.isEmpty ? self.driver : "\(self.driver),\(self.device)" }
+}
+
+/// How audio that arrives unevenly is delayed (`audio_jitter_buffer_type`).
+package enum JitterBufferType: String, CaseIterable, Sendable { case off, fixed, adaptive }
+
+/// What the config file says, typed and complete: a key that it lacks has its default.
+package struct Configuration: Sendable {
+  /// Nil: every interface, any free port. A port 0 is any free one.
+  package var sipListen: SocketAddress?
+  package var sipTOS: Int
+  /// Seconds until a call that nobody answers here is refused; nil is never.
+  package var callLocalTimeout: Int?
+  /// Nil is without limit.
+  package var callMaxCalls: Int?
+  package var callHoldOtherCalls: Bool
+  /// Nil: not set.
+  package var audioPath: String?
+  package var audioPlayer: AudioDevice?
+  package var audioSource: AudioDevice?
+  package var audioAlert: AudioDevice?
+  package var telephoneEventPayloadType: UInt8
+  package var rtpTOS: Int
+  package var rtpPorts: ClosedRange<UInt16>
+  package var jitterBufferType: JitterBufferType
+  /// Milliseconds.
+  package var jitterBufferDelay: ClosedRange<Int>
+  /// Packets.
+  package var jitterBufferSize: Int
+  /// Seconds without RTP; nil is never.
+  package var rtpTimeout: Int?
+  package var rxMode: RxMode
+  package var rxPolicy: AdmissionPolicy
+  /// Nil is one for each core.
+  package var rxWorkers: Int?
+  /// An interface's name or an address; nil: not set.
+  package var netInterface: String?
+  /// Nil is both.
+  package var netAf: SocketAddress.Family?
+  /// In the order of their lines; `CoreKeys.impliedModules` first when they have no line.
+  package var activeModules: [String]
+  /// The values of all modules' keys that the file sets, validated.
+  package var moduleValues: [String: String]
+
+  /// All defaults, no module but the implied ones.
+  package init() { self.init(CoreValues(), modules: []) }
+
+  init(_ values: CoreValues, modules: [String]) {
+    self.sipListen = Self.listenAddress(values[CoreKeys.sipListen])
+    self.sipTOS = values.integer(CoreKeys.sipTOS)
+    self.callLocalTimeout = values.positive(CoreKeys.callLocalTimeout)
+    self.callMaxCalls = values.positive(CoreKeys.callMaxCalls)
+    self.callHoldOtherCalls = values[CoreKeys.callHoldOtherCalls] == "yes"
+    self.audioPath = values.text(CoreKeys.audioPath)
+    self.audioPlayer = AudioDevice(values[CoreKeys.audioPlayer])
+    self.audioSource = AudioDevice(values[CoreKeys.audioSource])
+    self.audioAlert = AudioDevice(values[CoreKeys.audioAlert])
+    self.telephoneEventPayloadType = UInt8(clamping: values.integer(CoreKeys.telephoneEventPayloadType))
+    self.rtpTOS = values.integer(CoreKeys.rtpTOS)
+    let ports = values.range(CoreKeys.rtpPorts)
+    self.rtpPorts = UInt16(clamping: ports.lowerBound)...UInt16(clamping: ports.upperBound)
+    self.jitterBufferType = JitterBufferType(rawValue: values[CoreKeys.jitterBufferType]) ?? .fixed
+    self.jitterBufferDelay = values.range(CoreKeys.jitterBufferDelay)
+    self.jitterBufferSize = values.integer(CoreKeys.jitterBufferSize)
+    self.rtpTimeout = values.positive(CoreKeys.rtpTimeout)
+    self.rxMode = RxMode(rawValue: values[CoreKeys.rxMode]) ?? .main
+    self.rxPolicy = AdmissionPolicy(rawValue: values[CoreKeys.rxPolicy]) ?? .lock
+    self.rxWorkers = values.positive(CoreKeys.rxWorkers)
+    self.netInterface = values.text(CoreKeys.netInterface)
+    self.netAf =
+      switch values[CoreKeys.netAf] {
+      case "ipv4": .ipv4
+      case "ipv6": .ipv6
+      default: nil
+      }
+    self.activeModules = modules
+    self.moduleValues = [:]
+  }
+
+  /// What a module is made with.
+  package func settings(for module: any Module.Type) -> ModuleSettings {
+    ModuleSettings(keys: module.configKeys, values: self.moduleValues)
+  }
+
+  /// `sip_listen`'s value: an address literal, the port may be left out.
+  static func listenAddress(_ value: String) -> SocketAddress? { SocketAddress(value, defaultPort: 0) }
+}
+
+/// The core's values while a file is read, already in their plain form; what isn't there has its default.
+struct CoreValues: Sendable {
+  private var values: [String: String] = [:]
+
+  subscript(_ key: ConfigKey) -> String {
+    get { self.values[key.name] ?? key.defaultValue }
+    set { self.values[key.name] = newValue }
+  }
+
+  func text(_ key: ConfigKey) -> String? { self[key].isEmpty ? nil : self[key] }
+  func integer(_ key: ConfigKey) -> Int { Int(self[key]) ?? 0 }
+  func positive(_ key: ConfigKey) -> Int? { self.integer(key) > 0 ? self.integer(key) : nil }
+  func range(_ key: ConfigKey) -> ClosedRange<Int> { ConfigKey.range(self[key]) ?? 0...0 }
+}

@@ -1,0 +1,101 @@
+package import ModuleKit
+
+/// The keys that the core itself understands, in the order of the generated config file.
+///
+/// Names and defaults are baresip's, but for `rtp_rxmode pool`, `rtp_rxmode_policy` and `rtp_rx_workers`, which are ours.
+package enum CoreKeys {
+  /// Keys under one heading of the generated file.
+  package struct Section: Sendable {
+    package let title: String
+    package let keys: [ConfigKey]
+  }
+
+  package static let sipListen = ConfigKey(
+    "sip_listen", .string, default: "",
+    help: "Address and port for SIP; without it every interface and any free port.")
+  package static let sipTOS = ConfigKey(
+    "sip_tos", .integer(0...255), default: "160", help: "IP type of service, or traffic class, of SIP packets.")
+
+  package static let callLocalTimeout = ConfigKey(
+    "call_local_timeout", .integer(0...86_400), default: "120",
+    help: "Seconds until a call that nobody answers here is refused; 0 is never.")
+  package static let callMaxCalls = ConfigKey(
+    "call_max_calls", .integer(0...1_000_000), default: "4",
+    help: "Calls at the same time; more that come in are refused with 486. 0 is without limit.")
+  package static let callHoldOtherCalls = ConfigKey(
+    "call_hold_other_calls", .bool, default: "yes",
+    help: "Whether the other calls are put on hold when one is answered, dialled or resumed.")
+
+  package static let audioPath = ConfigKey(
+    "audio_path", .string, default: "",
+    help: "Folder in which sound files without a folder of their own are looked for.")
+  package static let audioPlayer = ConfigKey(
+    "audio_player", .string, default: "", help: "Where the peer is heard: MODULE,DEVICE.")
+  package static let audioSource = ConfigKey(
+    "audio_source", .string, default: "", help: "What the peer hears: MODULE,DEVICE.")
+  package static let audioAlert = ConfigKey(
+    "audio_alert", .string, default: "", help: "Where ringing is heard: MODULE,DEVICE.")
+  package static let telephoneEventPayloadType = ConfigKey(
+    "audio_telev_pt", .integer(96...127), default: "101",
+    help: "Payload type that is offered for telephone events (DTMF, RFC 4733).")
+
+  package static let rtpTOS = ConfigKey(
+    "rtp_tos", .integer(0...255), default: "184", help: "IP type of service, or traffic class, of RTP packets.")
+  package static let rtpPorts = ConfigKey(
+    "rtp_ports", .range(1024...65_535), default: "1024-49152", help: "Local UDP ports for RTP and RTCP.")
+  package static let jitterBufferType = ConfigKey(
+    "audio_jitter_buffer_type", .choice(["off", "fixed", "adaptive"]), default: "fixed",
+    help: "How audio that arrives unevenly is delayed.")
+  package static let jitterBufferDelay = ConfigKey(
+    "audio_jitter_buffer_ms", .range(0...10_000), default: "100-200",
+    help: "Least and greatest delay of the jitter buffer, in milliseconds.")
+  package static let jitterBufferSize = ConfigKey(
+    "audio_jitter_buffer_size", .integer(1...1000), default: "50", help: "Packets that the jitter buffer holds at most."
+  )
+  package static let rtpTimeout = ConfigKey(
+    "rtp_timeout", .integer(0...86_400), default: "0",
+    help: "Seconds without RTP after which a call ends; 0 is never.")
+
+  package static let rxMode = ConfigKey(
+    "rtp_rxmode", .choice(RxMode.allCases.map(\.rawValue)), default: RxMode.main.rawValue,
+    help: "Where media is received: the main loop, a thread for each transport, or a pool of threads.")
+  package static let rxPolicy = ConfigKey(
+    "rtp_rxmode_policy", .choice(AdmissionPolicy.allCases.map(\.rawValue)), default: AdmissionPolicy.lock.rawValue,
+    help: "What happens to a module that promises too little for rtp_rxmode: refuse it, lock it, or run it on main.")
+  package static let rxWorkers = ConfigKey(
+    "rtp_rx_workers", .integer(0...256), default: "0",
+    help: "Threads of rtp_rxmode pool; 0 is one for each processor core.")
+
+  package static let netInterface = ConfigKey(
+    "net_interface", .string, default: "", help: "Interface name or address from which calls are made.")
+  package static let netAf = ConfigKey(
+    "net_af", .choice(["ipv4", "ipv6"]), default: "", help: "Address family to which calls are limited.")
+
+  package static let modulePath = ConfigKey(
+    "module_path", .string, default: "", help: "Accepted for baresip's sake and ignored: modules are compiled in.")
+  package static let module = ConfigKey(
+    "module", .string, default: "", isRepeatable: true,
+    help: "Switches a module on; the order is the order of preference.")
+  package static let moduleTmp = ConfigKey(
+    "module_tmp", .string, default: "", isRepeatable: true, help: "The same as module.")
+  package static let moduleApp = ConfigKey(
+    "module_app", .string, default: "", isRepeatable: true, help: "The same as module.")
+
+  package static let sections: [Section] = [
+    Section(title: "SIP", keys: [sipListen, sipTOS]),
+    Section(title: "Calls", keys: [callLocalTimeout, callMaxCalls, callHoldOtherCalls]),
+    Section(
+      title: "Audio", keys: [audioPath, audioPlayer, audioSource, audioAlert, telephoneEventPayloadType]),
+    Section(
+      title: "Media transport",
+      keys: [rtpTOS, rtpPorts, jitterBufferType, jitterBufferDelay, jitterBufferSize, rtpTimeout]),
+    Section(title: "Receiving", keys: [rxMode, rxPolicy, rxWorkers]),
+    Section(title: "Network", keys: [netInterface, netAf]),
+  ]
+
+  /// All of them; the keys that switch modules on come last.
+  package static let all: [ConfigKey] = sections.flatMap(\.keys) + [modulePath, module, moduleTmp, moduleApp]
+
+  /// What baresip has in its core and we have in modules: switched on without a line of their own.
+  package static let impliedModules = ["udp", "sip_udp"]
+}

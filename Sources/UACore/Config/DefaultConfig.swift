@@ -1,0 +1,97 @@
+package import ModuleKit
+
+/// The annotated files that a new config folder starts with, generated from what the core and the modules declare.
+package enum DefaultConfig {
+  /// The config file: a key that is commented out shows its default.
+  package static func text(modules: [any Module.Type]) -> String {
+    var text = """
+      # Apus configuration: a key, blanks, a value; "#" starts a comment.
+      # A line that is commented out shows the default. "apus check" explains what is wrong with a file.
+
+      """
+    for section in CoreKeys.sections {
+      text += heading(section.title)
+      for key in section.keys { text += lines(for: key) }
+    }
+    text += heading("Modules")
+    text += "# Switched on in this order, which is also the order of preference.\n"
+    for module in modules {
+      text += "\n# \(module.summary)\n"
+      text += (commentedOut.contains(module.name) ? "#" : "") + line("module", module.name)
+    }
+    for module in modules where !module.configKeys.isEmpty {
+      text += heading("Settings of \(module.name)")
+      for key in module.configKeys { text += lines(for: key) }
+    }
+    return text
+  }
+
+  /// The accounts file: no account yet.
+  package static let accounts = """
+    # SIP accounts, one a line:
+    #
+    #   "Name" <sip:user@host;transport=udp>;parameter=value;parameter=value
+    #
+    # Parameters, with their defaults:
+    #   regint=3600                 seconds between registrations; 0 doesn't register
+    #   auth_user=USER              when it isn't the user of the address
+    #   auth_pass=PASSWORD
+    #   outbound="sip:proxy;lr"     outbound proxy
+    #   answermode=manual           manual, early, early-audio, early-video, auto
+    #   answerdelay=0               milliseconds before an automatic answer
+    #   mediaenc=none               none, srtp, srtp-mand, srtp-mandf, dtls_srtp
+    #   rtcp_mux=no
+    #   ptime=20                    milliseconds of audio in a packet
+    #   audio_codecs=opus/48000/2,pcmu
+    #   audio_source=MODULE,DEVICE
+    #   audio_player=MODULE,DEVICE
+    #   dtmfmode=rtpevent           rtpevent, info, auto
+    #   call_transfer=yes
+    #
+    # An account without a registrar, for calls within this host's network:
+    #<sip:alice@192.0.2.1>;regint=0
+
+    """
+
+  /// The contacts file: no contact yet.
+  package static let contacts = """
+    # Contacts, one a line:
+    #
+    #   "Name" <sip:user@host>;presence=none;access=allow
+    #
+    # Parameters:
+    #   presence=none               none, p2p
+    #   access=allow                allow, block; <sip:*@*>;access=block blocks everybody else
+    #
+    #"Bob" <sip:bob@192.0.2.2>
+
+    """
+
+  /// Values that a fresh folder has, where baresip's default alone would leave it without sound.
+  private static let chosen = ["audio_player": "aubridge,default", "audio_source": "ausine,440"]
+  /// What a commented-out key shows, where its default is empty.
+  private static let examples = [
+    "sip_listen": "0.0.0.0:5060", "audio_path": "/usr/share/apus", "audio_alert": "aubridge,alert",
+    "net_interface": "eth0", "net_af": "ipv4",
+  ]
+  /// Modules that a fresh folder leaves off: they write to the terminal.
+  private static let commentedOut: Set<String> = ["vumeter"]
+
+  private static func heading(_ title: String) -> String {
+    "\n#\(String(repeating: "-", count: 78))\n# \(title)\n\n"
+  }
+
+  private static func lines(for key: ConfigKey) -> String {
+    let allowed: String
+    if case .string = key.kind { allowed = "" } else { allowed = " (\(key.kind.allowed))" }
+    let comment = "# \(key.help)\(allowed)\n"
+    if let value = chosen[key.name] { return comment + line(key.name, value) }
+    let shown = key.defaultValue.isEmpty ? examples[key.name] ?? "VALUE" : key.defaultValue
+    return comment + "#" + line(key.name, shown)
+  }
+
+  private static func line(_ key: String, _ value: String) -> String {
+    let quoted = value.contains(where: \.isBlank) ? "\"\(value)\"" : value
+    return key + String(repeating: " ", count: max(1, 28 - key.count)) + quoted + "\n"
+  }
+}

@@ -1,0 +1,232 @@
+internal import Testing
+
+@testable internal import UACore
+
+@Suite("accounts and contacts")
+struct ConfigAccountTests {
+  private func parse(_ text: String, active: [String] = ["udp", "sip_udp", "srtp", "dtls_srtp", "aufile", "opus"])
+    -> ([Account], [String])
+  {
+    var configuration = Configuration()
+    configuration.activeModules = active
+    var problems: [ConfigProblem] = []
+    let accounts = AccountsFile.parse(
+      text, file: "accounts", configuration: configuration, modules: ConfigModules.all, problems: &problems)
+    return (accounts, problems.map(\.description))
+  }
+
+  @Test("a line without parameters has baresip's defaults")
+  func defaults() throws {
+    let (accounts, problems) = self.parse("<sip:alice@office>")
+    #expect(problems.isEmpty)
+    let account = try #require(accounts.first)
+    #expect(account.displayName == nil)
+    #expect(account.address.aor == "sip:alice@office")
+    #expect(account.registrationInterval == nil)
+    #expect(account.answerMode == .manual)
+    #expect(account.dtmfMode == .rtpevent)
+    #expect(account.callTransfer)
+    #expect(!account.rtcpMux)
+    #expect(account.packetTime == 20)
+    #expect(account.mediaEncryption == nil)
+    #expect(account.audioCodecs.isEmpty)
+  }
+
+  @Test("every parameter that Apus acts on is read")
+  func everyParameter() throws {
+    let (accounts, problems) = self.parse(
+      """
+      # accounts
+      "Alice \\"A\\" Ä" <sip:alice@[2001:db8::1]:5070;transport=udp;lr>;regint=60;auth_user=al;auth_pass="p;w d"\
+      ;outbound="sip:one.example.com;transport=tcp";outbound2=sip:two.example.com;answermode=AUTO;answerdelay=250\
+      ;dtmfmode=info;call_transfer=no;sip_autoanswer=yes;sip_autoredirect=yes;mediaenc=srtp-mand;rtcp_mux=yes;ptime=40\
+      ;autelev_pt=99;audio_codecs=opus/48000/2,PCMU;audio_source=aufile,"/tmp/a b.wav";audio_player=aufile,out.wav\
+      ;extra=x,y # a comment
+      """)
+    #expect(problems.isEmpty)
+    let account = try #require(accounts.first)
+    #expect(account.displayName == "Alice \"A\" Ä")
+    #expect(account.address.user == "alice")
+    #expect(account.address.host == "[2001:db8::1]")
+    #expect(account.address.port == 5070)
+    #expect(account.address.transport == "udp")
+    #expect(account.address.description == "sip:alice@[2001:db8::1]:5070;transport=udp;lr")
+    #expect(account.registrationInterval == 60)
+    #expect(account.authUser == "al")
+    #expect(account.authPassword?.unredacted == "p;w d")
+    #expect(account.outbound == ["sip:one.example.com;transport=tcp", "sip:two.example.com"])
+    #expect(account.answerMode == .auto)
+    #expect(account.answerDelay == 250)
+    #expect(account.dtmfMode == .info)
+    #expect(!account.callTransfer)
+    #expect(account.sipAutoanswer)
+    #expect(account.sipAutoredirect)
+    #expect(account.mediaEncryption == "srtp-mand")
+    #expect(account.rtcpMux)
+    #expect(account.packetTime == 40)
+    #expect(account.telephoneEventPayloadType == 99)
+    #expect(
+      account.audioCodecs == [
+        CodecPreference(name: "opus", clockRate: 48000, channels: 2), CodecPreference(name: "PCMU"),
+      ])
+    #expect(account.audioSource == AudioDevice(driver: "aufile", device: "/tmp/a b.wav"))
+    #expect(account.audioPlayer == AudioDevice(driver: "aufile", device: "out.wav"))
+    #expect(account.extra == "x,y")
+  }
+
+  @Test(
+    "lines in the forms of baresip's manual are accepted",
+    arguments: [
+      "<sip:user@example.com>;auth_pass=secret", "<sip:user@example.com;transport=udp>;auth_pass=secret",
+      "<sip:user@192.0.2.4>;auth_pass=secret",
+      "<sip:user@[2001:db8:0:16:216:6fff:fe91:614c]:5070>;auth_pass=secret", "<sip:alice@office>;regint=0",
+      "Alice <sip:alice@office>;regint=0", "sip:alice@office;regint=0", "\"\" <sip:alice@office>",
+      "<sip:user@example.com>;audio_codecs=opus/48000/2,pcma;auth_pass=x",
+      "<sip:user@example.com> ; regint = 0 ; 100rel = no",
+      "<sips:user@example.com>;outbound=\"sip:example.com;transport=tcp\";mediaenc=dtls_srtp;auth_pass=pass",
+      "<sip:192.0.2.4:5062>;pubint=0;prio=0;inreq_allowed=yes;check_origin=yes;catchall=no;mwi=no",
+    ])
+  func manual(line: String) {
+    let (accounts, problems) = self.parse(line)
+    #expect(problems.isEmpty)
+    #expect(accounts.count == 1)
+  }
+
+  @Test(
+    "what baresip has and Apus doesn't is a warning, and the account is kept",
+    arguments: [
+      ("<sip:u@h>;medianat=ice", "medianat: ice: this module of baresip is not part of Apus; calls go without it"),
+      ("<sip:u@h>;sipnat=outbound", "sipnat: this parameter of baresip has no effect in Apus"),
+      ("<sip:u@h>;video_codecs=vp8", "video_codecs: this parameter of baresip has no effect in Apus"),
+      ("<sip:u@h>;uas_pass=hunter2", "uas_pass: this parameter of baresip has no effect in Apus"),
+      (
+        "<sip:u@h;transport=tls>",
+        "transport: this Apus has no module sip_tls: the account can't be reached over tls"
+      ),
+      (
+        "<sip:u:hunter2@h>",
+        "account: a password in the address is not used: write ;auth_pass=PASSWORD after it"
+      ),
+      ("<sip:u@h>;ptime=20;ptime=40", "ptime: it stands twice in the line; this one is ignored"),
+      (
+        "<sip:u@h>;audio_source=alsa,default",
+        "audio_source: alsa: this module of baresip is not part of Apus; calls go without it"
+      ),
+    ])
+  func warnings(line: String, sentence: String) {
+    let (accounts, problems) = self.parse(line)
+    #expect(problems == ["accounts:1: warning: \(sentence)"])
+    #expect(accounts.count == 1)
+  }
+
+  @Test(
+    "what is wrong is an error, and the line gives no account",
+    arguments: [
+      (
+        "<sip:u@h>;regintt=0",
+        "regintt: neither Apus nor baresip has such an account parameter; did you mean \"regint\"?"
+      ),
+      ("<sip:u@h>;regint=-1", "regint: \"-1\" is not allowed: it takes a whole number from 0 to 31536000"),
+      ("<sip:u@h>;regint", "regint: it has no value: it takes a whole number from 0 to 31536000"),
+      (
+        "<sip:u@h>;answermode=never",
+        "answermode: \"never\" is not allowed: it takes one of manual, early, early-audio, early-video, auto"
+      ),
+      (
+        "<sip:u@h>;mediaenc=dtls-srtp",
+        "mediaenc: \"dtls-srtp\" is not allowed: it takes one of dtls_srtp, srtp, srtp-mand, srtp-mandf; "
+          + "did you mean \"dtls_srtp\"?"
+      ),
+      ("<sip:u@h>;mediaenc=zrtp", "mediaenc: Apus has no zrtp: it takes one of dtls_srtp, srtp, srtp-mand, srtp-mandf"),
+      (
+        "<sip:u@h>;medianat=ise",
+        "medianat: \"ise\" is not allowed: it takes one of stun, turn, ice, natpmp, pcp; did you mean \"ice\"?"
+      ),
+      ("<sip:u@h>;rtcp_mux=maybe", "rtcp_mux: \"maybe\" is not allowed: it takes yes or no"),
+      (
+        "<sip:u@h>;audio_codecs=opus/x",
+        "audio_codecs: \"opus/x\" is not allowed: a codec is NAME, NAME/RATE or NAME/RATE/CHANNELS"
+      ),
+      (
+        "<sip:u@h>;audio_source=ausine,440",
+        "audio_source: the module ausine is not switched on: add the line \"module ausine\" to the config"
+      ),
+      ("<sip:u@h;transport=udpp>", "transport: \"udpp\" is not allowed: it takes one of udp, tcp, tls, ws, wss"),
+      ("<tel:+123>", "account: the address is no SIP URI: it takes <sip:user@host> or <sips:user@host>"),
+      ("<sip:u@>", "account: the address is no SIP URI: it takes <sip:user@host> or <sips:user@host>"),
+      ("<sip:u@h:99999>", "account: the address is no SIP URI: it takes <sip:user@host> or <sips:user@host>"),
+      (
+        "<sip:u@h;regint=0",
+        "account: the closing \">\" is missing. A line is \"Name\" <sip:user@host>;parameter=value"
+      ),
+      (
+        "<sip:u@h> regint=0",
+        "account: text that is neither a \";parameter\" nor a comment: quote values with blanks. "
+          + "A line is \"Name\" <sip:user@host>;parameter=value"
+      ),
+      (
+        "<sip:u@h>;auth_pass=\"hunter2",
+        "account: the closing quote of \"auth_pass\" is missing. A line is \"Name\" <sip:user@host>;parameter=value"
+      ),
+      (
+        "<sip:u@h>;outbound=proxy",
+        "outbound: it takes a SIP URI, in quotes when it has parameters: \"sip:host;transport=udp\""
+      ),
+    ])
+  func errors(line: String, sentence: String) {
+    let (accounts, problems) = self.parse(line)
+    #expect(problems == ["accounts:1: error: \(sentence)"])
+    #expect(accounts.isEmpty)
+  }
+
+  @Test("encryption whose module is off is an error: nothing goes out in the clear by mistake")
+  func encryptionOff() {
+    let (accounts, problems) = self.parse("<sip:u@h>;mediaenc=srtp", active: ["udp", "sip_udp"])
+    #expect(accounts.isEmpty)
+    #expect(
+      problems == [
+        "accounts:1: error: mediaenc: the module srtp is not switched on: add the line \"module srtp\" to the config"
+      ])
+  }
+
+  @Test("a password is in nothing that can be printed")
+  func redacted() throws {
+    let (accounts, problems) = self.parse(
+      "<sip:u:hunter2@h>;auth_pass=hunter2;uas_pass=hunter2;stunpass=hunter2;auth_pass=hunter2")
+    let account = try #require(accounts.first)
+    var text = String(describing: account) + String(reflecting: account) + problems.joined()
+    dump(account, to: &text)
+    #expect(!text.contains("hunter2"))
+    #expect(account.authPassword?.unredacted == "hunter2")
+  }
+
+  @Test("contacts have a presence and an access rule")
+  func contacts() throws {
+    var problems: [ConfigProblem] = []
+    let contacts = ContactsFile.parse(
+      """
+      "Music Server" <sip:music@example.org>
+      "Al" <sip:al@home>;presence=p2p
+      "Catch All" <sip:*@*>;access=block
+      sip:good@friend.example;access=allow
+      """, file: "contacts", problems: &problems)
+    #expect(problems.isEmpty)
+    #expect(contacts.map(\.displayName) == ["Music Server", "Al", "Catch All", nil])
+    #expect(contacts.map(\.presence) == [.none, .p2p, .none, .none])
+    #expect(contacts.map(\.access) == [nil, nil, .block, .allow])
+    #expect(contacts[3].address.aor == "sip:good@friend.example")
+  }
+
+  @Test(
+    "a wrong contact has its sentence",
+    arguments: [
+      ("<sip:a@b>;acces=allow", "acces: a contact has no such parameter; did you mean \"access\"?"),
+      ("<sip:a@b>;access=maybe", "access: \"maybe\" is not allowed: it takes one of allow, block"),
+      ("Bob", "contact: the address is no SIP URI: it takes <sip:user@host> or <sips:user@host>"),
+    ])
+  func contactErrors(line: String, sentence: String) {
+    var problems: [ConfigProblem] = []
+    #expect(ContactsFile.parse(line, file: "contacts", problems: &problems).isEmpty)
+    #expect(problems.map(\.description) == ["contacts:1: error: \(sentence)"])
+  }
+}
