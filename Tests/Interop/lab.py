@@ -170,9 +170,12 @@ def wait_for(condition, seconds, what):
         time.sleep(0.02)
 
 
-def is_bound(port):
-    """Whether a UDP socket of this namespace has the port."""
-    lines = pathlib.Path("/proc/net/udp").read_text().splitlines()[1:]
+def is_bound(port, namespace=None):
+    """Whether a UDP socket of the namespace has the port."""
+    def read():
+        return pathlib.Path("/proc/thread-self/net/udp").read_text()
+
+    lines = (namespace.inside(read) if namespace else read()).splitlines()[1:]
     return any(int(line.split()[1].split(":")[1], 16) == port for line in lines)
 
 

@@ -11,8 +11,9 @@ BARESIP_CODECS = {"pcmu": "PCMU/8000/1", "opus": "opus/48000/2"}
 class Baresip:
     """baresip 1.0.0 without a screen, a sound card or a registrar: plays the speech, records what it hears."""
 
-    def __init__(self, mediaenc, codec, seconds, answers=True, dial=None, user="bob"):
-        self.port, self.folder = free_ports(2), fresh(f"baresip-{user}")
+    def __init__(self, mediaenc, codec, seconds, answers=True, dial=None, user="bob", namespace=None,
+                 rtcp_mux="no"):
+        self.port, self.folder, self.namespace = free_ports(2), fresh(f"baresip-{user}"), namespace
         media, control = free_ports(32), free_ports(2)
         modules = "".join(f"module {name}.so\n" for name in ("g711", "opus", "aufile", "aubridge", "sndfile", "srtp"))
         (self.folder / "config").write_text(
@@ -31,6 +32,7 @@ rtp_ports {media}-{media + 31}
 jitter_buffer_type fixed
 jitter_buffer_delay 5-10
 rtp_stats yes
+rtcp_mux {rtcp_mux}
 net_interface 127.0.0.1
 module_path /usr/lib/baresip/modules
 {modules}module_tmp uuid.so
@@ -52,11 +54,11 @@ opus_sprop_stereo yes
         command = ["baresip", "-f", self.folder, "-t", seconds]
         if dial:
             command += ["-e", f"/dial {dial}"]
-        self.process = start(command, self.folder / "baresip")
+        self.process = start(command, self.folder / "baresip", namespace)
         self.uri = f"sip:{user}@127.0.0.1:{self.port}"
 
     def __enter__(self):
-        wait_for(lambda: is_bound(self.port), 5, "baresip is up")
+        wait_for(lambda: is_bound(self.port, self.namespace), 5, "baresip is up")
         return self
 
     def __exit__(self, *_):

@@ -1,5 +1,5 @@
 /// One `a=` line (RFC 8866 §5.13). Printing it hides keys; `value` does not.
-package struct SDPAttribute: Hashable, Sendable, CustomStringConvertible {
+package struct SDPAttribute: Hashable, Sendable, CustomStringConvertible, CustomReflectable {
   /// The attribute's name, case-sensitive, without the colon.
   package var name: String
   /// The text after the colon; nil for a property attribute such as `a=rtcp-mux`.
@@ -16,6 +16,9 @@ package struct SDPAttribute: Hashable, Sendable, CustomStringConvertible {
   }
 
   package var description: String { SDPRedaction.redacted(self.line) }
+
+  /// Keeps keys out of `dump` too.
+  package var customMirror: Mirror { Mirror(self, children: ["line": self.description]) }
 }
 
 /// A section of a description that has attributes: the session, a media section, or a view of either.

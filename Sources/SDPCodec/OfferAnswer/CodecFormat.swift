@@ -142,3 +142,9 @@ func keepingUsefulTelephoneEvents<Format>(_ formats: [Format], _ identity: (Form
   let kept = Set(useful.isEmpty ? Array(events.prefix(1)) : useful)
   return formats.filter { !identity($0).isTelephoneEvent || kept.contains(identity($0)) }
 }
+
+/// Whether `common` makes a line useful: a codec that carries media, or anything at all where `wanted` has no such codec
+/// (RFC 3264 §10.1 has a line of telephone events alone).
+func isUseful(_ common: some Collection<CodecIdentity>, wanted: some Collection<CodecIdentity>) -> Bool {
+  common.contains { !$0.isAuxiliary } || (!common.isEmpty && wanted.allSatisfy(\.isAuxiliary))
+}

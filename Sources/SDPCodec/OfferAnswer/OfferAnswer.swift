@@ -77,7 +77,7 @@ package struct OfferAnswer: Sendable {
       let codecs = keepingUsefulTelephoneEvents(media.codecs, \.identity)
       let numbers = index < self.payloadTypes.count ? self.payloadTypes[index] : PayloadTypes()
       let formats = numbers.assign(codecs, avoiding: elsewhere)
-      guard formats.contains(where: { !$0.isAuxiliary }) else { throw .noCodec(index: index) }
+      guard isUseful(formats.map(\.identity), wanted: codecs.map(\.identity)) else { throw .noCodec(index: index) }
       elsewhere.formUnion(formats.map(\.payloadType))
       lines.append(OfferedLine(local: media, formats: formats))
     }
@@ -125,7 +125,9 @@ package struct OfferAnswer: Sendable {
       throw .protocolMismatch(index: index, offered: offered.protocolName, answered: remote.protocolName)
     }
     let pairs = self.matching.accept(remote.codecs, offered: line.formats)
-    guard pairs.contains(where: { !$0.remote.isAuxiliary }) else { throw .noCommonCodec(index: index) }
+    guard isUseful(pairs.map(\.remote.identity), wanted: line.local.codecs.map(\.identity)) else {
+      throw .noCommonCodec(index: index)
+    }
     guard remote.rtp != nil else { throw .noAddress(index: index) }
     return NegotiatedMedia(remote, local: line.local, pairs: pairs)
   }
@@ -184,7 +186,9 @@ package struct OfferAnswer: Sendable {
     guard line.accepts(remote.protocolName) else { return refuse(.protocolNotAccepted(remote.protocolName)) }
     guard remote.rtp != nil else { return refuse(.noAddress) }
     let pairs = self.matching.answer(remote.codecs, with: line.codecs)
-    guard pairs.contains(where: { !$0.remote.isAuxiliary }) else { return refuse(.noCommonCodec) }
+    guard isUseful(pairs.map(\.remote.identity), wanted: line.codecs.map(\.identity)) else {
+      return refuse(.noCommonCodec)
+    }
     line.protocolName = remote.protocolName
     line.direction = line.direction.intersection(remote.mediaDirection.reversed)
     line.rtcpMux = line.rtcpMux && remote.rtcpMux

@@ -6,7 +6,8 @@ package enum DefaultConfig {
   package static func text(modules: [any Module.Type]) -> String {
     var text = """
       # Apus configuration: a key, blanks, a value; "#" starts a comment.
-      # A line that is commented out shows the default. "apus check" explains what is wrong with a file.
+      # A key that is commented out shows its default, or an example where it has none.
+      # "apus check" explains what is wrong with a file.
 
       """
     for section in CoreKeys.sections {
@@ -82,12 +83,21 @@ package enum DefaultConfig {
   }
 
   private static func lines(for key: ConfigKey) -> String {
-    let allowed: String
-    if case .string = key.kind { allowed = "" } else { allowed = " (\(key.kind.allowed))" }
-    let comment = "# \(key.help)\(allowed)\n"
+    let comment = "# \(key.help)\(range(of: key.kind))\n"
     if let value = chosen[key.name] { return comment + line(key.name, value) }
     let shown = key.defaultValue.isEmpty ? examples[key.name] ?? "VALUE" : key.defaultValue
     return comment + "#" + line(key.name, shown)
+  }
+
+  private static func range(of kind: ConfigKey.Kind) -> String {
+    switch kind {
+    case .bool: " [yes, no]"
+    case .integer(let range): " [\(range.lowerBound) to \(range.upperBound)]"
+    case .decimal(let range): " [\(range.lowerBound) to \(range.upperBound)]"
+    case .choice(let words): " [\(words.joined(separator: ", "))]"
+    case .range(let range): " [\(range.lowerBound)-\(range.upperBound)]"
+    case .string: ""
+    }
   }
 
   private static func line(_ key: String, _ value: String) -> String {

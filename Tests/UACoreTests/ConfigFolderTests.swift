@@ -1,0 +1,154 @@
+internal import Glibc
+internal import ModuleKit
+internal import NetBase
+internal import Testing
+
+@testable internal import UACore
+
+/// The modules of this build, in their order.
+private let shippedModules: [any Module.Type] = []
+
+@Suite("config folders")
+struct ConfigFolderTests {
+  private static let root = #filePath.split(separator: "/").dropLast(3).reduce(into: "") { $0 += "/" + $1 }
+
+  @Test("Config/default is what the core and the modules declare (APUS_WRITE_CONFIG=1 writes it anew)")
+  func drift() throws {
+    let folder = "\(Self.root)/Config/default"
+    if unsafe getenv("APUS_WRITE_CONFIG") != nil {
+      for name in ["config", "accounts", "contacts"] { unsafe unlink("\(folder)/\(name)") }
+      try ConfigFolder.create(at: folder, modules: shippedModules)
+    }
+    #expect(try ConfigFolder.readText("\(folder)/config") == DefaultConfig.text(modules: shippedModules))
+    #expect(try ConfigFolder.readText("\(folder)/accounts") == DefaultConfig.accounts)
+    #expect(try ConfigFolder.readText("\(folder)/contacts") == DefaultConfig.contacts)
+  }
+
+  @Test("a generated config has no problems, and its commented-out lines are the defaults")
+  func generated() {
+    let text = DefaultConfig.text(modules: ConfigModules.all)
+    var problems: [ConfigProblem] = []
+    let configuration = Configuration.load(
+      text: text, file: "config", modules: ConfigModules.all, problems: &problems)
+    #expect(problems == [])
+    #expect(configuration.activeModules == ConfigModules.all.map { $0.name })
+
+    let keys = CoreKeys.all + ConfigModules.all.flatMap { $0.configKeys }
+    let shown = text.split(separator: "\n").filter { $0.hasPrefix("#") && !$0.hasPrefix("# ") && !$0.hasPrefix("#-") }
+    #expect(shown.count > 20)
+    for line in shown {
+      let entry = ConfigFile.parse(String(line.dropFirst()), path: "", problems: &problems).entries.first
+      let key = keys.first { $0.name == entry?.key }
+      let value = entry?.value ?? ""
+      #expect(key?.defaultValue == "" || key?.defaultValue == value, "\(line)")
+      #expect(key?.kind.normalised(value) != nil, "\(line)")
+    }
+    #expect(problems == [])
+  }
+
+  @Test("every key is in the generated config, with its help")
+  func complete() {
+    let text = DefaultConfig.text(modules: ConfigModules.all)
+    for key in CoreKeys.sections.flatMap(\.keys) + ConfigModules.Opus.configKeys {
+      #expect(text.contains("\n# \(key.help)"), "\(key.name)")
+      #expect(text.contains("\(key.name) "), "\(key.name)")
+    }
+  }
+
+  @Test("the shipped folders have no problems", arguments: ["demo-alice", "demo-bob", "echo"])
+  func shipped(name: String) throws {
+    var problems: [ConfigProblem] = []
+    let folder = try ConfigFolder.load(
+      path: "\(Self.root)/Config/\(name)", modules: ConfigModules.all, problems: &problems)
+    #expect(problems == [])
+    #expect(folder.accounts.count == 1)
+    #expect(folder.accounts.first?.registrationInterval == 0)
+    #expect(folder.accounts.first?.address.port == folder.configuration.sipListen?.port)
+    #expect(folder.contacts.count == 2)
+  }
+
+  @Test("the demonstration's two sides are encrypted and know each other")
+  func demo() throws {
+    var problems: [ConfigProblem] = []
+    let alice = try ConfigFolder.load(
+      path: "\(Self.root)/Config/demo-alice", modules: ConfigModules.all, problems: &problems)
+    let bob = try ConfigFolder.load(
+      path: "\(Self.root)/Config/demo-bob", modules: ConfigModules.all, problems: &problems)
+    #expect(alice.accounts.first?.mediaEncryption == "dtls_srtp")
+    #expect(bob.accounts.first?.mediaEncryption == "dtls_srtp")
+    #expect(bob.accounts.first?.answerMode == .auto)
+    #expect(alice.contacts.first?.address.aor == bob.accounts.first?.address.aor)
+    #expect(bob.contacts.first?.address.aor == alice.accounts.first?.address.aor)
+    #expect(!alice.configuration.rtpPorts.overlaps(bob.configuration.rtpPorts))
+  }
+
+  @Test("a new folder loads without problems, and its accounts are for the owner's eyes only")
+  func create() throws {
+    let path = try TemporaryFolder()
+    let folder = "\(path.path)/new"
+    try ConfigFolder.create(at: folder, modules: ConfigModules.all)
+    var problems: [ConfigProblem] = []
+    let loaded = try ConfigFolder.load(path: folder, modules: ConfigModules.all, problems: &problems)
+    #expect(problems == [])
+    #expect(loaded.accounts.isEmpty)
+    var status = stat()
+    #expect(unsafe stat("\(folder)/accounts", &status) == 0)
+    #expect(status.st_mode & 0o777 == 0o600)
+
+    try path.write("# mine", to: "new/config")
+    try ConfigFolder.create(at: folder, modules: ConfigModules.all)
+    #expect(try ConfigFolder.readText("\(folder)/config") == "# mine")
+  }
+
+  @Test("a sound file beside the config is found there, and one that is nowhere keeps its name")
+  func soundFiles() throws {
+    let path = try TemporaryFolder()
+    try path.write("module aufile\naudio_source aufile,a.wav\naudio_alert aufile,b.wav\n", to: "config")
+    try path.write("<sip:a@b>;audio_source=aufile,a.wav\n", to: "accounts")
+    try path.write("x", to: "a.wav")
+    var problems: [ConfigProblem] = []
+    let folder = try ConfigFolder.load(path: path.path, modules: ConfigModules.all, problems: &problems)
+    #expect(problems == [])
+    #expect(folder.configuration.audioSource?.device == "\(path.path)/a.wav")
+    #expect(folder.configuration.audioAlert?.device == "b.wav")
+    #expect(folder.accounts.first?.audioSource?.device == "\(path.path)/a.wav")
+  }
+
+  @Test("without accounts there is a warning, without a config nothing")
+  func missing() throws {
+    let path = try TemporaryFolder()
+    var problems: [ConfigProblem] = []
+    let error = #expect(throws: ConfigFileError.self) {
+      try ConfigFolder.load(path: path.path, modules: [], problems: &problems)
+    }
+    #expect(error?.isMissing == true)
+    #expect(error?.description == "\(path.path)/config: No such file or directory")
+    try path.write("", to: "config")
+    _ = try ConfigFolder.load(path: path.path, modules: [], problems: &problems)
+    #expect(problems.map(\.severity) == [.warning])
+  }
+}
+
+/// A folder that is removed with its owner.
+private struct TemporaryFolder: ~Copyable {
+  let path: String
+
+  init() throws {
+    var template = Array("/tmp/apus-config-XXXXXX".utf8CString)
+    let made = unsafe template.withUnsafeMutableBufferPointer { buffer -> String? in
+      guard let start = buffer.baseAddress, unsafe mkdtemp(start) != nil else { return nil }
+      return unsafe String(cString: start)
+    }
+    self.path = try #require(made)
+  }
+
+  deinit { unsafe system("rm -rf '\(self.path)'") }
+
+  func write(_ text: String, to name: String) throws {
+    let bytes = Array(text.utf8)
+    let file = unsafe open("\(self.path)/\(name)", O_WRONLY | O_CREAT | O_TRUNC, 0o644)
+    let count = unsafe bytes.withUnsafeBytes { unsafe Glibc.write(file, $0.baseAddress, $0.count) }
+    close(file)
+    try #require(count == bytes.count)
+  }
+}
