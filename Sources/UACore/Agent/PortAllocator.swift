@@ -1,6 +1,15 @@
+internal import Handoff
 package import ModuleKit
 package import NetBase
-package import Runtime
+internal import Runtime
+
+/// Bound sockets that no transport owns yet.
+package struct MediaPorts: ~Copyable, Sendable {
+  let rtp: Disconnected<any DatagramPort>
+  let rtcp: Disconnected<any DatagramPort>
+  /// Where RTP is received.
+  package let address: SocketAddress
+}
 
 /// Opens the sockets of a transport: an even port for RTP, the next one for RTCP (RFC 3550 §11), within `rtp_ports`.
 package struct PortAllocator {
@@ -20,7 +29,7 @@ package struct PortAllocator {
   /// - Throws: when no pair of the range is free.
   package mutating func open(
     on address: SocketAddress
-  ) throws(ModuleError) -> (rtp: any DatagramPort, rtcp: any DatagramPort) {
+  ) throws(ModuleError) -> MediaPorts {
     var last: ModuleError?
     for _ in 0..<max(1, self.range.count / 2) {
       let port = self.next
@@ -31,7 +40,8 @@ package struct PortAllocator {
       do throws(ModuleError) {
         let rtp = try self.transport.open(address.with(port: port), typeOfService: self.typeOfService)
         let rtcp = try self.transport.open(address.with(port: port + 1), typeOfService: self.typeOfService)
-        return (rtp, rtcp)
+        let bound = rtp.localAddress
+        return MediaPorts(rtp: Disconnected(rtp), rtcp: Disconnected(rtcp), address: bound)
       } catch { last = error }
     }
     throw last

@@ -15,11 +15,11 @@ package final class TransportHandle: Sendable {
   ///
   /// - Parameters:
   ///   - ownsLoop: whether the loop is the transport's own, to be stopped after it.
-  ///   - rtp, rtcp: bound sockets; no one else holds them.
+  ///   - ports: bound sockets; no one else holds them.
   ///   - announce: called, on any thread, when an event waits.
   package init(
-    on loop: EventLoop, ownsLoop: Bool, settings: TransportSettings, rtp: sending any DatagramPort,
-    rtcp: sending (any DatagramPort)?, announce: @escaping @Sendable () -> Void
+    on loop: EventLoop, ownsLoop: Bool, settings: TransportSettings, ports: consuming MediaPorts,
+    announce: @escaping @Sendable () -> Void
   ) {
     self.loop = loop
     self.ownsLoop = ownsLoop
@@ -30,6 +30,8 @@ package final class TransportHandle: Sendable {
     self.commands = commands
     self.events = events
     self.transport = box
+    let rtp = ports.rtp.take()
+    let rtcp = ports.rtcp.take()
     loop.execute { context in
       let transport = MediaTransport(
         context: context, settings: settings, commands: commands, events: events, rtpPort: rtp, rtcpPort: rtcp,

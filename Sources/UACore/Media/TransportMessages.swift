@@ -95,7 +95,7 @@ package struct StreamSettings: Sendable {
 
 /// How the playout delay is chosen (`audio_jitter_buffer_type`, `_ms`, `_size`).
 package struct JitterBufferSettings: Hashable, Sendable {
-  package enum Kind: String, CaseIterable, Sendable { case off, fixed, adaptive }
+  package typealias Kind = JitterBufferType
   package var kind: Kind
   /// Milliseconds.
   package var delay: ClosedRange<Int>
