@@ -107,7 +107,8 @@ package struct JitterBuffer: ~Copyable {
     self.delays = DelayEstimate(longest: min(self.maximum, Int64(clockRate)), period: 5 * Int64(clockRate))
   }
 
-  /// The payload of the packet that the last `pop` handed out; until the next `pop` or `insert`.
+  /// The payload of the packet that the last `pop` handed out; until the next `pop` or `insert`. It borrows the buffer: where
+  /// one struct owns buffer and decoder, hand both to a static function (`borrowing`, `inout`), and no copy is needed.
   package var payload: RawSpan {
     @_lifetime(borrow self)
     get { self.slots.payload(of: self.lastPlayed ?? 0) }

@@ -21,6 +21,8 @@ package struct RTCPSession: Sendable {
     /// Whether the source said goodbye and was not heard since.
     package var hasLeft = false
 
+    package init() {}
+
     /// The peer's fraction of our packets lost in its last interval, 0 to 1.
     package var fractionLost: Double { self.report.map { Double($0.fractionLost) / 256 } ?? 0 }
   }

@@ -8,7 +8,8 @@ package struct RTCPWriter: Sendable {
   package init() {}
 
   /// A sender report with at most one report block (§6.4.1).
-  package mutating func senderReport(_ info: RTCPSenderInfo, _ block: RTCPReportBlock?, into room: inout MutableRawSpan) {
+  package mutating func senderReport(_ info: RTCPSenderInfo, _ block: RTCPReportBlock?, into room: inout MutableRawSpan)
+  {
     self.header(.senderReport, count: block == nil ? 0 : 1, body: 24 + (block == nil ? 0 : 24), into: &room)
     self.append(info.ssrc, into: &room)
     self.append(UInt32(truncatingIfNeeded: info.ntpTime >> 32), into: &room)

@@ -25,6 +25,8 @@ package struct RTPHeader: Equatable, Sendable {
     package let profile: UInt16
     /// Where the extension's words are.
     package let bytes: Range<Int>
+
+    package init(profile: UInt16, bytes: Range<Int>) { (self.profile, self.bytes) = (profile, bytes) }
   }
 
   package var marker: Bool
