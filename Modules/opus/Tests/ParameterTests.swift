@@ -1,0 +1,116 @@
+import ModuleKit
+import Testing
+import opus
+
+@Suite("Opus parameters (RFC 7587 §6.1)") struct ParameterTests {
+  @Test(
+    "the configuration shows in the offer",
+    arguments: [
+      ([:], "stereo=1;sprop-stereo=1"),
+      (["opus_stereo": "no", "opus_sprop_stereo": "no"], "stereo=0;sprop-stereo=0"),
+      (["opus_bitrate": "64000"], "stereo=1;sprop-stereo=1;maxaveragebitrate=64000"),
+      (["opus_cbr": "yes"], "stereo=1;sprop-stereo=1;cbr=1"),
+      (["opus_inbandfec": "yes"], "stereo=1;sprop-stereo=1;useinbandfec=1"),
+      (["opus_dtx": "yes"], "stereo=1;sprop-stereo=1;usedtx=1"),
+      (["opus_samplerate": "16000"], "stereo=1;sprop-stereo=1;maxplaybackrate=16000"),
+    ] as [([String: String], String)])
+  func offers(settings: [String: String], expected: String) throws {
+    let codec = try makeCodec(settings)
+    #expect(codec.offeredParameters == expected)
+    #expect(codec.answeredParameters(to: "useinbandfec=1") == expected)
+  }
+
+  @Test("opus_mirror answers with what was offered and understood")
+  func mirror() throws {
+    let codec = try makeCodec(["opus_mirror": "yes"])
+    #expect(codec.answeredParameters(to: "minptime=10; useinbandfec=1;stereo=1") == "stereo=1;useinbandfec=1")
+    #expect(codec.answeredParameters(to: nil) == "stereo=1;sprop-stereo=1")
+    #expect(codec.answeredParameters(to: "nonsense") == "stereo=1;sprop-stereo=1")
+  }
+
+  @Test(
+    "what peers write is read, and what is malformed is not",
+    arguments: [
+      (nil, OpusParameters()),
+      ("", OpusParameters()),
+      ("stereo=1;sprop-stereo=0", OpusParameters(stereo: true, spropStereo: false)),
+      (" minptime=10 ; useinbandfec=1 ", OpusParameters(useInbandFEC: true)),
+      ("MaxAverageBitrate=20000;usedtx=1;cbr=1", OpusParameters(maxAverageBitrate: 20_000, cbr: true, useDTX: true)),
+      ("maxaveragebitrate=1;maxplaybackrate=7", OpusParameters(maxAverageBitrate: 6000, maxPlaybackRate: 8000)),
+      (
+        "maxaveragebitrate=99999999;maxplaybackrate=96000",
+        OpusParameters(maxAverageBitrate: 510_000, maxPlaybackRate: 48_000)
+      ),
+      ("maxaveragebitrate=99999999999999999999;stereo=2;usedtx;=;;=1;cbr=", OpusParameters()),
+    ] as [(String?, OpusParameters)])
+  func reads(text: String?, expected: OpusParameters) {
+    #expect(OpusParameters(text) == expected)
+  }
+
+  @Test(
+    "the encoder obeys the peer, within the configuration",
+    arguments: [
+      ([:], nil, nil, \EncoderSettings.bitrate, 28_000),
+      ([:], "maxaveragebitrate=20000", nil, \.bitrate, 20_000),
+      ([:], "maxaveragebitrate=64000", nil, \.bitrate, 28_000),
+      ([:], "maxaveragebitrate=64000", 96_000, \.bitrate, 64_000),
+      ([:], nil, 1_000_000, \.bitrate, 510_000),
+      ([:], nil, nil, \.format.channels, 1),
+      ([:], "stereo=1", nil, \.format.channels, 2),
+      (["opus_stereo": "no"], "stereo=1", nil, \.format.channels, 1),
+      (["opus_samplerate": "16000"], nil, nil, \.format.sampleRate, 16_000),
+      (["opus_packet_loss": "7"], nil, nil, \.packetLoss, 7),
+    ] as [([String: String], String?, Int?, KeyPath<EncoderSettings, Int> & Sendable, Int)])
+  func numbers(
+    settings: [String: String], remote: String?, bitrate: Int?, path: KeyPath<EncoderSettings, Int> & Sendable,
+    expected: Int
+  ) throws {
+    let codec = try makeCodec(settings)
+    let encoder = codec.encoderSettings(CodecParameters(remoteParameters: remote, packetTime: 20, bitrate: bitrate))
+    #expect(encoder[keyPath: path] == expected)
+  }
+
+  @Test(
+    "switches that are the peer's to set",
+    arguments: [
+      ([:], nil, \EncoderSettings.hasDTX, false),
+      ([:], "usedtx=1", \.hasDTX, true),
+      (["opus_dtx": "yes"], nil, \.hasDTX, true),
+      (["opus_dtx": "yes"], "usedtx=0", \.hasDTX, false),
+      ([:], "useinbandfec=1", \.hasInbandFEC, true),
+      (["opus_inbandfec": "yes"], nil, \.hasInbandFEC, false),
+      ([:], "cbr=1", \.isConstantBitrate, true),
+      (["opus_cbr": "yes"], nil, \.isConstantBitrate, true),
+    ] as [([String: String], String?, KeyPath<EncoderSettings, Bool> & Sendable, Bool)])
+  func switches(
+    settings: [String: String], remote: String?, path: KeyPath<EncoderSettings, Bool> & Sendable, expected: Bool
+  ) throws {
+    let codec = try makeCodec(settings)
+    let encoder = codec.encoderSettings(CodecParameters(remoteParameters: remote, packetTime: 20, bitrate: nil))
+    #expect(encoder[keyPath: path] == expected)
+  }
+
+  @Test("the decoder is stereo when the peer may send it and we asked for it")
+  func decoderChannels() throws {
+    func channels(_ settings: [String: String], _ remote: String?) throws -> Int {
+      try makeCodec(settings)
+        .decoderFormat(CodecParameters(remoteParameters: remote, packetTime: 20, bitrate: nil)).channels
+    }
+    #expect(try channels([:], nil) == 1)
+    #expect(try channels([:], "sprop-stereo=1") == 2)
+    #expect(try channels(["opus_stereo": "no"], "sprop-stereo=1") == 1)
+  }
+
+  @Test("every key's default is of its kind, and SDP names the codec as RFC 7587 §7 wants")
+  func description() throws {
+    let codec = try makeCodec([:])
+    #expect(codec.encodingName == "opus" && codec.clockRate == 48_000 && codec.channels == 2)
+    #expect(codec.staticPayloadType == nil)
+    let module = try Opus(settings: ModuleSettings(keys: Opus.configKeys))
+    #expect(module.facets.map(\.kind) == ["audio codec"] && module.facets.map(\.safety) == [.confined])
+  }
+}
+
+func makeCodec(_ values: [String: String]) throws -> OpusCodec {
+  try Opus(settings: ModuleSettings(keys: Opus.configKeys, values: values)).codec
+}
