@@ -2,6 +2,7 @@ internal import COpenSSL
 internal import Glibc
 internal import ModuleKit
 internal import NetBase
+internal import SRTPEngine
 
 /// Which end of a handshake this is.
 package enum AssociationRole: Sendable { case client, server }
@@ -185,7 +186,7 @@ enum AssociationOutcome: ~Copyable {
       return self.fail(.wrongCertificate)
     }
     guard let selected = unsafe SSL_get_selected_srtp_profile(self.ssl),
-      let profile = unsafe ProtectionProfile(rawValue: UInt16(truncatingIfNeeded: selected.pointee.id))
+      let profile = unsafe SRTPProfile(dtlsIdentifier: UInt16(truncatingIfNeeded: selected.pointee.id))
     else {
       self.bio.discardOutbound()
       return self.fail(.noProfile)

@@ -10,23 +10,16 @@ struct AssociationKeys: ~Copyable {
   let outbound: SRTPKeyMaterial
 
   /// - Parameter ssl: its handshake is complete and its peer verified.
-  init(exportedFrom ssl: OpaquePointer, _ profile: ProtectionProfile, _ role: AssociationRole) throws(LibraryError) {
-    let (keyLength, saltLength) = (profile.keyLength, profile.saltLength)
-    var exported = SecretBytes(count: 2 * (keyLength + saltLength))
+  init(exportedFrom ssl: OpaquePointer, _ profile: SRTPProfile, _ role: AssociationRole) throws(LibraryError) {
+    var exported = SecretBytes(count: 2 * profile.keyAndSaltLength)
     let result = unsafe exported.withUnsafeMutableBytes { room in
       let label = "EXTRACTOR-dtls_srtp"
       let start = unsafe room.baseAddress?.assumingMemoryBound(to: UInt8.self)
       return unsafe SSL_export_keying_material(ssl, start, room.count, label, label.utf8.count, nil, 0, 0)
     }
     guard result == 1 else { throw .drained("no keys") }
-    // The client's key, the server's key, the client's salt, the server's salt.
-    let salts = 2 * keyLength
-    let bytes = exported.bytes
-    let client = Self.material(
-      profile, key: bytes.extracting(0..<keyLength), salt: bytes.extracting(salts..<salts + saltLength))
-    let server = Self.material(
-      profile, key: bytes.extracting(keyLength..<salts),
-      salt: bytes.extracting(salts + saltLength..<salts + 2 * saltLength))
+    let client = try Self.material(profile, of: exported, index: 0)
+    let server = try Self.material(profile, of: exported, index: 1)
     switch role {
     case .client:
       self.inbound = server
@@ -37,7 +30,23 @@ struct AssociationKeys: ~Copyable {
     }
   }
 
-  private static func material(_ profile: ProtectionProfile, key: RawSpan, salt: RawSpan) -> SRTPKeyMaterial {
-    SRTPKeyMaterial()
+  /// The exporter gives the client's key, the server's key, the client's salt, the server's salt.
+  private static func material(
+    _ profile: SRTPProfile, of exported: borrowing SecretBytes, index: Int
+  ) throws(LibraryError) -> SRTPKeyMaterial {
+    let (keyLength, saltLength) = (profile.keyLength, profile.saltLength)
+    var keyAndSalt = SecretBytes(count: keyLength + saltLength)
+    unsafe keyAndSalt.withUnsafeMutableBytes { room in
+      unsafe exported.withUnsafeBytes { bytes in
+        let salt = 2 * keyLength + index * saltLength
+        for offset in 0..<keyLength { unsafe room[offset] = bytes[index * keyLength + offset] }
+        for offset in 0..<saltLength { unsafe room[keyLength + offset] = bytes[salt + offset] }
+      }
+    }
+    do throws(SRTPError) {
+      return try SRTPKeyMaterial(profile: profile, keyAndSalt: keyAndSalt)
+    } catch {
+      throw LibraryError(description: "\(error)", alert: nil)
+    }
   }
 }

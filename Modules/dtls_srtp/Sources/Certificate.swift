@@ -1,5 +1,6 @@
 internal import COpenSSL
 internal import Glibc
+package import SRTPEngine
 
 /// A self-signed ECDSA P-256 certificate with the SSL context that all associations under it share.
 ///
@@ -14,7 +15,7 @@ internal import Glibc
   /// Makes a key and signs a certificate with it, valid for a year.
   ///
   /// - Parameter profiles: those of use_srtp, in the order of preference.
-  package init(profiles: [ProtectionProfile] = ProtectionProfile.preferred) throws(LibraryError) {
+  package init(profiles: [SRTPProfile] = SRTPProfile.preferredForDTLS) throws(LibraryError) {
     LibraryError.clear()
     self.method = try MemoryBIOMethod()
     let key = try unsafe Self.makeKey()
@@ -69,9 +70,9 @@ internal import Glibc
   }
 
   private static func configure(
-    _ context: OpaquePointer, _ key: OpaquePointer, _ certificate: OpaquePointer, _ profiles: [ProtectionProfile]
+    _ context: OpaquePointer, _ key: OpaquePointer, _ certificate: OpaquePointer, _ profiles: [SRTPProfile]
   ) throws(LibraryError) {
-    let names = profiles.map { "SRTP_" + $0.name }.joined(separator: ":")
+    let names = profiles.compactMap(\.dtlsName).joined(separator: ":")
     guard
       unsafe SSL_CTX_ctrl(context, SSL_CTRL_SET_MIN_PROTO_VERSION, Int(DTLS1_2_VERSION), nil) == 1,
       unsafe SSL_CTX_set_cipher_list(context, ciphers) == 1,

@@ -85,7 +85,7 @@ final class ComponentExchange {
         self.counters.strangers += 1
         return
       }
-      self.settle(handshake.association.feed(datagram, now: now), handshake, &actions)
+      self.settle(handshake.association.feed(datagram, now: now), handshake, now: now, &actions)
     }
   }
 
@@ -95,7 +95,7 @@ final class ComponentExchange {
       let before = handshake.association.retransmissions
       let outcome = handshake.association.timeout(now: now)
       self.counters.retransmissions += handshake.association.retransmissions - before
-      self.settle(outcome, handshake, &actions)
+      self.settle(outcome, handshake, now: now, &actions)
     }
   }
 
@@ -155,7 +155,7 @@ final class ComponentExchange {
       let association = try Association(.client, certificate: terms.certificate, fingerprints: terms.fingerprints)
       let handshake = Handshake(association: association, source: target, begin: now)
       self.state = .client(terms, handshake)
-      self.settle(association.start(now: now), handshake, &actions)
+      self.settle(association.start(now: now), handshake, now: now, &actions)
     } catch {
       self.state = .failed("DTLS with \(target) could not start: \(error)")
     }
@@ -183,14 +183,7 @@ final class ComponentExchange {
       handshake = Handshake(association: current.association, source: source, begin: current.begin)
       self.state = .client(terms, handshake)
     }
-    let outcome = handshake.association.feed(datagram, now: now)
-    if case .failed(let error) = outcome, handshake.source != terms.address {
-      self.flush(handshake, &actions)
-      self.lastRefusal = Self.sentence(error, handshake.source)
-      self.abandon(handshake.source, terms, now: now, &actions)
-      return
-    }
-    self.settle(outcome, handshake, &actions)
+    self.settle(handshake.association.feed(datagram, now: now), handshake, now: now, &actions)
   }
 
   /// Never listens to `source` again, and begins anew with the described address.
@@ -225,7 +218,7 @@ final class ComponentExchange {
       }
     case (_, let index?):
       let handshake = handshakes[index]
-      self.settle(handshake.association.feed(datagram, now: now), handshake, &actions)
+      self.settle(handshake.association.feed(datagram, now: now), handshake, now: now, &actions)
       return
     case (_, nil):
       self.counters.strangers += 1
@@ -237,7 +230,7 @@ final class ComponentExchange {
       let handshake = Handshake(association: association, source: source, begin: now)
       handshakes.append(handshake)
       self.state = .server(terms, handshakes)
-      self.settle(association.feed(datagram, now: now), handshake, &actions)
+      self.settle(association.feed(datagram, now: now), handshake, now: now, &actions)
     } catch {
       self.state = .failed("DTLS with \(source) could not start: \(error)")
     }
@@ -264,7 +257,8 @@ final class ComponentExchange {
   // MARK: What came of it
 
   private func settle(
-    _ outcome: consuming AssociationOutcome, _ handshake: Handshake, _ actions: inout Queue<KeyExchangeAction>
+    _ outcome: consuming AssociationOutcome, _ handshake: Handshake, now: Instant,
+    _ actions: inout Queue<KeyExchangeAction>
   ) {
     switch consume outcome {
     case .nothing: self.flush(handshake, &actions)
@@ -279,11 +273,13 @@ final class ComponentExchange {
       actions.append(.closed(self.component))
     case .failed(let error):
       self.flush(handshake, &actions)
-      self.drop(handshake, Self.sentence(error, handshake.source))
+      self.drop(handshake, Self.sentence(error, handshake.source), now: now, &actions)
     }
   }
 
-  private func drop(_ handshake: Handshake, _ sentence: String) {
+  private func drop(
+    _ handshake: Handshake, _ sentence: String, now: Instant, _ actions: inout Queue<KeyExchangeAction>
+  ) {
     let isProven = handshake.association.isAddressProven
     switch self.state {
     case .server(let terms, let handshakes) where handshake.source != terms.address || (terms.usesCookies && !isProven):
@@ -291,6 +287,9 @@ final class ComponentExchange {
       self.lastRefusal = sentence
       if isProven || !terms.usesCookies { self.banned.insert(handshake.source) }
       self.state = .server(terms, handshakes.filter { $0.source != handshake.source })
+    case .client(let terms, _) where handshake.source != terms.address:
+      self.lastRefusal = sentence
+      self.abandon(handshake.source, terms, now: now, &actions)
     case .client, .server: self.state = .failed(sentence)
     case .waiting, .idle, .secured, .failed: break
     }

@@ -1,4 +1,5 @@
 public import ModuleKit
+internal import SRTPEngine
 
 /// Media encryption with keys from a DTLS handshake in the media path (RFC 5763, RFC 5764): `mediaenc=dtls_srtp`.
 public struct DTLSSRTP: Module {
@@ -8,7 +9,7 @@ public struct DTLSSRTP: Module {
     ConfigKey(
       "dtls_srtp_use_ec", .choice(["prime256v1"]), default: "prime256v1", help: "Curve of the certificate's key"),
     ConfigKey(
-      "dtls_srtp_profiles", .string, default: ProtectionProfile.preferred.map(\.name).joined(separator: ","),
+      "dtls_srtp_profiles", .string, default: SRTPProfile.preferredForDTLS.map(\.shortDTLSName).joined(separator: ","),
       help: "SRTP protection profiles, the preferred one first"),
   ]
 
@@ -16,8 +17,8 @@ public struct DTLSSRTP: Module {
 
   public init(settings: ModuleSettings) throws(ModuleError) {
     let list = settings.string("dtls_srtp_profiles")
-    guard let profiles = ProtectionProfile.parse(list) else {
-      let known = ProtectionProfile.preferred.map(\.name).joined(separator: ", ")
+    guard let profiles = SRTPProfile.parseDTLSNames(list) else {
+      let known = SRTPProfile.preferredForDTLS.map(\.shortDTLSName).joined(separator: ", ")
       throw ModuleError(.configuration, "module dtls_srtp: dtls_srtp_profiles \"\(list)\" has a name other than \(known)")
     }
     do throws(LibraryError) {

@@ -1,5 +1,6 @@
 import ModuleKit
 import NetBase
+import SRTPEngine
 
 @testable import dtls_srtp
 
@@ -24,10 +25,10 @@ final class Peer {
   struct Keys {
     let inbound: [UInt8]
     let outbound: [UInt8]
-    let profile: String
+    let profile: SRTPProfile
   }
 
-  init(_ host: UInt32, profiles: [ProtectionProfile] = ProtectionProfile.preferred, usesCookies: Bool = true) throws {
+  init(_ host: UInt32, profiles: [SRTPProfile] = SRTPProfile.preferredForDTLS, usesCookies: Bool = true) throws {
     self.certificate = try Certificate(profiles: profiles)
     self.exchange = DTLSKeyExchange(certificate: self.certificate, usesCookies: usesCookies)
     self.addresses = [.rtp: SocketAddress(ipv4: host, port: 4000), .rtcp: SocketAddress(ipv4: host, port: 4001)]
@@ -110,7 +111,9 @@ final class DTLSPair {
         }
       case .secured(let component, let inbound, let outbound, let by):
         peer.seen.append(.secured(component))
-        peer.keys[component] = Peer.Keys(inbound: inbound, outbound: outbound)
+        peer.keys[component] = Peer.Keys(
+          inbound: inbound.keyAndSalt.bytes.copied(), outbound: outbound.keyAndSalt.bytes.copied(),
+          profile: inbound.profile)
         peer.by[component] = by
       case .failed(let reason): peer.seen.append(.failed(reason))
       case .closed(let component): peer.seen.append(.closed(component))
