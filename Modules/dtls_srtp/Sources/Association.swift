@@ -49,7 +49,8 @@ enum AssociationOutcome: ~Copyable {
   private let bio: MemoryBIO
   private let ssl: OpaquePointer
   private let expected: [KeyExchangeRemote.Fingerprint]
-  private let cookie: [UInt8]
+  /// What a client must echo (RFC 6347 §4.2.1).
+  let cookie: [UInt8]
   private var phase = Phase.handshaking
   private var bytes = 0
   private var attempt = 0
@@ -65,17 +66,15 @@ enum AssociationOutcome: ~Copyable {
 
   /// - Parameters:
   ///   - fingerprints: one of these must be the peer's certificate's.
-  ///   - usesCookie: whether a server asks for its cookie before it does any work (RFC 6347 §4.2.1).
+  ///   - cookie: what a server asks a client to echo before it does any work; empty for a server that does not ask.
   init(
     _ role: AssociationRole, certificate: Certificate, fingerprints: [KeyExchangeRemote.Fingerprint],
-    usesCookie: Bool = true
+    cookie: [UInt8] = []
   ) throws(LibraryError) {
     LibraryError.clear()
     self.role = role
     self.certificate = certificate
     self.expected = fingerprints
-    var cookie = [UInt8](repeating: 0, count: 16)
-    guard unsafe RAND_bytes(&cookie, 16) == 1 else { throw .drained("no random bytes") }
     self.cookie = cookie
     guard let ssl = unsafe SSL_new(certificate.context) else { throw .drained("no DTLS association") }
     unsafe self.ssl = ssl
@@ -93,11 +92,19 @@ enum AssociationOutcome: ~Copyable {
     case .client: unsafe SSL_set_connect_state(ssl)
     case .server:
       unsafe SSL_set_accept_state(ssl)
-      if usesCookie { unsafe SSL_set_options(ssl, Certificate.Option.cookieExchange) }
+      if !cookie.isEmpty { unsafe SSL_set_options(ssl, Certificate.Option.cookieExchange) }
     }
   }
 
   deinit { unsafe SSL_free(self.ssl) }
+
+  /// A cookie that can't be guessed.
+  static func makeCookie() throws(LibraryError) -> [UInt8] {
+    LibraryError.clear()
+    var cookie = [UInt8](repeating: 0, count: 16)
+    guard unsafe RAND_bytes(&cookie, 16) == 1 else { throw .drained("no random bytes") }
+    return cookie
+  }
 
   /// Writes a client's first flight.
   func start(now: Instant) -> AssociationOutcome { self.call(now) { self.handshake() } }

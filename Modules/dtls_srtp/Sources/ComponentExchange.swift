@@ -206,11 +206,12 @@ final class ComponentExchange {
     _ handshakes: [Handshake], now: Instant, _ actions: inout Queue<KeyExchangeAction>
   ) {
     var handshakes = handshakes
-    let known = handshakes.firstIndex { $0.source == source }
-    switch (kind, known) {
+    var cookie: [UInt8]?
+    switch (kind, handshakes.firstIndex { $0.source == source }) {
     case (.firstClientHello, let index?) where terms.usesCookies && !handshakes[index].association.isAddressProven:
-      // Our HelloVerifyRequest was lost. OpenSSL would take the repeated ClientHello for a stale one.
-      handshakes.remove(at: index)
+      // Our HelloVerifyRequest was lost. OpenSSL would take the repeated ClientHello for a stale one, so it gets a new
+      // association with the old cookie: should both answers arrive, either will do.
+      cookie = handshakes.remove(at: index).association.cookie
     case (.firstClientHello, nil):
       guard self.makeRoom(for: source, terms, &handshakes, now: now) else {
         self.counters.strangers += 1
@@ -218,6 +219,11 @@ final class ComponentExchange {
       }
     case (_, let index?):
       let handshake = handshakes[index]
+      // OpenSSL would end the handshake over a forged ClientHello with a wrong cookie.
+      if case .laterClientHello(let cookie) = kind, terms.usesCookies, cookie != handshake.association.cookie {
+        self.counters.dropped += 1
+        return
+      }
       self.settle(handshake.association.feed(datagram, now: now), handshake, now: now, &actions)
       return
     case (_, nil):
@@ -225,8 +231,9 @@ final class ComponentExchange {
       return
     }
     do throws(LibraryError) {
+      let fresh = terms.usesCookies ? try Association.makeCookie() : []
       let association = try Association(
-        .server, certificate: terms.certificate, fingerprints: terms.fingerprints, usesCookie: terms.usesCookies)
+        .server, certificate: terms.certificate, fingerprints: terms.fingerprints, cookie: cookie ?? fresh)
       let handshake = Handshake(association: association, source: source, begin: now)
       handshakes.append(handshake)
       self.state = .server(terms, handshakes)

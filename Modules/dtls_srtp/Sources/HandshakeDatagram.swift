@@ -4,8 +4,8 @@ internal import NetBase
 enum HandshakeDatagram {
   /// The start of a client's first message, without a cookie yet.
   case firstClientHello
-  /// The start of a client's second message, which has a cookie.
-  case laterClientHello
+  /// The start of a client's second message, with the cookie that it echoes.
+  case laterClientHello(cookie: [UInt8])
   /// The start of a server's answer to it: HelloVerifyRequest or ServerHello.
   case serverHello
   /// Any other well-formed records.
@@ -33,10 +33,21 @@ enum HandshakeDatagram {
     // The three bytes after the sequence number.
     let fragmentOffset = bytes.uint32(at: message + 5) & 0x00FF_FFFF
     switch bytes.uint8(at: message) {
-    case 1 where fragmentOffset == 0: self = sequence == 0 ? .firstClientHello : .laterClientHello
+    case 1 where fragmentOffset == 0: 
+      self = sequence == 0 ? .firstClientHello : .laterClientHello(cookie: Self.cookie(bytes))
     case 2, 3: self = .serverHello
     default: self = .other
     }
+  }
+
+  /// What a ClientHello echoes; empty when it has none. It follows version, random and session identifier.
+  private static func cookie(_ bytes: RawSpan) -> [UInt8] {
+    let session = Self.recordHeader + Self.messageHeader + 2 + 32
+    guard session < bytes.byteCount else { return [] }
+    let start = session + 1 + Int(bytes.uint8(at: session)) + 1
+    guard start <= bytes.byteCount else { return [] }
+    let end = start + Int(bytes.uint8(at: start - 1))
+    return end <= bytes.byteCount ? bytes.extracting(start..<end).copied() : []
   }
 
   private static let recordHeader = 13
