@@ -7,8 +7,8 @@ package import NetBase
 /// - Returns: the first address; nil when there is none.
 package func lookUp(host: String, port: UInt16) -> SocketAddress? {
   if let literal = SocketAddress(host: host, port: port) { return literal }
-  var hints = addrinfo()
-  hints.ai_socktype = Int32(SOCK_DGRAM.rawValue)
+  var hints = unsafe addrinfo()
+  unsafe hints.ai_socktype = Int32(SOCK_DGRAM.rawValue)
   var list: UnsafeMutablePointer<addrinfo>?
   guard unsafe getaddrinfo(host, nil, &hints, &list) == 0, let first = unsafe list else { return nil }
   defer { unsafe freeaddrinfo(first) }

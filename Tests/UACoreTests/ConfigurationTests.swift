@@ -172,6 +172,12 @@ struct ConfigurationTests {
       ])
   }
 
+  @Test("problems come in the order of the lines")
+  func order() {
+    let (_, problems) = self.load("audio_source ausine\nrtp_tos x\naudio_alert nowhere\nmodule nosuchthing")
+    #expect(problems.map { $0.prefix(9) } == ["config:1:", "config:2:", "config:3:", "config:4:"])
+  }
+
   @Test("a value that isn't allowed leaves the default")
   func fallback() {
     let (configuration, problems) = self.load("rtp_tos 999\nopus_bitrate 1\n")

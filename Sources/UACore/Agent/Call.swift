@@ -1,6 +1,7 @@
 internal import ModuleKit
 internal import NetBase
 internal import SIPStack
+internal import SRTPEngine
 
 /// One call as main sees it: a SIP session, its media, and what became of both.
 final class Call {
@@ -63,7 +64,7 @@ final class Call {
       mediaEncryption: isEncrypted ? self.settings.mediaEncryption ?? "none" : "none",
       profile: self.security?.profile.rawValue, dtlsVersion: self.security?.dtlsVersion,
       codec: self.media?.codec.map { "\($0.codec.encodingName)/\($0.codec.clockRate)/\($0.codec.channels)" },
-      rxMode: rxMode, isOnHold: self.media.map { !$0.direction.receives } ?? false,
+      rxMode: rxMode, isOnHold: self.media?.isOnHold ?? false,
       isHeldByPeer: self.media?.isHeldByPeer ?? false, digits: self.digits, media: self.statistics)
   }
 }

@@ -29,8 +29,8 @@ package final class CallMedia {
   private var audioIndex = 0
   package private(set) var transport: TransportHandle?
   package private(set) var codec: NegotiatedCodec?
-  /// What this side wants; `sendonly` while it holds the peer.
-  package var direction = SDPCodec.MediaDirection.sendrecv
+  /// Whether this side holds the peer, from the next offer or answer on.
+  package var isOnHold = false
   package private(set) var isHeldByPeer = false
   package private(set) var isEncrypted = false
 
@@ -206,7 +206,7 @@ package final class CallMedia {
       protocolName: self.encryption?.offeredProtocol ?? "RTP/AVP",
       acceptedProtocols: self.encryption?.acceptedProtocols ?? ["RTP/AVP", "RTP/AVPF"],
       address: self.localAddress, rtcpPort: self.localAddress.port + 1, codecs: self.codecs.capabilities,
-      ptime: self.settings.packetTime, direction: self.direction, rtcpMux: self.settings.usesRTCPMux,
+      ptime: self.settings.packetTime, direction: self.isOnHold ? .sendonly : .sendrecv, rtcpMux: self.settings.usesRTCPMux,
       ssrc: self.ssrc, cname: self.canonicalName,
       attributes: attributes.map { SDPAttribute($0.name, $0.value) })
   }

@@ -18,7 +18,17 @@ extension Configuration {
     }
     let parsed = ConfigFile.parse(text, path: file, problems: &problems)
     for entry in parsed.entries { reading.take(entry, at: parsed.location(of: entry), problems: &problems) }
-    return reading.finish(problems: &problems)
+    let configuration = reading.finish(problems: &problems)
+    problems.sortLines(of: file)
+    return configuration
+  }
+}
+
+extension [ConfigProblem] {
+  /// Brings one file's problems, which are the last ones, into the order of their lines.
+  fileprivate mutating func sortLines(of file: String) {
+    let start = self.firstIndex { $0.file == file } ?? self.endIndex
+    self[start...].sort { $0.line < $1.line }
   }
 }
 

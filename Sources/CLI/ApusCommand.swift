@@ -1,0 +1,34 @@
+internal import ArgumentParser
+internal import Glibc
+
+/// The program `apus`; without a subcommand it is `apus run`.
+@main struct ApusCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "apus",
+    abstract: "A SIP and WebRTC user agent, modular after baresip's pattern.",
+    version: versionText,
+    subcommands: [
+      RunCommand.self, CallCommand.self, DemoCommand.self, ModulesCommand.self, CheckCommand.self, LoadCommand.self,
+    ],
+    defaultSubcommand: RunCommand.self)
+
+  /// Parses and runs; every failure is one sentence on standard error and an `ExitStatus`.
+  static func main() async {
+    do {
+      var command = try await asyncParseAsRoot()
+      if var asynchronous = command as? any AsyncParsableCommand {
+        try await asynchronous.run()
+      } else {
+        try command.run()
+      }
+    } catch let failure as Failure {
+      StandardError.write("apus: \(failure.message)\n")
+      Glibc.exit(failure.status.rawValue)
+    } catch {
+      let code = exitCode(for: error)
+      guard code == .validationFailure else { exit(withError: error) }
+      StandardError.write("apus: \(message(for: error))\n")
+      Glibc.exit(ExitStatus.usage.rawValue)
+    }
+  }
+}

@@ -1,0 +1,21 @@
+internal import ArgumentParser
+
+/// `apus call URI`: one call.
+struct CallCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "call", abstract: "Make one call, play and record, hang up.",
+    discussion: "Exits with 0 when the call was established and media flowed both ways.")
+
+  @Argument(help: ArgumentHelp("Whom to call, for example sip:bob@192.0.2.1.", valueName: "uri"), transform: Parse.uri)
+  var uri: String
+
+  @Option(help: ArgumentHelp("What the peer hears; the shipped speech by default.", valueName: "file.wav"))
+  var play: String?
+
+  @Option(help: ArgumentHelp("Where to write what the peer says.", valueName: "file.wav"))
+  var record: String?
+
+  @OptionGroup var media: MediaOptions
+
+  func run() async throws { try await runCall(self) }
+}

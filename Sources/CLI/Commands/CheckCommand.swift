@@ -1,0 +1,53 @@
+internal import ArgumentParser
+internal import UACore
+
+/// `apus check`: validates a config folder.
+struct CheckCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "check", abstract: "Validate a config folder: what is wrong, where, and what is allowed.")
+
+  @Option(
+    name: .customShort("f", allowingJoined: true),
+    help: ArgumentHelp("Config folder; ~/.apus by default.", valueName: "folder"))
+  var folder: String?
+
+  @Option(
+    name: .customShort("m", allowingJoined: true),
+    help: ArgumentHelp("A module to switch on before the config's; repeatable.", valueName: "module"))
+  var modules: [String] = []
+
+  @Flag(help: "Print one JSON object on standard output.")
+  var json = false
+
+  func run() async throws {
+    let path = self.folder ?? ConfigFolder.defaultPath
+    var problems: [ConfigProblem] = []
+    do {
+      _ = try ConfigFolder.load(
+        path: path, modules: compiledModules, preloaded: self.modules, problems: &problems)
+    } catch {
+      throw Failure(error.isMissing ? .noInput : .configuration, error.description)
+    }
+    if self.json {
+      print(Self.report(problems))
+    } else {
+      for problem in problems { print(problem) }
+      if problems.isEmpty { print("\(path): no problems") }
+    }
+    if problems.hasErrors { throw ExitCode(ExitStatus.configuration.rawValue) }
+  }
+
+  static func report(_ problems: [ConfigProblem]) -> JSON {
+    [
+      "ok": .bool(!problems.hasErrors),
+      "problems": .array(
+        problems.map { problem in
+          [
+            "file": .string(problem.file), "line": .integer(problem.line),
+            "severity": .string(problem.severity.rawValue), "key": .string(problem.key),
+            "message": .string(problem.message),
+          ]
+        }),
+    ]
+  }
+}

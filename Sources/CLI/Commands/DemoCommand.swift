@@ -1,0 +1,12 @@
+internal import ArgumentParser
+
+/// `apus demo`: two user agents in one process.
+struct DemoCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "demo",
+    abstract: "Let two agents in this process call each other over loopback: speech one way, a tone the other.")
+
+  @OptionGroup var media: MediaOptions
+
+  func run() async throws { try await runDemo(self) }
+}

@@ -1,0 +1,78 @@
+internal import ArgumentParser
+internal import ModuleKit
+internal import UACore
+
+/// A way to encrypt media, as the command line names it.
+enum MediaEncryptionChoice: String, CaseIterable, Sendable {
+  case none, srtp
+  case srtpMandatory = "srtp-mand"
+  case srtpMandatoryFeedback = "srtp-mandf"
+  case dtls = "dtls_srtp"
+
+  /// The account's word; nil for none.
+  var id: String? { self == .none ? nil : self.rawValue }
+}
+
+/// A way through NATs, as the command line names it.
+enum MediaNATChoice: String, CaseIterable, Sendable {
+  case none, stun, turn, ice
+
+  /// The account's word; nil for none.
+  var id: String? { self == .none ? nil : self.rawValue }
+}
+
+/// What `call`, `demo` and `load` share. Nil is the command's own default.
+struct MediaOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp("Encryption: none, srtp, srtp-mand, srtp-mandf, dtls_srtp.", valueName: "method"),
+    transform: Parse.choice)
+  var mediaenc: MediaEncryptionChoice?
+
+  @Option(
+    help: ArgumentHelp("The only codec to offer, for example opus, pcmu.", valueName: "codec"),
+    transform: Parse.codec)
+  var codec: CodecPreference?
+
+  @Option(
+    help: ArgumentHelp("Where media is received: main, thread, pool.", valueName: "mode"), transform: Parse.choice)
+  var rxmode: RxMode?
+
+  @Option(
+    help: ArgumentHelp("For modules that promise too little: reject, lock, marshal.", valueName: "policy"),
+    transform: Parse.choice)
+  var rxmodePolicy: AdmissionPolicy?
+
+  @Option(
+    help: ArgumentHelp(
+      "Re-key so often; the next one waits until the last is in use both ways.", valueName: "milliseconds"),
+    transform: Parse.integer(1...86_400_000))
+  var rekeyEvery: Int?
+
+  @Option(
+    help: ArgumentHelp("Packets to drop at random before the socket.", valueName: "percent"),
+    transform: Parse.decimal(0...100))
+  var loss: Double = 0
+
+  @Option(
+    help: ArgumentHelp("How long a call lasts.", valueName: "number"), transform: Parse.decimal(Parse.positive))
+  var seconds: Double?
+
+  @Option(
+    help: ArgumentHelp("Whether RTCP shares the RTP socket.", valueName: "yes|no"), transform: Parse.yesOrNo)
+  var rtcpMux: Bool?
+
+  @Option(help: ArgumentHelp("NAT traversal: none, stun, turn, ice.", valueName: "method"), transform: Parse.choice)
+  var medianat: MediaNATChoice?
+
+  @Flag(help: "Print one JSON object on standard output, and nothing else there.")
+  var json = false
+
+  func validate() throws {
+    if let module = self.medianat?.id, !compiledModules.contains(where: { $0.name == module }) {
+      throw ValidationError("--medianat \(module) is not possible: this apus has no module \(module)")
+    }
+    if self.rekeyEvery != nil, self.mediaenc == MediaEncryptionChoice.none {
+      throw ValidationError("--rekey-every needs a --mediaenc other than none")
+    }
+  }
+}

@@ -1,0 +1,58 @@
+internal import ArgumentParser
+internal import UACore
+
+/// Turns the text of options into values, or into the sentence that says what is allowed.
+enum Parse {
+  /// One of an enum's words.
+  static func choice<Choice: RawRepresentable & CaseIterable>(_ text: String) throws -> Choice
+  where Choice.RawValue == String {
+    if let choice = Choice(rawValue: text.lowercased()) { return choice }
+    throw ValidationError("it takes one of \(Choice.allCases.map(\.rawValue).joined(separator: ", "))")
+  }
+
+  static func integer(_ range: ClosedRange<Int>) -> @Sendable (String) throws -> Int {
+    { text in
+      guard let number = Int(text), range.contains(number) else {
+        throw ValidationError("it takes a whole number from \(range.lowerBound) to \(range.upperBound)")
+      }
+      return number
+    }
+  }
+
+  static func decimal(_ range: ClosedRange<Double>) -> @Sendable (String) throws -> Double {
+    { text in
+      guard let number = Double(text), range.contains(number) else {
+        throw ValidationError("it takes a number from \(range.lowerBound) to \(range.upperBound)")
+      }
+      return number
+    }
+  }
+
+  static func yesOrNo(_ text: String) throws -> Bool {
+    switch text.lowercased() {
+    case "yes", "true", "on", "1": return true
+    case "no", "false", "off", "0": return false
+    default: throw ValidationError("it takes yes or no")
+    }
+  }
+
+  /// A codec of this build, `opus` or `opus/48000/2`.
+  static func codec(_ text: String) throws -> CodecPreference {
+    let known = compiledCodecNames()
+    guard let codec = CodecPreference(text), known.contains(codec.name.lowercased()) else {
+      throw ValidationError("this apus has the codecs \(known.joined(separator: ", "))")
+    }
+    return codec
+  }
+
+  /// An address of SIP, with or without `sip:`.
+  static func uri(_ text: String) throws -> String {
+    let lower = text.lowercased()
+    let uri = lower.hasPrefix("sip:") || lower.hasPrefix("sips:") ? text : "sip:\(text)"
+    guard Account(uri: uri) != nil else { throw ValidationError("it takes a SIP URI, for example sip:bob@192.0.2.1") }
+    return uri
+  }
+
+  /// Every number above zero: a rate, a time.
+  static let positive = Double.leastNonzeroMagnitude...31_536_000
+}

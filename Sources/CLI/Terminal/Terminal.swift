@@ -1,0 +1,86 @@
+internal import Glibc
+
+/// Text for people, on standard error: `--json` keeps standard output to itself.
+enum StandardError {
+  /// Writes all of it, or gives up when nobody reads.
+  static func write(_ text: String) {
+    let bytes = Array(text.utf8)
+    var written = 0
+    while written < bytes.count {
+      let count = unsafe bytes[written...].withUnsafeBytes {
+        unsafe Glibc.write(STDERR_FILENO, $0.baseAddress, $0.count)
+      }
+      if count < 0, errno == EINTR { continue }
+      guard count > 0 else { return }
+      written += count
+    }
+  }
+}
+
+/// What the device behind a file descriptor can show.
+struct Terminal: Sendable {
+  /// SGR codes.
+  enum Style: Int, Sendable { case bold = 1, dim = 2, red = 31, green = 32, yellow = 33, cyan = 36 }
+
+  private let descriptor: Int32
+  /// Whether a person looks at it.
+  let isInteractive: Bool
+  /// False off a terminal, on a dumb one, and when `NO_COLOR` is set (no-color.org).
+  let hasColour: Bool
+
+  /// - Parameter descriptor: standard error unless told otherwise.
+  init(_ descriptor: Int32 = STDERR_FILENO) {
+    self.descriptor = descriptor
+    self.isInteractive = isatty(descriptor) == 1
+    self.hasColour =
+      self.isInteractive && Self.variable("NO_COLOR").isEmpty && !["", "dumb"].contains(Self.variable("TERM"))
+  }
+
+  /// Columns; 80 where there is no terminal.
+  var width: Int {
+    var size = winsize()
+    guard unsafe ioctl(self.descriptor, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 else { return 80 }
+    return Int(size.ws_col)
+  }
+
+  /// `text` in a style where the terminal has colours, else as it is.
+  func styled(_ text: String, _ style: Style) -> String {
+    self.hasColour ? "\u{1B}[\(style.rawValue)m\(text)\u{1B}[0m" : text
+  }
+
+  private static func variable(_ name: String) -> String {
+    unsafe getenv(name).map { unsafe String(cString: $0) } ?? ""
+  }
+}
+
+/// A line at the bottom of standard error that rewrites itself; nothing at all where nobody looks.
+///
+/// One owner. Whatever else is written to standard error meanwhile goes through `print`.
+struct StatusLine: ~Copyable {
+  private let terminal: Terminal
+  private var shown = ""
+
+  init(terminal: Terminal = Terminal()) { self.terminal = terminal }
+
+  /// Replaces the line; text that is too long for the terminal is cut.
+  mutating func update(_ text: String) {
+    guard self.terminal.isInteractive, text != self.shown else { return }
+    self.shown = text
+    StandardError.write("\r\u{1B}[K\(text.prefix(max(0, self.terminal.width - 1)))")
+  }
+
+  /// Writes a line that stays, above the status line.
+  mutating func print(_ text: String) {
+    let status = self.shown
+    self.clear()
+    StandardError.write("\(text)\n")
+    self.update(status)
+  }
+
+  /// Takes the line away.
+  mutating func clear() {
+    guard !self.shown.isEmpty else { return }
+    self.shown = ""
+    StandardError.write("\r\u{1B}[K")
+  }
+}
