@@ -70,7 +70,7 @@ def nobody_there():
 
 
 def inadmissible(mode, policy):
-    modules = ("udp", "sip_udp", "opus", "g711", "aufile", "vumeter")
+    modules = ("opus", "g711", "aufile", "vumeter")
     folder = apus_folder(fresh("inadmissible"), free_ports(), mode=mode, modules=modules, extra=f"rtp_rxmode_policy {policy}\n")
     result = apus("run", "-f", folder, "-t", "3")
     return one_sentence(result, 78, "vumeter", "mainOnly", f"rtp_rxmode {mode}", "rtp_rxmode_policy marshal")

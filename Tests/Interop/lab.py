@@ -8,7 +8,7 @@ import numpy as np
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
 APUS = os.environ.get("APUS", str(ROOT / ".build/release/apus"))
-SPEECH = str(HERE / "media/speech_48000.wav")
+SPEECH = str(ROOT / "Config/media/speech_48000.wav")
 MODES = ("main", "thread", "pool")
 SCRATCH = pathlib.Path(tempfile.mkdtemp(prefix="apus-interop-"))
 KEEP = os.environ.get("KEEP")  # set: leave the recordings and logs where they are

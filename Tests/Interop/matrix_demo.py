@@ -17,7 +17,7 @@ def judge_report(report, way, codec, mode):
     for call in calls:
         wanted = {"mediaenc": way, "rxmode": mode, "state": "ended"}
         check(all(call[key] == value for key, value in wanted.items()), f"wanted {wanted}: {call}")
-        check(call["codec"].lower() == {"opus": "opus/48000/2", "pcmu": "pcmu/8000/1"}[codec], f"codec {call['codec']}")
+        check(call["codec"].lower().startswith({"opus": "opus/48000/2", "pcmu": "pcmu/8000"}[codec]), f"codec {call['codec']}")
         if way == "none":
             check(not call["srtp_profile"], f"a profile without encryption: {call['srtp_profile']}")
         else:

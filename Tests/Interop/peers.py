@@ -79,7 +79,7 @@ opus_sprop_stereo yes
         return said in self.output()
 
 
-MODULES = ("udp", "sip_udp", "opus", "g711", "aufile", "ausine", "srtp", "dtls_srtp")
+MODULES = ("opus", "g711", "aufile", "ausine", "srtp", "dtls_srtp")
 
 
 def apus_folder(folder, port, mode="main", mediaenc="none", codec="opus", extra="", modules=MODULES, account=None):

@@ -19,7 +19,7 @@ internal import Testing
     // L5
     "Sources/UACore": [
       "NetBase", "Handoff", "SDPCodec", "SIPStack", "RTPStack", "SRTPEngine", "Runtime", "ModuleKit", "CSpeexDSP",
-      "Logging", "Glibc", "Synchronization",
+      "Logging", "Glibc", "Synchronization", "Dispatch",  // Dispatch runs the blocking resolver
     ],
     // L6
     "Sources/AllModules": Set(modules).union(["ModuleKit"]),
@@ -37,13 +37,14 @@ internal import Testing
     "NetBase", "Handoff", "SDPCodec", "SIPStack", "RTPStack", "SRTPEngine", "ModuleKit", "Glibc", "Synchronization",
   ]
 
-  /// What single modules need besides: their C library, and Runtime for the transports.
+  /// What single modules need besides: their C library, Runtime for the transports, a queue for the files.
   static let allowedInModule: [String: Set<String>] = [
     "udp": ["Runtime"],
     "sip_udp": ["Runtime"],
     "dtls_srtp": ["COpenSSL"],
     "srtp": ["COpenSSL"],
     "opus": ["COpus"],
+    "aufile": ["Dispatch"],
   ]
 
   static let modules = Repository.lines("ls \(Repository.root)/Modules")
