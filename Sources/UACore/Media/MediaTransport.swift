@@ -115,6 +115,8 @@ package final class MediaTransport {
       self.runKeyExchange(now: now)
     }
     self.keys.timeout(now: now)
+    self.parkedRTP.timeout(now: now)
+    self.parkedRTCP.timeout(now: now)
     self.stream.timeout(now: now, output: self)
     self.settle()
   }
@@ -128,6 +130,8 @@ package final class MediaTransport {
     var next = self.stream.nextDeadline
     if let deadline = self.keyExchange?.nextDeadline { next = min(next ?? deadline, deadline) }
     if let deadline = self.keys.nextDeadline { next = min(next ?? deadline, deadline) }
+    if let deadline = self.parkedRTP.nextDeadline { next = min(next ?? deadline, deadline) }
+    if let deadline = self.parkedRTCP.nextDeadline { next = min(next ?? deadline, deadline) }
     if self.outbox.hasWaiting {
       let retry = self.context.now.advanced(byMilliseconds: 5)
       next = min(next ?? retry, retry)
@@ -307,9 +311,17 @@ package final class MediaTransport {
     var waiting = ParkedPackets()
     swap(&waiting, &self.parkedRTP)
     waiting.drain(now: now) { self.receive(&$0, from: $1, on: .rtp, now: now) }
+    self.drops.noKey += waiting.counters.total
     waiting = ParkedPackets()
     swap(&waiting, &self.parkedRTCP)
     waiting.drain(now: now) { self.receive(&$0, from: $1, on: .rtcp, now: now) }
+    self.drops.noKey += waiting.counters.total
+  }
+
+  /// Packets that will never have a key: too many, too old, or there when the transport stopped.
+  private var unkeyed: Int {
+    let waiting = self.isRunning ? 0 : self.parkedRTP.count + self.parkedRTCP.count
+    return self.parkedRTP.counters.total + self.parkedRTCP.counters.total + waiting
   }
 
   // MARK: Key exchange
@@ -359,7 +371,10 @@ package final class MediaTransport {
 
   private var statistics: TransportStatistics {
     var all = self.stream.statistics
+    let malformed = all.drops.unknown
     all.drops = self.drops
+    all.drops.noKey += self.unkeyed
+    all.drops.unknown += malformed
     all.drops.mailboxFull += self.outbox.dropCount + self.commands.dropCount
     all.sendFailures = self.sendFailures
     all.sentDatagrams = self.sent
@@ -407,4 +422,8 @@ extension MediaTransport: StreamOutput {
     self.send(packet.bytes, to: address, on: component)
     return true
   }
+}
+
+extension ParkingCounters {
+  fileprivate var total: Int { self.expired + self.overflowed + self.tooLong }
 }
