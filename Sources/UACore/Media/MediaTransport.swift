@@ -194,6 +194,7 @@ package final class MediaTransport {
     do throws(ModuleError) {
       try self.stream.configure(settings, now: self.context.now)
     } catch { self.fail(error) }
+    self.drainParked(now: self.context.now)
   }
 
   private func report(_ event: StreamEvent) {
@@ -255,6 +256,8 @@ package final class MediaTransport {
   private func receiveMedia(
     _ packet: inout Packet, isRTCP: Bool, from source: SocketAddress, on component: Component, now: Instant
   ) {
+    // Packets that outrun the answer wait until it is all here: addresses and formats too, not only the keys.
+    guard self.stream.isConfigured else { return self.park(packet, from: source, on: component, now: now) }
     switch self.security {
     case .undecided: self.park(packet, from: source, on: component, now: now)
     case .plain:
@@ -307,7 +310,7 @@ package final class MediaTransport {
   }
 
   private func drainParked(now: Instant) {
-    guard self.parkedRTP.count + self.parkedRTCP.count > 0 else { return }
+    guard self.stream.isConfigured, self.parkedRTP.count + self.parkedRTCP.count > 0 else { return }
     var waiting = ParkedPackets()
     swap(&waiting, &self.parkedRTP)
     waiting.drain(now: now) { self.receive(&$0, from: $1, on: .rtp, now: now) }
