@@ -84,15 +84,31 @@ package struct EncoderSettings: Hashable, Sendable {
   package var format: AudioFormat
   /// Bit/s.
   package var bitrate: Int
-  package var isConstantBitrate = false
-  package var hasInbandFEC = false
-  package var hasDTX = false
+  package var isConstantBitrate: Bool
+  package var hasInbandFEC: Bool
+  package var hasDTX: Bool
   /// One of libopus's `OPUS_BANDWIDTH_*`.
-  package var maxBandwidth = OPUS_BANDWIDTH_FULLBAND
-  package var complexity = 10
-  package var isVoIP = false
+  package var maxBandwidth: Int32
+  package var complexity: Int
+  package var isVoIP: Bool
   /// Percent.
-  package var packetLoss = 0
+  package var packetLoss: Int
+
+  package init(
+    format: AudioFormat, bitrate: Int, isConstantBitrate: Bool = false, hasInbandFEC: Bool = false,
+    hasDTX: Bool = false, maxBandwidth: Int32 = OPUS_BANDWIDTH_FULLBAND, complexity: Int = 10, isVoIP: Bool = false,
+    packetLoss: Int = 0
+  ) {
+    self.format = format
+    self.bitrate = bitrate
+    self.isConstantBitrate = isConstantBitrate
+    self.hasInbandFEC = hasInbandFEC
+    self.hasDTX = hasDTX
+    self.maxBandwidth = maxBandwidth
+    self.complexity = complexity
+    self.isVoIP = isVoIP
+    self.packetLoss = packetLoss
+  }
 }
 
 /// The widest band that a peer can play, by its `maxplaybackrate` (RFC 7587 §3.1.1 and §6.1).

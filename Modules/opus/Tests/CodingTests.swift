@@ -65,23 +65,29 @@ private func energy(_ samples: some Collection<Int16>) -> Double {
   samples.reduce(0.0) { $0 + Double($1) * Double($1) } / Double(max(samples.count, 1))
 }
 
-/// dB, at the delay at which they fit best.
-private func signalToNoise(_ sent: [Int16], _ heard: [Int16]) -> Double {
-  (0..<960).map { delay -> Double in
-    let range = 9600..<(sent.count - 4800)
-    let noise = stride(from: range.lowerBound, to: range.upperBound, by: 3).map {
-      Int16(clamping: Int(sent[$0]) - Int(heard[$0 + delay]))
-    }
-    return 10 * log10(energy(sent[range]) / max(energy(noise), 1))
-  }.max() ?? 0
+/// How far a tone stands out of everything else, in dB, whatever its delay.
+private func purity(_ samples: ArraySlice<Int16>, frequency: Double) -> Double {
+  var (x, y) = (0.0, 0.0)
+  for (index, sample) in samples.enumerated() {
+    x += Double(sample) * cos(2 * .pi * frequency * Double(index) / 48_000)
+    y += Double(sample) * sin(2 * .pi * frequency * Double(index) / 48_000)
+  }
+  let tone = 2 * (x * x + y * y) / Double(samples.count * samples.count)
+  return 10 * log10(tone / max(energy(samples) - tone, 1))
 }
 
 @Suite("Opus coding") struct CodingTests {
-  @Test("a tone comes back as it was, at the default bit rate", arguments: [300.0, 1000, 3000])
-  func tones(frequency: Double) throws {
+  /// At 28 kbit/s libopus takes a tone for speech; the figures are those of a plain C program, less 1.5 dB.
+  @Test(
+    "a tone comes back as it was",
+    arguments: [
+      ("28000", 300.0, 25.0), ("28000", 1000, 15), ("28000", 3000, 5), ("64000", 1000, 40), ("64000", 3000, 35),
+    ])
+  func tones(bitrate: String, frequency: Double, expected: Double) throws {
     let sent = tone(frequency, milliseconds: 600)
-    let heard = try decode(encode(sent))
-    #expect(signalToNoise(sent, heard) > 15)
+    let heard = try decode(encode(sent, settings: ["opus_bitrate": bitrate]))
+    #expect(purity(heard[9600..<24_000], frequency: frequency) > expected)
+    #expect(abs(10 * log10(energy(heard[9600..<24_000]) / energy(sent))) < 1)
   }
 
   @Test("the bit rate is what was asked for, and what the peer allows")
@@ -185,7 +191,7 @@ private func signalToNoise(_ sent: [Int16], _ heard: [Int16]) -> Double {
     let lost = 20 * 960
     #expect(energy(heard[lost..<(lost + 960)]) > energy(heard[(lost - 960)..<lost]) / 4)
     let silence = try decode(packets.prefix(20) + [[UInt8]?](repeating: nil, count: 50), hasFEC: false)
-    #expect(energy(silence.suffix(960)) < 10_000)
+    #expect(energy(silence.suffix(960)) < energy(silence.prefix(19_200)) / 50)
   }
 
   @Test("malformed packets are refused, or decoded to something: never a trap")

@@ -1,3 +1,4 @@
+import COpus
 import ModuleKit
 import Testing
 import opus
@@ -50,44 +51,32 @@ import opus
   @Test(
     "the encoder obeys the peer, within the configuration",
     arguments: [
-      ([:], nil, nil, \EncoderSettings.bitrate, 28_000),
-      ([:], "maxaveragebitrate=20000", nil, \.bitrate, 20_000),
-      ([:], "maxaveragebitrate=64000", nil, \.bitrate, 28_000),
-      ([:], "maxaveragebitrate=64000", 96_000, \.bitrate, 64_000),
-      ([:], nil, 1_000_000, \.bitrate, 510_000),
-      ([:], nil, nil, \.format.channels, 1),
-      ([:], "stereo=1", nil, \.format.channels, 2),
-      (["opus_stereo": "no"], "stereo=1", nil, \.format.channels, 1),
-      (["opus_samplerate": "16000"], nil, nil, \.format.sampleRate, 16_000),
-      (["opus_packet_loss": "7"], nil, nil, \.packetLoss, 7),
-    ] as [([String: String], String?, Int?, KeyPath<EncoderSettings, Int> & Sendable, Int)])
-  func numbers(
-    settings: [String: String], remote: String?, bitrate: Int?, path: KeyPath<EncoderSettings, Int> & Sendable,
-    expected: Int
-  ) throws {
-    let codec = try makeCodec(settings)
-    let encoder = codec.encoderSettings(CodecParameters(remoteParameters: remote, packetTime: 20, bitrate: bitrate))
-    #expect(encoder[keyPath: path] == expected)
-  }
-
-  @Test(
-    "switches that are the peer's to set",
-    arguments: [
-      ([:], nil, \EncoderSettings.hasDTX, false),
-      ([:], "usedtx=1", \.hasDTX, true),
-      (["opus_dtx": "yes"], nil, \.hasDTX, true),
-      (["opus_dtx": "yes"], "usedtx=0", \.hasDTX, false),
-      ([:], "useinbandfec=1", \.hasInbandFEC, true),
-      (["opus_inbandfec": "yes"], nil, \.hasInbandFEC, false),
-      ([:], "cbr=1", \.isConstantBitrate, true),
-      (["opus_cbr": "yes"], nil, \.isConstantBitrate, true),
-    ] as [([String: String], String?, KeyPath<EncoderSettings, Bool> & Sendable, Bool)])
-  func switches(
-    settings: [String: String], remote: String?, path: KeyPath<EncoderSettings, Bool> & Sendable, expected: Bool
-  ) throws {
-    let codec = try makeCodec(settings)
-    let encoder = codec.encoderSettings(CodecParameters(remoteParameters: remote, packetTime: 20, bitrate: nil))
-    #expect(encoder[keyPath: path] == expected)
+      ([:], nil, nil, settings()),
+      ([:], "maxaveragebitrate=20000", nil, settings(bitrate: 20_000)),
+      ([:], "maxaveragebitrate=64000", nil, settings()),
+      ([:], "maxaveragebitrate=64000", 96_000, settings(bitrate: 64_000)),
+      ([:], nil, 1_000_000, settings(bitrate: 510_000)),
+      ([:], "stereo=1", nil, settings(channels: 2)),
+      (["opus_stereo": "no"], "stereo=1", nil, settings()),
+      (["opus_samplerate": "16000"], nil, nil, settings(rate: 16_000)),
+      (["opus_packet_loss": "7"], nil, nil, settings { $0.packetLoss = 7 }),
+      (["opus_complexity": "3"], nil, nil, settings { $0.complexity = 3 }),
+      (["opus_application": "voip"], nil, nil, settings { $0.isVoIP = true }),
+      ([:], "usedtx=1", nil, settings { $0.hasDTX = true }),
+      (["opus_dtx": "yes"], nil, nil, settings { $0.hasDTX = true }),
+      (["opus_dtx": "yes"], "usedtx=0", nil, settings()),
+      ([:], "useinbandfec=1", nil, settings { $0.hasInbandFEC = true }),
+      (["opus_inbandfec": "yes"], nil, nil, settings()),
+      ([:], "cbr=1", nil, settings { $0.isConstantBitrate = true }),
+      (["opus_cbr": "yes"], "cbr=0", nil, settings { $0.isConstantBitrate = true }),
+      ([:], "maxplaybackrate=8000", nil, settings { $0.maxBandwidth = OPUS_BANDWIDTH_NARROWBAND }),
+      ([:], "maxplaybackrate=16000", nil, settings { $0.maxBandwidth = OPUS_BANDWIDTH_WIDEBAND }),
+      ([:], "maxplaybackrate=48000", nil, settings()),
+    ] as [([String: String], String?, Int?, EncoderSettings)])
+  func encoder(values: [String: String], remote: String?, bitrate: Int?, expected: EncoderSettings) throws {
+    let codec = try makeCodec(values)
+    let parameters = CodecParameters(remoteParameters: remote, packetTime: 20, bitrate: bitrate)
+    #expect(codec.encoderSettings(parameters) == expected)
   }
 
   @Test("the decoder is stereo when the peer may send it and we asked for it")
@@ -113,4 +102,12 @@ import opus
 
 func makeCodec(_ values: [String: String]) throws -> OpusCodec {
   try Opus(settings: ModuleSettings(keys: Opus.configKeys, values: values)).codec
+}
+
+private func settings(
+  bitrate: Int = 28_000, rate: Int = 48_000, channels: Int = 1, _ change: (inout EncoderSettings) -> Void = { _ in }
+) -> EncoderSettings {
+  var settings = EncoderSettings(format: AudioFormat(sampleRate: rate, channels: channels), bitrate: bitrate)
+  change(&settings)
+  return settings
 }

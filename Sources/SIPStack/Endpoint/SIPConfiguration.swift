@@ -28,6 +28,9 @@ package struct SIPConfiguration: Sendable {
     self.maximumServerTransactions = maximumServerTransactions
   }
 
+  func timers(_ transport: SIPTransportKind) -> TransactionTimers {
+    TransactionTimers(t1: self.t1, t2: self.t2, t4: self.t4, isReliable: transport.isReliable)
+  }
 }
 
 /// What an endpoint has seen, sent and dropped since it was made.

@@ -67,24 +67,19 @@ extension AgentCore {
       return self.endpoint.reject(session, status: 488, reason: nil, headers: [], now: now)
     }
     self.emit(.incoming(id, from: call.peer))
-    switch settings.answerMode {
-    case .manual:
-      call.state = .ringing
-      self.endpoint.ring(session, status: 180, reason: nil, body: nil, now: now)
-      if let timeout = self.settings.configuration.callLocalTimeout {
-        self.context.schedule(at: now.advanced(by: .seconds(timeout))) { [weak self] in
-          guard let self, let call = self.calls[id], call.state == .ringing else { return }
-          call.end("timeout")
-          self.reject(id, status: 480)
-        }
-      }
-    case .automatic where settings.answerDelay > 0:
-      call.state = .ringing
-      self.endpoint.ring(session, status: 180, reason: nil, body: nil, now: now)
+    if settings.answersAtOnce, settings.answerDelay == 0 { return self.answer(id) }
+    call.state = .ringing
+    self.endpoint.ring(session, status: 180, reason: nil, body: nil, now: now)
+    if settings.answersAtOnce {
       self.context.schedule(at: now.advanced(byMilliseconds: Int64(settings.answerDelay))) { [weak self] in
         self?.answer(id)
       }
-    case .automatic: self.answer(id)
+    } else if let timeout = self.settings.configuration.callLocalTimeout {
+      self.context.schedule(at: now.advanced(by: .seconds(timeout))) { [weak self] in
+        guard let self, let call = self.calls[id], call.state == .ringing else { return }
+        call.end("timeout")
+        self.reject(id, status: 480)
+      }
     }
   }
 

@@ -30,25 +30,26 @@ package struct AgentSettings: Sendable {
 
 /// How an account makes and takes calls.
 package struct CallSettings: Sendable {
-  package enum AnswerMode: Sendable { case manual, automatic }
-
   /// `sip:user@host`, the caller's identity.
   package var identity: String
   package var displayName: String?
   /// The media encryption's id; nil for none.
   package var mediaEncryption: String?
-  /// `name[/rate[/channels]]`, in order; empty for all that are active.
-  package var codecs: [String]
+  /// In order; empty for all that are active.
+  package var codecs: [CodecPreference]
   /// Milliseconds.
   package var packetTime: Int
   package var usesRTCPMux: Bool
-  package var source: AudioDevice
-  package var player: AudioDevice
-  package var answerMode: AnswerMode
+  /// Nil: silence.
+  package var source: AudioDevice?
+  /// Nil: nothing is played.
+  package var player: AudioDevice?
+  /// Whether calls that come in are answered without anyone being asked.
+  package var answersAtOnce: Bool
   /// Milliseconds before an automatic answer.
   package var answerDelay: Int
 
-  package init(identity: String, source: AudioDevice, player: AudioDevice) {
+  package init(identity: String, source: AudioDevice?, player: AudioDevice?) {
     self.identity = identity
     self.displayName = nil
     self.mediaEncryption = nil
@@ -57,7 +58,23 @@ package struct CallSettings: Sendable {
     self.usesRTCPMux = false
     self.source = source
     self.player = player
-    self.answerMode = .manual
+    self.answersAtOnce = false
     self.answerDelay = 0
+  }
+}
+
+extension CallSettings {
+  /// What an account's line says; the config's devices where it names none.
+  package init(account: Account, configuration: Configuration) {
+    self.init(
+      identity: account.address.aor, source: account.audioSource ?? configuration.audioSource,
+      player: account.audioPlayer ?? configuration.audioPlayer)
+    self.displayName = account.displayName
+    self.mediaEncryption = account.mediaEncryption
+    self.codecs = account.audioCodecs
+    self.packetTime = account.packetTime
+    self.usesRTCPMux = account.rtcpMux
+    self.answersAtOnce = account.answerMode == .auto
+    self.answerDelay = account.answerDelay
   }
 }

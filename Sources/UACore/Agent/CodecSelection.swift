@@ -9,7 +9,7 @@ package struct CodecSelection: Sendable {
   /// - Parameter wanted: `name[/rate[/channels]]`, as `audio_codecs` has them; empty for all that are active.
   /// - Throws: when one of them is not brought by any active module.
   package init(
-    _ wanted: [String], from available: [any AudioCodec], eventPayloadType: UInt8
+    _ wanted: [CodecPreference], from available: [any AudioCodec], eventPayloadType: UInt8
   ) throws(ModuleError) {
     self.eventPayloadType = eventPayloadType
     guard !wanted.isEmpty else {
@@ -17,16 +17,13 @@ package struct CodecSelection: Sendable {
       return
     }
     var chosen: [any AudioCodec] = []
-    for text in wanted {
-      let parts = text.lowercased().split(separator: "/").map(String.init)
-      let found = available.first { codec in
-        codec.encodingName.lowercased() == parts.first
-          && (parts.count < 2 || Int(parts[1]) == codec.clockRate)
-          && (parts.count < 3 || Int(parts[2]) == codec.channels)
+    for preference in wanted {
+      let found = available.first {
+        preference.matches(name: $0.encodingName, clockRate: $0.clockRate, channels: $0.channels)
       }
       guard let found else {
         let known = available.map { $0.encodingName.lowercased() }.joined(separator: ", ")
-        throw ModuleError(.configuration, "codec \(text): no active module brings it; there are: \(known)")
+        throw ModuleError(.configuration, "codec \(preference): no active module brings it; there are: \(known)")
       }
       chosen.append(found)
     }

@@ -21,25 +21,26 @@ package final class StagePlanner {
     self.main = main
   }
 
-  /// Admits and prepares every stage of a stream.
+  /// Admits and prepares every stage of a stream; without a device there is silence one way and nothing the other.
   ///
   /// - Throws: `AdmissionError` where the mode and policy leave nothing safe, `ModuleError` where a driver refuses.
   package func plan(
-    source: AudioDevice, player: AudioDevice, format: AudioFormat, packetTime: Int, stream: StreamID,
+    source: AudioDevice?, player: AudioDevice?, format: AudioFormat, packetTime: Int, stream: StreamID,
     failed: @escaping @Sendable (ModuleError) -> Void
   ) throws -> StagePlan {
-    let sourceDriver = try self.registry.source(source.driver)
-    let playerDriver = try self.registry.player(player.driver)
+    let none = ModuleRegistry.Driver(module: "none", offer: NullStage.offer)
+    let sourceDriver = try source.map { try self.registry.source($0.driver) } ?? none
+    let playerDriver = try player.map { try self.registry.player($0.driver) } ?? none
     func request(_ device: String, _ direction: MediaDirection) -> AudioRequest {
       AudioRequest(device: device, format: format, stream: stream, direction: direction)
     }
-    var transmit = [try self.admit(sourceDriver, request(source.device, .transmit))]
+    var transmit = [try self.admit(sourceDriver, request(source?.device ?? "", .transmit))]
     var receive: [PlannedStage] = []
     for filter in self.registry.filters {
       transmit.append(try self.admit(filter, request("", .transmit)))
       receive.append(try self.admit(filter, request("", .receive)))
     }
-    receive.append(try self.admit(playerDriver, request(player.device, .receive)))
+    receive.append(try self.admit(playerDriver, request(player?.device ?? "", .receive)))
     return StagePlan(
       format: format, stream: stream, packetTime: packetTime, transmit: transmit, receive: receive, main: self.main,
       failed: failed)
