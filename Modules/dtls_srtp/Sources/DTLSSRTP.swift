@@ -19,7 +19,8 @@ public struct DTLSSRTP: Module {
     let list = settings.string("dtls_srtp_profiles")
     guard let profiles = SRTPProfile.parseDTLSNames(list) else {
       let known = SRTPProfile.preferredForDTLS.map(\.shortDTLSName).joined(separator: ", ")
-      throw ModuleError(.configuration, "module dtls_srtp: dtls_srtp_profiles \"\(list)\" has a name other than \(known)")
+      throw ModuleError(
+        .configuration, "module dtls_srtp: dtls_srtp_profiles \"\(list)\" has a name other than \(known)")
     }
     do throws(LibraryError) {
       self.encryption = DTLSSRTPEncryption(certificate: try Certificate(profiles: profiles))
