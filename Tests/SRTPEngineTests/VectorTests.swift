@@ -54,6 +54,9 @@ struct Vector: Sendable, CustomTestStringConvertible {
       profile: .aesCM128HMACSHA1Tag32, key: rfc3711, isRTCP: true, clear: rtcp,
       secured: "81c8000bcafebabe7128035be487b9bdbef89041f977a5a880000001993e08cd54d6c1230798"),
     Vector(
+      profile: .aesCM128HMACSHA1Tag32, key: rfc3711, identifier: "e1f97a0d", isRTCP: true, clear: rtcp,
+      secured: "81c8000bcafebabe7128035be487b9bdbef89041f977a5a880000001e1f97a0d993e08cd54d6c1230798"),
+    Vector(
       profile: .aes256CMHMACSHA1Tag80, key: rfc6188, clear: rtp,
       secured: "800f1234decafbadcafebabef1d9de17ff251ff1aa007774b0b4b40da08d9d9a5b3a55d8873b"),
     Vector(
