@@ -206,7 +206,7 @@ func stream(_ count: Int, first: Int = 100, interval: Double = 20, samples: Int 
     var lengths: [UInt16: Int] = [:]
     var timestamp = 0
     for index in 0..<300 {
-      let samples = [480, 160, 320][index / 25 % 3]
+      let samples = [480, 240, 160][index / 25 % 3]
       // A packet leaves once its last sample is recorded.
       packets.append(Sent(sequence: index, timestamp: timestamp, arrival: Double(timestamp + samples) / 8))
       lengths[UInt16(index)] = samples
@@ -222,6 +222,22 @@ func stream(_ count: Int, first: Int = 100, interval: Double = 20, samples: Int 
       }
     }
     #expect(gaps.isEmpty)
+  }
+
+  @Test("what the decoder tells of a packet's duration is believed", arguments: [false, true])
+  func decodedDuration(_ told: Bool) {
+    var buffer = JitterBuffer(
+      mode: .fixed(milliseconds: 0...200), clockRate: 8000, packetSamples: 160, start: .milliseconds(0))
+    for index in 0..<2 {
+      let now = Instant.milliseconds(Double(index) * 30)
+      _ = [UInt8](repeating: 0, count: 9).withRawSpan {
+        buffer.insert(header(index, timestamp: index * 240), payload: $0, now: now)
+      }
+      let pop = buffer.pop(now: now)
+      let isPacket = if case .packet = pop { true } else { false }
+      #expect(isPacket == (index == 0 || told), "30 ms after a packet taken for 20 ms: 10 ms of silence, unless told")
+      if told { buffer.decoded(samples: 240) }
+    }
   }
 
   @Test("a delay that a stall has raised goes back in the sender's next pause")
