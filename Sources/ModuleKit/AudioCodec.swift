@@ -31,10 +31,19 @@ public protocol AudioCodec: Sendable {
   var offeredParameters: String? { get }
   /// `a=fmtp` parameters of an answer; nil for none.
   func answeredParameters(to remote: String?) -> String?
+  /// The PCM that the sending half will take; the stages of a stream are planned for it.
+  func pcmFormat(_ parameters: CodecParameters) -> AudioFormat
   /// A sending half.
   func makeEncoder(_ parameters: CodecParameters) -> @Sendable () throws(ModuleError) -> sending any AudioEncoder
   /// A receiving half.
   func makeDecoder(_ parameters: CodecParameters) -> @Sendable () throws(ModuleError) -> sending any AudioDecoder
+}
+
+extension AudioCodec {
+  /// One channel at the RTP clock's rate.
+  public func pcmFormat(_ parameters: CodecParameters) -> AudioFormat {
+    AudioFormat(sampleRate: self.clockRate, channels: 1)
+  }
 }
 
 /// What an encoder made of a frame.

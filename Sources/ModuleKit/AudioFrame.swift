@@ -32,7 +32,7 @@ public struct StreamID: Hashable, Sendable {
 }
 
 /// Some milliseconds of PCM on their way through the stages; it can't be kept.
-public struct AudioFrame: ~Copyable, ~Escapable {
+public struct AudioFrame: ~Copyable, ~Escapable, Sendable {
   /// Interleaved samples of all channels, in the stage's format.
   public var samples: MutableSpan<Int16>
   /// Which way the frame goes.

@@ -1,7 +1,7 @@
 /// One datagram, in memory that its batch owns.
 ///
 /// Neither copyable nor escapable: whoever is handed a packet cannot keep it, so nothing is copied or allocated.
-public struct Packet: ~Copyable, ~Escapable {
+public struct Packet: ~Copyable, ~Escapable, Sendable {
   /// All the room there is; the datagram is the first `count` bytes.
   public var storage: MutableRawSpan
   /// Length of the datagram, in bytes.

@@ -59,16 +59,37 @@ package final class LoopContext {
 
   package func unregister(_ id: WatchID) { self.handlers[id.token] = nil }
 
-  package func schedule(at deadline: Instant, _ handler: @escaping () -> Void) -> TimerID {
+  /// A timer that is armed as often as one likes.
+  package func makeTimer(_ handler: @escaping () -> Void) -> TimerID {
     self.lastToken += 1
     let id = TimerID(number: self.lastToken)
-    self.timers.insert(id, at: deadline, handler)
+    self.timers.add(id, handler)
     return id
   }
 
-  package func cancel(_ id: TimerID) { self.timers.cancel(id) }
+  /// Calls the timer's handler once at `deadline`, instead of whenever it was armed for.
+  package func arm(_ id: TimerID, at deadline: Instant) { self.timers.arm(id, at: deadline) }
+
+  package func disarm(_ id: TimerID) { self.timers.disarm(id) }
+
+  /// The handler is released, and never called again.
+  package func remove(_ id: TimerID) { self.timers.remove(id) }
+
+  /// Calls `handler` once at `deadline`.
+  package func schedule(at deadline: Instant, _ handler: @escaping () -> Void) {
+    self.lastToken += 1
+    let id = TimerID(number: self.lastToken)
+    self.timers.add(id) { [unowned self] in
+      self.timers.remove(id)
+      handler()
+    }
+    self.timers.arm(id, at: deadline)
+  }
 
   var nextDeadline: Instant? { self.timers.nextDeadline }
+
+  /// Calls the handler of a port or descriptor, as if it had been signalled.
+  package func handle(_ id: WatchID) { self.handle(id.token) }
 
   func handle(_ token: UInt64) { self.handlers[token]?() }
 

@@ -1,24 +1,62 @@
 internal import NetBase
 
+/// Names a timer of one loop; never used twice.
 package struct TimerID: Hashable, Sendable {
   let number: UInt64
 }
 
-/// A binary heap of deadlines; cancelling leaves the entry, which is skipped when it comes up.
+/// A binary heap of deadlines over timers that are made once and armed often: arming allocates nothing.
+///
+/// Arming again or disarming leaves the old entry, which is skipped when it comes up.
 struct TimerHeap {
   private struct Entry {
     let deadline: Instant
     let id: TimerID
   }
 
-  private var entries: [Entry] = []
-  private var handlers: [TimerID: () -> Void] = [:]
+  private struct Timer {
+    var deadline: Instant?
+    let handler: () -> Void
+  }
 
+  private var entries: [Entry] = []
+  private var timers: [TimerID: Timer] = [:]
+
+  /// When to look again; perhaps for an entry that is stale by then.
   var nextDeadline: Instant? { self.entries.first?.deadline }
 
-  mutating func insert(_ id: TimerID, at deadline: Instant, _ handler: @escaping () -> Void) {
-    self.handlers[id] = handler
-    self.entries.append(Entry(deadline: deadline, id: id))
+  mutating func add(_ id: TimerID, _ handler: @escaping () -> Void) {
+    self.timers[id] = Timer(deadline: nil, handler: handler)
+  }
+
+  mutating func arm(_ id: TimerID, at deadline: Instant) {
+    guard let current = self.timers[id]?.deadline else {
+      guard self.timers[id] != nil else { return }
+      self.timers[id]?.deadline = deadline
+      return self.push(Entry(deadline: deadline, id: id))
+    }
+    guard current != deadline else { return }
+    self.timers[id]?.deadline = deadline
+    self.push(Entry(deadline: deadline, id: id))
+  }
+
+  mutating func disarm(_ id: TimerID) { self.timers[id]?.deadline = nil }
+
+  mutating func remove(_ id: TimerID) { self.timers[id] = nil }
+
+  /// Takes the first timer that is due, disarmed, and returns its handler.
+  mutating func popDue(now: Instant) -> (() -> Void)? {
+    while let first = self.entries.first, first.deadline <= now {
+      self.removeFirst()
+      guard let timer = self.timers[first.id], timer.deadline == first.deadline else { continue }
+      self.timers[first.id]?.deadline = nil
+      return timer.handler
+    }
+    return nil
+  }
+
+  private mutating func push(_ entry: Entry) {
+    self.entries.append(entry)
     var child = self.entries.count - 1
     while child > 0, self.entries[child].deadline < self.entries[(child - 1) / 2].deadline {
       self.entries.swapAt(child, (child - 1) / 2)
@@ -26,26 +64,17 @@ struct TimerHeap {
     }
   }
 
-  mutating func cancel(_ id: TimerID) { self.handlers[id] = nil }
-
-  /// Removes and returns the first handler that is due.
-  mutating func popDue(now: Instant) -> (() -> Void)? {
-    while let first = self.entries.first, first.deadline <= now {
-      self.removeFirst()
-      if let handler = self.handlers.removeValue(forKey: first.id) { return handler }
-    }
-    return nil
-  }
-
   private mutating func removeFirst() {
     self.entries.swapAt(0, self.entries.count - 1)
     self.entries.removeLast()
     var parent = 0
     while true {
-      let children = (2 * parent + 1)..<min(2 * parent + 3, max(2 * parent + 1, self.entries.count))
-      guard let least = children.min(by: { self.entries[$0].deadline < self.entries[$1].deadline }),
-        self.entries[least].deadline < self.entries[parent].deadline
-      else { return }
+      var least = parent
+      for child in (2 * parent + 1)...(2 * parent + 2)
+      where child < self.entries.count && self.entries[child].deadline < self.entries[least].deadline {
+        least = child
+      }
+      guard least != parent else { return }
       self.entries.swapAt(parent, least)
       parent = least
     }

@@ -1,0 +1,49 @@
+internal import Handoff
+public import ModuleKit
+
+/// WAV files: one is played to the peer, and what the peer says is recorded in another.
+public struct AudioFile: Module {
+  public static let name = "aufile"
+  public static let summary = "Audio source and player: WAV files (audio_source aufile,PATH)"
+
+  private let speech = Locked(SpeechShelf())
+  private let names = Locked(NamesInUse())
+
+  public init(settings: ModuleSettings) throws(ModuleError) {}
+
+  public var facets: [Facet] {
+    let (speech, names) = (self.speech, self.names)
+    return [
+      .source(
+        .confined { request throws(ModuleError) in
+          let path = try path(of: request, "audio_source")
+          let file = try speech.withLock { shelf throws(ModuleError) in try shelf.file(at: path) }
+          return { () throws(ModuleError) in FileSource(file: file) }
+        }),
+      .player(
+        .confined { request throws(ModuleError) in
+          let path = try path(of: request, "audio_player")
+          let recording = try Recording(path: path, format: request.format, names: names)
+          return { () throws(ModuleError) in try FilePlayer(recording: recording) }
+        }),
+    ]
+  }
+
+  /// Waits until everything recorded so far, by all agents of the process, is in its files.
+  ///
+  /// Call it before the process exits; not on a transport's executor, for it waits for the disk.
+  /// - Parameter timeout: in seconds.
+  /// - Returns: false when the disk took longer.
+  @discardableResult
+  public static func flush(timeout: Int = 5) -> Bool { FileThread.shared.flush(timeout: timeout) }
+
+  /// What recordings lost, over the process's life.
+  package static var losses: RecordingLosses { FileThread.shared.losses }
+}
+
+private func path(of request: AudioRequest, _ facet: String) throws(ModuleError) -> String {
+  guard !request.device.isEmpty else {
+    throw ModuleError(.configuration, "\(facet) aufile: no file given; write \"\(facet) aufile,PATH\"")
+  }
+  return request.device
+}

@@ -1,0 +1,320 @@
+internal import ModuleKit
+internal import NetBase
+
+/// What the descriptions settled for one component.
+struct HandshakeTerms {
+  let certificate: Certificate
+  let role: AssociationRole
+  let fingerprints: [KeyExchangeRemote.Fingerprint]
+  /// Where the peer's description says that it is.
+  let address: SocketAddress
+  let usesCookies: Bool
+}
+
+/// The handshakes of one component, until one of them is the verified one.
+///
+/// Without ICE nobody vouches for a source. A server therefore keeps up to four handshakes, keyed by source; a client has
+/// one, which may follow an answer to another address than the one that was described (a NAT). The first that proves the
+/// fingerprint pins its source; all else is a stranger from then on.
+final class ComponentExchange {
+  static let maximumHandshakes = 4
+  /// Handshakes that may be begun, failed ones included.
+  static let maximumAttempts = 32
+  /// A client's fresh starts after an answer from a wrong address.
+  static let maximumRestarts = 4
+  /// How long a client that has not proven its address keeps its place when others come.
+  static let unprovenTenure: Int64 = 500
+
+  private struct Handshake {
+    let association: Association
+    let source: SocketAddress
+    let begin: Instant
+  }
+
+  private enum State {
+    case waiting(EarlyDatagrams)
+    /// RTCP shares the RTP socket, or the exchange is over.
+    case idle
+    case client(HandshakeTerms, Handshake)
+    case server(HandshakeTerms, [Handshake])
+    case secured(Handshake)
+    case failed(String)
+  }
+
+  let component: Component
+  private var state: State = .waiting(EarlyDatagrams())
+  private var attempts = 0
+  private var banned: Set<SocketAddress> = []
+  /// Why the last handshake failed that was not with the described address.
+  private var lastRefusal: String?
+  private(set) var counters = KeyExchangeCounters()
+
+  init(_ component: Component) { self.component = component }
+
+  func start(_ terms: HandshakeTerms, now: Instant, _ actions: inout Queue<KeyExchangeAction>) {
+    guard case .waiting(var early) = self.state else { return }
+    switch terms.role {
+    case .client: self.beginClient(terms, to: terms.address, now: now, &actions)
+    case .server:
+      self.state = .server(terms, [])
+      for datagram in early.take(now: now) {
+        datagram.bytes.withRawSpan { self.receive($0, from: datagram.source, now: now, &actions) }
+      }
+    }
+  }
+
+  func receive(
+    _ datagram: RawSpan, from source: SocketAddress, now: Instant, _ actions: inout Queue<KeyExchangeAction>
+  ) {
+    guard let kind = HandshakeDatagram(datagram) else {
+      self.counters.dropped += 1
+      return
+    }
+    switch self.state {
+    case .waiting(var early):
+      self.state = .idle
+      if !early.keep(datagram, from: source, now: now) { self.counters.dropped += 1 }
+      self.state = .waiting(early)
+    case .idle, .failed: self.counters.dropped += 1
+    case .client(let terms, let handshake):
+      self.receiveAsClient(datagram, kind, from: source, terms, handshake, now: now, &actions)
+    case .server(let terms, let handshakes):
+      self.receiveAsServer(datagram, kind, from: source, terms, handshakes, now: now, &actions)
+    case .secured(let handshake):
+      guard source == handshake.source else {
+        self.counters.strangers += 1
+        return
+      }
+      self.settle(handshake.association.feed(datagram, now: now), handshake, now: now, &actions)
+    }
+  }
+
+  func timeout(now: Instant, _ actions: inout Queue<KeyExchangeAction>) {
+    for handshake in self.handshakes {
+      guard let deadline = handshake.association.nextDeadline, deadline <= now else { continue }
+      let before = handshake.association.retransmissions
+      let outcome = handshake.association.timeout(now: now)
+      self.counters.retransmissions += handshake.association.retransmissions - before
+      self.settle(outcome, handshake, now: now, &actions)
+    }
+  }
+
+  /// Says good-bye to a peer that was verified.
+  func close(now: Instant, _ actions: inout Queue<KeyExchangeAction>) {
+    guard case .secured(let handshake) = self.state else { return }
+    handshake.association.close(now: now)
+    self.flush(handshake, &actions)
+  }
+
+  /// Lets go of everything.
+  func end() { self.state = .idle }
+
+  var nextDeadline: Instant? { self.handshakes.compactMap(\.association.nextDeadline).min() }
+
+  /// Whether nothing more is awaited here.
+  var isDone: Bool {
+    switch self.state {
+    case .idle, .secured, .waiting: true
+    case .client, .server, .failed: false
+    }
+  }
+
+  /// Why this component can't be secured any more.
+  var failure: String? {
+    if case .failed(let reason) = self.state { return reason }
+    return nil
+  }
+
+  /// Why it took too long; nil for a component that is secured or not in use.
+  var delay: String? {
+    let peer: String
+    switch self.state {
+    case .client(_, let handshake): peer = "\(handshake.source)"
+    case .server(let terms, _): peer = "\(terms.address)"
+    case .waiting, .idle, .secured, .failed: return nil
+    }
+    let seconds = DTLSKeyExchange.patience / 1000
+    return self.lastRefusal ?? "no DTLS handshake with \(peer) within \(seconds) s"
+  }
+
+  private var handshakes: [Handshake] {
+    switch self.state {
+    case .client(_, let handshake), .secured(let handshake): [handshake]
+    case .server(_, let handshakes): handshakes
+    case .waiting, .idle, .failed: []
+    }
+  }
+
+  // MARK: Client
+
+  private func beginClient(
+    _ terms: HandshakeTerms, to target: SocketAddress, now: Instant, _ actions: inout Queue<KeyExchangeAction>
+  ) {
+    self.attempts += 1
+    do throws(LibraryError) {
+      let association = try Association(.client, certificate: terms.certificate, fingerprints: terms.fingerprints)
+      let handshake = Handshake(association: association, source: target, begin: now)
+      self.state = .client(terms, handshake)
+      self.settle(association.start(now: now), handshake, now: now, &actions)
+    } catch {
+      self.state = .failed("DTLS with \(target) could not start: \(error)")
+    }
+  }
+
+  private func receiveAsClient(
+    _ datagram: RawSpan, _ kind: HandshakeDatagram, from source: SocketAddress, _ terms: HandshakeTerms,
+    _ current: Handshake, now: Instant, _ actions: inout Queue<KeyExchangeAction>
+  ) {
+    var handshake = current
+    if source != current.source {
+      guard case .serverHello = kind, !self.banned.contains(source) else {
+        self.counters.strangers += 1
+        return
+      }
+      if source == terms.address {
+        // The described address has precedence over whoever answered first: start anew with it.
+        self.abandon(current.source, terms, now: now, &actions)
+        return
+      }
+      guard !current.association.hasHeard else {
+        self.counters.strangers += 1
+        return
+      }
+      handshake = Handshake(association: current.association, source: source, begin: current.begin)
+      self.state = .client(terms, handshake)
+    }
+    self.settle(handshake.association.feed(datagram, now: now), handshake, now: now, &actions)
+  }
+
+  /// Never listens to `source` again, and begins anew with the described address.
+  private func abandon(
+    _ source: SocketAddress, _ terms: HandshakeTerms, now: Instant, _ actions: inout Queue<KeyExchangeAction>
+  ) {
+    guard self.attempts <= Self.maximumRestarts else {
+      self.state = .failed(self.lastRefusal ?? "DTLS with \(terms.address) was disturbed too often")
+      return
+    }
+    self.counters.strangers += 1
+    self.banned.insert(source)
+    self.beginClient(terms, to: terms.address, now: now, &actions)
+  }
+
+  // MARK: Server
+
+  private func receiveAsServer(
+    _ datagram: RawSpan, _ kind: HandshakeDatagram, from source: SocketAddress, _ terms: HandshakeTerms,
+    _ handshakes: [Handshake], now: Instant, _ actions: inout Queue<KeyExchangeAction>
+  ) {
+    var handshakes = handshakes
+    var cookie: [UInt8]?
+    switch (kind, handshakes.firstIndex { $0.source == source }) {
+    case (.firstClientHello, let index?) where terms.usesCookies && !handshakes[index].association.isAddressProven:
+      // Our HelloVerifyRequest was lost. OpenSSL would take the repeated ClientHello for a stale one, so it gets a new
+      // association with the old cookie: should both answers arrive, either will do.
+      cookie = handshakes.remove(at: index).association.cookie
+    case (.firstClientHello, nil):
+      guard self.makeRoom(for: source, terms, &handshakes, now: now) else {
+        self.counters.strangers += 1
+        return
+      }
+    case (_, let index?):
+      let handshake = handshakes[index]
+      // OpenSSL would end the handshake over a forged ClientHello with a wrong cookie.
+      if case .laterClientHello(let cookie) = kind, terms.usesCookies, cookie != handshake.association.cookie {
+        self.counters.dropped += 1
+        return
+      }
+      self.settle(handshake.association.feed(datagram, now: now), handshake, now: now, &actions)
+      return
+    case (_, nil):
+      self.counters.strangers += 1
+      return
+    }
+    do throws(LibraryError) {
+      let fresh = terms.usesCookies ? try Association.makeCookie() : []
+      let association = try Association(
+        .server, certificate: terms.certificate, fingerprints: terms.fingerprints, cookie: cookie ?? fresh)
+      let handshake = Handshake(association: association, source: source, begin: now)
+      handshakes.append(handshake)
+      self.state = .server(terms, handshakes)
+      self.settle(association.feed(datagram, now: now), handshake, now: now, &actions)
+    } catch {
+      self.state = .failed("DTLS with \(source) could not start: \(error)")
+    }
+  }
+
+  /// Whether one more handshake may begin; the described address takes an unproven one's place at once.
+  private func makeRoom(
+    for source: SocketAddress, _ terms: HandshakeTerms, _ handshakes: inout [Handshake], now: Instant
+  ) -> Bool {
+    let isDescribed = source == terms.address
+    guard isDescribed || (self.attempts < Self.maximumAttempts && !self.banned.contains(source)) else { return false }
+    if handshakes.count >= Self.maximumHandshakes {
+      let oldest = handshakes.firstIndex {
+        !$0.association.isAddressProven && $0.source != terms.address
+          && (isDescribed || now.milliseconds(since: $0.begin) >= Self.unprovenTenure)
+      }
+      guard let oldest else { return false }
+      handshakes.remove(at: oldest)
+    }
+    self.attempts += 1
+    return true
+  }
+
+  // MARK: What came of it
+
+  private func settle(
+    _ outcome: consuming AssociationOutcome, _ handshake: Handshake, now: Instant,
+    _ actions: inout Queue<KeyExchangeAction>
+  ) {
+    switch consume outcome {
+    case .nothing: self.flush(handshake, &actions)
+    case .secured(let keys):
+      // Keys first: the peer uses its own as soon as it has our last flight.
+      let by = SecuredBy(source: handshake.source, version: handshake.association.version)
+      actions.append(.secured(self.component, inbound: keys.inbound, outbound: keys.outbound, by))
+      self.flush(handshake, &actions)
+      self.state = .secured(handshake)
+    case .closed:
+      self.flush(handshake, &actions)
+      actions.append(.closed(self.component))
+    case .failed(let error):
+      self.flush(handshake, &actions)
+      self.drop(handshake, Self.sentence(error, handshake.source), now: now, &actions)
+    }
+  }
+
+  private func drop(
+    _ handshake: Handshake, _ sentence: String, now: Instant, _ actions: inout Queue<KeyExchangeAction>
+  ) {
+    let isProven = handshake.association.isAddressProven
+    switch self.state {
+    case .server(let terms, let handshakes) where handshake.source != terms.address || (terms.usesCookies && !isProven):
+      // Whoever has not proven its address may be anyone: nobody is banned or given up for its sake.
+      self.lastRefusal = sentence
+      if isProven || !terms.usesCookies { self.banned.insert(handshake.source) }
+      self.state = .server(terms, handshakes.filter { $0.source != handshake.source })
+    case .client(let terms, _) where handshake.source != terms.address:
+      self.lastRefusal = sentence
+      self.abandon(handshake.source, terms, now: now, &actions)
+    case .client, .server: self.state = .failed(sentence)
+    case .waiting, .idle, .secured, .failed: break
+    }
+  }
+
+  private func flush(_ handshake: Handshake, _ actions: inout Queue<KeyExchangeAction>) {
+    while let datagram = handshake.association.nextDatagram() {
+      actions.append(.send(datagram: datagram, to: handshake.source, on: self.component))
+    }
+  }
+
+  private static func sentence(_ error: AssociationError, _ peer: SocketAddress) -> String {
+    switch error {
+    case .refusedByPeer(let alert): "\(peer) refused the DTLS handshake: \(alert)"
+    case .wrongCertificate: "the DTLS certificate of \(peer) does not have the fingerprint that its description gives"
+    case .noProfile: "\(peer) has no SRTP protection profile in common with dtls_srtp_profiles"
+    case .tooManyBytes: "the DTLS handshake with \(peer) had more bytes than it needs"
+    case .library(let error): "the DTLS handshake with \(peer) failed: \(error)"
+    }
+  }
+}

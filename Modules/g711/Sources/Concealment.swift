@@ -1,0 +1,82 @@
+/// Fills the gaps that lost packets leave: the last pitch period goes on, then fades.
+///
+/// After G.711 Appendix I, without its 3.75 ms of delay: the waveform is looked for in the last 48 ms, repeated, turned
+/// down from 10 ms on, silent after 60 ms, and blended into the first packet that is there again.
+struct Concealment {
+  /// 5 to 15 ms: 66 to 200 Hz, and the multiples of higher voices.
+  private static let pitches = 40...120
+  private static let windowCount = 160
+  private static let historyCount = 400
+  /// Samples of full volume, and those until silence.
+  private static let steady = 80
+  private static let faded = 480
+  private static let blendCount = 40
+
+  private var history = [Int16](repeating: 0, count: Self.historyCount)
+  private var cycle = [Int16](repeating: 0, count: Self.pitches.upperBound)
+  private var pitch = Self.pitches.upperBound
+  /// Samples made up since the last packet; nil while packets come.
+  private var concealed: Int?
+
+  /// Learns from the first `count` of `samples`, which were received; after a gap their start is blended.
+  mutating func heard(_ samples: inout MutableSpan<Int16>, count: Int) {
+    if let start = self.concealed {
+      let length = min(Self.blendCount, count)
+      for index in 0..<length {
+        let made = Int(self.sample(at: start + index))
+        samples[index] = Int16((made * (length - index) + Int(samples[index]) * index) / length)
+      }
+      self.concealed = nil
+    }
+    let kept = max(Self.historyCount - count, 0)
+    for index in 0..<kept { self.history[index] = self.history[index + Self.historyCount - kept] }
+    for index in kept..<Self.historyCount { self.history[index] = samples[count - Self.historyCount + index] }
+  }
+
+  /// Makes up all of `samples`.
+  mutating func fill(_ samples: inout MutableSpan<Int16>) {
+    if self.concealed == nil { self.findCycle() }
+    let start = self.concealed ?? 0
+    for index in 0..<samples.count { samples[index] = self.sample(at: start + index) }
+    // What follows is silence: no need to count for ever.
+    self.concealed = min(start + samples.count, Self.faded)
+  }
+
+  private func sample(at position: Int) -> Int16 {
+    guard position < Self.faded else { return 0 }
+    let sample = Int(self.cycle[position % self.pitch])
+    guard position > Self.steady else { return Int16(sample) }
+    return Int16(sample * (Self.faded - position) / (Self.faded - Self.steady))
+  }
+
+  /// Takes the last pitch period and makes its end lead to its start.
+  private mutating func findCycle() {
+    let end = Self.historyCount
+    self.pitch = self.bestPitch()
+    let blend = self.pitch / 4
+    for index in 0..<self.pitch {
+      let sample = Int(self.history[end - self.pitch + index])
+      let before = Int(self.history[end - 2 * self.pitch + index])
+      let weight = max(index - (self.pitch - blend), 0)
+      self.cycle[index] = Int16((sample * (blend - weight) + before * weight) / blend)
+    }
+  }
+
+  /// The lag at which the last 20 ms are most like what came before them.
+  private func bestPitch() -> Int {
+    let start = Self.historyCount - Self.windowCount
+    var best = (pitch: Self.pitches.upperBound, score: -Float.infinity)
+    for pitch in Self.pitches {
+      var product: Float = 0
+      var energy: Float = 1
+      for index in start..<Self.historyCount {
+        let earlier = Float(self.history[index - pitch])
+        product += Float(self.history[index]) * earlier
+        energy += earlier * earlier
+      }
+      let score = product * product.magnitude / energy
+      if score > best.score { best = (pitch, score) }
+    }
+    return best.pitch
+  }
+}

@@ -1,0 +1,86 @@
+public import ModuleKit
+internal import NetBase
+
+/// PCMU and PCMA (ITU-T G.711, RFC 3551 §4.5.14).
+public struct G711: Module {
+  public static let name = "g711"
+  public static let summary = "G.711 audio codecs PCMU and PCMA (RFC 3551)"
+
+  public init(settings: ModuleSettings) throws(ModuleError) {}
+
+  public var facets: [Facet] { [.codec(G711Codec(law: .mu)), .codec(G711Codec(law: .a))] }
+}
+
+/// One of the two laws as a codec.
+struct G711Codec: AudioCodec {
+  let law: CompandingLaw
+
+  var encodingName: String {
+    switch self.law {
+    case .mu: "PCMU"
+    case .a: "PCMA"
+    }
+  }
+  var clockRate: Int { 8000 }
+  var channels: Int { 1 }
+  var staticPayloadType: UInt8? {
+    switch self.law {
+    case .mu: 0
+    case .a: 8
+    }
+  }
+  var offeredParameters: String? { nil }
+  func answeredParameters(to remote: String?) -> String? { nil }
+
+  func makeEncoder(_ parameters: CodecParameters) -> @Sendable () throws(ModuleError) -> sending any AudioEncoder {
+    let law = self.law
+    return { () throws(ModuleError) in G711Encoder(law: law) }
+  }
+
+  func makeDecoder(_ parameters: CodecParameters) -> @Sendable () throws(ModuleError) -> sending any AudioDecoder {
+    let law = self.law
+    return { () throws(ModuleError) in G711Decoder(law: law) }
+  }
+}
+
+/// A byte a sample; no state.
+final class G711Encoder: AudioEncoder {
+  let format = AudioFormat(sampleRate: 8000, channels: 1)
+  private let law: CompandingLaw
+
+  init(law: CompandingLaw) { self.law = law }
+
+  func encode(_ samples: Span<Int16>, into payload: inout MutableRawSpan) -> EncodeResult {
+    guard !samples.isEmpty, samples.count <= payload.byteCount else { return .failed }
+    switch self.law {
+    case .mu:
+      for index in 0..<samples.count { payload.set(uint8: muLaw(samples[index]), at: index) }
+    case .a:
+      for index in 0..<samples.count { payload.set(uint8: aLaw(samples[index]), at: index) }
+    }
+    return .payload(samples.count)
+  }
+
+  func adapt(lossPercent: Int) {}
+}
+
+/// A sample a byte, and a waveform that goes on for a while when packets are lost.
+final class G711Decoder: AudioDecoder {
+  let format = AudioFormat(sampleRate: 8000, channels: 1)
+  private let table: [Int16]
+  private var concealment = Concealment()
+
+  init(law: CompandingLaw) { self.table = law.table }
+
+  func decode(_ payload: RawSpan, into samples: inout MutableSpan<Int16>) -> Int? {
+    let count = payload.byteCount
+    guard count > 0, count <= samples.count else { return nil }
+    for index in 0..<count {
+      samples[index] = self.table[Int(payload.uint8(at: index))]
+    }
+    self.concealment.heard(&samples, count: count)
+    return count
+  }
+
+  func conceal(next: RawSpan?, into samples: inout MutableSpan<Int16>) { self.concealment.fill(&samples) }
+}

@@ -1,0 +1,52 @@
+internal import Glibc
+public import ModuleKit
+package import NetBase
+package import Runtime
+
+/// Media over UDP sockets of the kernel.
+public struct UDP: Module {
+  public static let name = "udp"
+  public static let summary = "RTP and RTCP over UDP, received in batches"
+
+  public init(settings: ModuleSettings) {}
+
+  public var facets: [Facet] { [Facet(.datagrams(UDPTransport()))] }
+}
+
+/// Opens UDP sockets for media.
+package struct UDPTransport: DatagramTransport {
+  package init() {}
+
+  package func open(
+    _ address: SocketAddress, typeOfService: Int
+  ) throws(ModuleError) -> sending any DatagramPort {
+    do throws(SocketError) {
+      return UDPPort(try UDPSocket(address, typeOfService: typeOfService))
+    } catch {
+      throw ModuleError(.unavailable, "module udp: cannot open a media socket on \(error): choose other rtp_ports")
+    }
+  }
+}
+
+/// A UDP socket watched by its transport's loop.
+final class UDPPort: DatagramPort {
+  private let socket: UDPSocket
+  private var watch: WatchID?
+
+  init(_ socket: consuming UDPSocket) { self.socket = socket }
+
+  var localAddress: SocketAddress { self.socket.localAddress }
+
+  func attach(to context: LoopContext, _ handler: @escaping () -> Void) {
+    self.watch = context.watch(self.socket.descriptor, handler)
+  }
+
+  func detach(from context: LoopContext) {
+    if let watch { context.unwatch(watch, self.socket.descriptor) }
+    self.watch = nil
+  }
+
+  func fill(_ batch: inout PacketBatch) { batch.fill(from: self.socket) }
+
+  func send(_ bytes: RawSpan, to address: SocketAddress) -> SendResult { self.socket.send(bytes, to: address) }
+}

@@ -1,0 +1,17 @@
+public import ModuleKit
+internal import aubridge
+internal import aufile
+internal import ausine
+internal import dtls_srtp
+internal import g711
+internal import opus
+internal import sip_udp
+internal import srtp
+internal import udp
+internal import vumeter
+
+/// Every module that is compiled in, in the order of `apus modules`.
+public let allModules: [any Module.Type] = [
+  UDP.self, SIPUDP.self, Opus.self, G711.self, SRTP.self, DTLSSRTP.self, AudioFile.self, AudioSine.self,
+  AudioBridge.self, VUMeter.self,
+]

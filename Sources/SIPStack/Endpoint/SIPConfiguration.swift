@@ -1,0 +1,89 @@
+/// What an endpoint says about itself, and its base timers.
+package struct SIPConfiguration: Sendable {
+  /// The value of User-Agent and Server.
+  package var userAgent: String
+  /// The methods that are answered by more than 405.
+  package var allow: [SIPMethod]
+  /// The option tags for Supported; a Require that names another gets 420.
+  package var supported: [String]
+  /// The body types that are understood; an INVITE with another gets 415.
+  package var accept: [String]
+  /// What the answer to OPTIONS carries.
+  package var optionsBody: SIPBody?
+  package var t1: Duration
+  package var t2: Duration
+  package var t4: Duration
+  /// Requests of strangers are dropped while so many server transactions live.
+  package var maximumServerTransactions: Int
+
+  package init(
+    userAgent: String = "Apus",
+    allow: [SIPMethod] = [.invite, .ack, .cancel, .bye, .options, .update],
+    supported: [String] = [], accept: [String] = ["application/sdp"], optionsBody: SIPBody? = nil,
+    t1: Duration = .milliseconds(500), t2: Duration = .seconds(4), t4: Duration = .seconds(5),
+    maximumServerTransactions: Int = 65_536
+  ) {
+    (self.userAgent, self.allow, self.supported, self.accept) = (userAgent, allow, supported, accept)
+    (self.optionsBody, self.t1, self.t2, self.t4) = (optionsBody, t1, t2, t4)
+    self.maximumServerTransactions = maximumServerTransactions
+  }
+
+  func timers(_ transport: SIPTransportKind) -> TransactionTimers {
+    TransactionTimers(t1: self.t1, t2: self.t2, t4: self.t4, isReliable: transport.isReliable)
+  }
+}
+
+/// What an endpoint has seen, sent and dropped since it was made.
+package struct SIPCounters: Hashable, Sendable {
+  package var requestsReceived = 0
+  package var responsesReceived = 0
+  package var requestsSent = 0
+  package var responsesSent = 0
+  /// Copies of our own messages that timers or copies of the peer's messages called for.
+  package var retransmissionsSent = 0
+  /// Copies of requests that a transaction knew already.
+  package var retransmissionsReceived = 0
+  /// Messages that were not SIP, or not sound; some were answered with 400.
+  package var malformed = 0
+  /// Datagrams of line ends only.
+  package var keepAlives = 0
+  /// Responses that belong to no transaction: dropped.
+  package var unmatchedResponses = 0
+  /// ACKs that belong to no dialog: dropped.
+  package var unmatchedAcknowledgements = 0
+  /// Requests that were refused before any session saw them.
+  package var refusedRequests = 0
+  /// Requests dropped because too many transactions live.
+  package var overloaded = 0
+  /// 2xx of forks that lost: acknowledged, then hung up.
+  package var forkedAnswers = 0
+  /// Client transactions that ended because the transport could not reach the peer.
+  package var transportFailures = 0
+
+  package init() {}
+
+  /// Everything that was thrown away without effect.
+  package var dropped: Int {
+    self.malformed + self.unmatchedResponses + self.unmatchedAcknowledgements + self.overloaded
+  }
+}
+
+/// How much an endpoint holds at this moment; all zero when it has nothing left to do.
+package struct SIPCensus: Hashable, Sendable {
+  package var clientTransactions: Int
+  package var serverTransactions: Int
+  package var sessions: Int
+  package var dialogs: Int
+  package var timers: Int
+  package var mergeKeys: Int
+
+  package init(
+    clientTransactions: Int = 0, serverTransactions: Int = 0, sessions: Int = 0, dialogs: Int = 0, timers: Int = 0,
+    mergeKeys: Int = 0
+  ) {
+    (self.clientTransactions, self.serverTransactions, self.sessions) = (
+      clientTransactions, serverTransactions, sessions
+    )
+    (self.dialogs, self.timers, self.mergeKeys) = (dialogs, timers, mergeKeys)
+  }
+}

@@ -1,0 +1,230 @@
+package import NetBase
+
+/// Calls that this end makes (RFC 3261 §13.2), and requests outside a dialog.
+extension SIPEndpoint {
+  /// Sends an INVITE. Without a body it asks the peer for an offer; `answered` brings it then.
+  package func invite(_ call: OutgoingInvite, now: Instant) -> SessionID {
+    let id = SessionID(value: self.newIdentifier())
+    let path = SIPPath(peer: call.destination, local: call.local, transport: call.transport)
+    var from = call.from
+    from.tag = self.newTag()
+    var request = self.request(.invite, uri: call.requestURI, from: from, to: call.to, routes: call.routeSet)
+    let contact = NameAddress(uri: call.contact)
+    self.complete(&request, contact: contact)
+    for (name, value) in call.headers { request.headers.append(name, value) }
+    request.set(body: call.body)
+    let transaction = self.start(request, path, user: .invite(id), now)
+    let session = InviteSession(
+      id: id, timer: self.timers.reserve(), isCaller: true, contact: contact, path: path,
+      state: .calling(transaction, .no))
+    self.timers.assign(.session(session), to: session.timer)
+    self.sessions[id] = session
+    return id
+  }
+
+  /// Sends the answer to the offer of a 2xx (event `answered`) in its ACK.
+  package func acknowledge(_ id: SessionID, body: SIPBody?, now: Instant) {
+    guard let session = self.sessions[id], case .owingAcknowledgement(let transaction) = session.state else { return }
+    self.acknowledge(session, transaction, body: body)
+    session.state = .confirmed
+    self.emit(.established(id, nil))
+  }
+
+  /// Sends OPTIONS outside a dialog; `requestResult` or `requestFailed` brings the result.
+  package func options(
+    to: NameAddress, from: NameAddress, destination: SocketAddress, local: SocketAddress,
+    transport: SIPTransportKind = .udp, now: Instant
+  ) -> RequestID {
+    let id = RequestID(value: self.newIdentifier())
+    var from = from
+    from.tag = self.newTag()
+    var request = self.request(.options, uri: to.uri, from: from, to: to, routes: [])
+    request.headers.append("Accept", self.configuration.accept.joined(separator: ", "))
+    request.headers.append("User-Agent", self.configuration.userAgent)
+    let path = SIPPath(peer: destination, local: local, transport: transport)
+    self.start(request, path, user: .request(id), now)
+    return id
+  }
+
+  /// A request outside a dialog without its Via (RFC 3261 §8.1.1, §12.2.1.1 for the strict router).
+  private func request(
+    _ method: SIPMethod, uri: SIPURI, from: NameAddress, to: NameAddress, routes: [NameAddress]
+  ) -> SIPMessage {
+    var uri = uri
+    // What follows the question mark in a URI, and a method in it, is not for the request line (§19.1.1).
+    uri.headers = nil
+    uri.parameters["method"] = nil
+    var routes = routes
+    if let first = routes.first, !first.uri.parameters.contains("lr") {
+      routes = routes.dropFirst() + [NameAddress(uri: uri)]
+      uri = first.uri
+    }
+    var headers = SIPHeaders()
+    headers.append("Max-Forwards", "70")
+    headers.append("From", from.description)
+    headers.append("To", to.description)
+    headers.append("Call-ID", self.generator.hexadecimal(words: 2))
+    headers.append("CSeq", CSeq(number: 1, method: method).description)
+    for route in routes { headers.append("Route", route.description) }
+    return SIPMessage(.request(method, uri), headers: headers)
+  }
+
+  /// The header fields that every INVITE of ours has besides.
+  func complete(_ request: inout SIPMessage, contact: NameAddress) {
+    request.headers.append("Contact", contact.description)
+    for (name, value) in self.capabilities { request.headers.append(name, value) }
+    request.headers.append("User-Agent", self.configuration.userAgent)
+  }
+
+  // MARK: Responses to the INVITE
+
+  func receive(
+    inviteResponse response: ReceivedResponse, _ transaction: ClientTransaction, _ session: InviteSession?,
+    _ now: Instant
+  ) {
+    switch response.status {
+    case ..<200:
+      guard let session, case .calling(_, let hangUp) = session.state else { return }
+      self.progress(session, transaction, response, hangUp, now)
+    case 200..<300: self.accepted(response, transaction, session, now)
+    default:
+      guard let session, case .calling(_, let hangUp) = session.state else { return }
+      switch (hangUp, response.status) {
+      case (.deferred, _), (.cancelSent, _): self.end(session, .cancelled)
+      case (.no, ..<400):
+        self.end(session, .redirected(response.message.headers.list("Contact").compactMap { try? NameAddress($0) }))
+      case (.no, _): self.end(session, .rejected(status: response.status, reason: response.reason))
+      }
+      self.forget(session)
+    }
+  }
+
+  private func progress(
+    _ session: InviteSession, _ transaction: ClientTransaction, _ response: ReceivedResponse,
+    _ hangUp: InviteSession.HangUp, _ now: Instant
+  ) {
+    if response.status > 100, let tag = response.essentials.to.tag,
+      !session.earlyDialogs.contains(where: { $0.id.remoteTag == tag }),
+      session.earlyDialogs.count < InviteSession.maximumForks,
+      let dialog = self.dialog(transaction, response)
+    {
+      session.earlyDialogs.append(dialog)
+      self.dialogs[dialog.id] = session
+    }
+    switch hangUp {
+    case .deferred: self.cancel(session, transaction, now)
+    case .cancelSent: break
+    case .no:
+      guard response.status > 100 else { return }
+      self.emit(
+        .progress(session.id, status: response.status, reason: response.reason, body: response.message.body))
+    }
+  }
+
+  /// Sends CANCEL: the session ends with the final response, or 64 × T1 from now (RFC 3261 §9.1).
+  func cancel(_ session: InviteSession, _ transaction: ClientTransaction, _ now: Instant) {
+    session.state = .calling(transaction, .cancelSent)
+    self.cancel(transaction, now)
+  }
+
+  func cancel(_ transaction: ClientTransaction, _ now: Instant) {
+    var request = Self.companion(.cancel, of: transaction.request)
+    request.headers.remove("Via")
+    request.headers.append("User-Agent", self.configuration.userAgent)
+    self.start(request, transaction.path, user: .nobody, branch: transaction.key.branch, now)
+    transaction.cancelled(now: now)
+    self.settle(transaction)
+  }
+
+  private func accepted(
+    _ response: ReceivedResponse, _ transaction: ClientTransaction, _ session: InviteSession?, _ now: Instant
+  ) {
+    let tag = response.essentials.to.tag ?? ""
+    switch transaction.acknowledgements[tag] {
+    case .sent(let bytes, let path):
+      self.counters.retransmissionsSent += 1
+      return self.send(bytes, path)
+    case .awaited: return
+    case nil: break
+    }
+    guard let session, case .calling(_, let hangUp) = session.state else {
+      return self.declineFork(response, transaction, now)
+    }
+    guard
+      var dialog = session.earlyDialogs.first(where: { $0.id.remoteTag == tag })
+        ?? self.dialog(transaction, response)
+    else { return }
+    dialog.confirm(response: response.message)
+    for early in session.earlyDialogs where early.id != dialog.id { self.dialogs[early.id] = nil }
+    session.earlyDialogs = []
+    session.dialog = dialog
+    self.dialogs[dialog.id] = session
+    switch hangUp {
+    case .deferred, .cancelSent:
+      // The 2xx crossed the CANCEL: the call stands, so it is hung up (RFC 3261 §15).
+      self.acknowledge(session, transaction, body: nil)
+      self.end(session, .cancelled)
+      self.sendBye(session, now)
+    case .no where transaction.request.bytes.isEmpty && response.message.body != nil:
+      transaction.acknowledgements[tag] = .awaited
+      session.state = .owingAcknowledgement(transaction)
+      self.emit(.answered(session.id, offer: response.message.body))
+    case .no:
+      self.acknowledge(session, transaction, body: nil)
+      session.state = .confirmed
+      self.emit(.established(session.id, response.message.body))
+    }
+  }
+
+  /// A 2xx of another fork, or one that came after the session was gone: ACK, then BYE (RFC 3261 §13.2.2.4).
+  private func declineFork(_ response: ReceivedResponse, _ transaction: ClientTransaction, _ now: Instant) {
+    guard transaction.acknowledgements.count < InviteSession.maximumForks,
+      var dialog = self.dialog(transaction, response)
+    else { return }
+    self.counters.forkedAnswers += 1
+    let path = dialog.path(from: transaction.path)
+    self.acknowledge(&dialog, transaction, path, body: nil)
+    var bye = dialog.request(.bye)
+    bye.headers.append("User-Agent", self.configuration.userAgent)
+    self.start(bye, path, user: .nobody, now)
+  }
+
+  func failed(invite session: InviteSession, _ reason: EndReason) {
+    guard case .calling(_, let hangUp) = session.state else { return }
+    switch hangUp {
+    case .no: self.end(session, reason)
+    case .deferred, .cancelSent: self.end(session, .cancelled)
+    }
+    self.forget(session)
+  }
+
+  private func dialog(_ transaction: ClientTransaction, _ response: ReceivedResponse) -> Dialog? {
+    guard let sent = try? SIPEssentials(transaction.request) else { return nil }
+    return Dialog(
+      invite: transaction.request, sent: sent, response: response.message, received: response.essentials)
+  }
+
+  // MARK: ACK of a 2xx
+
+  /// Sends the ACK of the 2xx that `transaction` has brought, in the session's dialog.
+  func acknowledge(_ session: InviteSession, _ transaction: ClientTransaction, body: SIPBody?) {
+    guard var dialog = session.dialog else { return }
+    self.acknowledge(&dialog, transaction, dialog.path(from: session.path), body: body)
+    session.dialog = dialog
+  }
+
+  private func acknowledge(
+    _ dialog: inout Dialog, _ transaction: ClientTransaction, _ path: SIPPath, body: SIPBody?
+  ) {
+    guard let cseq = transaction.request.headers["CSeq"].flatMap({ try? CSeq($0) }) else { return }
+    var request = dialog.request(.ack, sequence: cseq.number)
+    request.headers.prepend(
+      "Via", Via(transport: path.transport, sentBy: path.local, branch: self.newBranch()).description)
+    request.headers.append("User-Agent", self.configuration.userAgent)
+    request.set(body: body)
+    let bytes = request.serialized()
+    transaction.acknowledgements[dialog.id.remoteTag] = .sent(bytes, path)
+    self.counters.requestsSent += 1
+    self.send(bytes, path)
+  }
+}

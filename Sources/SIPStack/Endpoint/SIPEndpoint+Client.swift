@@ -1,0 +1,137 @@
+internal import NetBase
+
+/// The client side of every request: start it, match its responses, time it out.
+extension SIPEndpoint {
+  /// Sends `request`, which has no Via yet, in a transaction of its own.
+  ///
+  /// - Parameter branch: that of the INVITE, for its CANCEL.
+  @discardableResult
+  func start(
+    _ request: SIPMessage, _ path: SIPPath, user: ClientTransaction.User, branch: String? = nil, _ now: Instant
+  ) -> ClientTransaction {
+    guard case .request(let method, _) = request.startLine else { preconditionFailure("a response is not started") }
+    let branch = branch ?? self.newBranch()
+    var request = request
+    request.headers.prepend(
+      "Via", Via(transport: path.transport, sentBy: path.local, branch: branch).description)
+    let transaction = ClientTransaction(
+      key: ClientTransactionKey(branch: branch, method: method), serial: self.newIdentifier(),
+      timer: self.timers.reserve(), request: request, path: path, user: user,
+      timers: self.configuration.timers(path.transport), now: now)
+    self.timers.assign(.client(transaction), to: transaction.timer)
+    self.clients[transaction.key] = transaction
+    self.counters.requestsSent += 1
+    self.send(transaction.bytes, path)
+    self.settle(transaction)
+    return transaction
+  }
+
+  func newBranch() -> String { "z9hG4bK" + self.generator.hexadecimal(words: 1) }
+
+  func receive(
+    response: SIPMessage, _ essentials: SIPEssentials, status: Int, reason: String, _ now: Instant
+  ) {
+    let key = ClientTransactionKey(branch: essentials.via.branch, method: essentials.cseq.method)
+    // More than one Via means that the response is another element's (RFC 3261 §8.1.3.3).
+    guard essentials.vias.count == 1, let transaction = self.clients[key] else {
+      self.counters.unmatchedResponses += 1
+      return
+    }
+    switch transaction.receive(status: status, now: now) {
+    case .deliver: self.deliver(response, essentials, status, reason, to: transaction, now)
+    case .acknowledgeAndDeliver:
+      let acknowledgement = self.failureAcknowledgement(transaction, to: response)
+      transaction.failureAcknowledgement = acknowledgement
+      self.send(acknowledgement, transaction.path)
+      self.deliver(response, essentials, status, reason, to: transaction, now)
+    case .acknowledge:
+      guard let acknowledgement = transaction.failureAcknowledgement else { break }
+      self.counters.retransmissionsSent += 1
+      self.send(acknowledgement, transaction.path)
+    case .none, .retransmit, .timedOut: break
+    }
+    self.settle(transaction)
+  }
+
+  private func deliver(
+    _ response: SIPMessage, _ essentials: SIPEssentials, _ status: Int, _ reason: String,
+    to transaction: ClientTransaction, _ now: Instant
+  ) {
+    // Nobody waits any more: then the transaction waits no longer than after a CANCEL.
+    if status < 200, self.isAbandoned(transaction) { return transaction.cancelled(now: now) }
+    let received = ReceivedResponse(message: response, essentials: essentials, status: status, reason: reason)
+    switch transaction.user {
+    case .invite(let id): self.receive(inviteResponse: received, transaction, self.sessions[id], now)
+    case .reinvite(let id): self.receive(reinviteResponse: received, transaction, self.sessions[id], now)
+    case .bye(let id):
+      if status >= 200, let session = self.sessions[id] { self.forget(session) }
+    case .request(let id):
+      guard status >= 200 else { return }
+      self.emit(
+        .requestResult(id, status: status, reason: reason, headers: response.headers, body: response.body))
+    case .nobody: break
+    }
+  }
+
+  private func isAbandoned(_ transaction: ClientTransaction) -> Bool {
+    switch transaction.user {
+    case .invite(let id), .reinvite(let id): self.sessions[id]?.hasEnded ?? true
+    case .bye, .request, .nobody: false
+    }
+  }
+
+  func timeout(_ transaction: ClientTransaction, _ now: Instant) {
+    switch transaction.timeout(now: now) {
+    case .retransmit:
+      self.counters.retransmissionsSent += 1
+      self.send(transaction.bytes, transaction.path)
+      self.settle(transaction)
+    case .timedOut:
+      self.settle(transaction)
+      self.fail(transaction, .timeout, now)
+    case .none, .deliver, .acknowledge, .acknowledgeAndDeliver: self.settle(transaction)
+    }
+  }
+
+  /// The transaction ended without a final response; it is out of the table already.
+  func fail(_ transaction: ClientTransaction, _ reason: EndReason, _ now: Instant) {
+    switch transaction.user {
+    case .invite(let id):
+      if let session = self.sessions[id] { self.failed(invite: session, reason) }
+    case .reinvite(let id):
+      if let session = self.sessions[id] { self.failed(reinvite: session, reason, now) }
+    case .bye(let id):
+      if let session = self.sessions[id] { self.forget(session) }
+    case .request(let id): self.emit(.requestFailed(id, reason))
+    case .nobody: break
+    }
+  }
+
+  /// The ACK for a failure belongs to the INVITE's transaction: same branch, same hop (RFC 3261 §17.1.1.3).
+  private func failureAcknowledgement(_ transaction: ClientTransaction, to response: SIPMessage) -> [UInt8] {
+    var acknowledgement = Self.companion(.ack, of: transaction.request)
+    if let to = response.headers["To"] { acknowledgement.headers.set("To", to) }
+    return acknowledgement.serialized()
+  }
+
+  /// An ACK or a CANCEL that goes the way of `invite`, with its Via (RFC 3261 §9.1, §17.1.1.3).
+  static func companion(_ method: SIPMethod, of invite: SIPMessage) -> SIPMessage {
+    guard case .request(_, let uri) = invite.startLine else { preconditionFailure("a response has no companion") }
+    var headers = SIPHeaders()
+    for name in ["Via", "Max-Forwards", "From", "To", "Call-ID"] {
+      if let value = invite.headers[name] { headers.append(name, value) }
+    }
+    let sequence = invite.headers["CSeq"]?.prefix { $0 != " " } ?? "0"
+    headers.append("CSeq", "\(sequence) \(method)")
+    for route in invite.headers.all("Route") { headers.append("Route", route) }
+    return SIPMessage(.request(method, uri), headers: headers)
+  }
+}
+
+/// A response with what was taken apart of it.
+struct ReceivedResponse {
+  let message: SIPMessage
+  let essentials: SIPEssentials
+  let status: Int
+  let reason: String
+}

@@ -1,0 +1,153 @@
+package import NetBase
+
+/// The SIP side of a user agent without sockets and clocks: datagrams and commands in, datagrams and events out.
+///
+/// Contract: after each call, drain `nextAction()` until it returns nil, and call `timeout(now:)` at `nextDeadline`.
+/// `now` never goes back. One owner: the endpoint is neither Sendable nor locked.
+///
+/// RFC 3261 with 6026 (accepted states), 3581 (rport) and 3311 (UPDATE is answered, never sent).
+package final class SIPEndpoint {
+  let configuration: SIPConfiguration
+  var generator: SeededGenerator
+  /// What was seen, sent and dropped.
+  package internal(set) var counters = SIPCounters()
+
+  var clients: [ClientTransactionKey: ClientTransaction] = [:]
+  var servers: [ServerTransactionKey: ServerTransaction] = [:]
+  /// The transactions of requests without a To tag, to tell merged requests (RFC 3261 §8.2.2.2).
+  var merges: [MergeKey: ServerTransactionKey] = [:]
+  var sessions: [SessionID: InviteSession] = [:]
+  var dialogs: [DialogID: InviteSession] = [:]
+  var timers = DeadlineHeap()
+  private var lastIdentifier: UInt64 = 0
+  private var actions: [SIPAction] = []
+  private var taken = 0
+
+  /// - Parameter generator: gives branches, tags and Call-IDs; a product seeds it from the system.
+  package init(configuration: SIPConfiguration, generator: SeededGenerator) {
+    self.configuration = configuration
+    self.generator = generator
+  }
+
+  // MARK: Events in
+
+  /// A datagram came from `source` on our address `local`.
+  package func receive(
+    _ bytes: RawSpan, from source: SocketAddress, on local: SocketAddress, transport: SIPTransportKind, now: Instant
+  ) {
+    let path = SIPPath(peer: source, local: local, transport: transport)
+    let message: SIPMessage
+    let essentials: SIPEssentials
+    do {
+      message = try SIPMessage(datagram: bytes)
+      essentials = try SIPEssentials(message)
+    } catch .empty {
+      self.counters.keepAlives += 1
+      return
+    } catch {
+      self.counters.malformed += 1
+      return self.refuse(malformed: bytes, error, path)
+    }
+    switch message.startLine {
+    case .request(_, let uri):
+      self.counters.requestsReceived += 1
+      self.receive(request: message, essentials, uri, path, now)
+    case .response(let status, let reason):
+      self.counters.responsesReceived += 1
+      self.receive(response: message, essentials, status: status, reason: reason, now)
+    }
+  }
+
+  /// Nothing listens at `address`, or there is no route: requests to it that wait for a response end now.
+  package func transportFailed(to address: SocketAddress, error: String, now: Instant) {
+    let failed = self.clients.values.filter { $0.isPending && $0.path.peer == address }
+    for transaction in failed.sorted(by: { $0.serial < $1.serial }) {
+      self.counters.transportFailures += 1
+      transaction.abandon()
+      self.settle(transaction)
+      self.fail(transaction, .unreachable(error), now)
+    }
+  }
+
+  /// Lets every timer fire that is due at `now`.
+  package func timeout(now: Instant) {
+    while let (deadline, owner) = self.timers.first, deadline <= now {
+      switch owner {
+      case .client(let transaction): self.timeout(transaction, now)
+      case .server(let transaction):
+        if case .retransmit = transaction.timeout(now: now) { self.sendAgain(transaction) }
+        self.settle(transaction)
+      case .session(let session): self.timeout(session, now)
+      }
+    }
+  }
+
+  /// When `timeout(now:)` is due; nil when nothing is pending.
+  package var nextDeadline: Instant? { self.timers.first?.deadline }
+
+  /// The next thing to do, nil when there is none.
+  package func nextAction() -> SIPAction? {
+    guard self.taken < self.actions.count else {
+      self.actions.removeAll(keepingCapacity: self.actions.count < 64)
+      self.taken = 0
+      return nil
+    }
+    defer { self.taken += 1 }
+    return self.actions[self.taken]
+  }
+
+  /// How much is held at this moment.
+  package var census: SIPCensus {
+    SIPCensus(
+      clientTransactions: self.clients.count, serverTransactions: self.servers.count, sessions: self.sessions.count,
+      dialogs: self.dialogs.count, timers: self.timers.count, mergeKeys: self.merges.count)
+  }
+
+  /// Requests of ours that wait for a final response: zero means that it is safe to close the sockets. Linear in the
+  /// number of transactions.
+  package var pendingRequests: Int { self.clients.values.count { $0.isPending } }
+
+  // MARK: What the other files build on
+
+  func emit(_ event: SIPEvent) { self.actions.append(.event(event)) }
+
+  func send(_ bytes: [UInt8], _ path: SIPPath) {
+    self.actions.append(.send(bytes: bytes, to: path.peer, from: path.local, transport: path.transport))
+  }
+
+  func sendAgain(_ transaction: ServerTransaction) {
+    guard let response = transaction.response else { return }
+    self.counters.retransmissionsSent += 1
+    self.send(response, transaction.path)
+  }
+
+  func newIdentifier() -> UInt64 {
+    self.lastIdentifier += 1
+    return self.lastIdentifier
+  }
+
+  func newTag() -> String { self.generator.hexadecimal(words: 1) }
+
+  /// Sets the transaction's timer, or forgets the transaction when it has ended.
+  func settle(_ transaction: ClientTransaction) {
+    guard transaction.isTerminated else { return self.timers.set(transaction.timer, to: transaction.nextDeadline) }
+    guard self.clients[transaction.key] === transaction else { return }
+    self.clients[transaction.key] = nil
+    self.timers.release(transaction.timer)
+  }
+
+  /// Sets the transaction's timer, or forgets the transaction when it has ended.
+  func settle(_ transaction: ServerTransaction) {
+    guard transaction.isTerminated else { return self.timers.set(transaction.timer, to: transaction.nextDeadline) }
+    guard self.servers[transaction.key] === transaction else { return }
+    self.servers[transaction.key] = nil
+    if self.merges[transaction.mergeKey] == transaction.key { self.merges[transaction.mergeKey] = nil }
+    self.timers.release(transaction.timer)
+  }
+
+  /// Sets the session's timer; nothing when it is forgotten.
+  func settle(_ session: InviteSession) {
+    guard self.sessions[session.id] != nil else { return }
+    self.timers.set(session.timer, to: session.nextDeadline)
+  }
+}

@@ -1,0 +1,118 @@
+package import NetBase
+
+/// One call, for its life; never used again by the same endpoint.
+package struct SessionID: Hashable, Sendable, CustomStringConvertible {
+  package let value: UInt64
+  init(value: UInt64) { self.value = value }
+  package var description: String { "session \(self.value)" }
+}
+
+/// One request outside a dialog.
+package struct RequestID: Hashable, Sendable {
+  package let value: UInt64
+  init(value: UInt64) { self.value = value }
+}
+
+/// Where messages of a session or a transaction travel.
+struct SIPPath: Hashable, Sendable {
+  var peer: SocketAddress
+  var local: SocketAddress
+  var transport: SIPTransportKind
+}
+
+/// What the endpoint wants done. Drain `nextAction()` until nil after each call.
+package enum SIPAction: Sendable {
+  case send(bytes: [UInt8], to: SocketAddress, from: SocketAddress, transport: SIPTransportKind)
+  case event(SIPEvent)
+}
+
+/// What the transaction user is told.
+package enum SIPEvent: Sendable {
+  /// An INVITE; 100 was sent. The user calls `ring`, `accept`, `reject` or `hangUp`.
+  case incomingCall(SessionID, IncomingInvite)
+  /// A provisional response above 100; a body is early media's description.
+  case progress(SessionID, status: Int, reason: String, body: SIPBody?)
+  /// The 2xx to an INVITE without offer, with the peer's offer: the user owes `acknowledge(_:body:now:)`.
+  case answered(SessionID, offer: SIPBody?)
+  /// The call stands. Caller: the 2xx's body, its ACK is sent (nil after `acknowledge`). Callee: the ACK has come, with
+  /// its body when the offer was in our 2xx.
+  case established(SessionID, SIPBody?)
+  /// A re-INVITE, or an UPDATE with a body: the user owes `acceptReinvite` or `rejectReinvite`. Without a body the
+  /// peer asks for an offer.
+  case reoffer(SessionID, SIPBody?, method: SIPMethod)
+  /// The peer took the re-INVITE back, or hung up: no answer is owed any more.
+  case reofferCancelled(SessionID)
+  /// The ACK of a re-INVITE that was accepted here has come, with a body when the offer was in our 2xx.
+  case reofferAcknowledged(SessionID, SIPBody?)
+  /// The peer accepted our re-INVITE; the ACK is sent.
+  case reofferAnswered(SessionID, SIPBody?)
+  /// Our re-INVITE was refused or not possible now; the session stays as it was.
+  case reofferFailed(SessionID, status: Int, reason: String)
+  /// The session is over: exactly once for each.
+  case ended(SessionID, EndReason)
+  /// The final response to a request outside a dialog.
+  case requestResult(RequestID, status: Int, reason: String, headers: SIPHeaders, body: SIPBody?)
+  /// A request outside a dialog got no response.
+  case requestFailed(RequestID, EndReason)
+}
+
+/// Why a session is over.
+package enum EndReason: Hashable, Sendable {
+  /// `hangUp` ended a call that stood, or refused an incoming one.
+  case localHangup
+  case remoteHangup
+  /// The caller, at either end, took the INVITE back before it was answered.
+  case cancelled
+  /// A final response above 399; at the callee the one that `reject` sent.
+  case rejected(status: Int, reason: String)
+  /// A 3xx, with its contacts in order.
+  case redirected([NameAddress])
+  /// No response (timers B and F, 408 in a dialog), or no ACK.
+  case timeout
+  /// The transport said that the peer cannot be reached.
+  case unreachable(String)
+}
+
+/// An INVITE that came from a peer.
+package struct IncomingInvite: Sendable {
+  package let from: NameAddress
+  package let to: NameAddress
+  package let requestURI: SIPURI
+  package let callID: String
+  package let headers: SIPHeaders
+  /// The offer; nil when the peer asks for ours.
+  package let body: SIPBody?
+  package let source: SocketAddress
+  package let local: SocketAddress
+  package let transport: SIPTransportKind
+}
+
+/// An INVITE to be sent.
+package struct OutgoingInvite: Sendable {
+  package var from: NameAddress
+  package var to: NameAddress
+  package var requestURI: SIPURI
+  /// Where the peer reaches us.
+  package var contact: SIPURI
+  package var destination: SocketAddress
+  /// Our own address as the peer sees it: it stands in Via.
+  package var local: SocketAddress
+  package var transport: SIPTransportKind
+  /// More header fields, after ours.
+  package var headers: [(String, String)]
+  /// The offer; nil asks the peer for one.
+  package var body: SIPBody?
+  /// Proxies to pass, nearest first; `destination` must be the first of them.
+  package var routeSet: [NameAddress]
+
+  /// - Parameter requestURI: the URI of `to` when nil.
+  package init(
+    from: NameAddress, to: NameAddress, requestURI: SIPURI? = nil, contact: SIPURI, destination: SocketAddress,
+    local: SocketAddress, transport: SIPTransportKind = .udp, headers: [(String, String)] = [], body: SIPBody? = nil,
+    routeSet: [NameAddress] = []
+  ) {
+    (self.from, self.to, self.requestURI, self.contact) = (from, to, requestURI ?? to.uri, contact)
+    (self.destination, self.local, self.transport) = (destination, local, transport)
+    (self.headers, self.body, self.routeSet) = (headers, body, routeSet)
+  }
+}

@@ -1,0 +1,18 @@
+internal import CSRTP
+
+/// libsrtp2's process-wide state: initialised once, by whichever thread makes the first context.
+enum SRTPLibrary {
+  /// A global is initialised once and thread-safely, which `srtp_init` is not by itself.
+  private static let initialisation: UInt32 = {
+    let status = srtp_init()
+    guard status == srtp_err_status_ok else { return status.rawValue }
+    // Without these, SSRC collisions and key limits are reported on standard error; results and counters tell them.
+    _ = unsafe srtp_install_event_handler { _ in }
+    _ = srtp_install_log_handler(nil, nil)
+    return status.rawValue
+  }()
+
+  static func start() throws(SRTPError) {
+    guard self.initialisation == 0 else { throw .libraryUnavailable(status: self.initialisation) }
+  }
+}

@@ -1,0 +1,118 @@
+internal import Handoff
+internal import ModuleKit
+package import NetBase
+internal import Runtime
+package import SIPStack
+
+extension AgentCore {
+  /// Calls `target`, which is at `destination`.
+  ///
+  /// - Throws: what is wrong with the settings, before anything is sent.
+  package func call(_ target: SIPURI, at destination: SocketAddress, settings: CallSettings) throws -> CallID {
+    guard let transport = self.transports.first, let identity = try? SIPURI(settings.identity) else {
+      throw ModuleError(.configuration, "account \(settings.identity): it is not a SIP URI")
+    }
+    let id = self.nextCall()
+    let media = try self.makeMedia(id, settings, towards: destination)
+    let offer: [UInt8]
+    do {
+      offer = try media.makeOffer()
+    } catch {
+      media.stop()
+      throw error
+    }
+    let now = self.context.now
+    let local = try self.contactAddress(towards: destination, transport)
+    let session = self.endpoint.invite(
+      OutgoingInvite(
+        from: NameAddress(displayName: settings.displayName, uri: identity), to: NameAddress(uri: target),
+        contact: Self.contact(identity, local), destination: destination, local: local, body: SIPBody(bytes: offer)),
+      now: now)
+    let call = Call(
+      id: id, session: session, isOutgoing: true, peer: "\(target)", settings: settings, began: now)
+    self.add(call, media)
+    self.drain()
+    return id
+  }
+
+  /// Accepts a call that came in.
+  package func answer(_ id: CallID) {
+    guard let call = self.calls[id], call.state == .incoming || call.state == .ringing, let media = call.media else {
+      return
+    }
+    do {
+      let body: [UInt8]
+      if let offer = call.pendingOffer {
+        body = try media.answer(to: offer)
+        call.pendingOffer = nil
+      } else {
+        call.isLateOffer = true
+        body = try media.makeOffer()
+      }
+      self.endpoint.accept(call.session, body: SIPBody(bytes: body), now: self.context.now)
+    } catch {
+      call.end("media", failure: Self.failure(error), status: 488)
+      self.endpoint.reject(
+        call.session, status: 488, reason: nil, headers: [], now: self.context.now)
+    }
+    self.drain()
+  }
+
+  /// Refuses a call that came in.
+  package func reject(_ id: CallID, status: Int = 486) {
+    guard let call = self.calls[id] else { return }
+    call.end("rejected", status: status)
+    self.endpoint.reject(call.session, status: status, reason: nil, headers: [], now: self.context.now)
+    self.drain()
+  }
+
+  /// Ends a call, whatever its state.
+  package func hangUp(_ id: CallID) {
+    guard let call = self.calls[id], !call.hasSIPEnded else { return }
+    call.end("hangup")
+    self.endpoint.hangUp(call.session, now: self.context.now)
+    self.drain()
+  }
+
+  // MARK: In a call
+
+  /// Offers hold or resume.
+  package func setHold(_ id: CallID, _ isHeld: Bool) {
+    guard let call = self.calls[id], let media = call.media, call.state == .established else { return }
+    guard !media.awaitsAnswer else {
+      return self.emit(.warning(id, "an offer still waits for its answer: try again"))
+    }
+    media.isOnHold = isHeld
+    call.wantsHold = isHeld
+    if !self.reoffer(call) { media.isOnHold = !isHeld }
+  }
+
+  /// Offers new keys; false where the media encryption can't change them, or an offer waits for its answer.
+  package func rekey(_ id: CallID) -> Bool {
+    guard let call = self.calls[id], let media = call.media, call.state == .established, !media.awaitsAnswer,
+      media.requestRekey()
+    else { return false }
+    return self.reoffer(call)
+  }
+
+  package func send(digits: String, on id: CallID) { _ = self.calls[id]?.media?.post(.sendDigits(digits)) }
+
+  package func mute(_ id: CallID, _ isMuted: Bool) { _ = self.calls[id]?.media?.post(.mute(isMuted)) }
+
+  /// Asks the call's transport for its figures; `report` has them a moment later.
+  package func refreshStatistics(_ id: CallID) { _ = self.calls[id]?.media?.post(.reportStatistics) }
+
+  func reoffer(_ call: Call) -> Bool {
+    guard let media = call.media, !media.awaitsAnswer else { return false }
+    do {
+      let offer = try media.makeOffer()
+      self.endpoint.reinvite(call.session, body: SIPBody(bytes: offer), now: self.context.now)
+      self.drain()
+      return true
+    } catch {
+      media.rollback()
+      self.emit(.warning(call.id, "\(error)"))
+      return false
+    }
+  }
+}

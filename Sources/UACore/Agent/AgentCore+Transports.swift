@@ -1,0 +1,64 @@
+internal import Handoff
+internal import ModuleKit
+internal import NetBase
+internal import Runtime
+internal import SIPStack
+internal import SRTPEngine
+
+extension AgentCore {
+  func makeMedia(_ id: CallID, _ settings: CallSettings, towards peer: SocketAddress) throws -> CallMedia {
+    let slot = PortSlot()
+    let main = self.main
+    let port = self.context.register { [weak self] in self?.transportCalls(id) }
+    slot.set(port)
+    self.eventPorts[id] = port
+    do {
+      return try CallMedia(
+        environment: self.environment, settings: settings, stream: StreamID(number: id.number), peer: peer,
+        announce: { slot.signal(main) },
+        failed: { [reference] error in reference.withValue { $0.core?.mediaFailed(id, error) } })
+    } catch {
+      self.context.unregister(port)
+      self.eventPorts[id] = nil
+      throw error
+    }
+  }
+
+  func mediaFailed(_ id: CallID, _ error: ModuleError) {
+    guard let call = self.calls[id], !call.hasSIPEnded else { return }
+    self.fail(call, error)
+  }
+
+  func transportCalls(_ id: CallID) {
+    while let call = self.calls[id], let event = call.media?.transport?.nextEvent() { self.handle(event, call) }
+  }
+
+  func handle(_ event: consuming TransportEvent, _ call: Call) {
+    let now = self.context.now
+    switch consume event {
+    case .secured(let security):
+      call.secured = call.secured ?? now
+      call.security = security
+      self.emit(.secured(call.id, profile: security.profile.rawValue))
+    case .established:
+      call.firstMedia = call.firstMedia ?? now
+      self.emit(.mediaEstablished(call.id))
+    case .digit(let digit):
+      if let digit { call.digits.append(digit) }
+      self.emit(.digit(call.id, digit))
+    case .peerLeft: break
+    case .timedOut:
+      call.end(
+        "timeout", failure: ModuleError(.peer, "nothing was heard from \(call.peer) for rtp_timeout seconds"))
+      self.hangUp(call.id)
+    case .sourceEnded: self.emit(.sourceEnded(call.id))
+    case .failed(let error): self.mediaFailed(call.id, error)
+    case .statistics(let statistics): call.statistics = statistics
+    case .retired(let contexts): _ = consume contexts
+    case .closed(let statistics):
+      call.statistics = statistics
+      call.hasMediaEnded = true
+      self.finish(call)
+    }
+  }
+}

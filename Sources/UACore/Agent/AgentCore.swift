@@ -1,0 +1,152 @@
+internal import Handoff
+package import ModuleKit
+package import NetBase
+package import Runtime
+internal import SIPStack
+
+/// A user agent's logic, on its main loop: SIP sessions on one side, media transports on the other.
+///
+/// An instance, never a global. `UserAgent` is the actor around it; simulations drive it directly.
+package final class AgentCore {
+  let settings: AgentSettings
+  let main: EventLoop
+  let context: LoopContext
+  let environment: MediaEnvironment
+  let loops: TransportLoops
+  let registry: ModuleRegistry
+  let emit: (AgentEvent) -> Void
+  var endpoint: SIPEndpoint
+  var transports: [any SIPTransport] = []
+  var timer: TimerID?
+  var calls: [CallID: Call] = [:]
+  var bySession: [SessionID: CallID] = [:]
+  var lastCall: UInt64 = 0
+  var isDraining = false
+  var eventPorts: [CallID: WatchID] = [:]
+  /// For closures that leave main and come back.
+  private(set) lazy var reference = LoopBound(WeakCore(core: self), on: self.main)
+  /// Who answers calls that come in; nil refuses them all with 480.
+  package var incoming: CallSettings?
+  /// Whether the agent takes no new calls: it is about to end.
+  package private(set) var isClosing = false
+
+  /// Makes the modules and decides the plan of every filter; opens nothing yet.
+  ///
+  /// - Parameters:
+  ///   - main: the loop that the caller is on.
+  ///   - emit: told, on main, of what happens.
+  /// - Throws: `ModuleError` or `AdmissionError`.
+  package init(
+    settings: AgentSettings, main: EventLoop, context: LoopContext, loops: TransportLoops, wallClockOffset: Int64,
+    emit: @escaping (AgentEvent) -> Void
+  ) throws {
+    let configuration = settings.configuration
+    let registry = try ModuleRegistry(
+      available: settings.available, active: configuration.activeModules, settings: configuration.moduleValues)
+    try registry.admitFilters(mode: configuration.rxMode, policy: configuration.rxPolicy)
+    var system = SystemRandomNumberGenerator()
+    var generator =
+      settings.seed.map { SeededGenerator(seed: $0) }
+      ?? SeededGenerator(key: (system.next(), system.next(), system.next(), system.next()))
+    self.settings = settings
+    self.main = main
+    self.context = context
+    self.loops = loops
+    self.registry = registry
+    self.emit = emit
+    self.environment = try MediaEnvironment(
+      settings: settings, registry: registry, main: main, loops: loops, seed: generator.next(),
+      wallClockOffset: wallClockOffset)
+    self.endpoint = SIPEndpoint(configuration: SIPConfiguration(userAgent: "Apus/\(apusVersion)"), generator: generator)
+  }
+
+  /// Opens the SIP transports.
+  package func start() throws(ModuleError) {
+    let providers = self.settings.sipTransports ?? self.registry.sipTransports
+    guard !providers.isEmpty else {
+      throw ModuleError(.configuration, "no SIP transport is active: add \"module sip_udp\"")
+    }
+    for provider in providers {
+      let transport = try provider.open(
+        self.settings.listen, typeOfService: self.settings.configuration.sipTOS, on: self.context, receiver: self)
+      self.transports.append(transport)
+    }
+    self.timer = self.context.makeTimer { [unowned self] in
+      self.endpoint.timeout(now: self.context.now)
+      self.drain()
+    }
+  }
+
+  /// Where SIP listens.
+  package var listenAddress: SocketAddress? { self.transports.first?.localAddress }
+
+  package var callCount: Int { self.calls.count }
+
+  package func report(_ id: CallID) -> CallReport? {
+    self.calls[id]?.report(now: self.context.now, rxMode: self.settings.configuration.rxMode)
+  }
+
+  package var reports: [CallReport] {
+    self.calls.keys.sorted { $0.number < $1.number }.compactMap { self.report($0) }
+  }
+
+  /// Ends every call, and takes no new one; `ended` comes for each.
+  package func hangUpAll() {
+    self.isClosing = true
+    for id in self.calls.keys.sorted(by: { $0.number < $1.number }) { self.hangUp(id) }
+  }
+
+  /// Closes the SIP transports; calls that still exist are forgotten.
+  package func close() {
+    for transport in self.transports { transport.close() }
+    self.transports = []
+    if let timer { self.context.remove(timer) }
+    self.timer = nil
+  }
+
+  // MARK: Helpers
+
+  /// Forgets a call when SIP and media are both done with it.
+  func finish(_ call: Call) {
+    guard call.hasSIPEnded, call.hasMediaEnded, self.calls[call.id] != nil else { return }
+    self.calls[call.id] = nil
+    self.bySession[call.session] = nil
+    if let port = self.eventPorts.removeValue(forKey: call.id) { self.context.unregister(port) }
+    call.media?.transport?.release()
+    self.emit(.ended(call.report(now: self.context.now, rxMode: self.settings.configuration.rxMode)))
+  }
+
+  func add(_ call: Call, _ media: CallMedia) {
+    call.media = media
+    self.calls[call.id] = call
+    self.bySession[call.session] = call.id
+  }
+
+  func call(_ session: SessionID) -> Call? { self.bySession[session].flatMap { self.calls[$0] } }
+
+  func nextCall() -> CallID {
+    self.lastCall += 1
+    return CallID(number: self.lastCall)
+  }
+
+  func contactAddress(
+    towards peer: SocketAddress, _ transport: any SIPTransport
+  ) throws(ModuleError) -> SocketAddress {
+    let bound = transport.localAddress
+    guard bound.isUnspecified else { return bound }
+    return try self.environment.localAddress(towards: peer).with(port: bound.port)
+  }
+
+  static func contact(_ identity: SIPURI, _ local: SocketAddress) -> SIPURI {
+    SIPURI(user: identity.user, host: local.uriHost, port: local.port)
+  }
+
+  static func failure(_ error: any Error) -> ModuleError {
+    error as? ModuleError ?? ModuleError(.peer, "\(error)")
+  }
+}
+
+/// A reference that does not keep the core alive.
+struct WeakCore {
+  weak var core: AgentCore?
+}

@@ -1,0 +1,70 @@
+internal import ModuleKit
+internal import NetBase
+internal import SIPStack
+internal import SRTPEngine
+
+/// One call as main sees it: a SIP session, its media, and what became of both.
+final class Call {
+  let id: CallID
+  let session: SessionID
+  let isOutgoing: Bool
+  let peer: String
+  let settings: CallSettings
+  /// When the INVITE left or came.
+  let began: Instant
+  var state: CallState
+  /// Made when the call has a description to make or to answer.
+  var media: CallMedia?
+  /// The peer's offer, while it waits for someone to answer.
+  var pendingOffer: [UInt8]?
+  var isLateOffer = false
+  var established: Instant?
+  var ended: Instant?
+  var secured: Instant?
+  var firstMedia: Instant?
+  var security: SecurityReport?
+  var digits = ""
+  var reason = ""
+  var failure: ModuleError?
+  var status: Int?
+  var statistics = TransportStatistics()
+  /// What a re-offer of ours is for, while it waits for its answer.
+  var wantsHold: Bool?
+  /// SIP is done with it; the transport may not be.
+  var hasSIPEnded = false
+  var hasMediaEnded = false
+  /// Where the announcements of the transport's events are handled.
+  var eventPort: (() -> Void)?
+
+  init(id: CallID, session: SessionID, isOutgoing: Bool, peer: String, settings: CallSettings, began: Instant) {
+    self.id = id
+    self.session = session
+    self.isOutgoing = isOutgoing
+    self.peer = peer
+    self.settings = settings
+    self.began = began
+    self.state = isOutgoing ? .calling : .incoming
+  }
+
+  /// Notes why the call ends; the first reason stands.
+  func end(_ reason: String, failure: ModuleError? = nil, status: Int? = nil) {
+    guard self.reason.isEmpty else { return }
+    (self.reason, self.failure, self.status) = (reason, failure, status)
+  }
+
+  func report(now: Instant, rxMode: RxMode) -> CallReport {
+    func since(_ instant: Instant?) -> Double? { instant.map { Double($0.nanoseconds(since: self.began)) / 1e6 } }
+    let duration = self.established.map { Double((self.ended ?? now).nanoseconds(since: $0)) / 1e9 } ?? 0
+    let isEncrypted = self.media?.isEncrypted ?? false
+    return CallReport(
+      id: self.id, isOutgoing: self.isOutgoing, peer: self.peer, state: self.state, reason: self.reason,
+      failure: self.failure, status: self.status, setup: since(self.established),
+      secure: isEncrypted ? since(self.secured.map { max($0, self.firstMedia ?? $0) }) : nil,
+      firstMedia: since(self.firstMedia), duration: duration,
+      mediaEncryption: isEncrypted ? self.settings.mediaEncryption ?? "none" : "none",
+      profile: self.security?.profile.rawValue, dtlsVersion: self.security?.dtlsVersion,
+      codec: self.media?.codec.map { "\($0.codec.encodingName)/\($0.codec.clockRate)/\($0.codec.channels)" },
+      rxMode: rxMode, isOnHold: self.media?.isOnHold ?? false,
+      isHeldByPeer: self.media?.isHeldByPeer ?? false, digits: self.digits, media: self.statistics)
+  }
+}

@@ -1,0 +1,248 @@
+package import ModuleKit
+package import NetBase
+internal import Runtime
+package import SDPCodec
+
+/// Why a description of the peer's can't be used: SIP says 488, and the call says this.
+package struct MediaRefusal: Error, CustomStringConvertible {
+  package let description: String
+}
+
+/// One call's media as main sees it: offers and answers, keys to negotiate, and the transport that they lead to.
+///
+/// Nothing in force changes before an answer: a refused offer leaves everything as it was.
+package final class CallMedia {
+  private let environment: MediaEnvironment
+  private let settings: CallSettings
+  private let codecs: CodecSelection
+  private let encryption: (any MediaEncryption)?
+  private let keying: (any MediaEncryptionSession)?
+  private let stream: StreamID
+  private let ssrc: UInt32
+  private let canonicalName: String
+  private var negotiator: OfferAnswer
+  /// The negotiator as it was before the last answer of the peer's, for an answer that replaces it.
+  private var offered: OfferAnswer?
+  private var lastAnswer: [UInt8]?
+  private var localAddress: SocketAddress
+  private var plan: StagePlan
+  private var audioIndex = 0
+  package private(set) var transport: TransportHandle?
+  package private(set) var codec: NegotiatedCodec?
+  /// Whether this side holds the peer, from the next offer or answer on.
+  package var isOnHold = false
+  package private(set) var isHeldByPeer = false
+  package private(set) var isEncrypted = false
+
+  /// Checks everything that can be checked before a call, and opens its sockets.
+  ///
+  /// - Parameter peer: an address towards which the media will go, to choose the local one.
+  /// - Throws: `ModuleError` or `AdmissionError`.
+  package init(
+    environment: MediaEnvironment, settings: CallSettings, stream: StreamID, peer: SocketAddress,
+    announce: @escaping @Sendable () -> Void, failed: @escaping @Sendable (ModuleError) -> Void
+  ) throws {
+    self.environment = environment
+    self.settings = settings
+    self.stream = stream
+    self.codecs = try CodecSelection(
+      settings.codecs, from: environment.registry.codecs,
+      eventPayloadType: environment.configuration.telephoneEventPayloadType)
+    guard let preferred = self.codecs.codecs.first else {
+      throw ModuleError(.configuration, "no codec is active: add a module line, for example \"module g711\"")
+    }
+    self.encryption = try settings.mediaEncryption.map { id throws(ModuleError) in
+      try environment.registry.encryption(id)
+    }
+    self.keying = try self.encryption?.makeSession()
+    let nominal = CodecParameters(remoteParameters: nil, packetTime: settings.packetTime, bitrate: nil)
+    self.plan = try environment.planner.plan(
+      source: settings.source, player: settings.player, format: preferred.pcmFormat(nominal),
+      packetTime: settings.packetTime, stream: stream, failed: failed)
+    self.ssrc = UInt32(truncatingIfNeeded: environment.random())
+    self.canonicalName = "apus-\(String(environment.random(), radix: 36))"
+    let local = try environment.localAddress(towards: peer)
+    let ports = try environment.openPorts(on: local)
+    let address = ports.address
+    self.localAddress = address
+    self.negotiator = OfferAnswer(
+      sessionID: environment.random() >> 2, address: address, matching: self.codecs.matching)
+    self.transport = environment.startTransport(
+      ports, stream: stream, ssrc: self.ssrc, canonicalName: self.canonicalName, announce: announce)
+  }
+
+  package var localDescription: SessionDescription? { self.negotiator.localDescription }
+  package var remoteDescription: SessionDescription? { self.negotiator.remoteDescription }
+  package var awaitsAnswer: Bool { self.negotiator.awaitsAnswer }
+
+  // MARK: Offering
+
+  /// The next offer; keys are the old ones unless a new one was asked for.
+  package func makeOffer() throws -> [UInt8] {
+    let local = self.local(attributes: try self.keying?.offerAttributes() ?? [])
+    var lines: [LocalMedia?] = Array(repeating: nil, count: self.audioIndex)
+    lines.append(local)
+    let offer = try self.negotiator.makeOffer(lines)
+    self.offered = self.negotiator
+    self.lastAnswer = nil
+    try self.postKeying()
+    return offer.bytes
+  }
+
+  /// Takes the answer to our offer. The same answer again changes nothing; another one replaces it (a fork).
+  package func receive(answer bytes: [UInt8]) throws {
+    guard bytes != self.lastAnswer else { return }
+    if self.lastAnswer != nil, let offered { self.negotiator = offered }
+    let answer = try SessionDescription(parsing: bytes)
+    let negotiated = try self.negotiator.receiveAnswer(answer)
+    self.lastAnswer = bytes
+    let remote = RemoteMedia(answer, index: self.audioIndex)
+    if let rejection = negotiated[self.audioIndex].rejection { throw MediaRefusal(description: rejection.description) }
+    try self.keying?.receive(answer: try self.security(of: remote))
+    try self.postKeying()
+    try self.apply(negotiated[self.audioIndex])
+  }
+
+  /// Our offer was refused; what was agreed before stands.
+  package func rollback() {
+    self.negotiator.rollback()
+    self.keying?.rollback()
+  }
+
+  /// Makes the next offer carry new keys; false where the media encryption can't.
+  package func requestRekey() -> Bool { self.keying?.requestRekey() ?? false }
+
+  // MARK: Answering
+
+  /// Whether an offer could be answered, before anyone is rung.
+  package func answer(to bytes: [UInt8]) throws -> [UInt8] {
+    let offer = try SessionDescription(parsing: bytes)
+    let media = try self.negotiator.receiveOffer(offer)
+    do {
+      guard let remote = media.first(where: { self.accepts($0) }) else {
+        throw MediaRefusal(description: self.refusal(of: media))
+      }
+      self.audioIndex = remote.index
+      let attributes = try self.keying?.answer(to: try self.security(of: remote)) ?? []
+      let lines = media.map { $0.index == remote.index ? self.local(attributes: attributes) : nil }
+      let answer = try self.negotiator.makeAnswer(lines)
+      try self.postKeying()
+      try self.apply(self.negotiator.negotiated[remote.index])
+      return answer.bytes
+    } catch {
+      self.rollback()
+      throw error
+    }
+  }
+
+  /// The peer has our answer.
+  package func answerConfirmed() throws {
+    self.keying?.answerConfirmed()
+    try self.postKeying()
+  }
+
+  // MARK: The transport
+
+  /// Posts a command; false when the lane is full.
+  package func post(_ command: consuming sending TransportCommand) -> Bool {
+    guard let transport = self.transport else { return false }
+    return transport.post(command)
+  }
+
+  /// Ends the transport; `closed` comes when it is done.
+  package func stop() { _ = self.transport?.post(.stop) }
+
+  private func apply(_ negotiated: NegotiatedMedia) throws {
+    guard let remoteRTP = negotiated.remoteRTP?.address else {
+      throw MediaRefusal(
+        description: "the peer's media address \(negotiated.remoteRTP?.host ?? "") is a name, not an address")
+    }
+    let format = negotiated.sendCodecs.first
+    guard let format,
+      let sendCodec = self.codecs.negotiated(format, remote: format, packetTime: negotiated.ptime)
+    else { throw MediaRefusal(description: "no codec in common") }
+    self.codec = sendCodec
+    self.isHeldByPeer = negotiated.isHeldByPeer
+    let pcm = sendCodec.codec.pcmFormat(sendCodec.parameters)
+    if pcm != self.plan.format || negotiated.ptime != self.plan.packetTime, !self.isConfigured {
+      self.plan = try self.environment.planner.plan(
+        source: self.settings.source, player: self.settings.player, format: pcm, packetTime: negotiated.ptime,
+        stream: self.stream, failed: self.plan.failed)
+    }
+    let receive = zip(negotiated.receiveCodecs, negotiated.sendCodecs).compactMap { local, remote in
+      self.codecs.negotiated(local, remote: remote, packetTime: negotiated.ptime)
+    }
+    let settings = StreamSettings(
+      remoteRTP: remoteRTP, remoteRTCP: negotiated.remoteRTCP?.address, usesRTCPMux: negotiated.rtcpMux,
+      canSend: negotiated.sends, canReceive: negotiated.receives, sendCodec: sendCodec, receiveCodecs: receive,
+      eventSendType: negotiated.sendTelephoneEvent?.payloadType,
+      eventReceiveType: negotiated.receiveTelephoneEvents.first?.payloadType, packetTime: negotiated.ptime,
+      plan: self.plan)
+    self.isConfigured = true
+    try self.require(self.transport?.post(.configure(settings)) ?? false)
+  }
+
+  private var isConfigured = false
+
+  private func postKeying() throws {
+    guard let keying = self.keying else {
+      if self.negotiator.remoteDescription != nil { try self.require(self.post(.keying(.plain))) }
+      return
+    }
+    while let command = keying.nextCommand() {
+      self.isEncrypted = !command.isPlain
+      try self.require(self.post(.keying(command)))
+    }
+  }
+
+  private func require(_ isPosted: Bool) throws {
+    if !isPosted {
+      throw ModuleError(.unavailable, "the media transport does not take commands: it is overloaded or gone")
+    }
+  }
+
+  private func local(attributes: [DescriptionAttribute]) -> LocalMedia {
+    LocalMedia(
+      protocolName: self.encryption?.offeredProtocol ?? "RTP/AVP",
+      acceptedProtocols: self.encryption?.acceptedProtocols ?? ["RTP/AVP", "RTP/AVPF"],
+      address: self.localAddress, rtcpPort: self.localAddress.port + 1, codecs: self.codecs.capabilities,
+      ptime: self.settings.packetTime, direction: self.isOnHold ? .sendonly : .sendrecv, rtcpMux: self.settings.usesRTCPMux,
+      ssrc: self.ssrc, cname: self.canonicalName,
+      attributes: attributes.map { SDPAttribute($0.name, $0.value) })
+  }
+
+  private func accepts(_ remote: RemoteMedia) -> Bool {
+    let accepted = self.encryption?.acceptedProtocols ?? ["RTP/AVP", "RTP/AVPF"]
+    return remote.kind == .audio && !remote.isDisabled
+      && accepted.contains { $0.lowercased() == remote.protocolName.lowercased() }
+  }
+
+  private func refusal(of media: [RemoteMedia]) -> String {
+    guard let audio = media.first(where: { $0.kind == .audio && !$0.isDisabled }) else { return "no audio was offered" }
+    return "the offered protocol \(audio.protocolName) does not go with mediaenc \(self.encryption?.id ?? "none")"
+  }
+
+  private func security(of remote: RemoteMedia) throws -> RemoteSecurity {
+    guard let address = remote.rtp?.address else {
+      throw MediaRefusal(description: "the peer's media address is a name")
+    }
+    let isMuxed = self.settings.usesRTCPMux && remote.rtcpMux
+    return RemoteSecurity(
+      protocolToken: remote.protocolName,
+      attributes: remote.attributes.map { DescriptionAttribute($0.name, $0.value) }, rtpAddress: address,
+      rtcpAddress: isMuxed ? nil : remote.rtcp?.address)
+  }
+}
+
+extension KeyingCommand {
+  fileprivate var isPlain: Bool {
+    switch self {
+    case .plain: true
+    case .installInbound: false
+    case .installOutbound: false
+    case .switchOutbound: false
+    case .makeKeyExchange: false
+    case .startKeyExchange: false
+    }
+  }
+}

@@ -1,0 +1,66 @@
+package import ModuleKit
+
+/// Names a call of one agent; counts from 1, never used twice.
+package struct CallID: Hashable, Sendable, CustomStringConvertible {
+  package let number: UInt64
+  package init(number: UInt64) { self.number = number }
+  package var description: String { "\(self.number)" }
+}
+
+/// Where a call is.
+package enum CallState: String, Sendable {
+  case calling
+  case incoming
+  case ringing
+  case early
+  case established
+  case ended
+}
+
+/// What is known of a call, at one moment or when it is over.
+package struct CallReport: Sendable {
+  package var id: CallID
+  package var isOutgoing: Bool
+  package var peer: String
+  package var state: CallState
+  /// Why it ended: a word for machines (`hangup`, `rejected`, `timeout`, `unreachable`, `media`).
+  package var reason: String
+  /// Why it ended: a sentence for people; nil for a normal end.
+  package var failure: ModuleError?
+  /// SIP's status of a refusal.
+  package var status: Int?
+  /// Milliseconds from INVITE to its 200.
+  package var setup: Double?
+  /// Milliseconds from INVITE to keys both ways.
+  package var secure: Double?
+  /// Milliseconds from INVITE to the first media packet heard.
+  package var firstMedia: Double?
+  /// Seconds from answer to end.
+  package var duration: Double
+  package var mediaEncryption: String
+  package var profile: String?
+  package var dtlsVersion: String?
+  /// `name/rate/channels`.
+  package var codec: String?
+  package var rxMode: RxMode
+  package var isOnHold: Bool
+  package var isHeldByPeer: Bool
+  package var digits: String
+  package var media: TransportStatistics
+}
+
+/// What happens to an agent's calls.
+package enum AgentEvent: Sendable {
+  case incoming(CallID, from: String)
+  case ringing(CallID)
+  case progress(CallID, status: Int)
+  case established(CallID)
+  case secured(CallID, profile: String)
+  case mediaEstablished(CallID)
+  case digit(CallID, Character?)
+  case held(CallID, Bool)
+  case sourceEnded(CallID)
+  /// Something of a call went wrong and the call goes on.
+  case warning(CallID, String)
+  case ended(CallReport)
+}

@@ -1,0 +1,72 @@
+package import ModuleKit
+package import NetBase
+package import Runtime
+internal import SIPStack
+
+/// What the calls of one agent share; lives on main.
+package final class MediaEnvironment {
+  package let registry: ModuleRegistry
+  package let planner: StagePlanner
+  package let configuration: Configuration
+  private let main: EventLoop
+  private let loops: TransportLoops
+  private var ports: PortAllocator
+  private var generator: SeededGenerator
+  private let listen: SocketAddress
+  private let loss: Double
+  private let wallClockOffset: Int64
+
+  package init(
+    settings: AgentSettings, registry: ModuleRegistry, main: EventLoop, loops: TransportLoops, seed: UInt64,
+    wallClockOffset: Int64
+  ) throws(ModuleError) {
+    self.registry = registry
+    self.configuration = settings.configuration
+    self.main = main
+    self.loops = loops
+    self.listen = settings.listen
+    self.loss = settings.loss
+    self.wallClockOffset = wallClockOffset
+    self.generator = SeededGenerator(seed: seed)
+    self.planner = StagePlanner(
+      registry: registry, mode: settings.configuration.rxMode, policy: settings.configuration.rxPolicy, main: main)
+    guard let transport = settings.datagrams ?? registry.datagrams else {
+      throw ModuleError(.configuration, "no module for media transport is active: add \"module udp\"")
+    }
+    self.ports = PortAllocator(
+      transport: transport, range: settings.configuration.rtpPorts, typeOfService: settings.configuration.rtpTOS,
+      start: self.generator.next())
+  }
+
+  package func random() -> UInt64 { self.generator.next() }
+
+  /// The address that media towards `peer` leaves from: the one that SIP listens on, where that is a certain one.
+  package func localAddress(towards peer: SocketAddress) throws(ModuleError) -> SocketAddress {
+    if !self.listen.isUnspecified, self.listen.family == peer.family { return self.listen.with(port: 0) }
+    guard let source = routeSource(to: peer.with(port: 9)) else {
+      throw ModuleError(.unavailable, "there is no route to \(peer.host): no network interface leads there")
+    }
+    return source.with(port: 0)
+  }
+
+  package func openPorts(on address: SocketAddress) throws(ModuleError) -> MediaPorts {
+    try self.ports.open(on: address)
+  }
+
+  package func startTransport(
+    _ ports: consuming MediaPorts, stream: StreamID, ssrc: UInt32, canonicalName: String,
+    announce: @escaping @Sendable () -> Void
+  ) -> TransportHandle {
+    let configuration = self.configuration
+    let settings = TransportSettings(
+      stream: stream,
+      jitterBuffer: JitterBufferSettings(
+        kind: configuration.jitterBufferType, delay: configuration.jitterBufferDelay,
+        size: configuration.jitterBufferSize),
+      receiveTimeout: (configuration.rtpTimeout ?? 0) * 1000, canonicalName: canonicalName, ssrc: ssrc,
+      seed: self.random(), wallClockOffset: self.wallClockOffset, loss: self.loss)
+    let (loop, isOwn) = self.loops.next(mode: configuration.rxMode, stream: stream)
+    return TransportHandle(
+      on: loop, ownsLoop: isOwn, settings: settings, ports: ports, announce: announce)
+  }
+}

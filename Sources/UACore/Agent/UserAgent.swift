@@ -1,0 +1,124 @@
+internal import ModuleKit
+package import NetBase
+package import Runtime
+internal import SIPStack
+
+/// A user agent: an actor whose executor is its main loop.
+///
+/// An instance, never a global: several live in one process, each on a loop of its own.
+package actor UserAgent {
+  package nonisolated let main: EventLoop
+  /// What happens to the agent's calls, in order; for one reader.
+  package nonisolated let events: AsyncStream<AgentEvent>
+  private nonisolated let announce: AsyncStream<AgentEvent>.Continuation
+  private let settings: AgentSettings
+  private let pool: LoopPool?
+  private let ownsPool: Bool
+  private var core: AgentCore?
+  private var waiters: [CheckedContinuation<Void, Never>] = []
+
+  package nonisolated var unownedExecutor: UnownedSerialExecutor {
+    unsafe self.main.asUnownedSerialExecutor()
+  }
+
+  /// - Parameter pool: workers to share with other agents; nil makes the agent's own where the mode needs them.
+  package init(_ settings: AgentSettings, pool: LoopPool? = nil, name: String = "main") {
+    self.settings = settings
+    self.main = EventLoop.start(name: name)
+    (self.events, self.announce) = AsyncStream.makeStream(of: AgentEvent.self)
+    let configuration = settings.configuration
+    self.ownsPool = pool == nil && configuration.rxMode == .pool
+    self.pool =
+      self.ownsPool ? LoopPool(count: configuration.rxWorkers ?? processorCount(), name: "rtp-pool") : pool
+  }
+
+  /// Makes the modules and opens the SIP transports.
+  ///
+  /// - Throws: `ModuleError` or `AdmissionError`; then the agent is of no further use but for `shutDown`.
+  package func start() throws {
+    let core = try self.main.withContext { context in
+      try AgentCore(
+        settings: self.settings, main: self.main, context: context,
+        loops: TransportLoops(main: self.main, pool: self.pool),
+        wallClockOffset: wallClockNanoseconds() - context.now.nanoseconds,
+        emit: { [weak self] event in self?.assumeIsolated { $0.take(event) } })
+    }
+    try core.start()
+    self.core = core
+  }
+
+  /// Where SIP listens.
+  package var listenAddress: SocketAddress? { self.core?.listenAddress }
+
+  /// Who answers calls that come in; nil refuses them.
+  package func setIncoming(_ settings: CallSettings?) { self.core?.incoming = settings }
+
+  /// Calls `target`: `sip:user@host[:port]`, or `user@host`.
+  ///
+  /// - Throws: `ModuleError` or `AdmissionError`, before anything is sent.
+  package func call(_ target: String, settings: CallSettings) async throws -> CallID {
+    let text =
+      target.contains(":") && (target.hasPrefix("sip:") || target.hasPrefix("sips:")) ? target : "sip:\(target)"
+    guard let uri = try? SIPURI(text), !uri.host.isEmpty else {
+      throw ModuleError(.configuration, "\(target) is not a SIP URI: write sip:user@host")
+    }
+    let destination = try await resolve(host: uri.host, port: uri.port ?? 5060)
+    guard let core else { throw ModuleError(.unavailable, "the agent is not running") }
+    return try core.call(uri, at: destination, settings: settings)
+  }
+
+  package func answer(_ id: CallID) { self.core?.answer(id) }
+  package func reject(_ id: CallID) { self.core?.reject(id) }
+  package func hangUp(_ id: CallID) { self.core?.hangUp(id) }
+  package func setHold(_ id: CallID, _ isHeld: Bool) { self.core?.setHold(id, isHeld) }
+  package func mute(_ id: CallID, _ isMuted: Bool) { self.core?.mute(id, isMuted) }
+  package func send(digits: String, on id: CallID) { self.core?.send(digits: digits, on: id) }
+  package func rekey(_ id: CallID) -> Bool { self.core?.rekey(id) ?? false }
+
+  /// What is known of every call now; the media figures are those of the last `refreshStatistics`.
+  package var reports: [CallReport] { self.core?.reports ?? [] }
+
+  /// Asks the transports of all calls for their figures; `reports` has them a moment later.
+  package func refreshStatistics() {
+    for report in self.reports { self.core?.refreshStatistics(report.id) }
+  }
+
+  package func hangUpAll() { self.core?.hangUpAll() }
+
+  /// Waits until no call is left.
+  package func waitUntilIdle() async {
+    guard let core, core.callCount > 0 else { return }
+    await withCheckedContinuation { self.waiters.append($0) }
+  }
+
+  /// Ends every call, waits two seconds at most for the peers, and stops the loops.
+  package nonisolated func shutDown() async {
+    await self.endCalls()
+    self.announce.finish()
+    self.main.stop()
+    if self.ownsPool { self.pool?.stop() }
+  }
+
+  private func endCalls() async {
+    self.core?.hangUpAll()
+    self.main.withContext { context in
+      context.schedule(at: context.now.advanced(byMilliseconds: 2000)) { [weak self] in
+        self?.assumeIsolated { $0.resumeWaiters() }
+      }
+    }
+    await self.waitUntilIdle()
+    self.core?.close()
+    self.core = nil
+  }
+
+  private func take(_ event: AgentEvent) {
+    self.announce.yield(event)
+    if case .ended = event, self.core?.callCount == 0 { self.resumeWaiters() }
+  }
+
+  private func resumeWaiters() {
+    let waiters = self.waiters
+    self.waiters = []
+    for waiter in waiters { waiter.resume() }
+  }
+}

@@ -1,0 +1,246 @@
+package import ModuleKit
+package import NetBase
+internal import RTPStack
+internal import SIPStack
+
+/// One RTP stream each way, with its PCM: from a source through an encoder to packets, and from packets to a player.
+///
+/// Owned by its transport, on the transport's loop; knows no socket and is told the time.
+package final class AudioStream {
+  private let settings: TransportSettings
+  private var random: SeededGenerator
+  private var stream: StreamSettings?
+  private var sender: RTPSender
+  private var receiver: RTPReceiver
+  private var rtcp: RTCPSession
+  private var playout: AudioPlayout?
+  private var transmitter: AudioTransmitter?
+  private var receiveChain: (any AudioStage)?
+  private var eventReceiver = TelephoneEventReceiver(clockRate: 8000)
+  private var frame: [Int16] = []
+  private var reportRoom = [UInt8](repeating: 0, count: RTCPSession.roomNeeded + 64)
+  private var nextTick: Instant?
+  private var lastHeard: Instant?
+  private var waiting: [StreamEvent] = []
+  private var hasEstablished = false
+  private var hasTimedOut = false
+
+  /// Silences what is sent.
+  package var isMuted = false
+
+  package init(settings: TransportSettings, now: Instant) {
+    self.settings = settings
+    self.random = SeededGenerator(seed: settings.seed)
+    self.sender = RTPSender(ssrc: settings.ssrc, clockRate: 8000, random: &self.random)
+    self.receiver = RTPReceiver(clockRate: 8000)
+    self.rtcp = RTCPSession(
+      ssrc: settings.ssrc, canonicalName: Array(settings.canonicalName.utf8),
+      wallClock: WallClock(unixNanosecondsAtOrigin: settings.wallClockOffset), now: now, random: &self.random)
+  }
+
+  // MARK: What main and the transport tell it
+
+  /// Takes a new agreement. Chains are made once; encoders and decoders when their format changes.
+  package func configure(_ new: StreamSettings, now: Instant) throws(ModuleError) {
+    let old = self.stream
+    self.stream = new
+    if old == nil {
+      let format = new.plan.format
+      self.frame = Array(repeating: 0, count: format.sampleCount(milliseconds: new.packetTime))
+      self.transmitter = AudioTransmitter(chain: try new.plan.makeTransmitChain(), plan: new.plan)
+      self.receiveChain = try new.plan.makeReceiveChain()
+      self.playout = AudioPlayout(
+        format: format, settings: self.settings.jitterBuffer,
+        clockRate: new.receiveCodecs.first?.codec.clockRate ?? 8000, packetTime: new.packetTime, now: now)
+      self.nextTick = now
+    }
+    if let codec = new.sendCodec, !codec.isSame(as: old?.sendCodec) || old?.packetTime != new.packetTime {
+      self.sender.change(clockRate: codec.codec.clockRate)
+      try self.transmitter?.use(codec, packetTime: new.packetTime)
+      self.frame = Array(repeating: 0, count: new.plan.format.sampleCount(milliseconds: new.packetTime))
+    }
+    if let rate = new.receiveCodecs.first?.codec.clockRate { self.receiver.change(clockRate: rate) }
+    self.playout?.accept(new.receiveCodecs)
+    if old?.canReceive != new.canReceive { self.lastHeard = now }
+  }
+
+  package func send(digits: String) { self.transmitter?.send(digits: digits) }
+
+  /// Media can leave from now on: the first packet does not wait for a tick that was set before.
+  package func outputIsReady(now: Instant) {
+    if self.sender.packets == 0, self.nextTick != nil { self.nextTick = now }
+  }
+
+  /// Sends RTCP BYE.
+  package func sayGoodbye(now: Instant, output: any StreamOutput) {
+    guard self.stream != nil, self.sender.packets > 0 || self.receiver.packets > 0 else { return }
+    self.reportRoom.withPacket { packet in
+      packet.count = self.rtcp.goodbye(now: now, sender: self.sender, receiver: &self.receiver, into: &packet.storage)
+      _ = output.send(report: &packet)
+    }
+  }
+
+  /// The stages complete what they have; nothing is called after this.
+  package func finish() {
+    self.transmitter?.finish(self.settings.stream)
+    self.receiveChain?.finish(self.settings.stream)
+    self.receiveChain = nil
+    self.transmitter = nil
+  }
+
+  // MARK: Packets
+
+  /// Takes an RTP packet, decrypted; false when it belongs to nothing that was negotiated.
+  package func receive(packet: RawSpan, now: Instant) -> Bool {
+    guard let stream, let header = try? RTPHeader(parsing: packet) else { return false }
+    let isEvent = header.payloadType == stream.eventReceiveType
+    guard isEvent || self.playout?.clockRate(of: header.payloadType) != nil else { return false }
+    self.lastHeard = now
+    self.hasTimedOut = false
+    switch self.receiver.receive(header, now: now) {
+    case .duplicate, .suspect: return true
+    case .restarted: self.playout?.reset()
+    case .changedSource:
+      self.playout?.reset()
+      self.rtcp.sourceChanged()
+    case .accepted: break
+    }
+    if !self.hasEstablished {
+      self.hasEstablished = true
+      self.waiting.append(.established)
+    }
+    let payload = packet.extracting(header.payload)
+    if isEvent {
+      self.playout?.note(header)
+      self.take(event: payload, header, now: now)
+    } else if stream.canReceive {
+      self.playout?.insert(header, payload: payload, packetTime: stream.packetTime, now: now)
+    }
+    return true
+  }
+
+  /// Takes a compound RTCP packet, decrypted; false when it is malformed.
+  package func receive(report: RawSpan, now: Instant) -> Bool {
+    guard let contents = try? self.rtcp.receive(report, now: now) else { return false }
+    if contents.contains(.goodbye) { self.waiting.append(.peerLeft) }
+    if contents.contains(.report) {
+      self.transmitter?.adapt(lossPercent: Int(self.rtcp.remote.fractionLost * 100))
+    }
+    return true
+  }
+
+  private func take(event payload: RawSpan, _ header: RTPHeader, now: Instant) {
+    self.eventReceiver.receive(payload, timestamp: header.timestamp, now: now)
+    self.reportEvents()
+  }
+
+  private func reportEvents() {
+    while let report = self.eventReceiver.poll() {
+      switch report {
+      case .started(let event): if let digit = event.digit { self.waiting.append(.digit(digit)) }
+      case .ended(let event, _): if event.digit != nil { self.waiting.append(.digit(nil)) }
+      }
+    }
+  }
+
+  // MARK: Time
+
+  package var nextDeadline: Instant? {
+    guard let nextTick else { return nil }
+    return min(nextTick, self.rtcp.nextDeadline)
+  }
+
+  package func timeout(now: Instant, output: any StreamOutput) {
+    guard let stream else { return }
+    if let tick = self.nextTick, tick <= now {
+      self.tick(stream, now: now, output)
+      var next = tick.advanced(byMilliseconds: Int64(stream.packetTime))
+      // Starved for more than half a second: what was missed is not sent in a burst.
+      if now.milliseconds(since: next) > 500 { next = now }
+      self.nextTick = next
+    }
+    if self.rtcp.nextDeadline <= now { self.sendReport(now: now, output) }
+  }
+
+  private func tick(_ stream: StreamSettings, now: Instant, _ output: any StreamOutput) {
+    if stream.canSend, output.canSend {
+      let verdict = self.transmitter?.transmit(&self.sender, stream, isMuted: self.isMuted, now: now, output: output)
+      if case .end = verdict { self.waiting.append(.sourceEnded) }
+    } else if self.sender.packets > 0 {
+      self.transmitter?.pass(&self.sender, stream)
+    }
+    if self.playout?.isActive == true, let chain = self.receiveChain {
+      var samples = self.frame.mutableSpan
+      self.playout?.play(into: &samples, now: now)
+      var frame = AudioFrame(samples: samples, direction: .receive, stream: self.settings.stream)
+      _ = chain.process(&frame)
+    }
+    self.eventReceiver.timeout(now: now)
+    self.reportEvents()
+    self.watchForSilence(stream, now: now)
+  }
+
+  private func watchForSilence(_ stream: StreamSettings, now: Instant) {
+    guard self.settings.receiveTimeout > 0, stream.canReceive, !self.hasTimedOut else { return }
+    let last = self.lastHeard ?? now
+    self.lastHeard = last
+    guard now.milliseconds(since: last) >= self.settings.receiveTimeout else { return }
+    self.hasTimedOut = true
+    self.waiting.append(.timedOut)
+  }
+
+  private func sendReport(now: Instant, _ output: any StreamOutput) {
+    self.reportRoom.withPacket { packet in
+      packet.count = self.rtcp.timeout(
+        now: now, sender: self.sender, receiver: &self.receiver, random: &self.random, into: &packet.storage)
+      if packet.count > 0 { _ = output.send(report: &packet) }
+    }
+  }
+
+  // MARK: What it tells
+
+  /// The oldest event that main has not heard of.
+  package func takeEvent() -> StreamEvent? { self.waiting.isEmpty ? nil : self.waiting.removeFirst() }
+
+  package var roundTrip: Duration? { self.rtcp.remote.roundTrip }
+
+  package var statistics: TransportStatistics {
+    var all = TransportStatistics()
+    all.sentPackets = Int(self.sender.packets)
+    all.sentBytes = Int(self.sender.octets)
+    all.receivedPackets = Int(self.receiver.packets)
+    all.receivedBytes = Int(self.receiver.octets)
+    all.lost = Int(self.receiver.lost)
+    all.duplicate = Int(self.receiver.duplicates)
+    all.jitter = self.receiver.jitterInMilliseconds
+    all.late = Int(self.playout?.late ?? 0)
+    all.concealed = Int(self.playout?.concealed ?? 0)
+    all.playedFrames = self.playout?.playedFrames ?? 0
+    all.roundTrip = self.rtcp.remote.roundTrip?.inMilliseconds
+    all.sentReports = Int(self.rtcp.packetsSent)
+    all.receivedReports = Int(self.rtcp.remote.packets)
+    all.drops.unknown = (self.playout?.malformed ?? 0)
+    all.sourceUnderruns = self.transmitter?.underruns ?? 0
+    all.meanOpinionScore = self.meanOpinionScore
+    return all
+  }
+
+  private var meanOpinionScore: Double? {
+    guard self.receiver.packets > 0, let codec = self.stream?.receiveCodecs.first else { return nil }
+    let delay = (self.rtcp.remote.roundTrip?.inMilliseconds ?? 0) / 2 + (self.playout?.delay ?? 0)
+    return MOSEstimate(
+      codec: codec.codec.encodingName == "opus" ? .opus : .g711,
+      lossPercentage: self.receiver.statistics(late: self.playout?.late ?? 0).lossPercentage,
+      oneWayDelay: delay + 20
+    ).score
+  }
+}
+
+/// What a stream has to tell main.
+package enum StreamEvent: Sendable {
+  case established
+  case digit(Character?)
+  case peerLeft
+  case timedOut
+  case sourceEnded
+}

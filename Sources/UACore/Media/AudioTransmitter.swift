@@ -1,0 +1,117 @@
+internal import ModuleKit
+internal import NetBase
+internal import RTPStack
+
+/// The sending half of an audio stream before RTP: source chain, encoder, telephone events.
+final class AudioTransmitter {
+  private let chain: any AudioStage
+  private let plan: StagePlan
+  private var codec: NegotiatedCodec?
+  private var encoder: (any AudioEncoder)?
+  private var resampler: Resampler?
+  private var events = TelephoneEventSender(clockRate: 8000)
+  private var frame: [Int16] = []
+  private var encoderFrame: [Int16] = []
+  /// RTP header, payload, and room for an SRTP trailer.
+  private var room = [UInt8](repeating: 0, count: 1500)
+  private var hasEnded = false
+  private var samplesPerPacket: UInt32 = 160
+  private(set) var underruns = 0
+
+  init(chain: any AudioStage, plan: StagePlan) {
+    self.chain = chain
+    self.plan = plan
+  }
+
+  /// Changes the format.
+  func use(_ codec: NegotiatedCodec, packetTime: Int) throws(ModuleError) {
+    let encoder = try codec.codec.makeEncoder(codec.parameters)()
+    self.codec = codec
+    self.encoder = encoder
+    self.resampler =
+      encoder.format == self.plan.format ? nil : try Resampler(from: self.plan.format, to: encoder.format)
+    self.frame = Array(repeating: 0, count: self.plan.format.sampleCount(milliseconds: packetTime))
+    self.encoderFrame = Array(repeating: 0, count: encoder.format.sampleCount(milliseconds: packetTime))
+    self.samplesPerPacket = UInt32(codec.codec.clockRate * packetTime / 1000)
+    self.events = TelephoneEventSender(clockRate: codec.codec.clockRate)
+  }
+
+  /// Puts digits behind those that wait; what is no digit is passed over.
+  func send(digits: String) {
+    for digit in digits {
+      if let event = TelephoneEvent(digit: digit) { _ = self.events.enqueue(event) }
+    }
+  }
+
+  func adapt(lossPercent: Int) { self.encoder?.adapt(lossPercent: lossPercent) }
+
+  func finish(_ stream: StreamID) { self.chain.finish(stream) }
+
+  /// A tick at which nothing may leave: time goes on.
+  func pass(_ sender: inout RTPSender, _ stream: StreamSettings) { sender.skip(samples: self.samplesPerPacket) }
+
+  /// One tick: a frame from the chain, or a telephone event in its place, leaves as a packet. `.end` comes once.
+  func transmit(
+    _ sender: inout RTPSender, _ stream: StreamSettings, isMuted: Bool, now: Instant, output: any StreamOutput
+  ) -> Verdict {
+    guard let encoder, let codec else { return .drop }
+    var verdict = Verdict.forward
+    if case .end = self.produce(), !self.hasEnded {
+      self.hasEnded = true
+      verdict = .end
+    }
+    if let type = stream.eventSendType, self.sendEvent(&sender, type, now: now, output: output) { return verdict }
+    if isMuted { for index in self.frame.indices { self.frame[index] = 0 } }
+    if let resampler = self.resampler {
+      var converted = self.encoderFrame.mutableSpan
+      _ = resampler.process(self.frame.span, into: &converted)
+    }
+    let step = self.samplesPerPacket
+    self.room.withPacket { packet in
+      let capacity = packet.capacity
+      let result = self.encode(encoder, into: &packet.storage, RTPHeader.fixedLength..<capacity - 160)
+      switch result {
+      case .payload(let count):
+        let header = sender.next(samples: step, payloadType: codec.payloadType, payloadCount: count, now: now)
+        packet.count = header.write(into: &packet.storage) + count
+        _ = output.send(packet: &packet)
+      case .silence, .failed: sender.skip(samples: step)
+      }
+    }
+    return verdict
+  }
+
+  private func produce() -> Verdict {
+    var samples: [Int16] = []
+    swap(&samples, &self.frame)
+    defer { swap(&samples, &self.frame) }
+    var frame = AudioFrame(samples: samples.mutableSpan, direction: .transmit, stream: self.plan.stream)
+    return self.chain.process(&frame)
+  }
+
+  private func encode(
+    _ encoder: any AudioEncoder, into storage: inout MutableRawSpan, _ range: Range<Int>
+  ) -> EncodeResult {
+    let samples = self.resampler == nil ? self.frame : self.encoderFrame
+    var payload = storage._mutatingExtracting(range)
+    return encoder.encode(samples.span, into: &payload)
+  }
+
+  private func sendEvent(
+    _ sender: inout RTPSender, _ payloadType: UInt8, now: Instant, output: any StreamOutput
+  ) -> Bool {
+    let step = self.samplesPerPacket
+    guard let event = self.events.tick(timestamp: sender.timestamp, samples: step) else { return false }
+    self.room.withPacket { packet in
+      let header = sender.event(
+        timestamp: event.timestamp, marker: event.marker, payloadType: payloadType,
+        payloadCount: TelephoneEventPayload.length)
+      let start = header.write(into: &packet.storage)
+      event.payload.write(into: &packet.storage, at: start)
+      packet.count = start + TelephoneEventPayload.length
+      _ = output.send(packet: &packet)
+    }
+    sender.skip(samples: step)
+    return true
+  }
+}

@@ -1,0 +1,40 @@
+internal import Handoff
+
+/// A transport's end of the lane to main: events that the lane did not take wait here, in order.
+struct EventOutbox: ~Copyable {
+  private let events: Mailbox<TransportEvent>
+  /// Made when main is slow for the first time.
+  private var waiting: Ring<Disconnected<TransportEvent>>?
+  /// Events that found both the lane and the waiting room full.
+  private(set) var dropCount = 0
+
+  init(_ events: Mailbox<TransportEvent>) { self.events = events }
+
+  private var waitingCount = 0
+
+  var hasWaiting: Bool { self.waitingCount > 0 }
+
+  mutating func post(_ event: consuming sending TransportEvent) {
+    if self.hasWaiting { return self.keep(event) }
+    if let returned = self.events.offer(event) { self.keep(returned) }
+  }
+
+  /// Tries again what waited.
+  mutating func flush() {
+    while let event = self.waiting?.removeFirst() {
+      self.waitingCount -= 1
+      guard let returned = self.events.offer(event.take()) else { continue }
+      var parcel: Disconnected<TransportEvent>? = Disconnected(returned)
+      self.waiting?.prepend(&parcel)
+      self.waitingCount += 1
+      return
+    }
+  }
+
+  private mutating func keep(_ event: consuming sending TransportEvent) {
+    var parcel: Disconnected<TransportEvent>? = Disconnected(event)
+    if self.waiting == nil { self.waiting = Ring(capacity: 256) }
+    self.waiting?.append(&parcel)
+    if parcel == nil { self.waitingCount += 1 } else { self.dropCount += 1 }
+  }
+}

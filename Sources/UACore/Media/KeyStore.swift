@@ -1,0 +1,123 @@
+internal import ModuleKit
+internal import NetBase
+internal import SRTPEngine
+
+/// A transport's SRTP contexts, both ways: one pair, or with DTLS and no rtcp-mux one for each component.
+struct KeyStore: ~Copyable {
+  private var rtpInbound = InboundKeys()
+  private var rtpOutbound = OutboundKeys()
+  private var rtcpInbound = InboundKeys()
+  private var rtcpOutbound = OutboundKeys()
+
+  /// Whether RTCP has keys of its own (RFC 5764 §3 without rtcp-mux).
+  var isPerComponent = false
+  private(set) var profile: SRTPProfile?
+
+  /// Keys after the first that authenticated packets in both directions.
+  private(set) var rekeys = 0
+  private var isRekeying = false
+
+  /// Tells how long packets may be on their way.
+  var roundTrip: Duration? {
+    get { self.rtpInbound.roundTripTime }
+    set {
+      guard let newValue else { return }
+      self.rtpInbound.roundTripTime = newValue
+      self.rtcpInbound.roundTripTime = newValue
+    }
+  }
+
+  func hasInbound(for component: Component) -> Bool {
+    self.isOwn(component) ? self.rtcpInbound.generationCount > 0 : self.rtpInbound.generationCount > 0
+  }
+
+  func hasOutbound(for component: Component) -> Bool {
+    self.isOwn(component) ? self.rtcpOutbound.isReady : self.rtpOutbound.isReady
+  }
+
+  mutating func installInbound(
+    _ material: consuming SRTPKeyMaterial, _ continuity: KeyContinuity, for component: Component, now: Instant
+  ) throws(SRTPError) {
+    let profile = material.profile
+    if self.isOwn(component) {
+      try self.rtcpInbound.install(material, continuity: continuity.engine, now: now)
+    } else {
+      self.isRekeying = self.rtpInbound.generationCount > 0
+      try self.rtpInbound.install(material, continuity: continuity.engine, now: now)
+      self.profile = profile
+    }
+  }
+
+  mutating func installOutbound(
+    _ material: consuming SRTPKeyMaterial, _ continuity: KeyContinuity, for component: Component, switchNow: Bool
+  ) throws(SRTPError) {
+    if self.isOwn(component) {
+      try self.rtcpOutbound.install(material, continuity: continuity.engine, switchNow: switchNow)
+    } else {
+      try self.rtpOutbound.install(material, continuity: continuity.engine, switchNow: switchNow)
+    }
+  }
+
+  mutating func switchOutbound() throws(SRTPError) {
+    try self.rtpOutbound.switchToPending()
+    try self.rtcpOutbound.switchToPending()
+  }
+
+  mutating func unprotect(
+    _ packet: inout Packet, isRTCP: Bool, on component: Component, now: Instant
+  ) -> SRTPResult {
+    if self.isOwn(component) { return self.rtcpInbound.unprotect(&packet, isRTCP: isRTCP, now: now) }
+    let result = self.rtpInbound.unprotect(&packet, isRTCP: isRTCP, now: now)
+    if self.isRekeying { self.noteRekey() }
+    return result
+  }
+
+  /// A re-key is done when the peer was heard under the new key and we have sent under ours. The peer's first packet
+  /// under its new key also tells that it can read ours.
+  private mutating func noteRekey() {
+    guard self.rtpInbound.heard else { return }
+    if self.rtpOutbound.hasPending { try? self.rtpOutbound.switchToPending() }
+    guard self.rtpOutbound.packetsUnderCurrentKey > 0 else { return }
+    self.isRekeying = false
+    self.rekeys += 1
+  }
+
+  mutating func protect(_ packet: inout Packet, isRTCP: Bool, on component: Component) -> SRTPResult {
+    if self.isOwn(component) {
+      return isRTCP ? self.rtcpOutbound.protect(rtcp: &packet) : self.rtcpOutbound.protect(rtp: &packet)
+    }
+    return isRTCP ? self.rtpOutbound.protect(rtcp: &packet) : self.rtpOutbound.protect(rtp: &packet)
+  }
+
+  var nextDeadline: Instant? {
+    guard let rtp = self.rtpInbound.nextDeadline else { return self.rtcpInbound.nextDeadline }
+    return self.rtcpInbound.nextDeadline.map { min($0, rtp) } ?? rtp
+  }
+
+  mutating func timeout(now: Instant) {
+    self.rtpInbound.timeout(now: now)
+    self.rtcpInbound.timeout(now: now)
+  }
+
+  /// A context that is no longer in use, to be freed elsewhere.
+  mutating func takeRetired() -> RetiredSRTP? {
+    if let retired = self.rtpInbound.takeRetired() { return retired }
+    if let retired = self.rtcpInbound.takeRetired() { return retired }
+    if let retired = self.rtpOutbound.takeRetired() { return retired }
+    return self.rtcpOutbound.takeRetired()
+  }
+
+  private func isOwn(_ component: Component) -> Bool {
+    if case .rtcp = component { return self.isPerComponent }
+    return false
+  }
+}
+
+extension KeyContinuity {
+  var engine: SRTPContinuity {
+    switch self {
+    case .carried: .carryRollover
+    case .fresh: .fresh
+    }
+  }
+}

@@ -1,0 +1,40 @@
+package import NetBase
+
+/// Which address the peer sends from and is sent to: symmetric RTP with a latching rule.
+///
+/// What signalling says holds until the peer is heard. With encryption a packet that authenticates moves the address,
+/// whoever sent it. In the clear the first media packet from elsewhere moves it once, and only while nothing was heard
+/// from the signalled address; later only after five seconds of silence, so that a stranger can't take a call over.
+package struct RemoteSource {
+  package private(set) var address: SocketAddress?
+  private var signalled: SocketAddress?
+  private var lastHeard: Instant?
+
+  package static let silence: Int64 = 5_000
+
+  package init() {}
+
+  /// A description came; the same address again changes nothing.
+  package mutating func signal(_ address: SocketAddress?) {
+    guard self.signalled != address else { return }
+    self.signalled = address
+    self.address = address
+    self.lastHeard = nil
+  }
+
+  /// An authenticated packet came from `source`.
+  package mutating func authenticated(_ source: SocketAddress, now: Instant) {
+    self.lastHeard = now
+    self.address = source
+  }
+
+  /// A plain packet came from `source`; false when it must be dropped.
+  package mutating func accepts(_ source: SocketAddress, now: Instant) -> Bool {
+    if source != self.address {
+      if let lastHeard, now.milliseconds(since: lastHeard) < Self.silence { return false }
+      self.address = source
+    }
+    self.lastHeard = now
+    return true
+  }
+}

@@ -1,0 +1,11 @@
+package import NetBase
+
+/// Where a stream's packets leave: its transport, which protects and sends them.
+package protocol StreamOutput: AnyObject {
+  /// Whether media can leave now: there is an address, and the keys that the security asks for.
+  var canSend: Bool { get }
+  /// Protects and sends one RTP packet; false when it could not leave.
+  func send(packet: inout Packet) -> Bool
+  /// Protects and sends one compound RTCP packet; false when it could not leave.
+  func send(report packet: inout Packet) -> Bool
+}

@@ -1,0 +1,132 @@
+package import ModuleKit
+package import NetBase
+package import SRTPEngine
+
+/// What main tells a transport; lossless and in order.
+package enum TransportCommand: ~Copyable, Sendable {
+  case keying(KeyingCommand)
+  case configure(StreamSettings)
+  case sendDigits(String)
+  case mute(Bool)
+  /// Answered with `statistics`.
+  case reportStatistics
+  /// The last command: good-byes are sent, files completed, sockets closed, and `closed` comes back.
+  case stop
+}
+
+/// What a transport tells main.
+package enum TransportEvent: ~Copyable, Sendable {
+  /// Keys are in force both ways.
+  case secured(SecurityReport)
+  /// The peer's first media packet was accepted.
+  case established
+  /// A telephone event began; nil: it ended.
+  case digit(Character?)
+  /// The peer left the RTP session (RTCP BYE).
+  case peerLeft
+  /// Nothing was received for `rtp_timeout`.
+  case timedOut
+  /// The source has no more (the file was played).
+  case sourceEnded
+  /// The transport can't go on; the reason is a sentence.
+  case failed(ModuleError)
+  case statistics(TransportStatistics)
+  /// Contexts whose keys are no longer in use, to be freed where it costs no packet its time.
+  case retired(RetiredSRTP)
+  /// Nothing of the transport runs any more.
+  case closed(TransportStatistics)
+}
+
+/// How a stream was secured.
+package struct SecurityReport: Sendable {
+  package let profile: SRTPProfile
+  /// For example `DTLSv1.2`; nil for SDES.
+  package let dtlsVersion: String?
+}
+
+/// A codec with the payload type that was negotiated for it.
+package struct NegotiatedCodec: Sendable {
+  package let payloadType: UInt8
+  package let codec: any AudioCodec
+  package let parameters: CodecParameters
+
+  package init(payloadType: UInt8, codec: any AudioCodec, parameters: CodecParameters) {
+    self.payloadType = payloadType
+    self.codec = codec
+    self.parameters = parameters
+  }
+
+  func isSame(as other: NegotiatedCodec?) -> Bool {
+    guard let other else { return false }
+    return self.payloadType == other.payloadType && self.parameters == other.parameters
+      && self.codec.encodingName == other.codec.encodingName && self.codec.clockRate == other.codec.clockRate
+  }
+}
+
+/// What was negotiated for a stream; each offer and answer brings a whole new value.
+package struct StreamSettings: Sendable {
+  /// Where the peer receives; nil while nothing may be sent.
+  package var remoteRTP: SocketAddress?
+  package var remoteRTCP: SocketAddress?
+  package var usesRTCPMux: Bool
+  package var canSend: Bool
+  package var canReceive: Bool
+  package var sendCodec: NegotiatedCodec?
+  package var receiveCodecs: [NegotiatedCodec]
+  package var eventSendType: UInt8?
+  package var eventReceiveType: UInt8?
+  /// Milliseconds.
+  package var packetTime: Int
+  /// The stages, planned once for the stream's life.
+  package var plan: StagePlan
+
+  package init(
+    remoteRTP: SocketAddress?, remoteRTCP: SocketAddress?, usesRTCPMux: Bool, canSend: Bool, canReceive: Bool,
+    sendCodec: NegotiatedCodec?, receiveCodecs: [NegotiatedCodec], eventSendType: UInt8?, eventReceiveType: UInt8?,
+    packetTime: Int, plan: StagePlan
+  ) {
+    (self.remoteRTP, self.remoteRTCP, self.usesRTCPMux) = (remoteRTP, remoteRTCP, usesRTCPMux)
+    (self.canSend, self.canReceive) = (canSend, canReceive)
+    (self.sendCodec, self.receiveCodecs) = (sendCodec, receiveCodecs)
+    (self.eventSendType, self.eventReceiveType) = (eventSendType, eventReceiveType)
+    (self.packetTime, self.plan) = (packetTime, plan)
+  }
+}
+
+/// How the playout delay is chosen (`audio_jitter_buffer_type`, `_ms`, `_size`).
+package struct JitterBufferSettings: Hashable, Sendable {
+  package typealias Kind = JitterBufferType
+  package var kind: Kind
+  /// Milliseconds.
+  package var delay: ClosedRange<Int>
+  /// Packets.
+  package var size: Int
+
+  package init(kind: Kind = .fixed, delay: ClosedRange<Int> = 100...200, size: Int = 50) {
+    (self.kind, self.delay, self.size) = (kind, delay, size)
+  }
+}
+
+/// What holds for a transport's whole life.
+package struct TransportSettings: Sendable {
+  package var stream: StreamID
+  package var jitterBuffer: JitterBufferSettings
+  /// Milliseconds without a packet until `timedOut`; 0 for never.
+  package var receiveTimeout: Int
+  package var canonicalName: String
+  package var ssrc: UInt32
+  package var seed: UInt64
+  /// Nanoseconds to add to the loop's clock for the time since 1970.
+  package var wallClockOffset: Int64
+  /// Percent of outgoing datagrams that are dropped before the socket, for tests of loss.
+  package var loss: Double
+
+  package init(
+    stream: StreamID, jitterBuffer: JitterBufferSettings, receiveTimeout: Int, canonicalName: String, ssrc: UInt32,
+    seed: UInt64, wallClockOffset: Int64, loss: Double
+  ) {
+    (self.stream, self.jitterBuffer, self.receiveTimeout) = (stream, jitterBuffer, receiveTimeout)
+    (self.canonicalName, self.ssrc, self.seed) = (canonicalName, ssrc, seed)
+    (self.wallClockOffset, self.loss) = (wallClockOffset, loss)
+  }
+}

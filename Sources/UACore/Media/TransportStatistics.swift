@@ -1,0 +1,62 @@
+/// What a transport dropped, by reason; a user can read every one of them.
+package struct DropCounters: Equatable, Sendable {
+  /// Authentication failed.
+  package var auth = 0
+  /// Heard before (SRTP replay).
+  package var replay = 0
+  /// In the clear where encryption is in force.
+  package var plaintext = 0
+  /// From an address that is not the peer's.
+  package var source = 0
+  /// Malformed, of an unknown kind, or of a payload type that was not negotiated.
+  package var unknown = 0
+  /// A lane between two owners was full.
+  package var mailboxFull = 0
+  /// No key came for it in time.
+  package var noKey = 0
+
+  package init() {}
+
+  package var total: Int {
+    self.auth + self.replay + self.plaintext + self.source + self.unknown + self.mailboxFull + self.noKey
+  }
+}
+
+/// One transport's figures at one moment.
+package struct TransportStatistics: Sendable {
+  package var sentPackets = 0
+  /// RTP payload bytes.
+  package var sentBytes = 0
+  package var receivedPackets = 0
+  package var receivedBytes = 0
+  /// By sequence numbers (RFC 3550 A.3).
+  package var lost = 0
+  package var late = 0
+  package var duplicate = 0
+  /// Interarrival jitter, milliseconds.
+  package var jitter = 0.0
+  /// Milliseconds that were made up for packets that did not come in time.
+  package var concealed = 0
+  /// Frames that were decoded and played.
+  package var playedFrames = 0
+  /// Milliseconds; nil before a report came back.
+  package var roundTrip: Double?
+  /// 1.0 to 4.5, estimated (ITU-T G.107).
+  package var meanOpinionScore: Double?
+  package var drops = DropCounters()
+  /// Datagrams that the kernel did not take.
+  package var sendFailures = 0
+  /// Frames that a marshalled or stalled source did not have ready in time.
+  package var sourceUnderruns = 0
+  package var rekeys = 0
+  /// RTCP packets sent and received.
+  package var sentReports = 0
+  package var receivedReports = 0
+  /// All datagrams that left and came, whatever they carried.
+  package var sentDatagrams = 0
+  package var receivedDatagrams = 0
+  /// Handshake messages sent again, and datagrams of strangers.
+  package var handshakeRetransmissions = 0
+
+  package init() {}
+}

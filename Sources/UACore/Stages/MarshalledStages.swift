@@ -1,0 +1,141 @@
+internal import Handoff
+package import ModuleKit
+package import Runtime
+internal import Synchronization
+
+/// Makes stages on the loop that will own them.
+package typealias ChainFactory = @Sendable () throws(ModuleError) -> sending any AudioStage
+
+/// What a marshalling adapter keeps on main.
+private struct MainSide {
+  let stage: any AudioStage
+  let port: WatchID
+}
+
+/// The marshalling adapter of the receive direction: a `mainOnly` stage, with all that follows it, run on main.
+///
+/// Frames are copied into a bounded lane; what does not fit is dropped and counted.
+package final class MarshalledConsumer: AudioStage, Sendable {
+  package let format: AudioFormat
+  private let frames: Mailbox<PCMBlock>
+  private let side: LoopBound<MainSide>
+
+  /// - Parameters:
+  ///   - make: the stages from the `mainOnly` one on; called on main, and used there only.
+  ///   - failed: told, on main, why they could not be made.
+  package init(
+    to main: EventLoop, format: AudioFormat, stream: StreamID, _ make: @escaping ChainFactory,
+    failed: @escaping @Sendable (ModuleError) -> Void
+  ) {
+    self.format = format
+    let slot = PortSlot()
+    self.frames = Mailbox(capacity: 16) { slot.signal(main) }
+    self.side = LoopBound(on: main)
+    let (frames, side) = (self.frames, self.side)
+    main.execute { context in
+      do throws(ModuleError) {
+        let stage = try make()
+        let drain = {
+          while var block = frames.take() {
+            _ = block.withFrame(direction: .receive, stream: stream) { stage.process(&$0) }
+          }
+        }
+        let port = context.register(drain)
+        side.put(MainSide(stage: stage, port: port))
+        slot.set(port)
+        drain()
+      } catch { failed(error) }
+    }
+  }
+
+  /// Frames that found the lane full.
+  package var dropCount: Int { self.frames.dropCount }
+
+  package func process(_ frame: inout AudioFrame) -> Verdict {
+    self.frames.post(PCMBlock(frame.samples.span))
+    return .drop
+  }
+
+  package func finish(_ stream: StreamID) {
+    let (frames, side) = (self.frames, self.side)
+    side.loop.execute { context in
+      guard let taken = side.take() else { return }
+      context.handle(taken.port)
+      frames.close()
+      context.unregister(taken.port)
+      taken.stage.finish(stream)
+    }
+  }
+}
+
+/// The marshalling adapter of the transmit direction: a `mainOnly` stage, with all that comes before it, run on main.
+///
+/// Main makes frames ahead of their time, three at most; where it is late the transport sends silence and counts it.
+package final class MarshalledProducer: AudioStage, Sendable {
+  package let format: AudioFormat
+  private let frames: Mailbox<PCMBlock>
+  private let wanted = Atomic<Int>(MarshalledProducer.lead)
+  private let hasEnded = Atomic<Bool>(false)
+  private let underruns = Atomic<Int>(0)
+  private let demand: @Sendable () -> Void
+  private let side: LoopBound<MainSide>
+  private static let lead = 3
+
+  /// - Parameter sampleCount: of one frame, all channels.
+  package init(
+    on main: EventLoop, format: AudioFormat, sampleCount: Int, stream: StreamID, _ make: @escaping ChainFactory,
+    failed: @escaping @Sendable (ModuleError) -> Void
+  ) {
+    self.format = format
+    let slot = PortSlot()
+    self.demand = { slot.signal(main) }
+    self.frames = Mailbox(capacity: Self.lead + 1) {}
+    self.side = LoopBound(on: main)
+    main.execute { [self] context in
+      do throws(ModuleError) {
+        let stage = try make()
+        let fill = { [weak self] in
+          guard let self else { return }
+          while self.wanted.load(ordering: .acquiring) > 0, !self.hasEnded.load(ordering: .relaxed) {
+            var block = PCMBlock(count: sampleCount)
+            let verdict = block.withFrame(direction: .transmit, stream: stream) { stage.process(&$0) }
+            self.frames.post(block)
+            self.wanted.subtract(1, ordering: .acquiringAndReleasing)
+            if case .end = verdict { self.hasEnded.store(true, ordering: .releasing) }
+          }
+        }
+        let port = context.register(fill)
+        self.side.put(MainSide(stage: stage, port: port))
+        slot.set(port)
+        fill()
+      } catch { failed(error) }
+    }
+  }
+
+  /// Frames that main did not have ready.
+  package var underrunCount: Int { self.underruns.load(ordering: .relaxed) }
+
+  package func process(_ frame: inout AudioFrame) -> Verdict {
+    let hasEnded = self.hasEnded.load(ordering: .acquiring)
+    guard let block = self.frames.take() else {
+      frame.samples.update(repeating: 0)
+      if hasEnded { return .end }
+      self.underruns.add(1, ordering: .relaxed)
+      return .forward
+    }
+    block.copy(into: &frame.samples)
+    self.wanted.add(1, ordering: .acquiringAndReleasing)
+    self.demand()
+    return .forward
+  }
+
+  package func finish(_ stream: StreamID) {
+    let (frames, side) = (self.frames, self.side)
+    side.loop.execute { context in
+      guard let taken = side.take() else { return }
+      context.unregister(taken.port)
+      frames.close()
+      taken.stage.finish(stream)
+    }
+  }
+}

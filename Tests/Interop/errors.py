@@ -1,0 +1,111 @@
+#!/usr/bin/env python3
+"""What goes wrong ends with the promised exit code and exactly one sentence that says why."""
+import socket
+
+from lab import Report, apus, check, fresh, free_ports
+from peers import apus_folder
+
+
+def one_sentence(result, code, *words, within=5.0):
+    lines = [line for line in result.err.splitlines() if line.strip()]
+    if code == 64:  # the usage may follow the sentence
+        lines = [line for line in lines if not line.startswith(("Usage:", "  See ", "USAGE:", "Help:"))]
+    check(result.code == code, f"exit {result.code}, wanted {code}; standard error {result.err[-300:]!r}")
+    check(len(lines) == 1, f"{len(lines)} lines on standard error, wanted one: {result.err[-400:]!r}")
+    missing = [word for word in words if word not in lines[0]]
+    check(not missing, f"{missing} is not in {lines[0]!r}")
+    check(result.seconds <= within, f"took {result.seconds:.1f} s, allowed {within}")
+    return lines[0]
+
+
+def missing_sound():
+    folder = fresh("missing")
+    return one_sentence(apus("call", f"sip:bob@127.0.0.1:{free_ports()}", "--play", folder / "none.wav"), 66, "none.wav")
+
+
+def missing_source_in_folder():
+    folder, port = fresh("missing"), free_ports()
+    apus_folder(folder, port)
+    config = (folder / "config").read_text()
+    (folder / "config").write_text(config.replace("audio_source aufile,", "audio_source aufile,/nowhere"))
+    return one_sentence(apus("run", "-f", folder, "-t", "3"), 66, "/nowhere")
+
+
+def taken_port():
+    port = free_ports()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        other.bind(("127.0.0.1", port))
+        return one_sentence(apus("run", "-f", apus_folder(fresh("taken"), port), "-t", "3"), 69, str(port))
+
+
+def unknown(option, value):
+    return one_sentence(apus("demo", option, value, "--seconds", "1"), 64, value)
+
+
+def bad_config(command):
+    folder = apus_folder(fresh("bad"), free_ports(), extra="call_max_calls many\n")
+    line = (folder / "config").read_text().splitlines().index("call_max_calls many") + 1
+    options = ["-t", "3"] if command == "run" else []
+    return one_sentence(apus(command, "-f", folder, *options), 78, "call_max_calls", "many", str(line))
+
+
+def misspelt_key():
+    folder = apus_folder(fresh("bad"), free_ports(), extra="rtp_rxmod thread\n")
+    return one_sentence(apus("check", "-f", folder), 78, "rtp_rxmod", "rtp_rxmode")
+
+
+def bad_account():
+    folder = apus_folder(fresh("bad"), free_ports(), account="<sip:bob@127.0.0.1>;regint=0;mediaenc=rot13")
+    return one_sentence(apus("check", "-f", folder), 78, "rot13")
+
+
+def good_folder():
+    result = apus("check", "-f", apus_folder(fresh("good"), free_ports()))
+    check(result.code == 0, f"exit {result.code}: {result.err[-300:]!r}")
+
+
+def nobody_there():
+    # A port that is bound and closed again: the kernel refuses by ICMP.
+    return one_sentence(apus("call", f"sip:bob@127.0.0.1:{free_ports()}", "--seconds", "2"), 69, within=1.0)
+
+
+def inadmissible(mode, policy):
+    modules = ("opus", "g711", "aufile", "vumeter")
+    folder = apus_folder(fresh("inadmissible"), free_ports(), mode=mode, modules=modules, extra=f"rtp_rxmode_policy {policy}\n")
+    result = apus("run", "-f", folder, "-t", "3")
+    return one_sentence(result, 78, "vumeter", "mainOnly", f"rtp_rxmode {mode}", "rtp_rxmode_policy marshal")
+
+
+def unwritable_recording():
+    return one_sentence(
+        apus("call", f"sip:bob@127.0.0.1:{free_ports()}", "--record", "/nonexistent/heard.wav"), 73, "/nonexistent/heard.wav")
+
+
+def missing_folder(command):
+    folder = fresh("gone") / "none"
+    options = ["-t", "3"] if command == "run" else []
+    return one_sentence(apus(command, "-f", folder, *options), 78, str(folder))
+
+
+report = Report()
+report.run([
+    ("a sound file that is missing", missing_sound),
+    ("a sound file that is missing, in a folder", missing_source_in_folder),
+    ("a port that is taken", taken_port),
+    ("an unknown codec", unknown, "--codec", "g799"),
+    ("an unknown mediaenc", unknown, "--mediaenc", "rot13"),
+    ("an unknown rxmode", unknown, "--rxmode", "sideways"),
+    ("an unknown policy", unknown, "--rxmode-policy", "hope"),
+    ("a bad config line, check", bad_config, "check"),
+    ("a bad config line, run", bad_config, "run"),
+    ("a misspelt key", misspelt_key),
+    ("a bad account", bad_account),
+    ("a good folder", good_folder),
+    ("nobody there", nobody_there),
+    ("an inadmissible module, thread, reject", inadmissible, "thread", "reject"),
+    ("an inadmissible module, pool, lock", inadmissible, "pool", "lock"),
+    ("a recording that can't be written", unwritable_recording),
+    ("a missing folder, check", missing_folder, "check"),
+    ("a missing folder, run", missing_folder, "run"),
+])
+report.finish()

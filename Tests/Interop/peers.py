@@ -1,0 +1,136 @@
+"""Configurations of the peers: Debian's baresip, and Apus with a folder of its own."""
+import pathlib
+import re
+import signal
+
+from lab import APUS, SPEECH, Failure, check, fresh, free_ports, is_bound, start, stop, text, wait_for
+
+BARESIP_CODECS = {"pcmu": "PCMU/8000/1", "opus": "opus/48000/2"}
+
+
+class Baresip:
+    """baresip 1.0.0 without a screen, a sound card or a registrar: plays the speech, records what it hears."""
+
+    def __init__(self, mediaenc, codec, seconds, answers=True, dial=None, user="bob", namespace=None,
+                 rtcp_mux="no"):
+        self.port, self.folder, self.namespace = free_ports(2), fresh(f"baresip-{user}"), namespace
+        media, control = free_ports(32), free_ports(2)
+        modules = "".join(f"module {name}.so\n" for name in ("g711", "opus", "aufile", "aubridge", "sndfile", "srtp"))
+        (self.folder / "config").write_text(
+            f"""sip_listen 127.0.0.1:{self.port}
+call_max_calls 4
+audio_player aubridge,nil
+audio_source aufile,{SPEECH}
+audio_alert aubridge,nil2
+ausrc_srate 48000
+ausrc_channels 1
+ausrc_format s16
+auplay_format s16
+auenc_format s16
+audec_format s16
+rtp_ports {media}-{media + 31}
+jitter_buffer_type fixed
+jitter_buffer_delay 5-10
+rtp_stats yes
+rtcp_mux {rtcp_mux}
+net_interface 127.0.0.1
+module_path /usr/lib/baresip/modules
+{modules}module_tmp uuid.so
+module_tmp account.so
+module dtls_srtp.so
+module_app ctrl_tcp.so
+module_app menu.so
+ctrl_tcp_listen 127.0.0.1:{control}
+snd_path {self.folder}
+opus_bitrate 28000
+opus_stereo yes
+opus_sprop_stereo yes
+""")
+        account = f"<sip:{user}@127.0.0.1:{self.port}>;regint=0;audio_codecs={BARESIP_CODECS[codec]}"
+        account += ";answermode=auto" if answers else ""
+        account += f";mediaenc={mediaenc}" if mediaenc != "none" else ""
+        (self.folder / "accounts").write_text(account + "\n")
+        (self.folder / "contacts").write_text("")
+        command = ["baresip", "-f", self.folder, "-t", seconds]
+        if dial:
+            command += ["-e", f"/dial {dial}"]
+        self.process = start(command, self.folder / "baresip", namespace)
+        self.uri = f"sip:{user}@127.0.0.1:{self.port}"
+
+    def __enter__(self):
+        wait_for(lambda: is_bound(self.port, self.namespace), 5, "baresip is up")
+        return self
+
+    def __exit__(self, *_):
+        stop(self.process)
+
+    def output(self):
+        return text(self.process, "out") + text(self.process)
+
+    def recording(self):
+        """What it heard."""
+        found = sorted(self.folder.glob("dump-*-dec.wav"), key=lambda path: path.stat().st_size)
+        check(found, f"baresip recorded nothing: {self.output()[-400:]!r}")
+        return found[-1]
+
+    def secured(self, mediaenc):
+        """Whether it says that it encrypts."""
+        said = {"none": "", "dtls_srtp": "DTLS-SRTP complete"}.get(mediaenc, "SRTP is Enabled")
+        return said in self.output()
+
+
+MODULES = ("opus", "g711", "aufile", "ausine", "srtp", "dtls_srtp")
+
+
+def apus_folder(folder, port, mode="main", mediaenc="none", codec="opus", extra="", modules=MODULES, account=None):
+    """Writes config, accounts and contacts as a user of Apus would."""
+    media = free_ports(32)
+    (folder / "config").write_text(
+        f"sip_listen 127.0.0.1:{port}\nnet_interface 127.0.0.1\nrtp_ports {media}-{media + 31}\nrtp_rxmode {mode}\n"
+        f"audio_source aufile,{SPEECH}\naudio_player aufile,{folder}/heard.wav\n"
+        + "".join(f"module {name}\n" for name in modules) + extra)
+    line = f"<sip:bob@127.0.0.1:{port}>;regint=0;answermode=auto;audio_codecs={BARESIP_CODECS[codec]}"
+    line += f";mediaenc={mediaenc}" if mediaenc != "none" else ""
+    (folder / "accounts").write_text((line if account is None else account) + "\n")
+    (folder / "contacts").write_text("")
+    return folder
+
+
+class ApusRun:
+    """`apus run -f DIR` that answers every call, plays the speech and records what it hears."""
+
+    def __init__(self, mode, mediaenc, codec, **more):
+        self.port, self.folder = free_ports(2), fresh("apus-run")
+        apus_folder(self.folder, self.port, mode, mediaenc, codec, **more)
+        self.process = start([APUS, "run", "-f", self.folder], self.folder / "apus")
+        self.uri = f"sip:bob@127.0.0.1:{self.port}"
+
+    def __enter__(self):
+        try:
+            wait_for(lambda: is_bound(self.port) or self.process.poll() is not None, 5, "apus is up")
+            check(self.process.poll() is None, f"apus run ended with {self.process.returncode}: {text(self.process)[-300:]!r}")
+        except Failure:
+            stop(self.process, 1)
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self.code = stop(self.process, 5, signal.SIGINT)
+
+    def output(self):
+        return text(self.process, "out") + text(self.process)
+
+    def recording(self):
+        path = self.folder / "heard.wav"
+        check(path.exists(), f"apus recorded nothing: {self.output()[-400:]!r}")
+        return path
+
+
+def packet_counts(baresip):
+    """baresip's own closing statistics: packets sent and received, errors, lost."""
+    rows = {}
+    for name in ("packets", "errors", "lost"):
+        found = re.search(rf"^{name}:\s+(-?\d+)\s+(-?\d+)", baresip.output(), re.M)
+        check(found, f"baresip printed no statistics: {baresip.output()[-300:]!r}")
+        rows[name] = (int(found[1]), int(found[2]))
+    return rows
