@@ -112,6 +112,7 @@ let package = Package(
       "UACore",
       ["UACore", "ModuleKit", "AllModules", "NetBase", "Handoff", "Runtime", "RTPStack", "SDPCodec", "TestSupport"]),
     tests("Apus", ["Apus", "UACore", "ModuleKit", "AllModules"]),
+    tests("CLI", ["CLI", "UACore", "ModuleKit", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
     tests("RepoRules", ["ModuleKit", "AllModules", "UACore"]),
     moduleTests("udp", ["Runtime"]),
     moduleTests("sip_udp", ["Runtime"]),
