@@ -8,6 +8,8 @@ public protocol Module: Sendable {
   static var summary: String { get }
   /// The settings that the module understands.
   static var configKeys: [ConfigKey] { get }
+  /// The C library below the module, as it names itself; nil for none.
+  static var libraryVersion: String? { get }
   /// - Throws: when a setting is impossible; what was acquired by then is released.
   init(settings: ModuleSettings) throws(ModuleError)
   /// What the module brings, in the order in which it is preferred.
@@ -17,4 +19,6 @@ public protocol Module: Sendable {
 extension Module {
   /// No settings.
   public static var configKeys: [ConfigKey] { [] }
+  /// No C library.
+  public static var libraryVersion: String? { nil }
 }

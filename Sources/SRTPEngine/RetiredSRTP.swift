@@ -3,14 +3,13 @@ internal import CSRTP
 /// libsrtp2 sessions that no one uses any more; freed with this value, on whichever thread that is.
 ///
 /// Freeing one takes about 0.5 ms, so a transport's executor hands them to main.
-@safe package struct RetiredSRTP: ~Copyable, @unchecked Sendable {  // the sessions are reachable through this value only
+// Unchecked: the sessions are reachable through this value only.
+@safe package struct RetiredSRTP: ~Copyable, @unchecked Sendable {
   private var handles: [srtp_t]
 
   init() { unsafe self.handles = [] }
 
-  deinit {
-    for unsafehandle in unsafe self.handles { _ = unsafe srtp_dealloc(handle) }
-  }
+  deinit { unsafe self.handles.forEach { _ = unsafe srtp_dealloc($0) } }
 
   /// Sessions waiting to be freed.
   package var count: Int { unsafe self.handles.count }

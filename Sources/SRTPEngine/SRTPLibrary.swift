@@ -16,3 +16,6 @@ enum SRTPLibrary {
     guard self.initialisation == 0 else { throw .libraryUnavailable(status: self.initialisation) }
   }
 }
+
+/// What libsrtp2 says of itself.
+package var srtpLibraryVersion: String { unsafe String(cString: srtp_get_version_string()) }

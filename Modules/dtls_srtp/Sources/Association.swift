@@ -87,7 +87,9 @@ enum AssociationOutcome: ~Copyable {
     unsafe SSL_set_bio(ssl, self.bio.handle, self.bio.handle)
     unsafe SSL_set_ex_data(ssl, 0, Unmanaged.passUnretained(self).toOpaque())
     unsafe SSL_ctrl(ssl, SSL_CTRL_SET_MTU, MemoryBIO.maximumDatagram, nil)
-    unsafe DTLS_set_timer_cb(ssl) { ssl, previous in unsafe Association.of(ssl)?.timerInterval(after: previous) ?? 1_000_000 }
+    unsafe DTLS_set_timer_cb(ssl) { ssl, previous in
+      unsafe Association.of(ssl)?.timerInterval(after: previous) ?? 1_000_000
+    }
     switch role {
     case .client: unsafe SSL_set_connect_state(ssl)
     case .server:
@@ -131,7 +133,9 @@ enum AssociationOutcome: ~Copyable {
       let result = unsafe SSL_ctrl(self.ssl, DTLS_CTRL_HANDLE_TIMEOUT, 0, nil)
       if result < 0, case .handshaking = self.phase { return self.fail(self.reason("no answer")) }
       // A library that looks at the wall clock only may find it too early.
-      if self.bio.timerStarts == starts, self.bio.isTimerRunning { self.nextDeadline = now.advanced(byMilliseconds: 20) }
+      if self.bio.timerStarts == starts, self.bio.isTimerRunning {
+        self.nextDeadline = now.advanced(byMilliseconds: 20)
+      }
       return .nothing
     }
   }

@@ -1,3 +1,4 @@
+internal import COpenSSL
 public import ModuleKit
 internal import SRTPEngine
 
@@ -5,6 +6,7 @@ internal import SRTPEngine
 public struct DTLSSRTP: Module {
   public static let name = "dtls_srtp"
   public static let summary = "DTLS-SRTP media encryption (RFC 5764)"
+  public static var libraryVersion: String? { unsafe String(cString: OpenSSL_version(0)) }
   public static let configKeys = [
     ConfigKey(
       "dtls_srtp_use_ec", .choice(["prime256v1"]), default: "prime256v1", help: "Curve of the certificate's key"),
@@ -19,7 +21,8 @@ public struct DTLSSRTP: Module {
     let list = settings.string("dtls_srtp_profiles")
     guard let profiles = SRTPProfile.parseDTLSNames(list) else {
       let known = SRTPProfile.preferredForDTLS.map(\.shortDTLSName).joined(separator: ", ")
-      throw ModuleError(.configuration, "module dtls_srtp: dtls_srtp_profiles \"\(list)\" has a name other than \(known)")
+      throw ModuleError(
+        .configuration, "module dtls_srtp: dtls_srtp_profiles \"\(list)\" has a name other than \(known)")
     }
     do throws(LibraryError) {
       self.encryption = DTLSSRTPEncryption(certificate: try Certificate(profiles: profiles))

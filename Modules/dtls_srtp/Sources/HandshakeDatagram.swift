@@ -33,7 +33,7 @@ enum HandshakeDatagram {
     // The three bytes after the sequence number.
     let fragmentOffset = bytes.uint32(at: message + 5) & 0x00FF_FFFF
     switch bytes.uint8(at: message) {
-    case 1 where fragmentOffset == 0: 
+    case 1 where fragmentOffset == 0:
       self = sequence == 0 ? .firstClientHello : .laterClientHello(cookie: Self.cookie(bytes))
     case 2, 3: self = .serverHello
     default: self = .other

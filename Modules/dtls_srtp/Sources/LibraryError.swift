@@ -15,7 +15,9 @@ package struct LibraryError: Error, Hashable, CustomStringConvertible {
       let code = ERR_get_error()
       guard code != 0 else { break }
       let reason = ERR_GET_REASON(code)
-      if ERR_GET_LIB(code) == ERR_LIB_SSL, reason >= alertOffset, let text = unsafe SSL_alert_desc_string_long(reason - alertOffset) {
+      if ERR_GET_LIB(code) == ERR_LIB_SSL, reason >= alertOffset,
+        let text = unsafe SSL_alert_desc_string_long(reason - alertOffset)
+      {
         alert = unsafe String(cString: text)
       } else if let text = unsafe ERR_reason_error_string(code) {
         let reason = unsafe String(cString: text)

@@ -5,6 +5,7 @@ public import ModuleKit
 public struct Opus: Module {
   public static let name = "opus"
   public static let summary = "Opus audio codec (RFC 6716, RFC 7587)"
+  public static var libraryVersion: String? { unsafe String(cString: opus_get_version_string()) }
 
   public static let configKeys = [
     ConfigKey(

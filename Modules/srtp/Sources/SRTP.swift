@@ -5,6 +5,7 @@ internal import SRTPEngine
 public struct SRTP: Module {
   public static let name = "srtp"
   public static let summary = "SRTP media encryption with keys in SDP (RFC 4568)"
+  public static var libraryVersion: String? { srtpLibraryVersion }
   public static let configKeys = [
     ConfigKey(
       "srtp_suites", .string, default: defaultSuites.map(\.rawValue).joined(separator: ","),

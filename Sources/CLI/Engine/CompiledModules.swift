@@ -17,5 +17,6 @@ func compiledCodecNames() -> [String] {
 /// Version, modules, and versions of the C libraries.
 var versionText: String {
   let modules = compiledModules.map { $0.name }.joined(separator: " ")
-  return "apus \(apusVersion)\nmodules: \(modules)\nlibraries: \(libraryVersions().joined(separator: ", "))"
+  let libraries = compiledModules.compactMap { $0.libraryVersion }.joined(separator: ", ")
+  return "apus \(apusVersion)\nmodules: \(modules)\nlibraries: \(libraries)"
 }

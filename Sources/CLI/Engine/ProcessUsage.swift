@@ -9,7 +9,7 @@ struct ProcessUsage {
 
   static var now: ProcessUsage {
     var usage = rusage()
-    unsafe getrusage(RUSAGE_SELF, &usage)
+    unsafe getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
     func seconds(_ time: timeval) -> Double { Double(time.tv_sec) + Double(time.tv_usec) / 1e6 }
     return ProcessUsage(cpu: seconds(usage.ru_utime) + seconds(usage.ru_stime), maximumResident: usage.ru_maxrss)
   }

@@ -20,7 +20,14 @@ enum StandardError {
 /// What the device behind a file descriptor can show.
 struct Terminal: Sendable {
   /// SGR codes.
-  enum Style: Int, Sendable { case bold = 1, dim = 2, red = 31, green = 32, yellow = 33, cyan = 36 }
+  enum Style: Int, Sendable {
+    case bold = 1
+    case dim = 2
+    case red = 31
+    case green = 32
+    case yellow = 33
+    case cyan = 36
+  }
 
   private let descriptor: Int32
   /// Whether a person looks at it.

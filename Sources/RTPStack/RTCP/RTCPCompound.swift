@@ -20,7 +20,8 @@ package enum RTCPError: Error, Equatable, Sendable {
 package struct RTCPPacket: Equatable, Sendable {
   /// The packet types that are understood, by their numbers on the wire.
   package enum Kind: UInt8, Sendable {
-    case senderReport = 200, receiverReport, sourceDescription, goodbye, application
+    case senderReport = 200
+    case receiverReport, sourceDescription, goodbye, application
     /// RTPFB and PSFB (RFC 4585 §6.1).
     case transportFeedback, payloadFeedback
   }

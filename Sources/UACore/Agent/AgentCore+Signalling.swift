@@ -1,7 +1,7 @@
+package import ModuleKit
 package import NetBase
 internal import Runtime
 internal import SIPStack
-package import ModuleKit
 
 extension AgentCore {
   /// Carries out what the endpoint asks for, and sets its timer.
@@ -25,7 +25,7 @@ extension AgentCore {
   func handle(_ event: SIPEvent) {
     switch event {
     case .incomingCall(let session, let invite): self.incomingCall(session, invite)
-    case .progress(let session, status: let status, reason: _, body: let body):
+    case .progress(let session, let status, reason: _, let body):
       guard let call = self.call(session) else { return }
       if let body { self.take(answer: body, call) }
       if call.state == .calling || call.state == .ringing { call.state = body == nil ? .ringing : .early }
@@ -36,7 +36,7 @@ extension AgentCore {
     case .reofferCancelled(let session): self.call(session)?.media?.rollback()
     case .reofferAcknowledged(let session, let body): self.reofferAcknowledged(session, body)
     case .reofferAnswered(let session, let body): self.reofferAnswered(session, body)
-    case .reofferFailed(let session, status: let status, reason: let reason):
+    case .reofferFailed(let session, let status, let reason):
       guard let call = self.call(session), let media = call.media else { return }
       media.rollback()
       if let wantsHold = call.wantsHold { media.isOnHold = !wantsHold }
@@ -153,7 +153,7 @@ extension AgentCore {
     case .localHangup: call.end("hangup")
     case .remoteHangup: call.end("hangup")
     case .cancelled: call.end("cancelled")
-    case .rejected(status: let status, reason: let text):
+    case .rejected(let status, reason: let text):
       let kind: ModuleError.Kind = status == 408 || status == 503 ? .unavailable : .peer
       call.end(
         "rejected", failure: ModuleError(kind, "\(call.peer) refused the call: \(status) \(text)"), status: status)

@@ -206,7 +206,8 @@ package final class CallMedia {
       protocolName: self.encryption?.offeredProtocol ?? "RTP/AVP",
       acceptedProtocols: self.encryption?.acceptedProtocols ?? ["RTP/AVP", "RTP/AVPF"],
       address: self.localAddress, rtcpPort: self.localAddress.port + 1, codecs: self.codecs.capabilities,
-      ptime: self.settings.packetTime, direction: self.isOnHold ? .sendonly : .sendrecv, rtcpMux: self.settings.usesRTCPMux,
+      ptime: self.settings.packetTime, direction: self.isOnHold ? .sendonly : .sendrecv,
+      rtcpMux: self.settings.usesRTCPMux,
       ssrc: self.ssrc, cname: self.canonicalName,
       attributes: attributes.map { SDPAttribute($0.name, $0.value) })
   }

@@ -64,6 +64,9 @@ package final class AudioStream {
     if old?.canReceive != new.canReceive { self.lastHeard = now }
   }
 
+  /// Whether there is an agreement, so that packets can be understood.
+  package var isConfigured: Bool { self.stream != nil }
+
   package func send(digits: String) { self.transmitter?.send(digits: digits) }
 
   /// Media can leave from now on: the first packet does not wait for a tick that was set before.

@@ -115,6 +115,8 @@ package final class MediaTransport {
       self.runKeyExchange(now: now)
     }
     self.keys.timeout(now: now)
+    self.parkedRTP.timeout(now: now)
+    self.parkedRTCP.timeout(now: now)
     self.stream.timeout(now: now, output: self)
     self.settle()
   }
@@ -128,6 +130,8 @@ package final class MediaTransport {
     var next = self.stream.nextDeadline
     if let deadline = self.keyExchange?.nextDeadline { next = min(next ?? deadline, deadline) }
     if let deadline = self.keys.nextDeadline { next = min(next ?? deadline, deadline) }
+    if let deadline = self.parkedRTP.nextDeadline { next = min(next ?? deadline, deadline) }
+    if let deadline = self.parkedRTCP.nextDeadline { next = min(next ?? deadline, deadline) }
     if self.outbox.hasWaiting {
       let retry = self.context.now.advanced(byMilliseconds: 5)
       next = min(next ?? retry, retry)
@@ -190,6 +194,7 @@ package final class MediaTransport {
     do throws(ModuleError) {
       try self.stream.configure(settings, now: self.context.now)
     } catch { self.fail(error) }
+    self.drainParked(now: self.context.now)
   }
 
   private func report(_ event: StreamEvent) {
@@ -251,6 +256,8 @@ package final class MediaTransport {
   private func receiveMedia(
     _ packet: inout Packet, isRTCP: Bool, from source: SocketAddress, on component: Component, now: Instant
   ) {
+    // Packets that outrun the answer wait until it is all here: addresses and formats too, not only the keys.
+    guard self.stream.isConfigured else { return self.park(packet, from: source, on: component, now: now) }
     switch self.security {
     case .undecided: self.park(packet, from: source, on: component, now: now)
     case .plain:
@@ -303,13 +310,21 @@ package final class MediaTransport {
   }
 
   private func drainParked(now: Instant) {
-    guard self.parkedRTP.count + self.parkedRTCP.count > 0 else { return }
+    guard self.stream.isConfigured, self.parkedRTP.count + self.parkedRTCP.count > 0 else { return }
     var waiting = ParkedPackets()
     swap(&waiting, &self.parkedRTP)
     waiting.drain(now: now) { self.receive(&$0, from: $1, on: .rtp, now: now) }
+    self.drops.noKey += waiting.counters.total
     waiting = ParkedPackets()
     swap(&waiting, &self.parkedRTCP)
     waiting.drain(now: now) { self.receive(&$0, from: $1, on: .rtcp, now: now) }
+    self.drops.noKey += waiting.counters.total
+  }
+
+  /// Packets that will never have a key: too many, too old, or there when the transport stopped.
+  private var unkeyed: Int {
+    let waiting = self.isRunning ? 0 : self.parkedRTP.count + self.parkedRTCP.count
+    return self.parkedRTP.counters.total + self.parkedRTCP.counters.total + waiting
   }
 
   // MARK: Key exchange
@@ -359,7 +374,10 @@ package final class MediaTransport {
 
   private var statistics: TransportStatistics {
     var all = self.stream.statistics
+    let malformed = all.drops.unknown
     all.drops = self.drops
+    all.drops.noKey += self.unkeyed
+    all.drops.unknown += malformed
     all.drops.mailboxFull += self.outbox.dropCount + self.commands.dropCount
     all.sendFailures = self.sendFailures
     all.sentDatagrams = self.sent
@@ -407,4 +425,8 @@ extension MediaTransport: StreamOutput {
     self.send(packet.bytes, to: address, on: component)
     return true
   }
+}
+
+extension ParkingCounters {
+  fileprivate var total: Int { self.expired + self.overflowed + self.tooLong }
 }

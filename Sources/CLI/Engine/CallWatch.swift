@@ -1,0 +1,53 @@
+internal import ModuleKit
+internal import UACore
+
+/// Follows the events of one agent until its calls are over.
+actor CallWatch {
+  private(set) var reports: [CallReport] = []
+  private var established: Set<CallID> = []
+  private var waiters: [(condition: Condition, continuation: CheckedContinuation<Void, Never>)] = []
+
+  /// What someone waits for.
+  enum Condition: Sendable {
+    /// The call was answered, or is over.
+    case answered(CallID)
+    case ended(CallID)
+    /// So many calls are over.
+    case count(Int)
+  }
+
+  /// Takes events until the stream ends; `each` sees them all.
+  func follow(_ agent: UserAgent, each: @escaping @Sendable (AgentEvent) -> Void = { _ in }) async {
+    for await event in agent.events {
+      each(event)
+      switch event {
+      case .established(let id): self.established.insert(id)
+      case .ended(let report): self.reports.append(report)
+      case .incoming, .ringing, .progress, .secured, .mediaEstablished, .digit, .held, .sourceEnded, .warning: break
+      }
+      self.wake()
+    }
+  }
+
+  /// Waits until the condition holds.
+  func wait(_ condition: Condition) async {
+    guard !self.holds(condition) else { return }
+    await withCheckedContinuation { self.waiters.append((condition, $0)) }
+  }
+
+  private func holds(_ condition: Condition) -> Bool {
+    switch condition {
+    case .answered(let id): self.established.contains(id) || self.reports.contains { $0.id == id }
+    case .ended(let id): self.reports.contains { $0.id == id }
+    case .count(let count): self.reports.count >= count
+    }
+  }
+
+  private func wake() {
+    let all = self.waiters
+    self.waiters = []
+    for waiter in all {
+      if self.holds(waiter.condition) { waiter.continuation.resume() } else { self.waiters.append(waiter) }
+    }
+  }
+}

@@ -1,0 +1,53 @@
+/// Ctrl-C, or the end of a time, whichever comes first.
+enum Interrupt {
+  /// Waits so many seconds, or until `stop` says so; true when it was stopped early.
+  static func sleep(seconds: Double, unless stop: StopFlag) async -> Bool {
+    await withTaskGroup(of: Bool.self) { group in
+      group.addTask {
+        try? await Task.sleep(for: .seconds(seconds))
+        return false
+      }
+      group.addTask {
+        await stop.wait()
+        return true
+      }
+      let first = await group.next() ?? false
+      group.cancelAll()
+      await stop.release()
+      return first
+    }
+  }
+}
+
+/// Set once, by a signal or by the end of a call.
+actor StopFlag {
+  private(set) var isSet = false
+  private var waiters: [CheckedContinuation<Void, Never>] = []
+
+  /// A flag that the first SIGINT or SIGTERM sets.
+  static func onSignal() -> StopFlag {
+    let flag = StopFlag()
+    let signals = Signals.first()
+    Task {
+      for await _ in signals { await flag.set() }
+    }
+    return flag
+  }
+
+  func set() {
+    self.isSet = true
+    self.release()
+  }
+
+  func wait() async {
+    guard !self.isSet else { return }
+    await withCheckedContinuation { self.waiters.append($0) }
+  }
+
+  /// Lets everyone who waits go on, set or not.
+  func release() {
+    let all = self.waiters
+    self.waiters = []
+    for waiter in all { waiter.resume() }
+  }
+}

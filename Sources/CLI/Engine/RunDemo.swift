@@ -1,0 +1,150 @@
+internal import Glibc
+internal import ModuleKit
+internal import NetBase
+internal import UACore
+internal import aufile
+
+/// `apus demo`: Alice calls Bob over loopback; she speaks, he hums; both are recorded.
+func runDemo(_ options: DemoCommand) async throws {
+  let media = options.media
+  let began = Clock.now
+  let seconds = media.seconds ?? 10
+  let folder = try makeRecordingFolder()
+  let stop = StopFlag.onSignal()
+  let loopback = SocketAddress(ipv4: 0x7F00_0001, port: 0)
+  let mode = media.rxmode ?? .thread
+  let settings = AgentFactory.settings(media, listen: loopback, mode: mode)
+  let speech = AudioDevice(driver: "aufile", device: try ShippedSpeech.path())
+  let alice = try await AgentFactory.start(settings, name: "alice")
+  let bob: UserAgent
+  do {
+    bob = try await AgentFactory.start(settings, name: "bob")
+  } catch {
+    await alice.shutDown()
+    throw error
+  }
+  let recordings = (alice: "\(folder)/alice.wav", bob: "\(folder)/bob.wav")
+  let (aliceWatch, bobWatch) = (CallWatch(), CallWatch())
+  let aliceEvents = Task { await aliceWatch.follow(alice) }
+  let bobEvents = Task { await bobWatch.follow(bob) }
+
+  func account(_ name: String, _ source: AudioDevice, _ recording: String) -> CallSettings {
+    AgentFactory.call(
+      media, identity: "sip:\(name)@127.0.0.1", encryption: .dtls, usesRTCPMux: true, source: source,
+      player: AudioDevice(driver: "aufile", device: recording))
+  }
+  await bob.setIncoming(account("bob", AudioDevice(driver: "ausine", device: "440"), recordings.bob))
+  let failure: Failure?
+  do {
+    let port = await bob.listenAddress?.port ?? 5060
+    let call = try await alice.call(
+      "sip:bob@127.0.0.1:\(port)", settings: account("alice", speech, recordings.alice))
+    await aliceWatch.wait(.answered(call))
+    let progress = Task { await showProgress(alice, label: "alice", isQuiet: media.json) }
+    let rekeying = media.rekeyEvery.map { every in
+      Task { await Rekeying.run(alice, call, milliseconds: every) }
+    }
+    _ = await Interrupt.sleep(seconds: seconds, unless: stop)
+    rekeying?.cancel()
+    progress.cancel()
+    await progress.value
+    await alice.hangUp(call)
+    await aliceWatch.wait(.ended(call))
+    await bobWatch.wait(.count(1))
+    failure = nil
+  } catch {
+    failure = Failure(error)
+  }
+  await alice.shutDown()
+  await bob.shutDown()
+  await aliceEvents.value
+  await bobEvents.value
+  AudioFile.flush()
+  if let failure { throw failure }
+
+  let reports = await aliceWatch.reports + bobWatch.reports
+  let isGood = reports.count == 2 && reports.allSatisfy { $0.isGood }
+  if media.json {
+    print(summary(reports, ok: isGood, began: began, recordings: [recordings.alice, recordings.bob]))
+  } else {
+    showDemo(reports, recordings)
+  }
+  if let failure = reports.lazy.compactMap(\.failure).first { throw Failure(failure) }
+  if !isGood { throw Failure(.callFailed, "the call did not carry media both ways") }
+}
+
+/// The object that `--json` prints.
+func summary(_ reports: [CallReport], ok: Bool, began: Double, recordings: [String]) -> JSON {
+  let usage = ProcessUsage.now
+  return [
+    "ok": .bool(ok), "wall_s": .number(Clock.now - began), "cpu_s": .number(usage.cpu),
+    "max_rss_kib": .integer(usage.maximumResident), "recordings": .array(recordings.map { .string($0) }),
+    "calls": .array(reports.map(\.json)),
+  ]
+}
+
+private func showDemo(_ reports: [CallReport], _ recordings: (alice: String, bob: String)) {
+  let terminal = Terminal(STDOUT_FILENO)
+  for (name, report) in zip(["alice", "bob"], reports) {
+    let media = report.media
+    print(terminal.styled(name, .bold) + "  \(report.isOutgoing ? "called" : "was called by") \(report.peer)")
+    print("  security  \(report.mediaEncryption) \(report.profile ?? "") \(report.dtlsVersion ?? "")")
+    print("  codec     \(report.codec ?? "none"), received in mode \(report.rxMode.rawValue)")
+    print(
+      "  set up    \(decimal(report.setup)) ms, first secured media after \(decimal(report.secure ?? report.firstMedia)) ms"
+    )
+    print("  sent      \(media.sentPackets) packets, \(media.sentBytes) bytes")
+    print(
+      "  received  \(media.receivedPackets) packets, lost \(media.lost), late \(media.late), "
+        + "jitter \(decimal(media.jitter)) ms, dropped \(media.drops.total), MOS \(decimal(media.meanOpinionScore))")
+    if media.rekeys > 0 { print("  re-keyed  \(media.rekeys) times") }
+  }
+  if let heard = HeardAudio(path: recordings.alice) {
+    let share = Int((heard.tone.share * 100).rounded())
+    print("alice heard \(decimal(heard.seconds)) s, \(share) % of it a tone of 440 Hz: \(heard.path)")
+  }
+  if let heard = HeardAudio(path: recordings.bob) {
+    print("bob heard \(decimal(heard.seconds)) s of speech, up to \(decimal(heard.level)) dBFS: \(heard.path)")
+  }
+}
+
+/// One decimal, or a dash.
+func decimal(_ value: Double?) -> String {
+  guard let value else { return "-" }
+  let tenths = Int((value * 10).rounded())
+  return "\(tenths < 0 ? "-" : "")\(abs(tenths) / 10).\(abs(tenths) % 10)"
+}
+
+/// Rewrites one line with what the agent's calls do, until the task is cancelled.
+func showProgress(_ agent: UserAgent, label: String, isQuiet: Bool) async {
+  guard !isQuiet else { return }
+  var line = StatusLine()
+  while !Task.isCancelled {
+    await agent.refreshStatistics()
+    try? await Task.sleep(for: .milliseconds(250))
+    guard let report = await agent.reports.first else { continue }
+    let media = report.media
+    line.update(
+      "\(label): \(decimal(report.duration)) s  sent \(media.sentPackets)  received \(media.receivedPackets)"
+        + "  lost \(media.lost)  dropped \(media.drops.total)")
+  }
+  line.clear()
+}
+
+private func makeRecordingFolder() throws -> String {
+  let base = unsafe getenv("TMPDIR").map { unsafe String(cString: $0) } ?? "/tmp"
+  var template = Array("\(base)/apus-demo-XXXXXX".utf8CString)
+  guard unsafe mkdtemp(&template) != nil else {
+    throw Failure(.cannotCreate, "\(base): no folder for the recordings can be made there; set TMPDIR")
+  }
+  return String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+}
+
+/// Seconds on the monotonic clock.
+enum Clock {
+  static var now: Double {
+    var time = timespec()
+    unsafe clock_gettime(CLOCK_MONOTONIC, &time)
+    return Double(time.tv_sec) + Double(time.tv_nsec) / 1e9
+  }
+}
