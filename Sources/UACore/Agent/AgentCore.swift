@@ -25,8 +25,8 @@ package final class AgentCore {
   var eventPorts: [CallID: WatchID] = [:]
   /// For closures that leave main and come back.
   private(set) lazy var reference = LoopBound(WeakCore(core: self), on: self.main)
-  /// Who answers calls that come in; nil refuses them all with 480.
-  package var incoming: CallSettings?
+  /// Who answers calls that come in, the first one also those for no one else; empty refuses them all with 480.
+  package var accounts: [CallSettings] = []
   /// Whether the agent takes no new calls: it is about to end.
   package private(set) var isClosing = false
 
