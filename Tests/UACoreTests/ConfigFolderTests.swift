@@ -138,7 +138,7 @@ private struct TemporaryFolder: ~Copyable {
   let path: String
 
   init() throws {
-    var template = Array("/tmp/apus-config-XXXXXX".utf8CString)
+    var template = Array(("/tmp/apus-config-" + String(repeating: "X", count: 6)).utf8CString)
     let made = unsafe template.withUnsafeMutableBufferPointer { buffer -> String? in
       guard let start = buffer.baseAddress, unsafe mkdtemp(start) != nil else { return nil }
       return unsafe String(cString: start)
