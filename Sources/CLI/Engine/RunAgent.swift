@@ -12,7 +12,12 @@ func runAgent(_ options: RunCommand) async throws {
   let agent = try await AgentFactory.start(
     AgentSettings(available: compiledModules, configuration: configuration, listen: listen), name: "main")
   let accounts = folder.accounts.map { CallSettings(account: $0, configuration: configuration) }
-  await agent.setAccounts(accounts)
+  do {
+    try await agent.setAccounts(accounts)
+  } catch {
+    await agent.shutDown()
+    throw Failure(error)
+  }
   let console = Console(agent: agent, accounts: accounts, contacts: folder.contacts, stop: stop)
   let events = Task { for await event in agent.events { await console.show(event) } }
   StandardError.write("apus \(apusVersion) is listening on \(await agent.listenAddress?.description ?? "nothing")\n")

@@ -21,7 +21,7 @@ func runLoad(_ options: LoadCommand) async throws {
     media, identity: "sip:load@\(isLocal ? "127.0.0.1" : "localhost")", encryption: .none, usesRTCPMux: isLocal,
     source: speech, player: nil)
   let callee = isLocal ? try await AgentFactory.start(settings, pool: pool, name: "callee") : nil
-  await callee?.setAccounts([account])
+  try await callee?.setAccounts([account])
   let caller = try await AgentFactory.start(settings, pool: pool, name: "caller")
   let (callerWatch, calleeWatch) = (CallWatch(), CallWatch())
   let tasks = [
@@ -91,7 +91,7 @@ private func answerAll(_ options: LoadCommand, _ uri: String) async throws {
   let agent = try await AgentFactory.start(AgentFactory.settings(media, listen: listen, mode: .pool), name: "main")
   let watch = CallWatch()
   let events = Task { await watch.follow(agent) }
-  await agent.setAccounts([
+  try await agent.setAccounts([
     AgentFactory.call(
       media, identity: account.address.aor, encryption: .none, usesRTCPMux: false,
       source: AudioDevice(driver: "aufile", device: try ShippedSpeech.path()), player: nil)

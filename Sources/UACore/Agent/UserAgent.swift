@@ -51,7 +51,12 @@ package actor UserAgent {
   package var listenAddress: SocketAddress? { self.core?.listenAddress }
 
   /// Who answers calls that come in, the first one also those for no one else; empty refuses them.
-  package func setAccounts(_ accounts: [CallSettings]) { self.core?.accounts = accounts }
+  ///
+  /// - Throws: what is wrong with one of them.
+  package func setAccounts(_ accounts: [CallSettings]) throws {
+    for account in accounts { try self.core?.validate(account) }
+    self.core?.accounts = accounts
+  }
 
   /// Calls `target`: `sip:user@host[:port]`, or `user@host`.
   ///

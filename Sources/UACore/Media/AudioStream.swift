@@ -167,7 +167,9 @@ package final class AudioStream {
 
   private func tick(_ stream: StreamSettings, now: Instant, _ output: any StreamOutput) {
     if stream.canSend, output.canSend {
+      let isFirst = self.sender.packets == 0
       let verdict = self.transmitter?.transmit(&self.sender, stream, isMuted: self.isMuted, now: now, output: output)
+      if isFirst, self.sender.packets > 0 { self.waiting.append(.sending) }
       if case .end = verdict { self.waiting.append(.sourceEnded) }
     } else if self.sender.packets > 0 {
       self.transmitter?.pass(&self.sender, stream)
@@ -241,6 +243,7 @@ package final class AudioStream {
 
 /// What a stream has to tell main.
 package enum StreamEvent: Sendable {
+  case sending
   case established
   case digit(Character?)
   case peerLeft

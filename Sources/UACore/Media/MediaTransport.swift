@@ -199,6 +199,7 @@ package final class MediaTransport {
 
   private func report(_ event: StreamEvent) {
     switch event {
+    case .sending: self.outbox.post(.sending)
     case .established: self.outbox.post(.established)
     case .digit(let digit): self.outbox.post(.digit(digit))
     case .peerLeft: self.outbox.post(.peerLeft)
