@@ -282,7 +282,8 @@ package final class MediaTransport {
         self.deliver(packet, isRTCP: isRTCP, now: now)
       case .replayed: self.drops.replay += 1
       case .notEncrypted: self.drops.plaintext += 1
-      case .malformed: self.drops.unknown += 1
+      // RTCP without room for a trailer was sent in the clear.
+      case .malformed: if isRTCP { self.drops.plaintext += 1 } else { self.drops.unknown += 1 }
       default: self.drops.auth += 1
       }
     }
