@@ -90,7 +90,7 @@ let package = Package(
     layer(
       "AllModules",
       ["ModuleKit", "udp", "sip_udp", "dtls_srtp", "srtp", "opus", "g711", "aufile", "ausine", "aubridge", "vumeter"]),
-    layer("Apus", ["NetBase", "ModuleKit", "UACore", "AllModules"]),
+    layer("Apus", ["NetBase", "Handoff", "ModuleKit", "UACore", "AllModules"]),
     // L7
     .executableTarget(
       name: "CLI",
