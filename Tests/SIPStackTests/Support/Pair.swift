@@ -109,7 +109,9 @@ final class Pair {
     guard let next = deadlines.min(), limit.map({ next <= $0 }) ?? true else { return false }
     self.now = max(self.now, next)
     if let index = self.flights.indices.filter({ self.flights[$0].arrival <= self.now })
-      .min(by: { (self.flights[$0].arrival, self.flights[$0].order) < (self.flights[$1].arrival, self.flights[$1].order) })
+      .min(by: {
+        (self.flights[$0].arrival, self.flights[$0].order) < (self.flights[$1].arrival, self.flights[$1].order)
+      })
     {
       let flight = self.flights.remove(at: index)
       for side in [Side.a, .b] where Self.address(side) == flight.to {
