@@ -99,8 +99,9 @@ package final class CallMedia {
     let remote = RemoteMedia(answer, index: self.audioIndex)
     if let rejection = negotiated[self.audioIndex].rejection { throw MediaRefusal(description: rejection.description) }
     try self.keying?.receive(answer: try self.security(of: remote))
-    try self.postKeying()
+    // The stream first: packets that wait for their keys must find it.
     try self.apply(negotiated[self.audioIndex])
+    try self.postKeying()
   }
 
   /// Our offer was refused; what was agreed before stands.
@@ -126,8 +127,8 @@ package final class CallMedia {
       let attributes = try self.keying?.answer(to: try self.security(of: remote)) ?? []
       let lines = media.map { $0.index == remote.index ? self.local(attributes: attributes) : nil }
       let answer = try self.negotiator.makeAnswer(lines)
-      try self.postKeying()
       try self.apply(self.negotiator.negotiated[remote.index])
+      try self.postKeying()
       return answer.bytes
     } catch {
       self.rollback()
