@@ -44,6 +44,8 @@ package enum ProbeCapture {
 }
 
 /// Audio for tests: a source of numbered noise, and a player that remembers; both in the stream's own format.
+///
+/// The player `refused` can't be planned, the player `broken` can't be made.
 package struct ProbeAudio: Module {
   package static let name = "probe"
   package static let summary = "a source and a player of the tests"
@@ -60,7 +62,10 @@ package struct ProbeAudio: Module {
         .confined { request throws(ModuleError) in
           guard request.device != "refused" else { throw ModuleError(.cannotCreate, "module probe: refused") }
           ProbeCapture.open(request.device)
-          return { () throws(ModuleError) in ProbePlayer(format: request.format, device: request.device) }
+          return { () throws(ModuleError) in
+            guard request.device != "broken" else { throw ModuleError(.cannotCreate, "module probe: broken") }
+            return ProbePlayer(format: request.format, device: request.device)
+          }
         }),
     ]
   }
