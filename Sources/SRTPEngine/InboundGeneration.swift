@@ -106,6 +106,11 @@ struct InboundGeneration: ~Copyable {
     return self.attempt(&packet, header, at: second, scratch: scratch)
   }
 
+  /// What can be told without the cipher; the packet is not touched.
+  func refusal(of bytes: RawSpan, _ header: SecureHeader, isRTCP: Bool) -> SRTPResult? {
+    self.context.refusal(of: bytes, header: header, isRTCP: isRTCP)
+  }
+
   /// The SRTCP index, which the packet carries in the clear (RFC 3711 §3.4); 0 when it is too short to have one.
   func controlIndex(of bytes: RawSpan) -> UInt32 { (self.context.layout.controlWord(of: bytes) ?? 0) & 0x7FFF_FFFF }
 

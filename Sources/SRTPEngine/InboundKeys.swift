@@ -106,8 +106,8 @@ package struct InboundKeys: ~Copyable {
     var verdict = SRTPResult.authenticationFailed
     for attempt in 0..<self.generationCount {
       let place = self.place(ofAttempt: attempt)
-      if let source, self.isSuperseded(place, packet.bytes, header, isRTCP: isRTCP, source: source) {
-        verdict.weigh(.supersededKey, isFirst: false)
+      if place > 0, let refusal = self.refusal(by: place, packet.bytes, header, isRTCP: isRTCP, source: source) {
+        verdict.weigh(refusal, isFirst: false)
         continue
       }
       let opening = self.ring[place]?.open(
@@ -136,19 +136,21 @@ package struct InboundKeys: ~Copyable {
     return attempt == 1 ? self.lastWorked : attempt - 1
   }
 
-  /// Whether a newer key was heard at or before this packet's index, so that this one is out of the question.
-  private mutating func isSuperseded(
-    _ place: Int, _ bytes: RawSpan, _ header: SecureHeader, isRTCP: Bool, source: Int
-  ) -> Bool {
+  /// Why an older key is out of the question: not its packet at all, or a newer key was heard at or before its index.
+  private mutating func refusal(
+    by place: Int, _ bytes: RawSpan, _ header: SecureHeader, isRTCP: Bool, source: Int?
+  ) -> SRTPResult? {
+    if let refusal = self.ring[place]?.refusal(of: bytes, header, isRTCP: isRTCP) { return refusal }
+    guard let source else { return nil }
     let controlIndex = isRTCP ? self.ring[place]?.controlIndex(of: bytes) ?? 0 : 0
     for newer in 0..<place {
       let isLater =
         isRTCP
         ? self.ring[newer]?.supersedes(controlIndex: controlIndex, at: source)
         : self.ring[newer]?.supersedes(sequenceNumber: header.sequenceNumber, at: source)
-      if isLater == true { return true }
+      if isLater == true { return .supersededKey }
     }
-    return false
+    return nil
   }
 
   private mutating func note(

@@ -36,6 +36,7 @@ package struct InboundSRTP: ~Copyable {
 
   mutating func unprotect(_ packet: inout Packet, header: SecureHeader, isRTCP: Bool) -> SRTPResult {
     if let refusal = self.refusal(of: packet.bytes, header: header, isRTCP: isRTCP) { return refusal }
+    self.layout.removeIdentifier(from: &packet, isRTCP: isRTCP)
     return SRTPResult(unprotected: self.session.unprotect(&packet, isRTCP: isRTCP))
   }
 
@@ -71,7 +72,6 @@ extension SRTPResult {
     case srtp_err_status_auth_fail, srtp_err_status_cipher_fail: self = .authenticationFailed
     case srtp_err_status_replay_fail, srtp_err_status_replay_old, srtp_err_status_pkt_idx_old: self = .replayed
     case srtp_err_status_bad_param, srtp_err_status_parse_err: self = .malformed
-    case srtp_err_status_bad_mki: self = .unknownKeyIdentifier
     case srtp_err_status_cant_check: self = .notEncrypted
     case srtp_err_status_key_expired: self = .keyExpired
     default: self = .failed

@@ -56,7 +56,9 @@ package struct OutboundSRTP: ~Copyable {
   private mutating func protect(_ packet: inout Packet, trailer: Int, isRTCP: Bool) -> SRTPResult {
     guard SecureHeader(packet.bytes, isRTCP: isRTCP) != nil else { return .malformed }
     guard packet.capacity - packet.count >= trailer else { return .noRoom }
-    return SRTPResult(protected: self.session.protect(&packet, isRTCP: isRTCP))
+    let result = SRTPResult(protected: self.session.protect(&packet, isRTCP: isRTCP))
+    if case .ok = result { self.layout.insertIdentifier(into: &packet, isRTCP: isRTCP) }
+    return result
   }
 }
 

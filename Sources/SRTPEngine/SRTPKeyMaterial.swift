@@ -9,7 +9,8 @@ package struct SRTPKeyMaterial: ~Copyable, Sendable {
   package let keyAndSalt: SecretBytes
   /// Carried in every packet when present (RFC 3711 §3.1).
   package let masterKeyIdentifier: MasterKeyIdentifier?
-  /// Packets, SRTP or SRTCP, that may be sent under the key (RFC 4568 §6.1); nil for the suite's own limit.
+  /// Packets, SRTP or SRTCP, that may be sent under the key (RFC 4568 §6.1); nil for the suite's own limit. It binds
+  /// the sender: `OutboundSRTP` keeps to it.
   package let lifetime: UInt64?
 
   /// Refuses a key and salt whose length is not the profile's: they never count as a success.

@@ -1,7 +1,7 @@
 internal import CSRTP
 
-/// libsrtp2's process-wide state: initialised once, by whichever thread makes the first context.
-enum SRTPLibrary {
+/// libsrtp2's process-wide state: initialised once, by whichever thread comes first.
+package enum SRTPLibrary {
   /// A global is initialised once and thread-safely, which `srtp_init` is not by itself.
   private static let initialisation: UInt32 = {
     let status = srtp_init()
@@ -12,7 +12,8 @@ enum SRTPLibrary {
     return status.rawValue
   }()
 
-  static func start() throws(SRTPError) {
+  /// Initialises it now; the first time takes some 25 ms, so an agent does it before its first call.
+  package static func start() throws(SRTPError) {
     guard self.initialisation == 0 else { throw .libraryUnavailable(status: self.initialisation) }
   }
 }

@@ -2,7 +2,7 @@ internal import CSRTP
 internal import NetBase
 
 extension SRTPKeyMaterial {
-  /// Calls `body` with libsrtp2's form of the key, which is valid during the call only.
+  /// Calls `body` with libsrtp2's form of the key, which is valid during the call only. `TrailerLayout` does the MKI.
   func withPolicy<Result>(
     for ssrc: srtp_ssrc_t, replayWindow: Int, _ body: (UnsafePointer<srtp_policy_t>) -> Result
   ) -> Result {
@@ -12,23 +12,8 @@ extension SRTPKeyMaterial {
     unsafe self.profile.fill(&policy)
     return unsafe self.keyAndSalt.withUnsafeBytes { secret in
       // libsrtp2 takes the key as mutable and only reads it.
-      let key = unsafe UnsafeMutablePointer(mutating: secret.bindMemory(to: UInt8.self).baseAddress)
-      guard let identifier = self.masterKeyIdentifier else {
-        unsafe policy.key = key
-        return unsafe body(&policy)
-      }
-      return unsafe identifier.bytes.withUnsafeBufferPointer { bytes in
-        var master = unsafe srtp_master_key_t(
-          key: key, mki_id: UnsafeMutablePointer(mutating: bytes.baseAddress), mki_size: UInt32(bytes.count))
-        return unsafe withUnsafeMutablePointer(to: &master) { pointer in
-          var list: UnsafeMutablePointer<srtp_master_key_t>? = unsafe pointer
-          return unsafe withUnsafeMutablePointer(to: &list) { keys in
-            unsafe policy.keys = keys
-            unsafe policy.num_master_keys = 1
-            return unsafe body(&policy)
-          }
-        }
-      }
+      unsafe policy.key = UnsafeMutablePointer(mutating: secret.bindMemory(to: UInt8.self).baseAddress)
+      return unsafe body(&policy)
     }
   }
 }

@@ -6,7 +6,8 @@ package enum SRTPResult: Equatable, Sendable {
   case noKey
   /// No key that is alive opens it.
   case authenticationFailed
-  /// Its index was seen before, or is older than the replay window.
+  /// Its index was seen before, or is older than the replay window. libsrtp2 looks at this before it authenticates, so
+  /// a forged packet can end here.
   case replayed
   /// It was sent under an older key although the peer had moved on to a newer one at that index.
   case supersededKey

@@ -9,7 +9,6 @@ internal import NetBase
   private let direction: Direction
   private let replayWindow: Int
   private var stamp = OwnerStamp()
-  private var usesIdentifier: UInt32
 
   init(_ material: borrowing SRTPKeyMaterial, direction: Direction, replayWindow: Int) throws(SRTPError) {
     guard (64...1024).contains(replayWindow) else { throw .badReplayWindow(replayWindow) }
@@ -24,7 +23,6 @@ internal import NetBase
     unsafe self.handle = handle
     self.direction = direction
     self.replayWindow = replayWindow
-    self.usesIdentifier = material.masterKeyIdentifier == nil ? 0 : 1
   }
 
   deinit { _ = unsafe srtp_dealloc(self.handle) }
@@ -44,8 +42,8 @@ internal import NetBase
     var length = Int32(packet.count)
     let status = unsafe packet.storage.withUnsafeMutableBytes { bytes in
       unsafe isRTCP
-        ? srtp_unprotect_rtcp_mki(self.handle, bytes.baseAddress, &length, self.usesIdentifier)
-        : srtp_unprotect_mki(self.handle, bytes.baseAddress, &length, self.usesIdentifier)
+        ? srtp_unprotect_rtcp(self.handle, bytes.baseAddress, &length)
+        : srtp_unprotect(self.handle, bytes.baseAddress, &length)
     }
     if status == srtp_err_status_ok { packet.count = Int(length) }
     return status
@@ -57,8 +55,8 @@ internal import NetBase
     var length = Int32(packet.count)
     let status = unsafe packet.storage.withUnsafeMutableBytes { bytes in
       unsafe isRTCP
-        ? srtp_protect_rtcp_mki(self.handle, bytes.baseAddress, &length, self.usesIdentifier, 0)
-        : srtp_protect_mki(self.handle, bytes.baseAddress, &length, self.usesIdentifier, 0)
+        ? srtp_protect_rtcp(self.handle, bytes.baseAddress, &length)
+        : srtp_protect(self.handle, bytes.baseAddress, &length)
     }
     if status == srtp_err_status_ok { packet.count = Int(length) }
     return status
@@ -73,7 +71,6 @@ internal import NetBase
       unsafe srtp_update(self.handle, $0)
     }
     guard status == srtp_err_status_ok else { throw .contextRefused(material.profile, status: status.rawValue) }
-    self.usesIdentifier = material.masterKeyIdentifier == nil ? 0 : 1
   }
 
   /// Makes the next packet of `ssrc` be read at `rolloverCounter`; false when the SSRC is unknown to the session.

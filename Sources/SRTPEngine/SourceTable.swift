@@ -3,7 +3,7 @@ internal import NetBase
 /// The SSRCs that were authenticated, and how far each has come: what a new key has to carry on from.
 ///
 /// Only authenticated packets enter, and at most `capacity` SSRCs are remembered, so a peer that changes its SSRC all
-/// the time costs bounded memory and time.
+/// the time costs bounded memory and time. An SSRC that had to give way is forgotten with its replay window.
 struct SourceTable {
   static let capacity = 32
 

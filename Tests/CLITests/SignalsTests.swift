@@ -3,26 +3,31 @@ internal import Testing
 
 @testable internal import CLI
 
+// Signals go to the process: those that are raised in a thread of libdispatch stay pending there. The alarm ends a
+// process in which nothing happens.
 @Suite("signals")
 struct SignalsTests {
   @Test("the first asks for a clean end", arguments: [SIGINT, SIGTERM])
   func first(number: Int32) async {
     await #expect(processExitsWith: .exitCode(42)) { [number] in
+      alarm(10)
       let signals = Signals.first()
-      raise(number)
+      kill(getpid(), number)
       var received: [Int32] = []
       for await signal in signals { received.append(signal) }
-      exit(received == [number] ? 42 : 1)
+      _exit(received == [number] ? 42 : 1)
     }
   }
 
   @Test("the second ends the process at once, whatever it is doing")
   func second() async {
     await #expect(processExitsWith: .exitCode(128 + SIGTERM)) {
+      alarm(10)
       let signals = Signals.first()
-      raise(SIGINT)
-      raise(SIGTERM)
-      withExtendedLifetime(signals) { exit(1) }
+      kill(getpid(), SIGINT)
+      for await _ in signals {}
+      kill(getpid(), SIGTERM)
+      while true { pause() }
     }
   }
 }

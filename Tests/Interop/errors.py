@@ -6,12 +6,12 @@ from lab import Report, apus, check, fresh, free_ports
 from peers import apus_folder
 
 
-def one_sentence(result, code, *words, within=5.0):
-    lines = [line for line in result.err.splitlines() if line.strip()]
+def one_sentence(result, code, *words, within=5.0, output=None):
+    lines = [line for line in (result.err if output is None else output).splitlines() if line.strip()]
     if code == 64:  # the usage may follow the sentence
         lines = [line for line in lines if not line.startswith(("Usage:", "  See ", "USAGE:", "Help:"))]
     check(result.code == code, f"exit {result.code}, wanted {code}; standard error {result.err[-300:]!r}")
-    check(len(lines) == 1, f"{len(lines)} lines on standard error, wanted one: {result.err[-400:]!r}")
+    check(len(lines) == 1, f"{len(lines)} lines, wanted one sentence: {lines[-4:]}")
     missing = [word for word in words if word not in lines[0]]
     check(not missing, f"{missing} is not in {lines[0]!r}")
     check(result.seconds <= within, f"took {result.seconds:.1f} s, allowed {within}")
@@ -42,21 +42,29 @@ def unknown(option, value):
     return one_sentence(apus("demo", option, value, "--seconds", "1"), 64, value)
 
 
+def finding(result, *words):
+    """What `check` found is its result, so it is on standard output."""
+    check(not result.err.strip(), f"standard error {result.err[-300:]!r}")
+    return one_sentence(result, 78, *words, output=result.out)
+
+
 def bad_config(command):
     folder = apus_folder(fresh("bad"), free_ports(), extra="call_max_calls many\n")
     line = (folder / "config").read_text().splitlines().index("call_max_calls many") + 1
-    options = ["-t", "3"] if command == "run" else []
-    return one_sentence(apus(command, "-f", folder, *options), 78, "call_max_calls", "many", str(line))
+    words = "call_max_calls", "many", str(line), "config"
+    if command == "check":
+        return finding(apus("check", "-f", folder), *words)
+    return one_sentence(apus("run", "-f", folder, "-t", "3"), 78, *words)
 
 
 def misspelt_key():
     folder = apus_folder(fresh("bad"), free_ports(), extra="rtp_rxmod thread\n")
-    return one_sentence(apus("check", "-f", folder), 78, "rtp_rxmod", "rtp_rxmode")
+    return finding(apus("check", "-f", folder), "rtp_rxmod", "rtp_rxmode")
 
 
 def bad_account():
     folder = apus_folder(fresh("bad"), free_ports(), account="<sip:bob@127.0.0.1>;regint=0;mediaenc=rot13")
-    return one_sentence(apus("check", "-f", folder), 78, "rot13")
+    return finding(apus("check", "-f", folder), "rot13")
 
 
 def good_folder():
@@ -84,7 +92,7 @@ def unwritable_recording():
 def missing_folder(command):
     folder = fresh("gone") / "none"
     options = ["-t", "3"] if command == "run" else []
-    return one_sentence(apus(command, "-f", folder, *options), 78, str(folder))
+    return one_sentence(apus(command, "-f", folder, *options), 66, str(folder))
 
 
 report = Report()

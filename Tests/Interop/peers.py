@@ -59,6 +59,8 @@ opus_sprop_stereo yes
 
     def __enter__(self):
         wait_for(lambda: is_bound(self.port, self.namespace), 5, "baresip is up")
+        # It binds its port long before its main loop turns.
+        wait_for(lambda: "baresip is ready" in self.output(), 5, "baresip is ready")
         return self
 
     def __exit__(self, *_):

@@ -183,12 +183,12 @@ func stream(_ count: Int, first: Int = 100, interval: Double = 20, samples: Int 
     #expect(playout.pops.contains { if case .silence = $0 { true } else { false } })
   }
 
-  @Test("a telephone event's sequence numbers are not missing audio")
-  func events() {
+  @Test("a telephone event's sequence numbers are not missing audio", arguments: [1, 2, 20])
+  func events(_ length: Int) {
     var playout = Playout(mode: .fixed(milliseconds: 60...200))
     for index in 0..<100 {
       let now = Double(index) * 20
-      if (40..<60).contains(index) {
+      if (40..<40 + length).contains(index) {
         playout.buffer.note(header(100 + index, timestamp: 5000 + 40 * 160))
       } else {
         playout.insert(Sent(sequence: 100 + index, timestamp: 5000 + index * 160, arrival: now), now: now)
@@ -196,8 +196,96 @@ func stream(_ count: Int, first: Int = 100, interval: Double = 20, samples: Int 
       playout.playTick(now: now + 3)
     }
     for index in 100..<120 { playout.playTick(now: Double(index) * 20 + 3) }
-    #expect(playout.played.count == 80)
+    #expect(playout.played.count == 100 - length)
     #expect(playout.buffer.statistics.missing == 0)
+  }
+
+  @Test("a sender that changes the duration of its packets is followed without a gap")
+  func changingDuration() {
+    var packets: [Sent] = []
+    var lengths: [UInt16: Int] = [:]
+    var timestamp = 0
+    for index in 0..<300 {
+      let samples = [480, 240, 160][index / 25 % 3]
+      // A packet leaves once its last sample is recorded.
+      packets.append(Sent(sequence: index, timestamp: timestamp, arrival: Double(timestamp + samples) / 8))
+      lengths[UInt16(index)] = samples
+      timestamp += samples
+    }
+    var playout = Playout(mode: .fixed(milliseconds: 120...300), samplesOf: lengths)
+    playout.run(packets, until: Double(timestamp) / 8 + 500)
+    #expect(playout.played == Array(0..<300))
+    let gaps = playout.pops.dropLast(30).filter {
+      switch $0 {
+      case .silence, .missing, .conceal: true
+      case .packet, .buffering, .empty: false
+      }
+    }
+    #expect(gaps.isEmpty)
+  }
+
+  @Test("what the decoder tells of a packet's duration is believed", arguments: [false, true])
+  func decodedDuration(_ told: Bool) {
+    var buffer = JitterBuffer(
+      mode: .fixed(milliseconds: 0...200), clockRate: 8000, packetSamples: 160, start: .milliseconds(0))
+    for index in 0..<2 {
+      let now = Instant.milliseconds(Double(index) * 30)
+      _ = [UInt8](repeating: 0, count: 9).withRawSpan {
+        buffer.insert(header(index, timestamp: index * 240), payload: $0, now: now)
+      }
+      let pop = buffer.pop(now: now)
+      let isPacket = if case .packet = pop { true } else { false }
+      #expect(isPacket == (index == 0 || told), "30 ms after a packet taken for 20 ms: 10 ms of silence, unless told")
+      if told { buffer.decoded(samples: 240) }
+    }
+  }
+
+  @Test("a delay that a stall has raised goes back in the sender's next pause")
+  func pauseAfterStall() {
+    var packets = stream(300)
+    for index in 50..<59 { packets[index].arrival = 20 * 59 }
+    for index in 150..<300 {
+      packets[index].timestamp += 160 * 15
+      packets[index].arrival += 300
+    }
+    var playout = Playout(mode: .fixed(milliseconds: 60...200))
+    playout.run(packets, until: 7000)
+    #expect(playout.played == Array(100..<400))
+    #expect(playout.delays[140] > 130)
+    #expect(playout.delays[280] <= 85)
+  }
+
+  @Test("quiet samples let the adaptive delay come down at once")
+  func quiet() {
+    var ticks: [Bool: Int] = [:]
+    for quiet in [false, true] {
+      var buffer = JitterBuffer(
+        mode: .adaptive(milliseconds: 40...300), clockRate: 8000, packetSamples: 160, start: .milliseconds(0))
+      let payload = [UInt8](repeating: 0, count: 160)
+      // A start with 260 ms in hand, then a steady stream.
+      for index in 0..<900 {
+        let arrival = index < 14 ? 260 : Double(index) * 20
+        if index >= 14 {
+          _ = buffer.pop(now: .milliseconds(arrival - 1), quiet: quiet)
+          if buffer.delay(at: .milliseconds(arrival - 1)) < 100, ticks[quiet] == nil { ticks[quiet] = index }
+        }
+        _ = payload.withRawSpan {
+          buffer.insert(header(index, timestamp: index * 160), payload: $0, now: .milliseconds(arrival))
+        }
+      }
+    }
+    #expect(ticks[true].map { $0 < 30 } == true)
+    #expect(ticks[false].map { $0 > 200 } == true)
+  }
+
+  @Test("more packets than slots drop the oldest, and without delay a lost packet is missing once")
+  func slots() {
+    var playout = Playout(mode: .off, slots: 20)
+    for packet in stream(50) where packet.sequence != 145 { playout.insert(packet, now: 0) }
+    #expect(playout.buffer.statistics.overflow == 30)
+    for tick in 0..<30 { playout.playTick(now: Double(tick) * 20) }
+    #expect(playout.played == Array(130..<145) + Array(146..<150))
+    #expect(playout.buffer.statistics.missing == 1)
   }
 
   @Test("a stall within the maximum costs no packet; the delay grows instead")

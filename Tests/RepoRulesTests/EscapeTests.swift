@@ -22,6 +22,8 @@ internal import Testing
     Entry("Sources/Runtime/EventLoop.swift", "nonisolated(unsafe)", 1, "withContext checks the thread"),
     Entry("Sources/Runtime/Thread.swift", "@unchecked Sendable", 1, "every access takes the lock"),
     Entry("Sources/Runtime/Thread.swift", "Unmanaged", 2, "the body's way through pthread_create"),
+    Entry("Sources/SRTPEngine/RetiredSRTP.swift", "@unchecked Sendable", 1, "owns contexts that nobody else has"),
+    Entry("Sources/CLI/Terminal/ReaderThread.swift", "Unmanaged", 2, "the body's way through pthread_create"),
     Entry("Sources/UACore/Stages/PCMBlock.swift", "@unchecked Sendable", 1, "owns memory that nothing else can reach"),
     Entry("Modules/dtls_srtp/Sources/Association.swift", "Unmanaged", 2, "the way back from OpenSSL's callbacks"),
     Entry("Modules/dtls_srtp/Sources/Certificate.swift", "@unchecked Sendable", 1, "never written after its init"),

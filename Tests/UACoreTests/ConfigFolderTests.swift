@@ -1,3 +1,4 @@
+internal import AllModules
 internal import Glibc
 internal import ModuleKit
 internal import NetBase
@@ -6,7 +7,7 @@ internal import Testing
 @testable internal import UACore
 
 /// The modules of this build, in their order.
-private let shippedModules: [any Module.Type] = []
+private let shippedModules = allModules
 
 @Suite("config folders")
 struct ConfigFolderTests {
@@ -22,6 +23,9 @@ struct ConfigFolderTests {
     #expect(try ConfigFolder.readText("\(folder)/config") == DefaultConfig.text(modules: shippedModules))
     #expect(try ConfigFolder.readText("\(folder)/accounts") == DefaultConfig.accounts)
     #expect(try ConfigFolder.readText("\(folder)/contacts") == DefaultConfig.contacts)
+    var problems: [ConfigProblem] = []
+    _ = try ConfigFolder.load(path: folder, modules: shippedModules, problems: &problems)
+    #expect(problems == [])
   }
 
   @Test("a generated config has no problems, and its commented-out lines are the defaults")
@@ -59,7 +63,7 @@ struct ConfigFolderTests {
   func shipped(name: String) throws {
     var problems: [ConfigProblem] = []
     let folder = try ConfigFolder.load(
-      path: "\(Self.root)/Config/\(name)", modules: ConfigModules.all, problems: &problems)
+      path: "\(Self.root)/Config/\(name)", modules: shippedModules, problems: &problems)
     #expect(problems == [])
     #expect(folder.accounts.count == 1)
     #expect(folder.accounts.first?.registrationInterval == 0)
@@ -71,9 +75,9 @@ struct ConfigFolderTests {
   func demo() throws {
     var problems: [ConfigProblem] = []
     let alice = try ConfigFolder.load(
-      path: "\(Self.root)/Config/demo-alice", modules: ConfigModules.all, problems: &problems)
+      path: "\(Self.root)/Config/demo-alice", modules: shippedModules, problems: &problems)
     let bob = try ConfigFolder.load(
-      path: "\(Self.root)/Config/demo-bob", modules: ConfigModules.all, problems: &problems)
+      path: "\(Self.root)/Config/demo-bob", modules: shippedModules, problems: &problems)
     #expect(alice.accounts.first?.mediaEncryption == "dtls_srtp")
     #expect(bob.accounts.first?.mediaEncryption == "dtls_srtp")
     #expect(bob.accounts.first?.answerMode == .auto)
@@ -134,7 +138,7 @@ private struct TemporaryFolder: ~Copyable {
   let path: String
 
   init() throws {
-    var template = Array("/tmp/apus-config-XXXXXX".utf8CString)
+    var template = Array(("/tmp/apus-config-" + String(repeating: "X", count: 6)).utf8CString)
     let made = unsafe template.withUnsafeMutableBufferPointer { buffer -> String? in
       guard let start = buffer.baseAddress, unsafe mkdtemp(start) != nil else { return nil }
       return unsafe String(cString: start)

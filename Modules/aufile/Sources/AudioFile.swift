@@ -1,17 +1,17 @@
 internal import Handoff
-public import ModuleKit
+package import ModuleKit
 
 /// WAV files: one is played to the peer, and what the peer says is recorded in another.
-public struct AudioFile: Module {
-  public static let name = "aufile"
-  public static let summary = "Audio source and player: WAV files (audio_source aufile,PATH)"
+package struct AudioFile: Module {
+  package static let name = "aufile"
+  package static let summary = "Audio source and player: WAV files (audio_source aufile,PATH)"
 
   private let speech = Locked(SpeechShelf())
   private let names = Locked(NamesInUse())
 
-  public init(settings: ModuleSettings) throws(ModuleError) {}
+  package init(settings: ModuleSettings) throws(ModuleError) {}
 
-  public var facets: [Facet] {
+  package var facets: [Facet] {
     let (speech, names) = (self.speech, self.names)
     return [
       .source(
@@ -35,7 +35,7 @@ public struct AudioFile: Module {
   /// - Parameter timeout: in seconds.
   /// - Returns: false when the disk took longer.
   @discardableResult
-  public static func flush(timeout: Int = 5) -> Bool { FileThread.shared.flush(timeout: timeout) }
+  package static func flush(timeout: Int = 5) -> Bool { FileThread.shared.flush(timeout: timeout) }
 
   /// What recordings lost, over the process's life.
   package static var losses: RecordingLosses { FileThread.shared.losses }

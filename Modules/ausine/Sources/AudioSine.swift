@@ -1,14 +1,14 @@
 internal import Glibc
-public import ModuleKit
+package import ModuleKit
 
 /// A sine tone as an audio source; the device is its frequency in Hz.
-public struct AudioSine: Module {
-  public static let name = "ausine"
-  public static let summary = "Audio source: a sine tone (audio_source ausine,FREQUENCY)"
+package struct AudioSine: Module {
+  package static let name = "ausine"
+  package static let summary = "Audio source: a sine tone (audio_source ausine,FREQUENCY)"
 
-  public init(settings: ModuleSettings) throws(ModuleError) {}
+  package init(settings: ModuleSettings) throws(ModuleError) {}
 
-  public var facets: [Facet] {
+  package var facets: [Facet] {
     [
       .source(
         .confined { request throws(ModuleError) in

@@ -4,9 +4,12 @@ internal import SRTPEngine
 
 /// Media encryption with keys from a DTLS handshake in the media path (RFC 5763, RFC 5764): `mediaenc=dtls_srtp`.
 public struct DTLSSRTP: Module {
+  /// As in the config file.
   public static let name = "dtls_srtp"
+  /// One line for `apus modules`.
   public static let summary = "DTLS-SRTP media encryption (RFC 5764)"
   public static var libraryVersion: String? { unsafe String(cString: OpenSSL_version(0)) }
+  /// The certificate's curve and the protection profiles.
   public static let configKeys = [
     ConfigKey(
       "dtls_srtp_use_ec", .choice(["prime256v1"]), default: "prime256v1", help: "Curve of the certificate's key"),
@@ -17,6 +20,7 @@ public struct DTLSSRTP: Module {
 
   private let encryption: DTLSSRTPEncryption
 
+  /// - Throws: when `dtls_srtp_profiles` names a profile that is not ours, or OpenSSL can make no certificate.
   public init(settings: ModuleSettings) throws(ModuleError) {
     let list = settings.string("dtls_srtp_profiles")
     guard let profiles = SRTPProfile.parseDTLSNames(list) else {
@@ -31,5 +35,6 @@ public struct DTLSSRTP: Module {
     }
   }
 
+  /// `dtls_srtp`.
   public var facets: [Facet] { [Facet(.encryption(self.encryption))] }
 }

@@ -161,7 +161,7 @@ private func clientHello() throws -> [UInt8] {
   func forgedCookie() throws {
     let pair = try makePair()
     var isForged = false
-    pair.fate = { datagram in
+    pair.fate = { [unowned pair] datagram in
       // The client's second ClientHello: a forged copy overtakes it.
       if datagram.index == 2, !isForged {
         isForged = true
@@ -209,7 +209,7 @@ private func clientHello() throws -> [UInt8] {
     for index in 0..<7 {
       for _ in 0..<12 {
         let pair = try makePair()
-        pair.fate = { datagram in
+        pair.fate = { [unowned pair] datagram in
           guard datagram.index == index else { return [5] }
           var bytes = datagram.bytes
           bytes[13 + Int(generator.next() % UInt64(bytes.count - 13))] ^= UInt8(1 << (generator.next() % 8))
@@ -233,7 +233,7 @@ private func clientHello() throws -> [UInt8] {
   func lastFlight() throws {
     let pair = try makePair()
     var dropped = 0
-    pair.fate = { datagram in
+    pair.fate = { [unowned pair] datagram in
       // Lose the server's last flight three times.
       if !datagram.fromFirst, pair.second.count(.secured(.rtp)) == 1, dropped < 3 {
         dropped += 1

@@ -1,14 +1,14 @@
-public import ModuleKit
+package import ModuleKit
 internal import NetBase
 
 /// PCMU and PCMA (ITU-T G.711, RFC 3551 §4.5.14).
-public struct G711: Module {
-  public static let name = "g711"
-  public static let summary = "G.711 audio codecs PCMU and PCMA (RFC 3551)"
+package struct G711: Module {
+  package static let name = "g711"
+  package static let summary = "G.711 audio codecs PCMU and PCMA (RFC 3551)"
 
-  public init(settings: ModuleSettings) throws(ModuleError) {}
+  package init(settings: ModuleSettings) throws(ModuleError) {}
 
-  public var facets: [Facet] { [.codec(G711Codec(law: .mu)), .codec(G711Codec(law: .a))] }
+  package var facets: [Facet] { [.codec(G711Codec(law: .mu)), .codec(G711Codec(law: .a))] }
 }
 
 /// One of the two laws as a codec.

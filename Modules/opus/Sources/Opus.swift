@@ -1,13 +1,13 @@
 internal import COpus
-public import ModuleKit
+package import ModuleKit
 
 /// Opus (RFC 6716) over RTP (RFC 7587), by libopus.
-public struct Opus: Module {
-  public static let name = "opus"
-  public static let summary = "Opus audio codec (RFC 6716, RFC 7587)"
-  public static var libraryVersion: String? { unsafe String(cString: opus_get_version_string()) }
+package struct Opus: Module {
+  package static let name = "opus"
+  package static let summary = "Opus audio codec (RFC 6716, RFC 7587)"
+  package static var libraryVersion: String? { unsafe String(cString: opus_get_version_string()) }
 
-  public static let configKeys = [
+  package static let configKeys = [
     ConfigKey(
       "opus_bitrate", .integer(6000...510_000), default: "28000",
       help: "Bit/s that is sent; asked of the peer when it is not the default"),
@@ -33,7 +33,7 @@ public struct Opus: Module {
 
   package let codec: OpusCodec
 
-  public init(settings: ModuleSettings) throws(ModuleError) {
+  package init(settings: ModuleSettings) throws(ModuleError) {
     self.codec = OpusCodec(
       bitrate: settings.integer("opus_bitrate"),
       asksForBitrate: settings.string("opus_bitrate") != "28000",
@@ -50,5 +50,5 @@ public struct Opus: Module {
       packetLoss: settings.integer("opus_packet_loss"))
   }
 
-  public var facets: [Facet] { [.codec(self.codec)] }
+  package var facets: [Facet] { [.codec(self.codec)] }
 }

@@ -3,9 +3,12 @@ internal import SRTPEngine
 
 /// Media encryption with keys in SDP (RFC 4568): `mediaenc=srtp`, `srtp-mand`, `srtp-mandf`.
 public struct SRTP: Module {
+  /// As in the config file.
   public static let name = "srtp"
+  /// One line for `apus modules`.
   public static let summary = "SRTP media encryption with keys in SDP (RFC 4568)"
   public static var libraryVersion: String? { srtpLibraryVersion }
+  /// The crypto suites of offers and answers.
   public static let configKeys = [
     ConfigKey(
       "srtp_suites", .string, default: defaultSuites.map(\.rawValue).joined(separator: ","),
@@ -18,6 +21,7 @@ public struct SRTP: Module {
 
   private let suites: [SRTPProfile]
 
+  /// - Throws: when `srtp_suites` is empty or names a suite that is not ours.
   public init(settings: ModuleSettings) throws(ModuleError) {
     var suites: [SRTPProfile] = []
     for word in settings.string("srtp_suites").split(whereSeparator: { $0 == "," || $0 == " " }) {
@@ -31,6 +35,7 @@ public struct SRTP: Module {
     self.suites = suites
   }
 
+  /// `srtp`, `srtp-mand` and `srtp-mandf`.
   public var facets: [Facet] {
     SDESEncryption.Mode.allCases.map { Facet(.encryption(SDESEncryption($0, suites: self.suites))) }
   }

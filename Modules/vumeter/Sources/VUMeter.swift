@@ -1,25 +1,25 @@
 internal import Handoff
-public import ModuleKit
+package import ModuleKit
 
 /// Shows how loud both directions of a call are.
-public struct VUMeter: Module {
-  public static let name = "vumeter"
-  public static let summary = "Audio filter: level bars on the terminal"
+package struct VUMeter: Module {
+  package static let name = "vumeter"
+  package static let summary = "Audio filter: level bars on the terminal"
 
-  public static let configKeys = [
+  package static let configKeys = [
     ConfigKey("vumeter_stderr", .bool, default: "no", help: "Bars on standard error instead of standard output")
   ]
 
   private let display: Locked<Display>
 
-  public init(settings: ModuleSettings) throws(ModuleError) {
+  package init(settings: ModuleSettings) throws(ModuleError) {
     self.init(sink: Terminal(descriptor: settings.bool("vumeter_stderr") ? 2 : 1)?.sink)
   }
 
   /// - Parameter sink: told, on main, of each line; nil for no display.
   package init(sink: (@Sendable (String) -> Void)?) { self.display = Locked(Display(sink: sink)) }
 
-  public var facets: [Facet] {
+  package var facets: [Facet] {
     let display = self.display
     return [
       .filter(

@@ -1,5 +1,6 @@
 internal import ModuleKit
 internal import NetBase
+internal import Runtime
 internal import UACore
 
 /// Turns the command line's options into agents.
@@ -33,8 +34,8 @@ enum AgentFactory {
   }
 
   /// Starts an agent, or says in one sentence why it can't.
-  static func start(_ settings: AgentSettings, name: String) async throws -> UserAgent {
-    let agent = UserAgent(settings, name: name)
+  static func start(_ settings: AgentSettings, pool: LoopPool? = nil, name: String) async throws -> UserAgent {
+    let agent = UserAgent(settings, pool: pool, name: name)
     do {
       try await agent.start()
       return agent

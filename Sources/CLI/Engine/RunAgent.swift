@@ -1,4 +1,74 @@
+internal import ModuleKit
 internal import NetBase
 internal import UACore
+internal import aufile
 
-func runAgent(_ options: RunCommand) async throws { throw Failure(.unavailable, "there is no engine yet") }
+/// `apus run`: the client, as its config folder says, until it is told to quit.
+func runAgent(_ options: RunCommand) async throws {
+  let folder = try loadFolder(options)
+  let configuration = folder.configuration
+  let stop = StopFlag.onSignal()
+  let listen = listenAddress(configuration, options)
+  let agent = try await AgentFactory.start(
+    AgentSettings(available: compiledModules, configuration: configuration, listen: listen), name: "main")
+  let accounts = folder.accounts.map { CallSettings(account: $0, configuration: configuration) }
+  do {
+    try await agent.setAccounts(accounts)
+  } catch {
+    await agent.shutDown()
+    throw Failure(error)
+  }
+  let console = Console(agent: agent, accounts: accounts, contacts: folder.contacts, stop: stop)
+  let events = Task { for await event in agent.events { await console.show(event) } }
+  StandardError.write("apus \(apusVersion) is listening on \(await agent.listenAddress?.description ?? "nothing")\n")
+
+  let commands = Task {
+    for line in options.commands { await console.execute(line) }
+    for await line in LineInput.lines() {
+      guard await !stop.isSet else { return }
+      await console.execute(line)
+    }
+  }
+  if let seconds = options.quitAfter {
+    _ = await Interrupt.sleep(seconds: seconds, unless: stop)
+  } else {
+    await stop.wait()
+  }
+  commands.cancel()
+  await agent.shutDown()
+  await events.value
+  AudioFile.flush()
+}
+
+private func loadFolder(_ options: RunCommand) throws -> ConfigFolder {
+  let path = options.folder ?? ConfigFolder.defaultPath
+  var problems: [ConfigProblem] = []
+  do {
+    if options.folder == nil { try ConfigFolder.create(at: path, modules: compiledModules) }
+    var folder = try ConfigFolder.load(
+      path: path, modules: compiledModules, preloaded: options.modules, problems: &problems)
+    if let network = options.netInterface { folder.configuration.netInterface = network }
+    if options.isIPv4Only { folder.configuration.netAf = .ipv4 }
+    if options.isIPv6Only { folder.configuration.netAf = .ipv6 }
+    let errors = problems.filter { $0.severity == .error }
+    if let first = errors.first {
+      let more = errors.count > 1 ? " (and \(errors.count - 1) more: apus check -f \(path))" : ""
+      throw Failure(.configuration, first.description + more)
+    }
+    for problem in problems { StandardError.write("\(problem)\n") }
+    return folder
+  } catch let error as ConfigFileError {
+    throw Failure(error.isMissing ? .noInput : .configuration, error.description)
+  }
+}
+
+/// `sip_listen`; where that is every address and `net_interface` is one, that one.
+private func listenAddress(_ configuration: Configuration, _ options: RunCommand) -> SocketAddress {
+  let isIPv6 = configuration.netAf == .ipv6
+  let any = isIPv6 ? SocketAddress(ipv6: 0, 0, port: 0) : SocketAddress(ipv4: 0, port: 0)
+  let listen = configuration.sipListen ?? any
+  guard listen.isUnspecified, let name = configuration.netInterface,
+    let address = SocketAddress(host: name, port: listen.port)
+  else { return listen }
+  return address
+}

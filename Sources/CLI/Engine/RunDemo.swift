@@ -33,7 +33,7 @@ func runDemo(_ options: DemoCommand) async throws {
       media, identity: "sip:\(name)@127.0.0.1", encryption: .dtls, usesRTCPMux: true, source: source,
       player: AudioDevice(driver: "aufile", device: recording))
   }
-  await bob.setIncoming(account("bob", AudioDevice(driver: "ausine", device: "440"), recordings.bob))
+  try await bob.setAccounts([account("bob", AudioDevice(driver: "ausine", device: "440"), recordings.bob)])
   let failure: Failure?
   do {
     let port = await bob.listenAddress?.port ?? 5060

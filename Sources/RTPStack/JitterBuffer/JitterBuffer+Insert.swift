@@ -114,24 +114,14 @@ extension JitterBuffer {
       media = self.newestMedia + max(steps, clock - self.newestArrival)
       self.statistics.resyncs += 1
     }
-    let gap = media - self.newestMedia
     self.highest += Int64(step)
     self.window.advance(by: step)
     (self.newestTimestamp, self.newestMedia, self.newestArrival) = (header.timestamp, media, clock)
     let lateness = self.delays.note(transit: clock - media, at: clock)
-    switch self.state {
-    case .paused:
+    if case .paused = self.state {
       self.state = .buffering
       self.position = media
       if lateness > self.maximum { self.delays.anchor(transit: clock - media, at: clock) }
-    case .playing:
-      let startsTalkspurt = header.marker || step == 1 && gap > self.duration
-      if self.slots.held == 0, startsTalkspurt, self.isTimed {
-        if lateness > self.maximum { self.delays.anchor(transit: clock - media, at: clock) }
-        // Between talkspurts the delay is free to go where it should be.
-        self.position = min(media, clock - self.delays.leastTransit - self.target)
-      }
-    case .idle, .buffering: break
     }
     return media
   }

@@ -81,7 +81,7 @@ extension JitterBuffer {
     let samples = min(gap, self.duration)
     self.position += samples
     // The lost packets of a pause are those next to the one that is here.
-    guard missing > 0, gap <= missing * self.duration else { return .silence(samples: Int(samples)) }
+    guard gap <= missing * self.duration else { return .silence(samples: Int(samples)) }
     self.statistics.missing += 1
     self.hasFollowing = gap - samples <= self.duration / 4
     return .missing(samples: Int(samples))

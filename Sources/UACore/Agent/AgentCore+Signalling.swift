@@ -50,7 +50,7 @@ extension AgentCore {
   func incomingCall(_ session: SessionID, _ invite: IncomingInvite) {
     let now = self.context.now
     let limit = self.settings.configuration.callMaxCalls ?? .max
-    guard !self.isClosing, let settings = self.incoming, self.calls.count < limit else {
+    guard !self.isClosing, let settings = self.account(for: invite.requestURI), self.calls.count < limit else {
       let isFull = self.calls.count >= limit
       return self.endpoint.reject(
         session, status: isFull ? 486 : 480, reason: isFull ? "Max Calls" : nil, headers: [], now: now)
@@ -81,6 +81,11 @@ extension AgentCore {
         self.reject(id, status: 480)
       }
     }
+  }
+
+  /// The account whose user is called, else the first.
+  func account(for target: SIPURI) -> CallSettings? {
+    self.accounts.first { (try? SIPURI($0.identity))?.user == target.user } ?? self.accounts.first
   }
 
   func established(_ session: SessionID, _ body: SIPBody?) {

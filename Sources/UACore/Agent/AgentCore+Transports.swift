@@ -40,6 +40,7 @@ extension AgentCore {
       call.secured = call.secured ?? now
       call.security = security
       self.emit(.secured(call.id, profile: security.profile.rawValue))
+    case .sending: call.firstSent = call.firstSent ?? now
     case .established:
       call.firstMedia = call.firstMedia ?? now
       self.emit(.mediaEstablished(call.id))

@@ -3,6 +3,7 @@ package import ModuleKit
 package import NetBase
 package import Runtime
 internal import SIPStack
+internal import SRTPEngine
 
 /// A user agent's logic, on its main loop: SIP sessions on one side, media transports on the other.
 ///
@@ -25,8 +26,8 @@ package final class AgentCore {
   var eventPorts: [CallID: WatchID] = [:]
   /// For closures that leave main and come back.
   private(set) lazy var reference = LoopBound(WeakCore(core: self), on: self.main)
-  /// Who answers calls that come in; nil refuses them all with 480.
-  package var incoming: CallSettings?
+  /// Who answers calls that come in, the first one also those for no one else; empty refuses them all with 480.
+  package var accounts: [CallSettings] = []
   /// Whether the agent takes no new calls: it is about to end.
   package private(set) var isClosing = false
 
@@ -44,6 +45,7 @@ package final class AgentCore {
     let registry = try ModuleRegistry(
       available: settings.available, active: configuration.activeModules, settings: configuration.moduleValues)
     try registry.admitFilters(mode: configuration.rxMode, policy: configuration.rxPolicy)
+    try SRTPLibrary.start()
     var system = SystemRandomNumberGenerator()
     var generator =
       settings.seed.map { SeededGenerator(seed: $0) }
@@ -75,6 +77,20 @@ package final class AgentCore {
       self.endpoint.timeout(now: self.context.now)
       self.drain()
     }
+  }
+
+  /// Checks what can be checked of an account before its first call: codecs, encryption, source and player.
+  ///
+  /// - Throws: `ModuleError` or `AdmissionError`.
+  package func validate(_ account: CallSettings) throws {
+    _ = try CodecSelection(
+      account.codecs, from: self.registry.codecs,
+      eventPayloadType: self.settings.configuration.telephoneEventPayloadType)
+    if let encryption = account.mediaEncryption { _ = try self.registry.encryption(encryption) }
+    if let player = account.player { _ = try self.registry.player(player.driver) }
+    _ = try self.environment.planner.plan(
+      source: account.source, player: nil, format: AudioFormat(sampleRate: 8000, channels: 1), packetTime: 20,
+      stream: StreamID(number: 0), failed: { _ in })
   }
 
   /// Where SIP listens.

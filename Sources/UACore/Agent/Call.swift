@@ -22,6 +22,7 @@ final class Call {
   var ended: Instant?
   var secured: Instant?
   var firstMedia: Instant?
+  var firstSent: Instant?
   var security: SecurityReport?
   var digits = ""
   var reason = ""
@@ -52,6 +53,12 @@ final class Call {
     (self.reason, self.failure, self.status) = (reason, failure, status)
   }
 
+  /// When media first crossed under keys, either way.
+  private var firstSecuredMedia: Instant? {
+    guard let sent = self.firstSent, let heard = self.firstMedia else { return self.firstSent ?? self.firstMedia }
+    return min(sent, heard)
+  }
+
   func report(now: Instant, rxMode: RxMode) -> CallReport {
     func since(_ instant: Instant?) -> Double? { instant.map { Double($0.nanoseconds(since: self.began)) / 1e6 } }
     let duration = self.established.map { Double((self.ended ?? now).nanoseconds(since: $0)) / 1e9 } ?? 0
@@ -59,7 +66,7 @@ final class Call {
     return CallReport(
       id: self.id, isOutgoing: self.isOutgoing, peer: self.peer, state: self.state, reason: self.reason,
       failure: self.failure, status: self.status, setup: since(self.established),
-      secure: isEncrypted ? since(self.secured.map { max($0, self.firstMedia ?? $0) }) : nil,
+      secure: isEncrypted && self.secured != nil ? since(self.firstSecuredMedia) : nil,
       firstMedia: since(self.firstMedia), duration: duration,
       mediaEncryption: isEncrypted ? self.settings.mediaEncryption ?? "none" : "none",
       profile: self.security?.profile.rawValue, dtlsVersion: self.security?.dtlsVersion,

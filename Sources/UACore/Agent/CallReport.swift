@@ -31,7 +31,7 @@ package struct CallReport: Sendable {
   package var status: Int?
   /// Milliseconds from INVITE to its 200.
   package var setup: Double?
-  /// Milliseconds from INVITE to keys both ways.
+  /// Milliseconds from INVITE to the first media packet under keys, sent or heard; nil without encryption.
   package var secure: Double?
   /// Milliseconds from INVITE to the first media packet heard.
   package var firstMedia: Double?

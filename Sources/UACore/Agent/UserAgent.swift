@@ -50,8 +50,13 @@ package actor UserAgent {
   /// Where SIP listens.
   package var listenAddress: SocketAddress? { self.core?.listenAddress }
 
-  /// Who answers calls that come in; nil refuses them.
-  package func setIncoming(_ settings: CallSettings?) { self.core?.incoming = settings }
+  /// Who answers calls that come in, the first one also those for no one else; empty refuses them.
+  ///
+  /// - Throws: what is wrong with one of them.
+  package func setAccounts(_ accounts: [CallSettings]) throws {
+    for account in accounts { try self.core?.validate(account) }
+    self.core?.accounts = accounts
+  }
 
   /// Calls `target`: `sip:user@host[:port]`, or `user@host`.
   ///

@@ -64,6 +64,9 @@ package final class AudioStream {
     if old?.canReceive != new.canReceive { self.lastHeard = now }
   }
 
+  /// Whether there is an agreement, so that packets can be understood.
+  package var isConfigured: Bool { self.stream != nil }
+
   package func send(digits: String) { self.transmitter?.send(digits: digits) }
 
   /// Media can leave from now on: the first packet does not wait for a tick that was set before.
@@ -164,7 +167,9 @@ package final class AudioStream {
 
   private func tick(_ stream: StreamSettings, now: Instant, _ output: any StreamOutput) {
     if stream.canSend, output.canSend {
+      let isFirst = self.sender.packets == 0
       let verdict = self.transmitter?.transmit(&self.sender, stream, isMuted: self.isMuted, now: now, output: output)
+      if isFirst, self.sender.packets > 0 { self.waiting.append(.sending) }
       if case .end = verdict { self.waiting.append(.sourceEnded) }
     } else if self.sender.packets > 0 {
       self.transmitter?.pass(&self.sender, stream)
@@ -238,6 +243,7 @@ package final class AudioStream {
 
 /// What a stream has to tell main.
 package enum StreamEvent: Sendable {
+  case sending
   case established
   case digit(Character?)
   case peerLeft

@@ -194,10 +194,12 @@ package final class MediaTransport {
     do throws(ModuleError) {
       try self.stream.configure(settings, now: self.context.now)
     } catch { self.fail(error) }
+    self.drainParked(now: self.context.now)
   }
 
   private func report(_ event: StreamEvent) {
     switch event {
+    case .sending: self.outbox.post(.sending)
     case .established: self.outbox.post(.established)
     case .digit(let digit): self.outbox.post(.digit(digit))
     case .peerLeft: self.outbox.post(.peerLeft)
@@ -255,6 +257,8 @@ package final class MediaTransport {
   private func receiveMedia(
     _ packet: inout Packet, isRTCP: Bool, from source: SocketAddress, on component: Component, now: Instant
   ) {
+    // Packets that outrun the answer wait until it is all here: addresses and formats too, not only the keys.
+    guard self.stream.isConfigured else { return self.park(packet, from: source, on: component, now: now) }
     switch self.security {
     case .undecided: self.park(packet, from: source, on: component, now: now)
     case .plain:
@@ -278,7 +282,8 @@ package final class MediaTransport {
         self.deliver(packet, isRTCP: isRTCP, now: now)
       case .replayed: self.drops.replay += 1
       case .notEncrypted: self.drops.plaintext += 1
-      case .malformed: self.drops.unknown += 1
+      // RTCP without room for a trailer was sent in the clear.
+      case .malformed: if isRTCP { self.drops.plaintext += 1 } else { self.drops.unknown += 1 }
       default: self.drops.auth += 1
       }
     }
@@ -307,7 +312,7 @@ package final class MediaTransport {
   }
 
   private func drainParked(now: Instant) {
-    guard self.parkedRTP.count + self.parkedRTCP.count > 0 else { return }
+    guard self.stream.isConfigured, self.parkedRTP.count + self.parkedRTCP.count > 0 else { return }
     var waiting = ParkedPackets()
     swap(&waiting, &self.parkedRTP)
     waiting.drain(now: now) { self.receive(&$0, from: $1, on: .rtp, now: now) }

@@ -18,6 +18,8 @@ package enum TransportCommand: ~Copyable, Sendable {
 package enum TransportEvent: ~Copyable, Sendable {
   /// Keys are in force both ways.
   case secured(SecurityReport)
+  /// Our first media packet has left.
+  case sending
   /// The peer's first media packet was accepted.
   case established
   /// A telephone event began; nil: it ended.

@@ -1,0 +1,73 @@
+import NetBase
+import SRTPEngine
+import Testing
+
+@Suite("Packets that came before their key")
+struct ParkedPacketsTests {
+  private let source = SocketAddress(ipv4: 0x7F00_0001, port: 4000)
+
+  @Test("they come out in order, with the address they came from, and open under the key that came late")
+  func drained() throws {
+    var outbound = try OutboundSRTP(key(1))
+    var keys = InboundKeys()
+    var parked = ParkedPackets()
+    for number in 0..<5 {
+      let wire = outbound.sent(rtp(number)).bytes
+      self.park(wire, in: &parked, port: UInt16(number), at: Int64(number))
+    }
+    #expect(parked.count == 5)
+    try keys.install(key(1), now: at(100))
+    var opened: [[UInt8]] = []
+    var ports: [UInt16] = []
+    parked.drain(now: at(100)) { packet, source in
+      #expect(keys.unprotect(&packet, isRTCP: false, now: at(100)) == .ok)
+      opened.append(packet.bytes.copied())
+      ports.append(source.port)
+    }
+    #expect(opened == (0..<5).map { rtp($0) } && ports == [0, 1, 2, 3, 4])
+    #expect(parked.count == 0 && parked.counters == ParkingCounters())
+  }
+
+  @Test("the 33rd is dropped and counted")
+  func overflow() {
+    var parked = ParkedPackets()
+    for number in 0..<40 { self.park(rtp(number), in: &parked, at: 0) }
+    #expect(parked.count == 32 && parked.counters.overflowed == 8)
+    #expect(self.drain(&parked, at: 1) == (0..<32).map { rtp($0) })
+  }
+
+  @Test("after 500 ms they are dropped and counted, and make room")
+  func expiry() {
+    var parked = ParkedPackets()
+    for number in 0..<32 { self.park(rtp(number), in: &parked, at: Int64(number) * 10) }
+    #expect(parked.nextDeadline == at(500))
+    self.park(rtp(100), in: &parked, at: 500)
+    self.park(rtp(101), in: &parked, at: 519)
+    #expect(parked.counters.expired == 2 && parked.counters.overflowed == 0)
+    #expect(self.drain(&parked, at: 600) == (11..<32).map { rtp($0) } + [rtp(100), rtp(101)])
+    #expect(parked.counters.expired == 11)
+    self.park(rtp(1), in: &parked, at: 1000)
+    parked.timeout(now: at(1500))
+    #expect(parked.count == 0 && parked.nextDeadline == nil)
+  }
+
+  @Test("a packet too long to be media is not kept")
+  func tooLong() {
+    var parked = ParkedPackets()
+    self.park([UInt8](repeating: 1, count: 2049), in: &parked, at: 0)
+    #expect(parked.count == 0 && parked.counters.tooLong == 1)
+    self.park([UInt8](repeating: 1, count: 2048), in: &parked, at: 0)
+    #expect(self.drain(&parked, at: 0) == [[UInt8](repeating: 1, count: 2048)])
+  }
+
+  private func park(_ bytes: [UInt8], in parked: inout ParkedPackets, port: UInt16 = 1, at time: Int64) {
+    var bytes = bytes
+    bytes.withPacket { parked.park($0, from: self.source.with(port: port), now: SRTPEngineTests.at(time)) }
+  }
+
+  private func drain(_ parked: inout ParkedPackets, at time: Int64) -> [[UInt8]] {
+    var packets: [[UInt8]] = []
+    parked.drain(now: SRTPEngineTests.at(time)) { packet, _ in packets.append(packet.bytes.copied()) }
+    return packets
+  }
+}

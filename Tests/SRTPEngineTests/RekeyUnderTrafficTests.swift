@@ -1,0 +1,92 @@
+import NetBase
+import SRTPEngine
+import Testing
+
+/// SplitMix64, so that a failure replays from its seed.
+struct Seeded: RandomNumberGenerator {
+  var state: UInt64
+  mutating func next() -> UInt64 {
+    self.state &+= 0x9E37_79B9_7F4A_7C15
+    var mixed = self.state
+    mixed = (mixed ^ mixed >> 30) &* 0xBF58_476D_1CE4_E5B9
+    mixed = (mixed ^ mixed >> 27) &* 0x94D0_49BB_1331_11EB
+    return mixed ^ mixed >> 31
+  }
+}
+
+@Suite("Re-keys while packets flow")
+struct RekeyUnderTrafficTests {
+  private struct InFlight {
+    var arrival: Int64
+    var clear: [UInt8]
+    var wire: [UInt8]
+    var isRTCP: Bool
+  }
+
+  /// One direction of a call, 50 packets a second of each of two SSRCs, each packet up to 90 ms late.
+  private func run(rekeys: Int, seed: UInt64, profiles: [SRTPProfile], every interval: Int) throws -> InboundCounters {
+    var random = Seeded(state: seed)
+    var outbound = OutboundKeys()
+    var keys = InboundKeys()
+    try outbound.install(key(0, profiles[0]), switchNow: true)
+    try keys.install(key(0, profiles[0]), now: at(0))
+    var flight: [InFlight] = []
+    var (generation, sent, tick) = (0, 0, 0)
+    // Starts near a wrap, so that it falls among the re-keys.
+    let start = 65_000
+    while generation < rekeys || !flight.isEmpty {
+      let now = Int64(tick) * 20
+      if generation < rekeys {
+        if tick % interval == 0, tick > 0 {
+          generation += 1
+          let profile = profiles[generation % profiles.count]
+          // The peer can read it first; we switch when it has said so.
+          try keys.install(key(generation, profile), now: at(now))
+          try outbound.install(key(generation, profile), switchNow: true)
+        }
+        for ssrc in [1, 2] as [UInt32] {
+          let isRTCP = tick % 25 == 7
+          let clear = isRTCP ? rtcp(ssrc: ssrc, mark: UInt8(truncatingIfNeeded: tick)) : rtp(start + tick, ssrc: ssrc)
+          let wire = outbound.sent(clear, isRTCP: isRTCP)
+          let arrival = now + Int64.random(in: 0...90, using: &random)
+          flight.append(InFlight(arrival: arrival, clear: clear, wire: wire, isRTCP: isRTCP))
+          sent += 1
+        }
+      }
+      for packet in flight.filter({ $0.arrival <= now }).sorted(by: { $0.arrival < $1.arrival }) {
+        let outcome = keys.received(packet.wire, isRTCP: packet.isRTCP, at(now))
+        if outcome != ok(packet.clear) {
+          Issue.record("\(outcome.result) at \(now) ms, seed \(seed), generation \(generation)")
+        }
+      }
+      flight.removeAll { $0.arrival <= now }
+      tick += 1
+    }
+    #expect(keys.counters.accepted == sent)
+    let end = Int64(tick) * 20 + 4000
+    keys.timeout(now: at(end))
+    #expect(keys.generationCount == 1 && keys.nextDeadline == nil)
+    var old = try OutboundSRTP(key(generation - 1, profiles[(generation - 1) % profiles.count]))
+    let result = keys.received(old.sent(rtp(start + tick, ssrc: 3)).bytes, at(end)).result
+    #expect(result != .ok, "a key is refused after its time")
+    return keys.counters
+  }
+
+  @Test("1,000 re-keys back to back lose no packet, and every old key is refused after its time")
+  func thousand() throws {
+    let counters = try self.run(rekeys: 1000, seed: 1, profiles: [.aeadAES128GCM], every: 3)
+    #expect(counters.retiredGenerations == 1000)
+    #expect(counters.acceptedUnderOlderKey > 1000, "packets were in flight under the old keys")
+  }
+
+  @Test("re-keys that change the suite each time lose no packet", arguments: 1...4 as ClosedRange<UInt64>)
+  func suites(seed: UInt64) throws {
+    _ = try self.run(rekeys: 100, seed: seed, profiles: SRTPProfile.allCases, every: 4)
+  }
+
+  @Test("re-keys a second apart lose no packet")
+  func calm() throws {
+    let counters = try self.run(rekeys: 20, seed: 9, profiles: [.aesCM128HMACSHA1Tag80], every: 50)
+    #expect(counters.displacedGenerations == 0)
+  }
+}

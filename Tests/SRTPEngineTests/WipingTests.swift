@@ -1,0 +1,107 @@
+import Glibc
+import NetBase
+import SRTPEngine
+import Testing
+
+@Suite("Retired keys leave no trace")
+struct WipingTests {
+  @Test("a retired master key is nowhere in the process's memory", arguments: SRTPProfile.allCases)
+  func inbound(_ profile: SRTPProfile) throws {
+    let secret = Secret(count: profile.keyAndSaltLength)
+    var keys = InboundKeys()
+    try keys.install(secret.material(profile), now: at(0))
+    #expect(secret.copies() > 0, "the search finds what is there")
+    try keys.install(key(1, profile), now: at(0))
+    keys.timeout(now: at(30_000))
+    #expect(keys.generationCount == 1)
+    #expect(secret.copies() == 0)
+  }
+
+  @Test("a master key that was switched away from is nowhere in the process's memory")
+  func outbound() throws {
+    let secret = Secret(count: 30)
+    var keys = OutboundKeys()
+    try keys.install(secret.material(.aesCM128HMACSHA1Tag80), switchNow: true)
+    #expect(secret.copies() > 0)
+    try keys.install(key(1), switchNow: true)
+    #expect(secret.copies() == 0)
+    try keys.install(secret.material(.aesCM128HMACSHA1Tag80), switchNow: false)
+    #expect(secret.copies() > 0)
+    try keys.install(key(2), switchNow: false)
+    #expect(secret.copies() == 0)
+  }
+}
+
+/// A random key that can be looked for in all of the process's writable memory.
+@safe private final class Secret {
+  private let pattern: UnsafeMutableRawBufferPointer
+  private let window = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 16)
+
+  init(count: Int) {
+    unsafe self.pattern = .allocate(byteCount: count, alignment: 16)
+    for offset in 0..<count { unsafe self.pattern[offset] = .random(in: 0...255) }
+  }
+
+  deinit {
+    unsafe self.pattern.deallocate()
+    unsafe self.window.deallocate()
+  }
+
+  func material(_ profile: SRTPProfile) throws -> SRTPKeyMaterial {
+    var bytes = SecretBytes(count: profile.keyAndSaltLength)
+    unsafe bytes.withUnsafeMutableBytes { unsafe $0.copyMemory(from: UnsafeRawBufferPointer(self.pattern)) }
+    return try SRTPKeyMaterial(profile: profile, keyAndSalt: bytes)
+  }
+
+  /// How often the 16 bytes at the key's start are in memory, apart from this search's own copies.
+  func copies() -> Int {
+    guard let maps = unsafe fopen("/proc/self/maps", "r") else { return -1 }
+    let memory = unsafe open("/proc/self/mem", O_RDONLY)
+    defer {
+      unsafe fclose(maps)
+      close(memory)
+    }
+    var found = 0
+    var line = [CChar](repeating: 0, count: 512)
+    while unsafe fgets(&line, 512, maps) != nil {
+      let text = String(decoding: line.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+      let fields = text.split(separator: " ")
+      let range = fields[0].split(separator: "-").compactMap { UInt(String($0), radix: 16) }
+      // Sanitizers map terabytes of shadow memory, which holds no data.
+      guard range.count == 2, fields[1].hasPrefix("rw"), range[1] - range[0] < 1 << 30 else { continue }
+      found += self.copies(from: range[0], to: range[1], memory)
+    }
+    return found
+  }
+
+  private func copies(from start: UInt, to end: UInt, _ memory: Int32) -> Int {
+    var found = 0
+    var address = start
+    while address < end {
+      let count = unsafe pread(
+        memory, self.window.baseAddress, min(self.window.count, Int(end - address)), off_t(address))
+      guard count > 16 else { break }
+      var offset = 0
+      let (first, key) = unsafe (
+        UnsafeRawPointer(self.window.baseAddress!), UnsafeRawPointer(self.pattern.baseAddress!)
+      )
+      while offset <= count - 16, let hit = unsafe memchr(first + offset, Int32(self.pattern[0]), count - 15 - offset) {
+        offset = unsafe UnsafeRawPointer(hit) - first
+        if unsafe memcmp(first + offset, key, 16) == 0, !self.isOwn(address + UInt(offset)) { found += 1 }
+        offset += 1
+      }
+      // Windows overlap, so that no key hides between two.
+      if UInt(count) >= end - address { break }
+      address += UInt(count - 16)
+    }
+    unsafe memset(self.window.baseAddress!, 0, self.window.count)
+    return found
+  }
+
+  private func isOwn(_ address: UInt) -> Bool {
+    let (pattern, window) = unsafe (
+      UInt(bitPattern: self.pattern.baseAddress), UInt(bitPattern: self.window.baseAddress)
+    )
+    return (pattern..<pattern + 64).contains(address) || (window..<window + (1 << 20)).contains(address)
+  }
+}
