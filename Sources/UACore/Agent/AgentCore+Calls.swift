@@ -87,10 +87,11 @@ extension AgentCore {
     if !self.reoffer(call) { media.isOnHold = !isHeld }
   }
 
-  /// Offers new keys; false where the media encryption can't change them, or an offer waits for its answer.
+  /// Offers new keys; false where the media encryption can't change them, an offer waits for its answer, or the last new
+  /// keys are not in use both ways yet: the peer keeps a few old ones only.
   package func rekey(_ id: CallID) -> Bool {
     guard let call = self.calls[id], let media = call.media, call.state == .established, !media.awaitsAnswer,
-      media.requestRekey()
+      !media.isRekeying, media.requestRekey()
     else { return false }
     return self.reoffer(call)
   }

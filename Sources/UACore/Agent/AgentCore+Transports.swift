@@ -56,6 +56,7 @@ extension AgentCore {
     case .failed(let error): self.mediaFailed(call.id, error)
     case .statistics(let statistics): call.statistics = statistics
     case .retired(let contexts): _ = consume contexts
+    case .rekeyed: call.media?.isRekeying = false
     case .closed(let statistics):
       call.statistics = statistics
       call.hasMediaEnded = true

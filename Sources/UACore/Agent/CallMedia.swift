@@ -33,6 +33,8 @@ package final class CallMedia {
   package var isOnHold = false
   package private(set) var isHeldByPeer = false
   package private(set) var isEncrypted = false
+  /// Whether keys were changed, and the transport has not yet seen them in use both ways.
+  package var isRekeying = false
 
   /// Checks everything that can be checked before a call, and opens its sockets.
   ///
@@ -192,6 +194,7 @@ package final class CallMedia {
     }
     while let command = keying.nextCommand() {
       self.isEncrypted = !command.isPlain
+      if command.isRekey { self.isRekeying = true }
       try self.require(self.post(.keying(command)))
     }
   }
@@ -237,6 +240,18 @@ package final class CallMedia {
 }
 
 extension KeyingCommand {
+  fileprivate var isRekey: Bool {
+    switch self {
+    case .installInbound(_, .carried): true
+    case .plain: false
+    case .installInbound: false
+    case .installOutbound: false
+    case .switchOutbound: false
+    case .makeKeyExchange: false
+    case .startKeyExchange: false
+    }
+  }
+
   fileprivate var isPlain: Bool {
     switch self {
     case .plain: true

@@ -14,12 +14,13 @@ import Testing
     agents.simulation.network.setSignalling(LinkConditions(delay: 200_000...200_000))
     let call = try agents.establishedCall()
     agents.run(milliseconds: 2000)
+    agents.simulation.network.setSignalling(LinkConditions())
     agents.alice.act { $0.hangUp(call) }
     #expect(agents.runUntilIdle())
     for (agent, heard) in [(agents.alice, agents.aliceHears), (agents.bob, agents.bobHears)] {
       let media = agent.ended[0].media
       #expect(media.lost == 0 && media.drops == DropCounters(), "\(agent.name) \(media.drops)")
-      let matched = try #require(try ExpectedAudio.matchedSamples(ProbeCapture.samples(heard)), "\(agent.name)\(dump(heard))")
+      let matched = try #require(try ExpectedAudio.matchedSamples(ProbeCapture.samples(heard)), "\(agent.name)")
       #expect(matched >= 8000 * 3 / 2)
     }
     // Bob spoke before Alice had his answer, except with DTLS, where keys take two round trips of media.
@@ -78,7 +79,7 @@ import Testing
     agents.run(milliseconds: 2000)
     agents.alice.act { $0.hangUp(call) }
     #expect(agents.runUntilIdle())
-    #expect(offered > 100)
+    #expect(offered > 20)
     for report in agents.alice.ended + agents.bob.ended {
       #expect(report.media.lost == 0 && report.media.drops == DropCounters(), "\(report.media.drops)")
       #expect(report.failure == nil)
@@ -165,16 +166,4 @@ import Testing
     #expect(agents.runUntilIdle())
     #expect(try ExpectedAudio.matchedSamples(ProbeCapture.samples(agents.bobHears)) ?? 0 > 1000)
   }
-}
-
-func dump(_ d: String) -> String {
-  let h = ProbeCapture.samples(d)
-  let e = (try? ExpectedAudio.muLaw(count: h.count)) ?? []
-  var out = ""
-  for f in 0..<min(h.count/160, 60) {
-    let w = Array(h[f*160..<f*160+160])
-    let m = (0..<e.count/160).first { Array(e[$0*160..<$0*160+160]) == w }
-    out += " \(f):\(m.map(String.init) ?? (w.allSatisfy { $0 == 0 } ? "z" : "?"))"
-  }
-  return out
 }

@@ -114,7 +114,7 @@ final class SimulatedAgents {
   /// Alice calls Bob, who does what his settings say.
   @discardableResult
   func call() throws -> CallID {
-    self.bob.act { $0.incoming = self.bobSettings }
+    self.bob.act { $0.accounts = [self.bobSettings] }
     let target = try SIPURI("sip:bob@10.0.0.2")
     return try self.alice.act { try $0.call(target, at: self.bob.address, settings: self.aliceSettings) }
   }
