@@ -12,17 +12,18 @@ extension AgentCore {
     guard let transport = self.transports.first, let identity = try? SIPURI(settings.identity) else {
       throw ModuleError(.configuration, "account \(settings.identity): it is not a SIP URI")
     }
+    let local = try self.contactAddress(towards: destination, transport)
     let id = self.nextCall()
     let media = try self.makeMedia(id, settings, towards: destination)
     let offer: [UInt8]
     do {
       offer = try media.makeOffer()
     } catch {
+      self.abandoned[id] = media
       media.stop()
       throw error
     }
     let now = self.context.now
-    let local = try self.contactAddress(towards: destination, transport)
     let session = self.endpoint.invite(
       OutgoingInvite(
         from: NameAddress(displayName: settings.displayName, uri: identity), to: NameAddress(uri: target),

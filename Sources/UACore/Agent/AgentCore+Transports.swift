@@ -31,6 +31,12 @@ extension AgentCore {
 
   func transportCalls(_ id: CallID) {
     while let call = self.calls[id], let event = call.media?.transport?.nextEvent() { self.handle(event, call) }
+    while let transport = self.abandoned[id]?.transport, let event = transport.nextEvent() {
+      guard case .closed = consume event else { continue }
+      self.abandoned[id] = nil
+      if let port = self.eventPorts.removeValue(forKey: id) { self.context.unregister(port) }
+      transport.release()
+    }
   }
 
   func handle(_ event: consuming TransportEvent, _ call: Call) {

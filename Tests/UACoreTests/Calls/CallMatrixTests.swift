@@ -41,6 +41,7 @@ struct Cell: Sendable, CustomTestStringConvertible {
       let matched = try #require(try ExpectedAudio.matchedSamples(samples), "\(agent.name) heard something else")
       #expect(matched >= 8000 * 35 / 10)
       #expect(ProbeCapture.finishes(heard) == 1)
+      #expect(agent.ownLoops == (cell.mode == .thread ? 1 : 0, 0))
     }
     #expect(agents.alice.ended[0].media.sentPackets - agents.bob.ended[0].media.receivedPackets <= 1)
     #expect(agents.simulation.network.mediaSocketCount == 0)

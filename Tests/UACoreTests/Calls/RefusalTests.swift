@@ -141,7 +141,7 @@ import Testing
         $0.codecs = [CodecPreference(name: "g729")]
       },
       BadSettings(
-        sentence: "mediaenc zrtp: no active module brings it; there are: none, srtp, srtp-mand, srtp-mandf, dtls_srtp"
+        sentence: "mediaenc zrtp: no active module brings it; there are: none, srtp, srtp-mand, srtp-mandf, dtls_srtp, broken"
       ) { $0.mediaEncryption = "zrtp" },
       BadSettings(sentence: "audio_source alsa: no active module brings it; there are: aubridge, ausine, probe") {
         $0.source = AudioDevice(driver: "alsa", device: "")
@@ -186,6 +186,20 @@ import Testing
     let report = try #require(agents.alice.ended.first)
     #expect(report.reason == "media" && report.failure?.message == "module probe: broken")
     #expect(agents.simulation.network.mediaSocketCount == 0)
+  }
+
+  @Test("a media encryption that fails before the offer leaves nothing behind", arguments: RxMode.allCases)
+  func brokenKeys(mode: RxMode) throws {
+    let agents = try SimulatedAgents(mode: mode)
+    agents.aliceSettings.mediaEncryption = "broken"
+    do {
+      try agents.call()
+      Issue.record("the call was placed")
+    } catch { #expect("\(error)" == "module broken_keys: no keys today") }
+    agents.run(milliseconds: 100)
+    #expect(agents.simulation.network.counters.sent == 0 && agents.simulation.network.mediaSocketCount == 0)
+    #expect(agents.alice.ownLoops == (mode == .thread ? 1 : 0, 0))
+    #expect(agents.alice.act { $0.callCount } == 0)
   }
 
   @Test("no free port: the sentence names the address, and nothing stays open")

@@ -17,6 +17,8 @@ final class SimulatedAgent {
 
   final class EventLog {
     var events: [AgentEvent] = []
+    /// The loops that transports of their own got.
+    var transportLoops: [EventLoop] = []
   }
 
   init(
@@ -27,7 +29,7 @@ final class SimulatedAgent {
     self.address = SocketAddress(ipv4: host, port: 5060)
     self.log = EventLog()
     var settings = AgentSettings(
-      available: allModules + [ProbeAudio.self], configuration: configuration, listen: self.address)
+      available: allModules + [ProbeAudio.self, BrokenKeys.self], configuration: configuration, listen: self.address)
     settings.seed = seed
     settings.loss = loss
     settings.datagrams = simulation.network
@@ -35,7 +37,11 @@ final class SimulatedAgent {
     let workers = configuration.rxMode == .pool ? [simulation.makeLoop(), simulation.makeLoop()] : []
     let loops = TransportLoops(
       main: self.main, pool: workers.isEmpty ? nil : LoopPool(loops: workers),
-      makeLoop: { _ in simulation.makeLoop() })
+      makeLoop: { [log = self.log] _ in
+        let loop = simulation.makeLoop()
+        log.transportLoops.append(loop)
+        return loop
+      })
     let (main, log) = (self.main, self.log)
     self.core = try main.asOwner { context in
       let core = try AgentCore(
@@ -65,6 +71,11 @@ final class SimulatedAgent {
     self.events.compactMap { if case .digit(_, let digit) = $0 { .some(digit) } else { nil } }
   }
 
+  /// How many transports had a loop of their own, and how many of these loops still run.
+  var ownLoops: (made: Int, running: Int) {
+    (self.log.transportLoops.count, self.log.transportLoops.count { $0.execute { _ in } })
+  }
+
   var report: CallReport? { self.act { $0.reports.first } }
 
   var isEstablished: Bool { self.report?.state == .established }
@@ -89,7 +100,7 @@ final class SimulatedAgents {
     configure: (inout Configuration) -> Void = { _ in }
   ) throws {
     var configuration = Configuration()
-    configuration.activeModules = ["opus", "g711", "srtp", "dtls_srtp", "aubridge", "ausine", "probe"]
+    configuration.activeModules = ["opus", "g711", "srtp", "dtls_srtp", "aubridge", "ausine", "probe", "broken_keys"]
     configuration.rxMode = mode
     configure(&configuration)
     let simulation = Simulation(seed: seed)
