@@ -12,17 +12,18 @@ extension AgentCore {
     guard let transport = self.transports.first, let identity = try? SIPURI(settings.identity) else {
       throw ModuleError(.configuration, "account \(settings.identity): it is not a SIP URI")
     }
+    let local = try self.contactAddress(towards: destination, transport)
     let id = self.nextCall()
     let media = try self.makeMedia(id, settings, towards: destination)
     let offer: [UInt8]
     do {
       offer = try media.makeOffer()
     } catch {
+      self.abandoned[id] = media
       media.stop()
       throw error
     }
     let now = self.context.now
-    let local = try self.contactAddress(towards: destination, transport)
     let session = self.endpoint.invite(
       OutgoingInvite(
         from: NameAddress(displayName: settings.displayName, uri: identity), to: NameAddress(uri: target),
@@ -87,10 +88,11 @@ extension AgentCore {
     if !self.reoffer(call) { media.isOnHold = !isHeld }
   }
 
-  /// Offers new keys; false where the media encryption can't change them, or an offer waits for its answer.
+  /// Offers new keys; false where the media encryption can't change them, an offer waits for its answer, or the last new
+  /// keys are not in use both ways yet: the peer keeps a few old ones only.
   package func rekey(_ id: CallID) -> Bool {
     guard let call = self.calls[id], let media = call.media, call.state == .established, !media.awaitsAnswer,
-      media.requestRekey()
+      !media.isRekeying, media.requestRekey()
     else { return false }
     return self.reoffer(call)
   }

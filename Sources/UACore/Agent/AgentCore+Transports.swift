@@ -31,6 +31,12 @@ extension AgentCore {
 
   func transportCalls(_ id: CallID) {
     while let call = self.calls[id], let event = call.media?.transport?.nextEvent() { self.handle(event, call) }
+    while let transport = self.abandoned[id]?.transport, let event = transport.nextEvent() {
+      guard case .closed = consume event else { continue }
+      self.abandoned[id] = nil
+      if let port = self.eventPorts.removeValue(forKey: id) { self.context.unregister(port) }
+      transport.release()
+    }
   }
 
   func handle(_ event: consuming TransportEvent, _ call: Call) {
@@ -56,6 +62,7 @@ extension AgentCore {
     case .failed(let error): self.mediaFailed(call.id, error)
     case .statistics(let statistics): call.statistics = statistics
     case .retired(let contexts): _ = consume contexts
+    case .rekeyed: call.media?.isRekeying = false
     case .closed(let statistics):
       call.statistics = statistics
       call.hasMediaEnded = true

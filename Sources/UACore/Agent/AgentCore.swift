@@ -24,6 +24,8 @@ package final class AgentCore {
   var lastCall: UInt64 = 0
   var isDraining = false
   var eventPorts: [CallID: WatchID] = [:]
+  /// Media of calls that never came to be, until their transports have closed.
+  var abandoned: [CallID: CallMedia] = [:]
   /// For closures that leave main and come back.
   private(set) lazy var reference = LoopBound(WeakCore(core: self), on: self.main)
   /// Who answers calls that come in, the first one also those for no one else; empty refuses them all with 480.

@@ -33,6 +33,8 @@ package final class CallMedia {
   package var isOnHold = false
   package private(set) var isHeldByPeer = false
   package private(set) var isEncrypted = false
+  /// Whether keys were changed, and the transport has not yet seen them in use both ways.
+  package var isRekeying = false
 
   /// Checks everything that can be checked before a call, and opens its sockets.
   ///
@@ -99,8 +101,9 @@ package final class CallMedia {
     let remote = RemoteMedia(answer, index: self.audioIndex)
     if let rejection = negotiated[self.audioIndex].rejection { throw MediaRefusal(description: rejection.description) }
     try self.keying?.receive(answer: try self.security(of: remote))
-    try self.postKeying()
+    // The stream first: packets that wait for their keys must find it.
     try self.apply(negotiated[self.audioIndex])
+    try self.postKeying()
   }
 
   /// Our offer was refused; what was agreed before stands.
@@ -126,8 +129,8 @@ package final class CallMedia {
       let attributes = try self.keying?.answer(to: try self.security(of: remote)) ?? []
       let lines = media.map { $0.index == remote.index ? self.local(attributes: attributes) : nil }
       let answer = try self.negotiator.makeAnswer(lines)
-      try self.postKeying()
       try self.apply(self.negotiator.negotiated[remote.index])
+      try self.postKeying()
       return answer.bytes
     } catch {
       self.rollback()
@@ -191,6 +194,7 @@ package final class CallMedia {
     }
     while let command = keying.nextCommand() {
       self.isEncrypted = !command.isPlain
+      if command.isRekey { self.isRekeying = true }
       try self.require(self.post(.keying(command)))
     }
   }
@@ -236,6 +240,18 @@ package final class CallMedia {
 }
 
 extension KeyingCommand {
+  fileprivate var isRekey: Bool {
+    switch self {
+    case .installInbound(_, .carried): true
+    case .plain: false
+    case .installInbound: false
+    case .installOutbound: false
+    case .switchOutbound: false
+    case .makeKeyExchange: false
+    case .startKeyExchange: false
+    }
+  }
+
   fileprivate var isPlain: Bool {
     switch self {
     case .plain: true

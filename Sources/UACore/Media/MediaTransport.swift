@@ -39,6 +39,7 @@ package final class MediaTransport {
   private var commandPort: WatchID?
   private var isRunning = false
   private var hasReportedSecure = false
+  private var reportedRekeys = 0
   private var securedBy: SecuredBy?
   private var lossGenerator: LossGenerator
   /// Whoever holds the transport lets go when it has closed.
@@ -125,6 +126,10 @@ package final class MediaTransport {
   private func settle() {
     guard self.isRunning else { return }
     while let retired = self.keys.takeRetired() { self.outbox.post(.retired(retired)) }
+    if self.reportedRekeys != self.keys.rekeys {
+      self.reportedRekeys = self.keys.rekeys
+      self.outbox.post(.rekeyed)
+    }
     while let event = self.stream.takeEvent() { self.report(event) }
     self.outbox.flush()
     var next = self.stream.nextDeadline

@@ -35,6 +35,8 @@ package enum TransportEvent: ~Copyable, Sendable {
   case statistics(TransportStatistics)
   /// Contexts whose keys are no longer in use, to be freed where it costs no packet its time.
   case retired(RetiredSRTP)
+  /// The newest keys are in use both ways.
+  case rekeyed
   /// Nothing of the transport runs any more.
   case closed(TransportStatistics)
 }

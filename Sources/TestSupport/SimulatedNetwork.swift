@@ -1,0 +1,181 @@
+internal import Handoff
+package import ModuleKit
+package import NetBase
+package import Runtime
+
+/// A datagram on a simulated network.
+package struct Datagram: Sendable {
+  package let source: SocketAddress
+  package let destination: SocketAddress
+  package let bytes: [UInt8]
+  /// Whether a SIP transport sent it.
+  package let isSignalling: Bool
+}
+
+/// What became of the datagrams of a simulated network.
+package struct NetworkCounters: Equatable, Sendable {
+  package var sent = 0
+  package var delivered = 0
+  package var lost = 0
+  package var duplicated = 0
+  /// Nothing was bound where they went.
+  package var undeliverable = 0
+}
+
+/// A network without a kernel: sockets at any address, and datagrams that take their time on a virtual clock.
+///
+/// Media transports and SIP transports bind to it in place of `udp` and `sip_udp`. Everything that happens by chance
+/// comes from the seed.
+package final class SimulatedNetwork: Sendable {
+  private struct Flight {
+    let arrival: Instant
+    let serial: UInt64
+    let datagram: Datagram
+  }
+
+  private struct State {
+    var media = LinkConditions()
+    var signalling = LinkConditions()
+    var generator: TestGenerator
+    var sockets: [SocketAddress: SimulatedSocket] = [:]
+    /// Sorted; the next to arrive is the last.
+    var flights: [Flight] = []
+    var serial: UInt64 = 0
+    var lastPort: UInt16 = 49_151
+    var counters = NetworkCounters()
+    var silenced: Set<String> = []
+    var tap: (@Sendable (Datagram) -> Bool)?
+  }
+
+  private let clock: VirtualClock
+  private let state: Locked<State>
+
+  package init(clock: VirtualClock, seed: UInt64) {
+    self.clock = clock
+    self.state = Locked(State(generator: TestGenerator(seed: seed)))
+  }
+
+  // MARK: Conditions
+
+  /// How media travels.
+  package func setMedia(_ conditions: LinkConditions) { self.state.withLock { $0.media = conditions } }
+
+  /// How SIP travels.
+  package func setSignalling(_ conditions: LinkConditions) { self.state.withLock { $0.signalling = conditions } }
+
+  /// From now on nothing that this host sends arrives anywhere.
+  package func silence(host: String) { self.state.withLock { _ = $0.silenced.insert(host) } }
+
+  /// Sees every datagram as it is sent; what it answers false to is lost.
+  package func tap(_ body: @escaping @Sendable (Datagram) -> Bool) { self.state.withLock { $0.tap = body } }
+
+  package var counters: NetworkCounters { self.state.withLock { $0.counters } }
+
+  /// How many sockets are open that were not opened for SIP.
+  package var mediaSocketCount: Int {
+    self.state.withLock { state in state.sockets.values.count { !$0.isSignalling } }
+  }
+
+  /// Puts a datagram on its way that no socket here sent.
+  package func inject(_ bytes: [UInt8], from source: SocketAddress, to destination: SocketAddress) {
+    self.launch(Datagram(source: source, destination: destination, bytes: bytes, isSignalling: false), tapped: false)
+  }
+
+  // MARK: Travel
+
+  /// When the next datagram arrives.
+  package var nextArrival: Instant? { self.state.withLock { $0.flights.last?.arrival } }
+
+  /// Puts what has arrived by now into the sockets; returns whose handlers must be called, once for each datagram.
+  func deliver() -> [SimulatedSocket.Signal] {
+    let now = self.clock.now
+    return self.state.withLock { state in
+      var signals: [SimulatedSocket.Signal] = []
+      while let flight = state.flights.last, flight.arrival <= now {
+        state.flights.removeLast()
+        let datagram = flight.datagram
+        if let socket = state.sockets[datagram.destination] {
+          state.counters.delivered += 1
+          if let signal = socket.arrive(.datagram(datagram)) { signals.append(signal) }
+        } else {
+          state.counters.undeliverable += 1
+          if datagram.isSignalling, let sender = state.sockets[datagram.source],
+            let signal = sender.arrive(.refused(datagram.destination))
+          {
+            signals.append(signal)
+          }
+        }
+      }
+      return signals
+    }
+  }
+
+  func send(_ bytes: [UInt8], from socket: SimulatedSocket, to destination: SocketAddress) {
+    self.launch(
+      Datagram(source: socket.address, destination: destination, bytes: bytes, isSignalling: socket.isSignalling),
+      tapped: true)
+  }
+
+  private func launch(_ datagram: Datagram, tapped: Bool) {
+    let tap = self.state.withLock { $0.tap }
+    let passes = !tapped || tap?(datagram) ?? true
+    let now = self.clock.now
+    self.state.withLock { state in
+      state.counters.sent += 1
+      let conditions = datagram.isSignalling ? state.signalling : state.media
+      guard passes, !state.silenced.contains(datagram.source.host), !state.generator.happens(conditions.loss) else {
+        state.counters.lost += 1
+        return
+      }
+      let isTwice = state.generator.happens(conditions.duplication)
+      if isTwice { state.counters.duplicated += 1 }
+      for _ in 0..<(isTwice ? 2 : 1) {
+        var delay = Int64.random(in: conditions.delay, using: &state.generator)
+        if state.generator.happens(conditions.reordering) { delay += LinkConditions.reorderingDelay }
+        state.serial += 1
+        let flight = Flight(
+          arrival: now.advanced(byNanoseconds: delay * 1000), serial: state.serial, datagram: datagram)
+        let place = state.flights.lastIndex { ($0.arrival, $0.serial) > (flight.arrival, flight.serial) }
+        state.flights.insert(flight, at: place.map { $0 + 1 } ?? 0)
+      }
+    }
+  }
+
+  // MARK: Sockets
+
+  func bind(_ address: SocketAddress, isSignalling: Bool) throws(ModuleError) -> SimulatedSocket {
+    let bound: SimulatedSocket? = self.state.withLock { state in
+      var address = address
+      if address.port == 0 {
+        repeat { state.lastPort &+= 1 } while state.sockets[address.with(port: state.lastPort)] != nil
+        address = address.with(port: state.lastPort)
+      }
+      guard state.sockets[address] == nil else { return nil }
+      let socket = SimulatedSocket(address, isSignalling: isSignalling)
+      state.sockets[address] = socket
+      return socket
+    }
+    guard let bound else { throw ModuleError(.unavailable, "\(address): address already in use") }
+    return bound
+  }
+
+  func close(_ socket: SimulatedSocket) { self.state.withLock { $0.sockets[socket.address] = nil } }
+}
+
+extension SimulatedNetwork: DatagramTransport {
+  package func open(
+    _ address: SocketAddress, typeOfService: Int
+  ) throws(ModuleError) -> sending any DatagramPort {
+    SimulatedPort(self, try self.bind(address, isSignalling: false))
+  }
+}
+
+extension SimulatedNetwork: SIPTransportProvider {
+  package var name: String { "udp" }
+
+  package func open(
+    _ address: SocketAddress, typeOfService: Int, on loop: LoopContext, receiver: any SIPTransportReceiver
+  ) throws(ModuleError) -> any SIPTransport {
+    SimulatedSIPTransport(self, try self.bind(address, isSignalling: true), loop, receiver)
+  }
+}

@@ -1,0 +1,129 @@
+internal import Handoff
+internal import ModuleKit
+internal import NetBase
+internal import Runtime
+
+/// A bound address of a simulated network, with what has arrived there.
+final class SimulatedSocket: Sendable {
+  enum Arrival: Sendable {
+    case datagram(Datagram)
+    /// Nothing is bound at this address, where one of ours went.
+    case refused(SocketAddress)
+  }
+
+  /// Whose handler must be called: a port of the loop that has this context.
+  struct Signal: Sendable {
+    let context: ObjectIdentifier
+    let port: WatchID
+  }
+
+  private struct State {
+    var arrivals: [Arrival] = []
+    var signal: Signal?
+  }
+
+  let address: SocketAddress
+  let isSignalling: Bool
+  private let state = Locked(State())
+
+  init(_ address: SocketAddress, isSignalling: Bool) {
+    self.address = address
+    self.isSignalling = isSignalling
+  }
+
+  func arrive(_ arrival: Arrival) -> Signal? {
+    self.state.withLock { state in
+      state.arrivals.append(arrival)
+      return state.signal
+    }
+  }
+
+  func take() -> Arrival? {
+    self.state.withLock { state in state.arrivals.isEmpty ? nil : state.arrivals.removeFirst() }
+  }
+
+  func attach(_ signal: Signal?) { self.state.withLock { $0.signal = signal } }
+}
+
+/// A media socket of a simulated network; a fill brings one datagram.
+final class SimulatedPort: DatagramPort {
+  private let network: SimulatedNetwork
+  private let socket: SimulatedSocket
+  private var watch: WatchID?
+
+  init(_ network: SimulatedNetwork, _ socket: SimulatedSocket) {
+    self.network = network
+    self.socket = socket
+  }
+
+  deinit { self.network.close(self.socket) }
+
+  var localAddress: SocketAddress { self.socket.address }
+
+  func attach(to context: LoopContext, _ handler: @escaping () -> Void) {
+    let port = context.register(handler)
+    self.watch = port
+    self.socket.attach(SimulatedSocket.Signal(context: ObjectIdentifier(context), port: port))
+  }
+
+  func detach(from context: LoopContext) {
+    if let watch { context.unregister(watch) }
+    self.watch = nil
+    self.socket.attach(nil)
+  }
+
+  func fill(_ batch: inout PacketBatch) {
+    batch.clear()
+    guard case .datagram(let datagram) = self.socket.take() else { return }
+    datagram.bytes.withRawSpan { batch.fill(with: $0, from: datagram.source) }
+  }
+
+  func send(_ bytes: RawSpan, to address: SocketAddress) -> SendResult {
+    self.network.send(bytes.copied(), from: self.socket, to: address)
+    return .sent
+  }
+}
+
+/// A SIP socket of a simulated network; lives on a main loop.
+final class SimulatedSIPTransport: SIPTransport {
+  private let network: SimulatedNetwork
+  private let socket: SimulatedSocket
+  private let loop: LoopContext
+  private weak var receiver: (any SIPTransportReceiver)?
+  private var watch: WatchID?
+
+  init(
+    _ network: SimulatedNetwork, _ socket: SimulatedSocket, _ loop: LoopContext, _ receiver: any SIPTransportReceiver
+  ) {
+    self.network = network
+    self.socket = socket
+    self.loop = loop
+    self.receiver = receiver
+    let port = loop.register { [unowned self] in self.receive() }
+    self.watch = port
+    socket.attach(SimulatedSocket.Signal(context: ObjectIdentifier(loop), port: port))
+  }
+
+  var localAddress: SocketAddress { self.socket.address }
+
+  func send(_ bytes: [UInt8], to address: SocketAddress) -> String? {
+    self.network.send(bytes, from: self.socket, to: address)
+    return nil
+  }
+
+  func close() {
+    guard let watch = self.watch.take() else { return }
+    self.loop.unregister(watch)
+    self.socket.attach(nil)
+    self.network.close(self.socket)
+  }
+
+  private func receive() {
+    switch self.socket.take() {
+    case .datagram(let datagram):
+      datagram.bytes.withRawSpan { self.receiver?.received($0, from: datagram.source, on: self) }
+    case .refused(let address): self.receiver?.failed(to: address, reason: "connection refused", on: self)
+    case nil: break
+    }
+  }
+}

@@ -1,0 +1,243 @@
+import Handoff
+import ModuleKit
+import NetBase
+import TestSupport
+import Testing
+
+@testable import UACore
+
+/// What happens while a call stands: hold, digits, mute, loss, a peer that vanishes.
+@Suite struct InCallTests {
+  /// Counts the RTP and RTCP datagrams that each host sends.
+  final class MediaCount: Sendable {
+    private let counts = Locked<[String: Int]>([:])
+
+    init(_ network: SimulatedNetwork) {
+      network.tap { [counts] datagram in
+        if !datagram.isSignalling, datagram.source.port % 2 == 0 {
+          counts.withLock { $0[datagram.source.host, default: 0] += 1 }
+        }
+        return true
+      }
+    }
+
+    func take(_ host: String) -> Int { self.counts.withLock { $0.removeValue(forKey: host) ?? 0 } }
+  }
+
+  @Test("a held peer sends nothing until it is resumed", arguments: Cell.all)
+  func hold(cell: Cell) throws {
+    let agents = try SimulatedAgents(mode: cell.mode, encryption: cell.encryption, seed: 5)
+    let call = try agents.establishedCall()
+    let count = MediaCount(agents.simulation.network)
+    for round in 0..<3 {
+      agents.alice.act { $0.setHold(call, true) }
+      agents.run(milliseconds: 50)
+      #expect(agents.alice.report?.isOnHold == true && agents.bob.report?.isHeldByPeer == true)
+      _ = count.take("10.0.0.2")
+      agents.run(milliseconds: 2000)
+      #expect(count.take("10.0.0.2") == 0, "round \(round)")
+      agents.alice.act { $0.setHold(call, false) }
+      agents.run(milliseconds: 50)
+      #expect(agents.alice.report?.isOnHold == false && agents.bob.report?.isHeldByPeer == false)
+      _ = count.take("10.0.0.2")
+      agents.run(milliseconds: 2000)
+      #expect((99...101).contains(count.take("10.0.0.2")))
+    }
+    let held = agents.bob.events.compactMap { if case .held(_, let isHeld) = $0 { isHeld } else { nil } }
+    #expect(held == [true, false, true, false, true, false])
+    agents.alice.act { $0.hangUp(call) }
+    #expect(agents.runUntilIdle())
+    for report in [agents.alice.ended[0], agents.bob.ended[0]] {
+      #expect(report.media.drops == DropCounters() && report.media.lost == 0)
+      #expect(report.failure == nil)
+    }
+  }
+
+  @Test("a peer on hold does not end the call by rtp_timeout")
+  func holdAndTimeout() throws {
+    let agents = try SimulatedAgents { $0.rtpTimeout = 5 }
+    let call = try agents.establishedCall()
+    agents.alice.act { $0.setHold(call, true) }
+    agents.run(milliseconds: 20_000)
+    #expect(agents.alice.isEstablished && agents.bob.isEstablished)
+    agents.alice.act { $0.setHold(call, false) }
+    agents.run(milliseconds: 20_000)
+    #expect(agents.alice.isEstablished && agents.bob.isEstablished)
+  }
+
+  @Test("both sides put each other on hold, and resume")
+  func mutualHold() throws {
+    let agents = try SimulatedAgents()
+    let call = try agents.establishedCall()
+    let count = MediaCount(agents.simulation.network)
+    agents.alice.act { $0.setHold(call, true) }
+    agents.run(milliseconds: 100)
+    agents.bob.act { $0.setHold(agents.bobCall, true) }
+    agents.run(milliseconds: 100)
+    _ = (count.take("10.0.0.1"), count.take("10.0.0.2"))
+    agents.run(milliseconds: 1000)
+    #expect(count.take("10.0.0.1") == 0 && count.take("10.0.0.2") == 0)
+    agents.alice.act { $0.setHold(call, false) }
+    agents.run(milliseconds: 100)
+    agents.bob.act { $0.setHold(agents.bobCall, false) }
+    agents.run(milliseconds: 100)
+    _ = (count.take("10.0.0.1"), count.take("10.0.0.2"))
+    agents.run(milliseconds: 1000)
+    #expect(count.take("10.0.0.1") == 50 && count.take("10.0.0.2") == 50)
+  }
+
+  @Test("offers that cross are both made good in the end")
+  func glare() throws {
+    let agents = try SimulatedAgents()
+    let call = try agents.establishedCall()
+    agents.alice.act { $0.setHold(call, true) }
+    agents.bob.act { $0.setHold(agents.bobCall, true) }
+    agents.run(milliseconds: 10_000)
+    // RFC 3261 §14.1: 491, and another try after a while, or the user is told.
+    #expect(agents.alice.isEstablished && agents.bob.isEstablished)
+    let (alice, bob) = (agents.alice.report, agents.bob.report)
+    #expect(alice?.isOnHold == bob?.isHeldByPeer && bob?.isOnHold == alice?.isHeldByPeer)
+  }
+
+  @Test("digits are reported once each, both ways, whatever the encryption", arguments: Cell.all)
+  func digits(cell: Cell) throws {
+    let agents = try SimulatedAgents(mode: cell.mode, encryption: cell.encryption, seed: 3)
+    let call = try agents.establishedCall()
+    agents.alice.act { $0.send(digits: "12#*A", on: call) }
+    agents.bob.act { $0.send(digits: "990", on: agents.bobCall) }
+    agents.run(milliseconds: 4000)
+    #expect(agents.bob.report?.digits == "12#*A" && agents.alice.report?.digits == "990")
+    #expect(agents.bob.digits == ["1", nil, "2", nil, "#", nil, "*", nil, "A", nil])
+    #expect(agents.alice.digits == ["9", nil, "9", nil, "0", nil])
+  }
+
+  @Test("digits survive loss", arguments: [UInt64(1), 2, 3, 4])
+  func digitsUnderLoss(seed: UInt64) throws {
+    let agents = try SimulatedAgents(encryption: "srtp-mand", seed: seed)
+    let call = try agents.establishedCall()
+    agents.simulation.network.setMedia(LinkConditions(delay: 1000...25_000, loss: 0.05, duplication: 0.05))
+    agents.alice.act { $0.send(digits: "1234567890", on: call) }
+    agents.run(milliseconds: 6000)
+    #expect(agents.bob.report?.digits == "1234567890")
+  }
+
+  @Test("digits that wait when the call is muted still leave; the voice does not")
+  func mute() throws {
+    let agents = try SimulatedAgents()
+    let call = try agents.establishedCall()
+    agents.alice.act { $0.mute(call, true) }
+    agents.run(milliseconds: 1000)
+    let before = ProbeCapture.samples(agents.bobHears).count
+    agents.alice.act { $0.send(digits: "5", on: call) }
+    agents.run(milliseconds: 1000)
+    #expect(ProbeCapture.samples(agents.bobHears)[before...].allSatisfy { abs(Int($0)) < 8 })
+    #expect(agents.bob.report?.digits == "5")
+    agents.alice.act { $0.mute(call, false) }
+    agents.run(milliseconds: 1000)
+    #expect(ProbeCapture.samples(agents.bobHears).suffix(160).contains { abs(Int($0)) > 8 })
+  }
+
+  @Test("a peer that vanishes ends the call after rtp_timeout", arguments: Cell.all)
+  func vanishes(cell: Cell) throws {
+    let agents = try SimulatedAgents(mode: cell.mode, encryption: cell.encryption) { $0.rtpTimeout = 5 }
+    try agents.establishedCall()
+    agents.run(milliseconds: 1000)
+    agents.simulation.network.silence(host: "10.0.0.2")
+    let silent = agents.simulation.now
+    #expect(agents.simulation.run(milliseconds: 60_000) { agents.alice.act { $0.callCount } == 0 })
+    #expect((4_900...5_200).contains(agents.simulation.now.milliseconds(since: silent)))
+    let report = try #require(agents.alice.ended.first)
+    #expect(report.reason == "timeout")
+    #expect(report.failure?.message == "nothing was heard from sip:bob@10.0.0.2 for rtp_timeout seconds")
+    #expect(agents.runUntilIdle(milliseconds: 60_000))
+    #expect(agents.simulation.network.mediaSocketCount == 0)
+  }
+
+  @Test("5 % of loss is counted and concealed", arguments: ["opus", "pcmu"], [nil, "srtp-mand", "dtls_srtp"])
+  func loss(codec: String, encryption: String?) throws {
+    let agents = try SimulatedAgents(encryption: encryption, codec: codec, seed: 21)
+    let call = try agents.establishedCall()
+    agents.simulation.network.setMedia(LinkConditions(delay: 5000...15_000, loss: 0.05))
+    agents.run(milliseconds: 20_000)
+    agents.simulation.network.setMedia(LinkConditions(delay: 10_000...10_000))
+    agents.run(milliseconds: 500)
+    agents.alice.act { $0.hangUp(call) }
+    #expect(agents.runUntilIdle())
+    for (agent, other, heard) in [
+      (agents.alice, agents.bob, agents.aliceHears), (agents.bob, agents.alice, agents.bobHears),
+    ] {
+      let (media, sent) = (agent.ended[0].media, other.ended[0].media.sentPackets)
+      #expect((25...80).contains(media.lost), "\(media.lost)")
+      #expect((0...2).contains(sent - media.receivedPackets - media.lost))
+      #expect(abs(media.concealed - media.lost * 20) <= 60, "\(media.concealed) ms for \(media.lost) packets")
+      #expect(media.late == 0 && media.drops.total == 0)
+      let milliseconds = ProbeCapture.samples(heard).count / (codec == "opus" ? 48 : 8)
+      #expect((20_000...21_500).contains(milliseconds), "\(milliseconds) ms were played")
+      #expect((media.meanOpinionScore ?? 0) > 1.5 && (media.meanOpinionScore ?? 5) < 4.3)
+    }
+  }
+
+  @Test("late, doubled and reordered packets change no sample", arguments: Cell.all)
+  func reordering(cell: Cell) throws {
+    let agents = try SimulatedAgents(mode: cell.mode, encryption: cell.encryption, seed: 31)
+    let call = try agents.establishedCall()
+    agents.simulation.network.setMedia(LinkConditions(delay: 1000...20_000, duplication: 0.1, reordering: 0.1))
+    agents.run(milliseconds: 5000)
+    agents.simulation.network.setMedia(LinkConditions(delay: 1000...1000))
+    agents.run(milliseconds: 100)
+    agents.alice.act { $0.hangUp(call) }
+    #expect(agents.runUntilIdle())
+    for (agent, heard) in [(agents.alice, agents.aliceHears), (agents.bob, agents.bobHears)] {
+      let media = agent.ended[0].media
+      #expect(media.lost == 0 && media.late == 0)
+      // With SRTP the copies are replays, and never reach the stream.
+      #expect(cell.encryption == nil ? media.duplicate > 10 : media.drops.replay > 10)
+      #expect(media.drops.total == media.drops.replay)
+      let matched = try #require(try ExpectedAudio.matchedSamples(ProbeCapture.samples(heard)))
+      #expect(matched >= 8000 * 4)
+    }
+  }
+
+  @Test("reports cross: round-trip time and counts come back", arguments: Cell.all, [true, false])
+  func reports(cell: Cell, isMuxed: Bool) throws {
+    let agents = try SimulatedAgents(mode: cell.mode, encryption: cell.encryption)
+    agents.aliceSettings.usesRTCPMux = isMuxed
+    agents.bobSettings.usesRTCPMux = isMuxed
+    agents.simulation.network.setMedia(LinkConditions(delay: 15_000...15_000))
+    let call = try agents.establishedCall()
+    agents.run(milliseconds: 30_000)
+    agents.alice.act { $0.hangUp(call) }
+    #expect(agents.runUntilIdle())
+    for report in [agents.alice.ended[0], agents.bob.ended[0]] {
+      let roundTrip = try #require(report.media.roundTrip)
+      #expect((29.9...31).contains(roundTrip))
+      #expect(report.media.sentReports >= 4 && report.media.receivedReports >= 4)
+      #expect(report.media.drops == DropCounters())
+      #expect((report.media.meanOpinionScore ?? 0) > 4)
+    }
+  }
+
+  @Test("two calls at once do not touch each other", arguments: Cell.all)
+  func twoCalls(cell: Cell) throws {
+    let agents = try SimulatedAgents(mode: cell.mode, encryption: cell.encryption)
+    let first = try agents.establishedCall()
+    let (alice, bob) = (ProbeCapture.makeName(), ProbeCapture.makeName())
+    agents.aliceSettings.player = AudioDevice(driver: "probe", device: alice)
+    agents.bobSettings.player = AudioDevice(driver: "probe", device: bob)
+    let second = try agents.call()
+    agents.run(milliseconds: 2000)
+    agents.alice.act { $0.hangUp(first) }
+    agents.run(milliseconds: 2000)
+    #expect(agents.alice.ended.count == 1 && agents.bob.ended.count == 1)
+    agents.alice.act { $0.hangUp(second) }
+    #expect(agents.runUntilIdle())
+    for (device, least) in [(agents.aliceHears, 1.5), (agents.bobHears, 1.5), (alice, 3.5), (bob, 3.5)] {
+      let matched = try #require(try ExpectedAudio.matchedSamples(ProbeCapture.samples(device)))
+      #expect(Double(matched) >= 8000 * least)
+    }
+    for report in agents.alice.ended + agents.bob.ended {
+      #expect(report.media.drops == DropCounters() && report.media.lost == 0)
+    }
+    #expect(agents.simulation.network.mediaSocketCount == 0)
+  }
+}

@@ -1,0 +1,81 @@
+import ModuleKit
+import NetBase
+import Runtime
+import SIPStack
+import TestSupport
+
+/// A SIP peer at 10.0.0.3 that does what a test says, with descriptions that the test writes.
+final class ScriptedPeer: SIPTransportReceiver {
+  let main: EventLoop
+  let address = SocketAddress(ipv4: 0x0A00_0003, port: 5060)
+  let media = SocketAddress(ipv4: 0x0A00_0003, port: 30_000)
+  private(set) var events: [SIPEvent] = []
+  private(set) var incoming: [(id: SessionID, invite: IncomingInvite)] = []
+  private let endpoint: SIPEndpoint
+  private let context: LoopContext
+  private var transport: (any SIPTransport)?
+  private var timer: TimerID?
+
+  init(in simulation: Simulation) throws {
+    self.main = simulation.makeLoop()
+    self.endpoint = SIPEndpoint(configuration: SIPConfiguration(), generator: SeededGenerator(seed: 9))
+    self.context = self.main.asOwner { $0 }
+    try self.main.asOwner { context in
+      self.transport = try simulation.network.open(self.address, typeOfService: 0, on: context, receiver: self)
+      self.timer = context.makeTimer { [unowned self] in self.act { $0.timeout(now: self.context.now) } }
+    }
+  }
+
+  deinit {
+    self.main.asOwner { context in
+      self.transport?.close()
+      if let timer { context.remove(timer) }
+    }
+  }
+
+  /// Runs `body` as the peer's loop and sends what follows.
+  func act(_ body: (SIPEndpoint) -> Void) {
+    self.main.asOwner { _ in
+      body(self.endpoint)
+      while let action = self.endpoint.nextAction() {
+        switch action {
+        case .send(let bytes, let destination, _, _): _ = self.transport?.send(bytes, to: destination)
+        case .event(let event):
+          self.events.append(event)
+          if case .incomingCall(let id, let invite) = event { self.incoming.append((id, invite)) }
+        }
+      }
+      if let timer, let deadline = self.endpoint.nextDeadline { self.context.arm(timer, at: deadline) }
+    }
+  }
+
+  func received(_ bytes: RawSpan, from source: SocketAddress, on transport: any SIPTransport) {
+    let copy = bytes.copied()
+    self.act { endpoint in
+      copy.withRawSpan { endpoint.receive($0, from: source, on: self.address, transport: .udp, now: self.context.now) }
+    }
+  }
+
+  func failed(to address: SocketAddress, reason: String, on transport: any SIPTransport) {}
+
+  var now: Instant { self.context.now }
+
+  /// A description with PCMU and these further lines of the media section.
+  func description(_ lines: [String] = [], protocolName: String = "RTP/AVP", version: Int = 1) -> SIPBody {
+    let text =
+      ([
+        "v=0", "o=- 7 \(version) IN IP4 10.0.0.3", "s=-", "c=IN IP4 10.0.0.3", "t=0 0",
+        "m=audio 30000 \(protocolName) 0 101", "a=rtpmap:0 PCMU/8000", "a=rtpmap:101 telephone-event/8000",
+      ] + lines).joined(separator: "\r\n") + "\r\n"
+    return SIPBody(bytes: Array(text.utf8))
+  }
+
+  /// Where the newest offer or answer of the other side wants media.
+  func mediaAddress(in body: SIPBody) -> SocketAddress? {
+    for line in String(decoding: body.bytes, as: UTF8.self).split(separator: "\r\n") where line.hasPrefix("m=audio ") {
+      let port = line.split(separator: " ")[1]
+      return UInt16(port).map { SocketAddress(ipv4: 0x0A00_0001, port: $0) }
+    }
+    return nil
+  }
+}

@@ -1,0 +1,156 @@
+import AllModules
+import ModuleKit
+import NetBase
+import Runtime
+import SIPStack
+import TestSupport
+
+@testable import UACore
+
+/// One user agent on a simulated main loop, with the events it told.
+final class SimulatedAgent {
+  let name: String
+  let main: EventLoop
+  let core: AgentCore
+  let address: SocketAddress
+  private let log: EventLog
+
+  final class EventLog {
+    var events: [AgentEvent] = []
+    /// The loops that transports of their own got.
+    var transportLoops: [EventLoop] = []
+  }
+
+  init(
+    _ name: String, in simulation: Simulation, host: UInt32, configuration: Configuration, seed: UInt64, loss: Double
+  ) throws {
+    self.name = name
+    self.main = simulation.makeLoop()
+    self.address = SocketAddress(ipv4: host, port: 5060)
+    self.log = EventLog()
+    var settings = AgentSettings(
+      available: allModules + [ProbeAudio.self, BrokenKeys.self], configuration: configuration, listen: self.address)
+    settings.seed = seed
+    settings.loss = loss
+    settings.datagrams = simulation.network
+    settings.sipTransports = [simulation.network]
+    let workers = configuration.rxMode == .pool ? [simulation.makeLoop(), simulation.makeLoop()] : []
+    let loops = TransportLoops(
+      main: self.main, pool: workers.isEmpty ? nil : LoopPool(loops: workers),
+      makeLoop: { [log = self.log] _ in
+        let loop = simulation.makeLoop()
+        log.transportLoops.append(loop)
+        return loop
+      })
+    let (main, log) = (self.main, self.log)
+    self.core = try main.asOwner { context in
+      let core = try AgentCore(
+        settings: settings, main: main, context: context, loops: loops, wallClockOffset: 1_700_000_000_000_000_000,
+        emit: { log.events.append($0) })
+      try core.start()
+      return core
+    }
+  }
+
+  deinit { self.main.asOwner { _ in self.core.close() } }
+
+  /// Runs `body` as the agent's main loop.
+  @discardableResult
+  func act<Result>(_ body: (AgentCore) throws -> Result) rethrows -> Result {
+    try self.main.asOwner { _ in try body(self.core) }
+  }
+
+  var events: [AgentEvent] { self.log.events }
+
+  /// Reports of the calls that are over, in the order in which they ended.
+  var ended: [CallReport] { self.events.compactMap { if case .ended(let report) = $0 { report } else { nil } } }
+
+  var warnings: [String] { self.events.compactMap { if case .warning(_, let text) = $0 { text } else { nil } } }
+
+  var digits: [Character?] {
+    self.events.compactMap { if case .digit(_, let digit) = $0 { .some(digit) } else { nil } }
+  }
+
+  /// How many transports had a loop of their own, and how many of these loops still run.
+  var ownLoops: (made: Int, running: Int) {
+    (self.log.transportLoops.count, self.log.transportLoops.count { $0.execute { _ in } })
+  }
+
+  var report: CallReport? { self.act { $0.reports.first } }
+
+  var isEstablished: Bool { self.report?.state == .established }
+}
+
+/// Alice, who calls, and Bob, who is called.
+final class SimulatedAgents {
+  let simulation: Simulation
+  let alice: SimulatedAgent
+  let bob: SimulatedAgent
+  /// What Alice's player and Bob's player are called.
+  let aliceHears = ProbeCapture.makeName()
+  let bobHears = ProbeCapture.makeName()
+  var aliceSettings: CallSettings
+  var bobSettings: CallSettings
+
+  /// - Parameters:
+  ///   - encryption: the media encryption of both; nil for none.
+  ///   - configure: changes what both are configured with.
+  init(
+    mode: RxMode = .main, encryption: String? = nil, codec: String? = "pcmu", seed: UInt64 = 1, loss: Double = 0,
+    configure: (inout Configuration) -> Void = { _ in }
+  ) throws {
+    var configuration = Configuration()
+    configuration.activeModules = ["opus", "g711", "srtp", "dtls_srtp", "aubridge", "ausine", "probe", "broken_keys"]
+    configuration.rxMode = mode
+    configure(&configuration)
+    let simulation = Simulation(seed: seed)
+    self.simulation = simulation
+    self.alice = try SimulatedAgent(
+      "alice", in: simulation, host: 0x0A00_0001, configuration: configuration, seed: seed &* 2, loss: loss)
+    self.bob = try SimulatedAgent(
+      "bob", in: simulation, host: 0x0A00_0002, configuration: configuration, seed: seed &* 2 + 1, loss: loss)
+    func settings(_ identity: String, _ player: String) -> CallSettings {
+      var settings = CallSettings(
+        identity: identity, source: AudioDevice(driver: "probe", device: ""),
+        player: AudioDevice(driver: "probe", device: player))
+      settings.mediaEncryption = encryption
+      settings.codecs = codec.flatMap { CodecPreference($0) }.map { [$0] } ?? []
+      settings.answersAtOnce = true
+      return settings
+    }
+    self.aliceSettings = settings("sip:alice@10.0.0.1", self.aliceHears)
+    self.bobSettings = settings("sip:bob@10.0.0.2", self.bobHears)
+  }
+
+  /// Alice calls Bob, who does what his settings say.
+  @discardableResult
+  func call() throws -> CallID {
+    self.bob.act { $0.accounts = [self.bobSettings] }
+    let target = try SIPURI("sip:bob@10.0.0.2")
+    return try self.alice.act { try $0.call(target, at: self.bob.address, settings: self.aliceSettings) }
+  }
+
+  /// A call that both sides have established, with keys where the call has any.
+  @discardableResult
+  func establishedCall() throws -> CallID {
+    let call = try self.call()
+    let isUp = self.simulation.run(milliseconds: 5000) {
+      self.alice.report?.firstMedia != nil && self.bob.report?.firstMedia != nil && self.alice.isEstablished
+        && self.bob.isEstablished
+    }
+    guard isUp else { throw ModuleError(.peer, "the call did not come up: \(self.alice.events) \(self.bob.events)") }
+    return call
+  }
+
+  func run(milliseconds: Int64) { self.simulation.run(milliseconds: milliseconds) }
+
+  /// Runs until both sides have forgotten their calls; false when they don't within ten seconds.
+  func runUntilIdle(milliseconds: Int64 = 10_000) -> Bool {
+    self.simulation.run(milliseconds: milliseconds) {
+      self.alice.act { $0.callCount } == 0 && self.bob.act { $0.callCount } == 0
+    }
+  }
+
+  /// Bob's only call.
+  var bobCall: CallID { self.bob.report?.id ?? CallID(number: 0) }
+}
