@@ -95,7 +95,7 @@ let package = Package(
     .executableTarget(
       name: "CLI",
       dependencies: [
-        "Apus", "AllModules", "UACore", "ModuleKit", "Runtime", "NetBase", "aufile",
+        "Apus", "AllModules", "UACore", "ModuleKit", "Runtime", "NetBase",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: strict),
     layer("TestSupport", ["NetBase", "Handoff", "Runtime", "ModuleKit"]),

@@ -51,7 +51,8 @@ public final class UserAgent: Sendable {
   /// Makes an agent that listens.
   public init(_ configuration: Configuration = Configuration()) async throws(ApusError) {
     guard let listen = SocketAddress(configuration.listen, defaultPort: 0) else {
-      throw ApusError(.configuration, "listen \(configuration.listen): it takes an address and a port, for example 127.0.0.1:5060")
+      throw ApusError(
+        .configuration, "listen \(configuration.listen): it takes an address and a port, for example 127.0.0.1:5060")
     }
     var core = UACore.Configuration()
     core.activeModules = allModules.map { $0.name }.filter { $0 != "vumeter" }
