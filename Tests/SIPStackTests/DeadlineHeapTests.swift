@@ -11,7 +11,7 @@ struct DeadlineHeapTests {
     var heap = DeadlineHeap()
     var model: [DeadlineHeap.Slot: Instant?] = [:]
     let owner = ServerTransactionOwner.make()
-    for _ in 0..<20_000 {
+    for _ in 0..<4_000 {
       let slots = model.keys.sorted { $0.hashValue < $1.hashValue }
       switch Int.random(in: 0..<10, using: &generator) {
       case 0...2 where slots.count < 60:

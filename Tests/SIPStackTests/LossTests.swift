@@ -189,15 +189,21 @@ struct LossTests {
     #expect(pair.ends(.a) == [.cancelled])
   }
 
-  @Test("ten thousand calls leave nothing behind")
-  func tenThousand() {
+  @Test("thousands of calls leave nothing behind")
+  func thousands() {
+    #if DEBUG
+      let calls = 2_000
+    #else
+      let calls = 10_000
+    #endif
     let pair = Counted()
-    for index in 0..<10_000 { pair.call(index) }
-    #expect(pair.established == 10_000 && pair.ended == 20_000)
+    for index in 0..<calls { pair.call(index) }
+    #expect(pair.established == calls && pair.ended == 2 * calls)
+    // Ten calls a second, and no transaction lives for more than 32 s.
+    #expect(pair.mostTimers < 2_000, "transactions go when their time is over, not at the end")
     pair.finish()
     #expect(pair.a.census == SIPCensus() && pair.b.census == SIPCensus())
     #expect(pair.a.nextDeadline == nil && pair.b.nextDeadline == nil)
-    #expect(pair.mostTimers < 10_000, "transactions go when their time is over, not at the end")
   }
 }
 
