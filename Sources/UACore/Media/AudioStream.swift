@@ -24,6 +24,7 @@ package final class AudioStream {
   private var waiting: [StreamEvent] = []
   private var hasEstablished = false
   private var hasTimedOut = false
+  private var lostAtEnd = (receiving: 0, sending: 0)
 
   /// Silences what is sent.
   package var isMuted = false
@@ -87,6 +88,7 @@ package final class AudioStream {
   package func finish() {
     self.transmitter?.finish(self.settings.stream)
     self.receiveChain?.finish(self.settings.stream)
+    self.lostAtEnd = (self.lostReceiving, self.lostSending)
     self.receiveChain = nil
     self.transmitter = nil
   }
@@ -207,6 +209,10 @@ package final class AudioStream {
   /// The oldest event that main has not heard of.
   package func takeEvent() -> StreamEvent? { self.waiting.isEmpty ? nil : self.waiting.removeFirst() }
 
+  /// Frames that were lost on their way to another executor, and frames that did not come from one in time.
+  private var lostReceiving: Int { (self.receiveChain as? StageChain)?.lostFrames ?? self.lostAtEnd.receiving }
+  private var lostSending: Int { self.transmitter?.underruns ?? self.lostAtEnd.sending }
+
   package var roundTrip: Duration? { self.rtcp.remote.roundTrip }
 
   package var statistics: TransportStatistics {
@@ -225,7 +231,8 @@ package final class AudioStream {
     all.sentReports = Int(self.rtcp.packetsSent)
     all.receivedReports = Int(self.rtcp.remote.packets)
     all.drops.unknown = (self.playout?.malformed ?? 0)
-    all.sourceUnderruns = self.transmitter?.underruns ?? 0
+    all.drops.mailboxFull = self.lostReceiving
+    all.sourceUnderruns = self.lostSending
     all.meanOpinionScore = self.meanOpinionScore
     return all
   }

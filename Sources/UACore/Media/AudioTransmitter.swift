@@ -16,7 +16,8 @@ final class AudioTransmitter {
   private var room = [UInt8](repeating: 0, count: 1500)
   private var hasEnded = false
   private var samplesPerPacket: UInt32 = 160
-  private(set) var underruns = 0
+  /// Frames that the source did not have ready in time.
+  var underruns: Int { (self.chain as? StageChain)?.lostFrames ?? 0 }
 
   init(chain: any AudioStage, plan: StagePlan) {
     self.chain = chain

@@ -381,11 +381,11 @@ package final class MediaTransport {
 
   private var statistics: TransportStatistics {
     var all = self.stream.statistics
-    let malformed = all.drops.unknown
+    let drops = all.drops
     all.drops = self.drops
     all.drops.noKey += self.unkeyed
-    all.drops.unknown += malformed
-    all.drops.mailboxFull += self.outbox.dropCount + self.commands.dropCount
+    all.drops.unknown += drops.unknown
+    all.drops.mailboxFull += drops.mailboxFull + self.outbox.dropCount + self.commands.dropCount
     all.sendFailures = self.sendFailures
     all.sentDatagrams = self.sent
     all.receivedDatagrams = self.received

@@ -15,7 +15,7 @@ private struct MainSide {
 /// The marshalling adapter of the receive direction: a `mainOnly` stage, with all that follows it, run on main.
 ///
 /// Frames are copied into a bounded lane; what does not fit is dropped and counted.
-package final class MarshalledConsumer: AudioStage, Sendable {
+package final class MarshalledConsumer: LossyStage, Sendable {
   package let format: AudioFormat
   private let frames: Mailbox<PCMBlock>
   private let side: LoopBound<MainSide>
@@ -49,7 +49,7 @@ package final class MarshalledConsumer: AudioStage, Sendable {
   }
 
   /// Frames that found the lane full.
-  package var dropCount: Int { self.frames.dropCount }
+  package var lostFrames: Int { self.frames.dropCount }
 
   package func process(_ frame: inout AudioFrame) -> Verdict {
     self.frames.post(PCMBlock(frame.samples.span))
@@ -71,7 +71,7 @@ package final class MarshalledConsumer: AudioStage, Sendable {
 /// The marshalling adapter of the transmit direction: a `mainOnly` stage, with all that comes before it, run on main.
 ///
 /// Main makes frames ahead of their time, three at most; where it is late the transport sends silence and counts it.
-package final class MarshalledProducer: AudioStage, Sendable {
+package final class MarshalledProducer: LossyStage, Sendable {
   package let format: AudioFormat
   private let frames: Mailbox<PCMBlock>
   private let wanted = Atomic<Int>(MarshalledProducer.lead)
@@ -113,7 +113,7 @@ package final class MarshalledProducer: AudioStage, Sendable {
   }
 
   /// Frames that main did not have ready.
-  package var underrunCount: Int { self.underruns.load(ordering: .relaxed) }
+  package var lostFrames: Int { self.underruns.load(ordering: .relaxed) }
 
   package func process(_ frame: inout AudioFrame) -> Verdict {
     let hasEnded = self.hasEnded.load(ordering: .acquiring)

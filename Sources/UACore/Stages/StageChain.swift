@@ -1,5 +1,10 @@
 package import ModuleKit
 
+/// A stage between two executors: frames that the other side did not take or bring in time are lost, and counted.
+protocol LossyStage: AudioStage {
+  var lostFrames: Int { get }
+}
+
 /// Stages of one format in a row, as one stage.
 package final class StageChain: AudioStage {
   package let format: AudioFormat
@@ -9,6 +14,9 @@ package final class StageChain: AudioStage {
     self.stages = stages
     self.format = format
   }
+
+  /// Frames that its stages between two executors lost.
+  package var lostFrames: Int { self.stages.reduce(0) { $0 + (($1 as? any LossyStage)?.lostFrames ?? 0) } }
 
   package func process(_ frame: inout AudioFrame) -> Verdict {
     var result = Verdict.forward

@@ -97,11 +97,14 @@ import Testing
       BadAnswer(
         encryption: "srtp-mand", protocolName: "RTP/SAVP",
         lines: ["a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:c2hvcnQ="], sentence: "crypto"),
-      BadAnswer(encryption: "dtls_srtp", protocolName: "UDP/TLS/RTP/SAVPF", lines: ["a=setup:active"], sentence: "fingerprint"),
+      BadAnswer(
+        encryption: "dtls_srtp", protocolName: "UDP/TLS/RTP/SAVPF", lines: ["a=setup:active"], sentence: "fingerprint"),
     ]
   }
 
-  @Test("an answer that can't be used ends the call with its reason, and nothing is sent in the clear", arguments: BadAnswer.all)
+  @Test(
+    "an answer that can't be used ends the call with its reason, and nothing is sent in the clear",
+    arguments: BadAnswer.all)
   func badAnswer(one: BadAnswer) throws {
     let setup = try Setup(mode: .thread, encryption: one.encryption)
     let (agents, peer) = (setup.agents, setup.peer)

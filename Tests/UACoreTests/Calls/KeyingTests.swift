@@ -8,7 +8,8 @@ import Testing
 
 /// Keys in calls: packets before them, and their change while packets fly.
 @Suite struct KeyingTests {
-  @Test("media that overtakes its 200 waits for it, and every sample is played", arguments: Cell.all, [UInt64(1), 2, 3])
+  @Test(
+    "media that overtakes its 200 waits for it, and every sample is played", arguments: Cell.all, [UInt64(1), 2, 3])
   func mediaBeforeAnswer(cell: Cell, seed: UInt64) throws {
     let agents = try SimulatedAgents(mode: cell.mode, encryption: cell.encryption, seed: seed)
     agents.simulation.network.setSignalling(LinkConditions(delay: 200_000...200_000))

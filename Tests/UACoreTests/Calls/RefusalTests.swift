@@ -141,7 +141,8 @@ import Testing
         $0.codecs = [CodecPreference(name: "g729")]
       },
       BadSettings(
-        sentence: "mediaenc zrtp: no active module brings it; there are: none, srtp, srtp-mand, srtp-mandf, dtls_srtp, broken"
+        sentence:
+          "mediaenc zrtp: no active module brings it; there are: none, srtp, srtp-mand, srtp-mandf, dtls_srtp, broken"
       ) { $0.mediaEncryption = "zrtp" },
       BadSettings(sentence: "audio_source alsa: no active module brings it; there are: aubridge, ausine, probe") {
         $0.source = AudioDevice(driver: "alsa", device: "")

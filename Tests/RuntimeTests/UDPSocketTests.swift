@@ -1,0 +1,171 @@
+import Glibc
+import Handoff
+import NetBase
+import Runtime
+import Testing
+
+/// Over the kernel's loopback.
+@Suite struct UDPSocketTests {
+  static let loopbacks = ["127.0.0.1", "::1"]
+
+  private func address(_ host: String, _ port: UInt16 = 0) throws -> SocketAddress {
+    try #require(SocketAddress(host: host, port: port))
+  }
+
+  private func bytes(_ batch: inout PacketBatch, _ index: Int) -> [UInt8] {
+    batch.withPacket(index) { $0.bytes.copied() }
+  }
+
+  /// Fills the batch, waiting a second at most.
+  private func receive(_ batch: inout PacketBatch, from socket: borrowing UDPSocket) {
+    for _ in 0..<1000 {
+      batch.fill(from: socket)
+      if batch.count > 0 { return }
+      usleep(1000)
+    }
+  }
+
+  @Test("a datagram arrives whole, with its source", arguments: Self.loopbacks)
+  func roundTrip(host: String) throws {
+    let left = try UDPSocket(try self.address(host))
+    let right = try UDPSocket(try self.address(host))
+    #expect(left.localAddress.port != 0 && left.localAddress.host == host)
+    var batch = PacketBatch(slots: 4)
+    batch.fill(from: right)
+    #expect(batch.count == 0)
+    for size in [1, 0, 160, 1400, 2048] {
+      let sent = (0..<size).map { UInt8(truncatingIfNeeded: $0) }
+      let target = right.localAddress
+      let result = sent.withRawSpan { left.send($0, to: target) }
+      #expect(result == .sent)
+      self.receive(&batch, from: right)
+      #expect(batch.count == 1 && batch.source(0) == left.localAddress && !batch.isTruncated(0))
+      #expect(self.bytes(&batch, 0) == sent)
+    }
+  }
+
+  @Test("one receive brings as many as there is room for, in order", arguments: Self.loopbacks)
+  func batches(host: String) throws {
+    let left = try UDPSocket(try self.address(host))
+    let right = try UDPSocket(try self.address(host))
+    let target = right.localAddress
+    for number in 0..<40 { _ = [UInt8(number), 1, 2].withRawSpan { left.send($0, to: target) } }
+    var batch = PacketBatch(slots: 32)
+    self.receive(&batch, from: right)
+    #expect(batch.count == 32 && batch.isFull)
+    for index in 0..<32 { #expect(self.bytes(&batch, index) == [UInt8(index), 1, 2]) }
+    self.receive(&batch, from: right)
+    #expect(batch.count == 8 && !batch.isFull)
+    #expect(self.bytes(&batch, 7) == [39, 1, 2])
+  }
+
+  @Test("a datagram longer than its slot says so")
+  func truncation() throws {
+    let left = try UDPSocket(try self.address("127.0.0.1"))
+    let right = try UDPSocket(try self.address("127.0.0.1"))
+    var batch = PacketBatch(slots: 2, slotSize: 100)
+    let target = right.localAddress
+    for size in [101, 100] { _ = [UInt8](repeating: 7, count: size).withRawSpan { left.send($0, to: target) } }
+    self.receive(&batch, from: right)
+    #expect(batch.count == 2 && batch.isTruncated(0) && !batch.isTruncated(1))
+    #expect(self.bytes(&batch, 0).count == 100)
+  }
+
+  @Test("ICMP tells that nothing listens, and of whom", arguments: Self.loopbacks)
+  func refused(host: String) throws {
+    let target: SocketAddress
+    do {
+      // A port that was free a moment ago.
+      let gone = try UDPSocket(try self.address(host))
+      target = gone.localAddress
+    }
+    let socket = try UDPSocket(try self.address(host), reportsErrors: true)
+    #expect(socket.nextError() == nil)
+    let result = [UInt8](repeating: 1, count: 10).withRawSpan { socket.send($0, to: target) }
+    #expect(result == .sent)
+    var error: SocketError?
+    for _ in 0..<1000 where error == nil {
+      error = socket.nextError()
+      if error == nil { usleep(1000) }
+    }
+    #expect(error == SocketError(code: ECONNREFUSED, address: target))
+    #expect(error?.description == "\(target): connection refused")
+    #expect(socket.nextError() == nil)
+  }
+
+  @Test("a taken port is an error that says so", arguments: Self.loopbacks)
+  func inUse(host: String) throws {
+    let socket = try UDPSocket(try self.address(host))
+    do throws(SocketError) {
+      let second = try UDPSocket(socket.localAddress)
+      Issue.record("two sockets at \(second.localAddress)")
+    } catch {
+      #expect(error.isAddressInUse && error.address == socket.localAddress)
+      #expect(error.description == "\(socket.localAddress): address already in use")
+    }
+  }
+
+  @Test("an address that is not ours can't be bound")
+  func notOurs() throws {
+    do throws(SocketError) {
+      let socket = try UDPSocket(SocketAddress(ipv4: 0xC000_0201, port: 0))
+      Issue.record("bound to \(socket.localAddress)")
+    } catch { #expect(error.code == EADDRNOTAVAIL && !error.isAddressInUse) }
+  }
+
+  @Test("the type of service is on the socket", arguments: Self.loopbacks)
+  func typeOfService(host: String) throws {
+    let socket = try UDPSocket(try self.address(host), typeOfService: 0xB8)
+    var (value, size) = (Int32(0), socklen_t(4))
+    let (level, name) = host == "::1" ? (IPPROTO_IPV6, IPV6_TCLASS) : (IPPROTO_IP, IP_TOS)
+    let status = unsafe getsockopt(socket.descriptor, Int32(level), name, &value, &size)
+    #expect(status == 0 && value == 0xB8)
+  }
+
+  @Test("the way to an address of our own leads from that address", arguments: Self.loopbacks)
+  func route(host: String) throws {
+    let source = routeSource(to: try self.address(host, 9))
+    #expect(source?.host == host && source?.port == 0)
+  }
+
+  @Test("a loop is told of what arrives, until it no longer watches")
+  func watched() throws {
+    let loop = EventLoop.start(name: "watched")
+    let heard = Locked<[[UInt8]]>([])
+    let opened = Locked<SocketAddress?>(nil)
+    let target = try self.address("127.0.0.1")
+    final class Port {
+      let socket: UDPSocket
+      var watch: WatchID?
+      init(_ socket: consuming UDPSocket) { self.socket = socket }
+    }
+    let port = LoopBound<Port>(on: loop)
+    loop.execute { context in
+      guard let socket = try? UDPSocket(target) else { return }
+      opened.withLock { $0 = socket.localAddress }
+      let owner = Port(socket)
+      owner.watch = context.watch(owner.socket.descriptor) { [unowned owner] in
+        context.batch.fill(from: owner.socket)
+        for index in 0..<context.batch.count {
+          let bytes = context.batch.withPacket(index) { $0.bytes.copied() }
+          heard.withLock { $0.append(bytes) }
+        }
+      }
+      port.put(owner)
+    }
+    _ = loop.sync { _ in }
+    let address = try #require(opened.withLock { $0 })
+    let sender = try UDPSocket(target)
+    for number in 0..<100 { _ = [UInt8(number)].withRawSpan { sender.send($0, to: address) } }
+    for _ in 0..<2000 where heard.withLock({ $0.count }) < 100 { usleep(1000) }
+    #expect(heard.withLock { $0 } == (0..<100).map { [UInt8($0)] })
+    _ = loop.sync { context in
+      _ = port.withValue { if let watch = $0.watch { context.unwatch(watch, $0.socket.descriptor) } }
+    }
+    _ = [UInt8(100)].withRawSpan { sender.send($0, to: address) }
+    usleep(20_000)
+    #expect(heard.withLock { $0.count } == 100)
+    _ = loop.sync { _ in _ = port.take() }
+    loop.stop()
+  }
+}

@@ -1,0 +1,129 @@
+import AllModules
+import Glibc
+import Handoff
+import ModuleKit
+import NetBase
+import TestSupport
+import Testing
+
+@testable import UACore
+
+/// Two agents on threads of their own, over the kernel's loopback.
+private struct LivePair: Sendable {
+  let alice: UserAgent
+  let bob: UserAgent
+  let violations = Violations()
+  let port: UInt16
+
+  init(mode: RxMode, encryption: String?, player: AudioDevice, bobPlayer: AudioDevice? = nil) async throws {
+    var configuration = Configuration()
+    configuration.activeModules = ["sip_udp", "g711", "srtp", "dtls_srtp", "probe", "slow"]
+    configuration.rxMode = mode
+    configuration.rxWorkers = 2
+    configuration.rtpPorts = 20_000...32_000
+    var settings = AgentSettings(
+      available: allModules + [ProbeAudio.self, SlowAudio.self], configuration: configuration,
+      listen: SocketAddress(ipv4: 0x7F00_0001, port: 0))
+    settings.datagrams = WatchedTransport(violations: self.violations)
+    self.alice = UserAgent(settings, name: "alice")
+    self.bob = UserAgent(settings, name: "bob")
+    try await self.alice.start()
+    try await self.bob.start()
+    self.port = await self.bob.listenAddress?.port ?? 0
+    try await self.bob.setAccounts([Self.account("bob", encryption, bobPlayer ?? player)])
+  }
+
+  static func account(_ name: String, _ encryption: String?, _ player: AudioDevice) -> CallSettings {
+    var account = CallSettings(
+      identity: "sip:\(name)@127.0.0.1", source: AudioDevice(driver: "probe", device: ""), player: player)
+    account.mediaEncryption = encryption
+    account.answersAtOnce = true
+    return account
+  }
+
+  func call(_ encryption: String?, _ player: AudioDevice) async throws -> CallID {
+    try await self.alice.call(
+      "sip:bob@127.0.0.1:\(self.port)", settings: Self.account("alice", encryption, player))
+  }
+
+  func shutDown() async {
+    await self.alice.shutDown()
+    await self.bob.shutDown()
+  }
+}
+
+/// The end of transports, with threads that ThreadSanitizer sees.
+@Suite(.serialized, .timeLimit(.minutes(5))) struct StopTests {
+  @Test(
+    "50 calls end at any moment, and no handler of a transport runs after its end",
+    arguments: RxMode.allCases, [nil, "srtp-mand", "dtls_srtp"])
+  func rounds(mode: RxMode, encryption: String?) async throws {
+    let player = ProbeCapture.makeName()
+    let device = AudioDevice(driver: "probe", device: player)
+    let pair = try await LivePair(mode: mode, encryption: encryption, player: device)
+    let ended = Task {
+      var reports: [CallReport] = []
+      for await event in pair.alice.events { if case .ended(let report) = event { reports.append(report) } }
+      return reports
+    }
+    var generator = TestGenerator(seed: 61)
+    for round in 0..<50 {
+      let call = try await pair.call(encryption, device)
+      // From before the 200 until long after the first packets; media goes both ways meanwhile.
+      usleep(UInt32.random(in: 0...60_000, using: &generator))
+      if generator.happens(0.5) {
+        await pair.alice.hangUp(call)
+      } else {
+        for report in await pair.bob.reports { await pair.bob.hangUp(report.id) }
+        usleep(2000)
+        await pair.alice.hangUp(call)
+      }
+      await pair.alice.waitUntilIdle()
+      if round % 10 == 0 { await pair.bob.waitUntilIdle() }
+    }
+    await pair.alice.waitUntilIdle()
+    await pair.bob.waitUntilIdle()
+    let heard = ProbeCapture.samples(player).count
+    usleep(100_000)
+    #expect(ProbeCapture.samples(player).count == heard)
+    await pair.shutDown()
+    let reports = await ended.value
+    #expect(reports.count == 50 && reports.allSatisfy { $0.state == .ended && $0.failure == nil })
+    #expect(pair.violations.all.isEmpty, "\(Set(pair.violations.all))")
+    #expect(pair.violations.handledCount > 50)
+    for report in reports { #expect(report.media.drops.auth == 0 && report.media.drops.plaintext == 0) }
+  }
+
+  @Test("shutting down in the middle of calls ends them all", arguments: RxMode.allCases)
+  func shutDown(mode: RxMode) async throws {
+    let device = AudioDevice(driver: "probe", device: ProbeCapture.makeName())
+    for encryption in [nil, "dtls_srtp"] {
+      let pair = try await LivePair(mode: mode, encryption: encryption, player: device)
+      for _ in 0..<3 { _ = try await pair.call(encryption, device) }
+      usleep(30_000)
+      await pair.shutDown()
+      #expect(pair.violations.all.isEmpty, "\(Set(pair.violations.all))")
+    }
+  }
+
+  @Test("a hang-up does not wait for a transport that is stuck in a driver", arguments: [RxMode.thread, .pool])
+  func neverBlocks(mode: RxMode) async throws {
+    let (slow, fast) = (
+      AudioDevice(driver: "slow", device: ""), AudioDevice(driver: "probe", device: ProbeCapture.makeName())
+    )
+    SlowAudio.frames.withLock { $0 = 0 }
+    let pair = try await LivePair(mode: mode, encryption: nil, player: slow, bobPlayer: fast)
+    let call = try await pair.call(nil, slow)
+    for _ in 0..<3000 where SlowAudio.frames.withLock({ $0 }) == 0 { usleep(1000) }
+    // Alice's transport sleeps in its player from now on.
+    let began = ContinuousClock.now
+    await pair.alice.hangUp(call)
+    let reports = await pair.alice.reports
+    #expect(ContinuousClock.now - began < .milliseconds(1000))
+    #expect(reports.first?.state == .ended, "SIP is done, the transport is not")
+    await pair.alice.waitUntilIdle()
+    #expect(ContinuousClock.now - began > .milliseconds(500))
+    await pair.shutDown()
+    #expect(pair.violations.all.isEmpty, "\(Set(pair.violations.all))")
+  }
+}
