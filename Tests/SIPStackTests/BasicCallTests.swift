@@ -44,6 +44,26 @@ struct BasicCallTests {
     #expect(invite.headers["X-Extra"] == "1")
   }
 
+  @Test("over IPv6 the Via has brackets and no scope; over TCP nothing is sent again")
+  func otherTransports() throws {
+    let endpoint = SIPEndpoint(configuration: SIPConfiguration(), generator: SeededGenerator(seed: 1))
+    let start = Instant(nanoseconds: 0)
+    _ = endpoint.invite(
+      OutgoingInvite(
+        from: NameAddress(uri: Pair.uri("sip:a@[fe80::1]")), to: NameAddress(uri: Pair.uri("sip:b@[fe80::2]")),
+        contact: Pair.uri("sip:a@[fe80::1]"),
+        destination: SocketAddress(ipv6: 0xFE80_0000_0000_0000, 2, port: 5060, scope: 3),
+        local: SocketAddress(ipv6: 0xFE80_0000_0000_0000, 1, port: 5062, scope: 3), transport: .tcp, body: Pair.offer),
+      now: start)
+    guard case .send(let bytes, _, _, .tcp)? = endpoint.nextAction() else {
+      Issue.record("nothing was sent over TCP")
+      return
+    }
+    let message = try bytes.withRawSpan { span throws(SIPParseError) in try SIPMessage(datagram: span) }
+    #expect(message.headers["Via"]?.hasPrefix("SIP/2.0/TCP [fe80::1]:5062;rport;branch=z9hG4bK") == true)
+    #expect(endpoint.nextDeadline == start.advanced(byMilliseconds: 32_000))
+  }
+
   @Test("the callee hears who calls, whom, and with what")
   func incoming() throws {
     let pair = Pair()

@@ -231,6 +231,23 @@ struct ReofferTests {
     _ = caller
   }
 
+  @Test("hung up while the re-INVITE is open, and the peer is gone: nothing waits for ever", arguments: [true, false])
+  func abandoned(isProvisionalLate: Bool) throws {
+    let (pair, caller, _) = try Pair.standing()
+    if isProvisionalLate { pair.link = { _ in [] } }
+    pair.act { pair.a.reinvite(caller, body: Self.hold, now: $0) }
+    pair.run(300)
+    pair.link = { _ in [] }
+    pair.act { pair.a.hangUp(caller, now: $0) }
+    if isProvisionalLate {
+      let invite = try #require(pair.all("INVITE", from: .a).last?.message)
+      let trying = SIPMessage(.response(status: 100, reason: "Trying"), headers: invite.headers)
+      pair.inject(trying.serialized(), to: .a, from: Pair.addressB)
+    }
+    pair.run(40_000)
+    #expect(pair.a.census == SIPCensus() && pair.a.pendingRequests == 0)
+  }
+
   /// From, To and Call-ID of a request that A could send in its dialog with B.
   static func dialogOfA(_ pair: Pair) throws -> (from: String, to: String, callID: String) {
     let answer = try SIPEssentials(#require(pair.all("200 INVITE", from: .b).first?.message))
