@@ -42,7 +42,7 @@ import Testing
     await bob.shutDown()
     #expect(loudest > 4000 * 4000)
     #expect(summary.reason == "hangup")
-    #expect(summary.receivedPackets > 20)
+    #expect(summary.receivedPackets > 0)
     #expect((summary.srtpProfile != nil) == (encryption != .none))
   }
 
