@@ -47,7 +47,6 @@ let package = Package(
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
-    .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
   ],
   targets: [
     // L0: the C boundary
@@ -82,10 +81,7 @@ let package = Package(
     // L5
     layer(
       "UACore",
-      [
-        "NetBase", "Handoff", "SDPCodec", "SIPStack", "RTPStack", "SRTPEngine", "Runtime", "ModuleKit", "CSpeexDSP",
-        .product(name: "Logging", package: "swift-log"),
-      ]),
+      ["NetBase", "Handoff", "SDPCodec", "SIPStack", "RTPStack", "SRTPEngine", "Runtime", "ModuleKit", "CSpeexDSP"]),
     // L6
     layer(
       "AllModules",

@@ -19,14 +19,14 @@ internal import Testing
     // L5
     "Sources/UACore": [
       "NetBase", "Handoff", "SDPCodec", "SIPStack", "RTPStack", "SRTPEngine", "Runtime", "ModuleKit", "CSpeexDSP",
-      "Logging", "Glibc", "Synchronization", "Dispatch",  // Dispatch runs the blocking resolver
+      "Glibc", "Synchronization", "Dispatch",  // Dispatch runs the blocking resolver
     ],
     // L6
     "Sources/AllModules": Set(modules).union(["ModuleKit"]),
     "Sources/Apus": ["NetBase", "Handoff", "ModuleKit", "UACore", "AllModules", "Runtime", "Glibc", "Synchronization"],
     // L7
     "Sources/CLI": [
-      "NetBase", "Runtime", "ModuleKit", "UACore", "AllModules", "Apus", "ArgumentParser", "Logging", "Foundation",
+      "NetBase", "Runtime", "ModuleKit", "UACore", "AllModules", "Apus", "ArgumentParser", "Foundation",
       "Glibc", "Synchronization",
     ],
     "Sources/TestSupport": ["NetBase", "Handoff", "Runtime", "ModuleKit", "Glibc", "Synchronization"],

@@ -9,8 +9,9 @@ func runAgent(_ options: RunCommand) async throws {
   let configuration = folder.configuration
   let stop = StopFlag.onSignal()
   let listen = listenAddress(configuration, options)
-  let agent = try await AgentFactory.start(
-    AgentSettings(available: compiledModules, configuration: configuration, listen: listen), name: "main")
+  var settings = AgentSettings(available: compiledModules, configuration: configuration, listen: listen)
+  if options.tracesSIP { settings.traceSIP = { StandardError.write("\($0)\n") } }
+  let agent = try await AgentFactory.start(settings, name: "main")
   let accounts = folder.accounts.map { CallSettings(account: $0, configuration: configuration) }
   do {
     try await agent.setAccounts(accounts)
@@ -19,7 +20,13 @@ func runAgent(_ options: RunCommand) async throws {
     throw Failure(error)
   }
   let console = Console(agent: agent, accounts: accounts, contacts: folder.contacts, stop: stop)
-  let events = Task { for await event in agent.events { await console.show(event) } }
+  let isVerbose = options.isVerbose
+  let events = Task {
+    for await event in agent.events {
+      if isVerbose { StandardError.write("\(decimal(Clock.now)) \(event)\n") }
+      await console.show(event)
+    }
+  }
   StandardError.write("apus \(apusVersion) is listening on \(await agent.listenAddress?.description ?? "nothing")\n")
 
   let commands = Task {
@@ -46,7 +53,8 @@ private func loadFolder(_ options: RunCommand) throws -> ConfigFolder {
   do {
     if options.folder == nil { try ConfigFolder.create(at: path, modules: compiledModules) }
     var folder = try ConfigFolder.load(
-      path: path, modules: compiledModules, preloaded: options.modules, problems: &problems)
+      path: path, modules: compiledModules, preloaded: options.modules, audioPath: options.audioPath,
+      problems: &problems)
     if let network = options.netInterface { folder.configuration.netInterface = network }
     if options.isIPv4Only { folder.configuration.netAf = .ipv4 }
     if options.isIPv6Only { folder.configuration.netAf = .ipv6 }

@@ -1,6 +1,7 @@
 package import ModuleKit
 package import NetBase
 internal import Runtime
+internal import SDPCodec
 internal import SIPStack
 
 extension AgentCore {
@@ -12,6 +13,7 @@ extension AgentCore {
       switch action {
       case .send(let bytes, let destination, _, _):
         guard let transport = self.transports.first else { continue }
+        self.trace("sent to \(destination)", bytes)
         if let reason = transport.send(bytes, to: destination) {
           self.endpoint.transportFailed(to: destination, error: reason, now: self.context.now)
         }
@@ -20,6 +22,12 @@ extension AgentCore {
     }
     self.isDraining = false
     if let timer, let deadline = self.endpoint.nextDeadline { self.context.arm(timer, at: deadline) }
+  }
+
+  /// Shows a message to whoever traces; what SDP says of keys is left out.
+  func trace(_ what: String, _ bytes: [UInt8]) {
+    guard let show = self.settings.traceSIP, !bytes.isEmpty else { return }
+    show("\(what)\n\(SDPRedaction.redacted(String(decoding: bytes, as: UTF8.self)))")
   }
 
   func handle(_ event: SIPEvent) {
@@ -187,6 +195,7 @@ extension AgentCore {
 
 extension AgentCore: SIPTransportReceiver {
   package func received(_ bytes: RawSpan, from source: SocketAddress, on transport: any SIPTransport) {
+    if self.settings.traceSIP != nil { self.trace("received from \(source)", bytes.copied()) }
     let local = (try? self.contactAddress(towards: source, transport)) ?? transport.localAddress
     self.endpoint.receive(bytes, from: source, on: local, transport: .udp, now: self.context.now)
     self.drain()

@@ -12,6 +12,8 @@ package struct AgentSettings: Sendable {
   package var seed: UInt64?
   /// Percent of outgoing media datagrams dropped before the socket.
   package var loss: Double
+  /// Told, on main, of every SIP message that comes or leaves, keys left out; nil for no trace.
+  package var traceSIP: (@Sendable (String) -> Void)?
   /// Facets that the embedding program brings, each with a name in place of a module's.
   package var programFacets: [(module: String, facet: Facet)]
   /// Takes the place of the datagram transport that the modules bring.
@@ -25,6 +27,7 @@ package struct AgentSettings: Sendable {
     self.listen = listen
     self.seed = nil
     self.loss = 0
+    self.traceSIP = nil
     self.programFacets = []
     self.datagrams = nil
     self.sipTransports = nil

@@ -36,9 +36,11 @@ package struct ConfigFolder: Sendable {
   /// A sound file that a `audio_source` names without a leading slash is looked for in the folder first, then in
   /// `audio_path`, then in the working directory.
   ///
+  /// - Parameter audioPath: takes the place of the config's `audio_path` (`-p`).
   /// - Throws: when there is no readable `config`.
   package static func load(
-    path: String, modules: [any Module.Type], preloaded: [String] = [], problems: inout [ConfigProblem]
+    path: String, modules: [any Module.Type], preloaded: [String] = [], audioPath: String? = nil,
+    problems: inout [ConfigProblem]
   ) throws(ConfigFileError) -> ConfigFolder {
     let configFile = "\(path)/config"
     let text = try readText(configFile)
@@ -58,6 +60,7 @@ package struct ConfigFolder: Sendable {
       try readText(ifPresent: contactsFile).map {
         ContactsFile.parse($0, file: contactsFile, problems: &problems)
       } ?? []
+    if let audioPath { configuration.audioPath = audioPath }
     let places = [path] + (configuration.audioPath.map { [$0] } ?? [])
     configuration.audioSource = configuration.audioSource?.resolved(in: places)
     configuration.audioAlert = configuration.audioAlert?.resolved(in: places)
