@@ -1,4 +1,5 @@
 import AllModules
+import Handoff
 import ModuleKit
 import NetBase
 import Runtime
@@ -14,6 +15,8 @@ final class SimulatedAgent {
   let core: AgentCore
   let address: SocketAddress
   private let log: EventLog
+  /// What a SIP trace showed.
+  let trace = Locked<[String]>([])
 
   final class EventLog {
     var events: [AgentEvent] = []
@@ -34,6 +37,7 @@ final class SimulatedAgent {
     settings.loss = loss
     settings.datagrams = simulation.network
     settings.sipTransports = [simulation.network]
+    settings.traceSIP = { [trace = self.trace] text in trace.withLock { $0.append(text) } }
     let workers = configuration.rxMode == .pool ? [simulation.makeLoop(), simulation.makeLoop()] : []
     let loops = TransportLoops(
       main: self.main, pool: workers.isEmpty ? nil : LoopPool(loops: workers),
