@@ -24,10 +24,12 @@ def good(result):
     return report["calls"][0]
 
 
-def flowed(each):
-    """That its last call carried media both ways and lost nothing."""
-    found = re.findall(r"ended, hangup; [\d.]+ s, sent (\d+), received (\d+), lost 0, dropped 0", each.output())
-    check(found and min(map(int, found[-1])) > 50, f"media did not flow: {each.output()[-300:]!r}")
+def flowed(each, dropped=0):
+    """That its last call carried media both ways, lost nothing and dropped at most so many packets."""
+    found = re.findall(r"ended, hangup; [\d.]+ s, sent (\d+), received (\d+), lost 0, dropped (\d+)", each.output())
+    check(found, f"no call went well: {each.output()[-300:]!r}")
+    *packets, unwanted = map(int, found[-1])
+    check(min(packets) > 50 and unwanted <= dropped, f"media did not flow: {each.output()[-300:]!r}")
 
 
 # SIPp
@@ -147,7 +149,7 @@ def over_ipv6(mediaenc):
                 time.sleep(4)
         flowed(alice)
         flowed(bob)
-        return what(alice, bob)
+        what(alice, bob)
 
 
 def what(*each):
@@ -162,7 +164,8 @@ def over_ipv6_with_baresip():
         with Baresip("srtp", "pcmu", 8, host="::1", namespace=namespace) as bob:
             with ApusRun("thread", "srtp", "pcmu", host="::1", namespace=namespace, dial=bob.uri) as alice:
                 time.sleep(4)
-        flowed(alice)
+        # baresip 1.0.0 sends its first and its last RTCP packet in the clear.
+        flowed(alice, dropped=2)
         what(alice, bob)
 
 
@@ -181,15 +184,16 @@ def peer_dies(mediaenc):
 
 
 def vanishes(role):
-    """The peer answers and its DTLS stops: before its ClientHello is answered, or without a word."""
+    """The peer answers, and its DTLS stops after its first flight (active) or without a word (passive)."""
     with ForeignPeer(role, ["AES_CM_128_HMAC_SHA1_80"]) as peer:
         peer.receive_media = lambda *_: None
-        result = apus("call", peer.uri, "--mediaenc", "dtls_srtp", "--codec", "pcmu", "--seconds", 20, "--json", limit=30)
+        result = apus("call", peer.uri, "--mediaenc", "dtls_srtp", "--codec", "pcmu", "--seconds", 45, "--json", limit=40)
     report = result.json()
     lines = [line for line in result.err.splitlines() if line.strip()]
+    check(peer.error is None, f"our own peer failed: {peer.error}")
     check(not report["ok"] and result.code in (1, 69), f"exit {result.code}, {report}")
     check(len(lines) == 1 and "DTLS" in lines[0], f"standard error {lines}")
-    check(result.seconds < 15, f"took {result.seconds:.1f} s")
+    check(result.seconds < 33, f"took {result.seconds:.1f} s")
     check(report["calls"][0]["tx"]["packets"] == 0, "media left without keys")
     return f"exit {result.code} after {result.seconds:.1f} s: {lines[0]}"
 
@@ -297,7 +301,7 @@ def modules():
     check({"udp", "sip_udp", "opus", "g711", "srtp", "dtls_srtp", "aufile", "ausine", "aubridge", "vumeter"} <= names, f"{names}")
     for row in rows:
         check(set(row) == {"name", "kinds", "thread_safety", "plan"} and row["kinds"], f"{row}")
-        check(row["thread_safety"] in ("mainOnly", "confined", "shared", "concurrent", "serialized"), f"{row}")
+        check(row["thread_safety"] in ("mainOnly", "lockable", "confined", "concurrent"), f"{row}")
         check(set(row["plan"]) == set(MODES), f"{row}")
 
 
