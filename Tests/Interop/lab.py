@@ -73,7 +73,7 @@ def start(command, log, namespace=None, **options):
     if namespace:
         command = ["ip", "netns", "exec", namespace.name, *command]
     process = subprocess.Popen(
-        [str(word) for word in command], stdin=subprocess.DEVNULL, stdout=open(f"{log}.out", "wb"),
+        [str(word) for word in command], stdin=options.pop("stdin", subprocess.DEVNULL), stdout=open(f"{log}.out", "wb"),
         stderr=open(f"{log}.err", "wb"), start_new_session=True, **options)
     process.log = log
     running.add(process)
@@ -173,9 +173,9 @@ def wait_for(condition, seconds, what):
 def is_bound(port, namespace=None):
     """Whether a UDP socket of the namespace has the port."""
     def read():
-        return pathlib.Path("/proc/thread-self/net/udp").read_text()
+        return [line for name in ("udp", "udp6") for line in open(f"/proc/thread-self/net/{name}").readlines()[1:]]
 
-    lines = (namespace.inside(read) if namespace else read()).splitlines()[1:]
+    lines = namespace.inside(read) if namespace else read()
     return any(int(line.split()[1].split(":")[1], 16) == port for line in lines)
 
 
@@ -226,10 +226,10 @@ class Namespace:
 class Datagram:
     """A UDP datagram that a listener saw."""
 
-    __slots__ = ("time", "source", "target", "payload")
+    __slots__ = ("time", "source", "target", "payload", "tos")
 
-    def __init__(self, when, source, target, payload):
-        self.time, self.source, self.target, self.payload = when, source, target, payload
+    def __init__(self, when, source, target, payload, tos=0):
+        self.time, self.source, self.target, self.payload, self.tos = when, source, target, payload, tos
 
     @property
     def is_rtp(self):
@@ -283,7 +283,8 @@ class Listener:
                 continue
             start = (packet[0] & 15) * 4
             source, target, length = struct.unpack_from("!HHH", packet, start)
-            self.datagrams.append(Datagram(time.monotonic(), source, target, packet[start + 8 : start + length]))
+            self.datagrams.append(Datagram(time.monotonic(), source, target, packet[start + 8 : start + length],
+                                           packet[1]))
 
     def sip(self):
         """The SIP messages, in order, each once per transmission."""

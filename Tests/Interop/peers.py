@@ -1,7 +1,10 @@
 """Configurations of the peers: Debian's baresip, and Apus with a folder of its own."""
+import json
 import pathlib
 import re
 import signal
+import socket
+import subprocess
 
 from lab import APUS, SPEECH, Failure, check, fresh, free_ports, is_bound, start, stop, text, wait_for
 
@@ -12,12 +15,13 @@ class Baresip:
     """baresip 1.0.0 without a screen, a sound card or a registrar: plays the speech, records what it hears."""
 
     def __init__(self, mediaenc, codec, seconds, answers=True, dial=None, user="bob", namespace=None,
-                 rtcp_mux="no"):
+                 rtcp_mux="no", host="127.0.0.1"):
         self.port, self.folder, self.namespace = free_ports(2), fresh(f"baresip-{user}"), namespace
         media, control = free_ports(32), free_ports(2)
+        at = f"[{host}]" if ":" in host else host
         modules = "".join(f"module {name}.so\n" for name in ("g711", "opus", "aufile", "aubridge", "sndfile", "srtp"))
         (self.folder / "config").write_text(
-            f"""sip_listen 127.0.0.1:{self.port}
+            f"""sip_listen {at}:{self.port}
 call_max_calls 4
 audio_player aubridge,nil
 audio_source aufile,{SPEECH}
@@ -33,7 +37,7 @@ jitter_buffer_type fixed
 jitter_buffer_delay 5-10
 rtp_stats yes
 rtcp_mux {rtcp_mux}
-net_interface 127.0.0.1
+net_interface {host}
 module_path /usr/lib/baresip/modules
 {modules}module_tmp uuid.so
 module_tmp account.so
@@ -46,7 +50,7 @@ opus_bitrate 28000
 opus_stereo yes
 opus_sprop_stereo yes
 """)
-        account = f"<sip:{user}@127.0.0.1:{self.port}>;regint=0;audio_codecs={BARESIP_CODECS[codec]}"
+        account = f"<sip:{user}@{at}:{self.port}>;regint=0;audio_codecs={BARESIP_CODECS[codec]}"
         account += ";answermode=auto" if answers else ""
         account += f";mediaenc={mediaenc}" if mediaenc != "none" else ""
         (self.folder / "accounts").write_text(account + "\n")
@@ -55,7 +59,7 @@ opus_sprop_stereo yes
         if dial:
             command += ["-e", f"/dial {dial}"]
         self.process = start(command, self.folder / "baresip", namespace)
-        self.uri = f"sip:{user}@127.0.0.1:{self.port}"
+        self.uri, self.control = f"sip:{user}@{at}:{self.port}", control
 
     def __enter__(self):
         wait_for(lambda: is_bound(self.port, self.namespace), 5, "baresip is up")
@@ -68,6 +72,21 @@ opus_sprop_stereo yes
 
     def output(self):
         return text(self.process, "out") + text(self.process)
+
+    def command(self, name, parameters=""):
+        """Has it carry out a command, by its netstring protocol."""
+        def ask():
+            with socket.create_connection(("127.0.0.1", self.control), 3) as connection:
+                words = json.dumps({"command": name, "params": parameters, "token": "1"}).encode()
+                connection.sendall(b"%d:%s," % (len(words), words))
+                answer = b""
+                while b'"response":true' not in answer:
+                    more = connection.recv(65536)
+                    check(more, f"baresip does not answer {name}")
+                    answer += more
+                return answer.decode()
+
+        return self.namespace.inside(ask) if self.namespace else ask()
 
     def recording(self):
         """What it heard."""
@@ -84,14 +103,16 @@ opus_sprop_stereo yes
 MODULES = ("opus", "g711", "aufile", "ausine", "srtp", "dtls_srtp")
 
 
-def apus_folder(folder, port, mode="main", mediaenc="none", codec="opus", extra="", modules=MODULES, account=None):
+def apus_folder(folder, port, mode="main", mediaenc="none", codec="opus", extra="", modules=MODULES, account=None,
+                host="127.0.0.1", parameters=";answermode=auto"):
     """Writes config, accounts and contacts as a user of Apus would."""
     media = free_ports(32)
+    at = f"[{host}]" if ":" in host else host
     (folder / "config").write_text(
-        f"sip_listen 127.0.0.1:{port}\nnet_interface 127.0.0.1\nrtp_ports {media}-{media + 31}\nrtp_rxmode {mode}\n"
+        f"sip_listen {at}:{port}\nnet_interface {host}\nrtp_ports {media}-{media + 31}\nrtp_rxmode {mode}\n"
         f"audio_source aufile,{SPEECH}\naudio_player aufile,{folder}/heard.wav\n"
         + "".join(f"module {name}\n" for name in modules) + extra)
-    line = f"<sip:bob@127.0.0.1:{port}>;regint=0;answermode=auto;audio_codecs={BARESIP_CODECS[codec]}"
+    line = f"<sip:bob@{at}:{port}>;regint=0{parameters};audio_codecs={BARESIP_CODECS[codec]}"
     line += f";mediaenc={mediaenc}" if mediaenc != "none" else ""
     (folder / "accounts").write_text((line if account is None else account) + "\n")
     (folder / "contacts").write_text("")
@@ -105,8 +126,9 @@ class ApusRun:
         self.port, self.folder, self.namespace = free_ports(2), fresh("apus-run"), namespace
         apus_folder(self.folder, self.port, mode, mediaenc, codec, **more)
         command = [APUS, "run", "-f", self.folder, *options] + (["-e", f"/dial {dial}"] if dial else [])
-        self.process = start(command, self.folder / "apus", namespace)
-        self.uri = f"sip:bob@127.0.0.1:{self.port}"
+        self.process = start(command, self.folder / "apus", namespace, stdin=subprocess.PIPE)
+        host = more.get("host", "127.0.0.1")
+        self.uri = f"sip:bob@[{host}]:{self.port}" if ":" in host else f"sip:bob@{host}:{self.port}"
 
     def __enter__(self):
         try:
@@ -119,6 +141,15 @@ class ApusRun:
 
     def __exit__(self, *_):
         self.code = stop(self.process, 5, signal.SIGINT)
+
+    def command(self, line):
+        """Types a line."""
+        self.process.stdin.write(line.encode() + b"\n")
+        self.process.stdin.flush()
+
+    def wait_for(self, words, seconds=5):
+        """Waits until it says the words."""
+        wait_for(lambda: words in self.output(), seconds, f"apus says {words!r}")
 
     def output(self):
         return text(self.process, "out") + text(self.process)

@@ -129,7 +129,7 @@ actor Console {
     }
   }
 
-  private func say(_ text: String) { print(text) }
+  private func say(_ text: String) { StandardOutput.write("\(text)\n") }
 }
 
 /// The commands, by baresip's names, each with its key.

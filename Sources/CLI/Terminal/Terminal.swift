@@ -3,17 +3,25 @@ internal import Glibc
 /// Text for people, on standard error: `--json` keeps standard output to itself.
 enum StandardError {
   /// Writes all of it, or gives up when nobody reads.
-  static func write(_ text: String) {
-    let bytes = Array(text.utf8)
-    var written = 0
-    while written < bytes.count {
-      let count = unsafe bytes[written...].withUnsafeBytes {
-        unsafe Glibc.write(STDERR_FILENO, $0.baseAddress, $0.count)
-      }
-      if count < 0, errno == EINTR { continue }
-      guard count > 0 else { return }
-      written += count
+  static func write(_ text: String) { writeAll(text, to: STDERR_FILENO) }
+}
+
+/// What `apus run` says as it happens: whoever reads a pipe or a file sees each line at once, unlike with `print`.
+enum StandardOutput {
+  /// Writes all of it, or gives up when nobody reads.
+  static func write(_ text: String) { writeAll(text, to: STDOUT_FILENO) }
+}
+
+private func writeAll(_ text: String, to descriptor: Int32) {
+  let bytes = Array(text.utf8)
+  var written = 0
+  while written < bytes.count {
+    let count = unsafe bytes[written...].withUnsafeBytes {
+      unsafe Glibc.write(descriptor, $0.baseAddress, $0.count)
     }
+    if count < 0, errno == EINTR { continue }
+    guard count > 0 else { return }
+    written += count
   }
 }
 

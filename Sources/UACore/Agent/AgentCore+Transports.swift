@@ -55,8 +55,10 @@ extension AgentCore {
       self.emit(.digit(call.id, digit))
     case .peerLeft: break
     case .timedOut:
+      let limit = self.settings.configuration.rtpTimeout ?? 0
       call.end(
-        "timeout", failure: ModuleError(.peer, "nothing was heard from \(call.peer) for rtp_timeout seconds"))
+        "timeout",
+        failure: ModuleError(.peer, "nothing was heard from \(call.peer) for \(limit) s (rtp_timeout)"))
       self.hangUp(call.id)
     case .sourceEnded: self.emit(.sourceEnded(call.id))
     case .failed(let error): self.mediaFailed(call.id, error)
