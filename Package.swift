@@ -90,12 +90,12 @@ let package = Package(
     layer(
       "AllModules",
       ["ModuleKit", "udp", "sip_udp", "dtls_srtp", "srtp", "opus", "g711", "aufile", "ausine", "aubridge", "vumeter"]),
-    layer("Apus", ["NetBase", "ModuleKit", "UACore", "AllModules"]),
+    layer("Apus", ["NetBase", "Handoff", "ModuleKit", "UACore", "AllModules"]),
     // L7
     .executableTarget(
       name: "CLI",
       dependencies: [
-        "Apus", "AllModules", "UACore", "ModuleKit", "Runtime", "NetBase", "aufile",
+        "Apus", "AllModules", "UACore", "ModuleKit", "Runtime", "NetBase",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: strict),
     layer("TestSupport", ["NetBase", "Handoff", "Runtime", "ModuleKit"]),

@@ -15,3 +15,6 @@ public let allModules: [any Module.Type] = [
   UDP.self, SIPUDP.self, Opus.self, G711.self, SRTP.self, DTLSSRTP.self, AudioFile.self, AudioSine.self,
   AudioBridge.self, VUMeter.self,
 ]
+
+/// Waits until everything recorded so far, by all agents of the process, is in its files; before the process ends.
+public func completeRecordings() { AudioFile.flush() }

@@ -9,7 +9,9 @@ internal import CSRTP
 
   init() { unsafe self.handles = [] }
 
-  deinit { unsafe self.handles.forEach { _ = unsafe srtp_dealloc($0) } }
+  deinit {
+    for index in unsafe self.handles.indices { _ = unsafe srtp_dealloc(self.handles[index]) }
+  }
 
   /// Sessions waiting to be freed.
   package var count: Int { unsafe self.handles.count }

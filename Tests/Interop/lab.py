@@ -406,10 +406,10 @@ def what_is_heard(samples, rate=8000):
 
 
 def score(path, codec):
-    """PESQ of a recording of the speech: narrow-band for pcmu, wide-band for opus."""
+    """PESQ of a recording of the speech: wide-band for opus, narrow-band for G.711."""
     from pesq import pesq
 
-    rate, mode = (8000, "nb") if codec == "pcmu" else (16000, "wb")
+    rate, mode = (16000, "wb") if codec == "opus" else (8000, "nb")
     known, heard, agreement = align(reference(rate), load(path, rate), rate)
     check(len(heard) >= 6 * rate, f"only {len(heard) / rate:.1f} s of {path} can be scored")
     check(agreement > 0.3, f"{path} does not sound like the speech (agreement {agreement:.2f})")

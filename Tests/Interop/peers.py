@@ -5,7 +5,7 @@ import signal
 
 from lab import APUS, SPEECH, Failure, check, fresh, free_ports, is_bound, start, stop, text, wait_for
 
-BARESIP_CODECS = {"pcmu": "PCMU/8000/1", "opus": "opus/48000/2"}
+BARESIP_CODECS = {"pcmu": "PCMU/8000/1", "pcma": "PCMA/8000/1", "opus": "opus/48000/2"}
 
 
 class Baresip:
@@ -99,17 +99,18 @@ def apus_folder(folder, port, mode="main", mediaenc="none", codec="opus", extra=
 
 
 class ApusRun:
-    """`apus run -f DIR` that answers every call, plays the speech and records what it hears."""
+    """`apus run -f DIR` that answers every call, plays the speech and records what it hears; `dial` makes it call, too."""
 
-    def __init__(self, mode, mediaenc, codec, **more):
-        self.port, self.folder = free_ports(2), fresh("apus-run")
+    def __init__(self, mode, mediaenc, codec, dial=None, options=(), namespace=None, **more):
+        self.port, self.folder, self.namespace = free_ports(2), fresh("apus-run"), namespace
         apus_folder(self.folder, self.port, mode, mediaenc, codec, **more)
-        self.process = start([APUS, "run", "-f", self.folder], self.folder / "apus")
+        command = [APUS, "run", "-f", self.folder, *options] + (["-e", f"/dial {dial}"] if dial else [])
+        self.process = start(command, self.folder / "apus", namespace)
         self.uri = f"sip:bob@127.0.0.1:{self.port}"
 
     def __enter__(self):
         try:
-            wait_for(lambda: is_bound(self.port) or self.process.poll() is not None, 5, "apus is up")
+            wait_for(lambda: is_bound(self.port, self.namespace) or self.process.poll() is not None, 5, "apus is up")
             check(self.process.poll() is None, f"apus run ended with {self.process.returncode}: {text(self.process)[-300:]!r}")
         except Failure:
             stop(self.process, 1)

@@ -23,7 +23,7 @@ internal import Testing
     ],
     // L6
     "Sources/AllModules": Set(modules).union(["ModuleKit"]),
-    "Sources/Apus": ["NetBase", "ModuleKit", "UACore", "AllModules", "Runtime", "Glibc", "Synchronization"],
+    "Sources/Apus": ["NetBase", "Handoff", "ModuleKit", "UACore", "AllModules", "Runtime", "Glibc", "Synchronization"],
     // L7
     "Sources/CLI": [
       "NetBase", "Runtime", "ModuleKit", "UACore", "AllModules", "Apus", "ArgumentParser", "Logging", "Foundation",

@@ -1,6 +1,7 @@
 import NetBase
-@testable import SRTPEngine
 import Testing
+
+@testable import SRTPEngine
 
 @Suite("Rollover counters across a re-key")
 struct RolloverTests {

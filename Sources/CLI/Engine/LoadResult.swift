@@ -24,7 +24,8 @@ struct LoadResult {
     guard json else {
       print("calls        \(self.asked) asked, \(self.established) established, \(self.failed) failed")
       print("media        lost \(self.lost), dropped \(self.drops)")
-      print("set-up       p50 \(decimal(setups.p50)) ms, p99 \(decimal(setups.p99)) ms, max \(decimal(setups.max)) ms")
+      let (p50, p99, max) = (decimal(setups.p50), decimal(setups.p99), decimal(setups.max))
+      print("set-up       p50 \(p50) ms, p99 \(p99) ms, max \(max) ms")
       if let cpu = self.cpuPerCallSecond { print("cpu          \(decimal(cpu)) ms per call and second") }
       print("memory       \(self.residentPerCall) KiB per call")
       return
@@ -37,7 +38,8 @@ struct LoadResult {
       "summary": [
         "calls": .integer(self.asked), "established": .integer(self.established), "failed": .integer(self.failed),
         "cpu_ms_per_call_s": self.cpuPerCallSecond.map { .number($0) } ?? .null,
-        "rss_kib_per_call": .integer(self.residentPerCall), "lost": .integer(self.lost), "dropped": .integer(self.drops),
+        "rss_kib_per_call": .integer(self.residentPerCall),
+        "lost": .integer(self.lost), "dropped": .integer(self.drops),
         "setup_ms": setups.json, "rx_delay_us": .null,
         "handshakes_per_s": .number(
           Double(self.reports.count { $0.dtlsVersion != nil }) / max(self.placingTime, 0.001)),

@@ -1,7 +1,7 @@
+internal import AllModules
 internal import ModuleKit
 internal import NetBase
 internal import UACore
-internal import aufile
 
 /// `apus run`: the client, as its config folder says, until it is told to quit.
 func runAgent(_ options: RunCommand) async throws {
@@ -37,7 +37,7 @@ func runAgent(_ options: RunCommand) async throws {
   commands.cancel()
   await agent.shutDown()
   await events.value
-  AudioFile.flush()
+  completeRecordings()
 }
 
 private func loadFolder(_ options: RunCommand) throws -> ConfigFolder {

@@ -1,7 +1,7 @@
+internal import AllModules
 internal import ModuleKit
 internal import NetBase
 internal import UACore
-internal import aufile
 
 /// `apus call`: one call, from the first request to its end.
 func runCall(_ options: CallCommand) async throws {
@@ -42,7 +42,7 @@ func runCall(_ options: CallCommand) async throws {
   }
   await agent.shutDown()
   await events.value
-  AudioFile.flush()
+  completeRecordings()
   if let failure { throw failure }
 
   let reports = await watch.reports

@@ -1,8 +1,8 @@
+internal import AllModules
 internal import Glibc
 internal import ModuleKit
 internal import NetBase
 internal import UACore
-internal import aufile
 
 /// `apus demo`: Alice calls Bob over loopback; she speaks, he hums; both are recorded.
 func runDemo(_ options: DemoCommand) async throws {
@@ -59,7 +59,7 @@ func runDemo(_ options: DemoCommand) async throws {
   await bob.shutDown()
   await aliceEvents.value
   await bobEvents.value
-  AudioFile.flush()
+  completeRecordings()
   if let failure { throw failure }
 
   let reports = await aliceWatch.reports + bobWatch.reports
@@ -133,7 +133,7 @@ func showProgress(_ agent: UserAgent, label: String, isQuiet: Bool) async {
 
 private func makeRecordingFolder() throws -> String {
   let base = unsafe getenv("TMPDIR").map { unsafe String(cString: $0) } ?? "/tmp"
-  var template = Array("\(base)/apus-demo-XXXXXX".utf8CString)
+  var template = Array("\(base)/apus-demo-\(String(repeating: "X", count: 6))".utf8CString)
   guard unsafe mkdtemp(&template) != nil else {
     throw Failure(.cannotCreate, "\(base): no folder for the recordings can be made there; set TMPDIR")
   }

@@ -28,8 +28,8 @@ func runLoad(_ options: LoadCommand) async throws {
     Task { await callerWatch.follow(caller) },
     Task { if let callee { await calleeWatch.follow(callee) } },
   ]
-  let target: String
-  if let to = options.to { target = to } else { target = "sip:load@127.0.0.1:\(await callee?.listenAddress?.port ?? 0)" }
+  let port = await callee?.listenAddress?.port ?? 0
+  let target = options.to ?? "sip:load@127.0.0.1:\(port)"
 
   let residentBefore = ProcessUsage.resident
   let placed = try await place(options, caller, target, account, stop)
@@ -85,7 +85,8 @@ private func place(
 private func answerAll(_ options: LoadCommand, _ uri: String) async throws {
   let media = options.media
   let stop = StopFlag.onSignal()
-  guard let account = Account(uri: uri), let listen = SocketAddress(host: account.address.host, port: account.address.port ?? 5060)
+  guard let account = Account(uri: uri),
+    let listen = SocketAddress(host: account.address.host, port: account.address.port ?? 5060)
   else { throw Failure(.usage, "--answer \(uri): it takes an address to listen on, for example sip:127.0.0.1:5090") }
   let began = Clock.now
   let agent = try await AgentFactory.start(AgentFactory.settings(media, listen: listen, mode: .pool), name: "main")

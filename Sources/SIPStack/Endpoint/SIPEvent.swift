@@ -10,7 +10,6 @@ package struct SessionID: Hashable, Sendable, CustomStringConvertible {
 /// One request outside a dialog.
 package struct RequestID: Hashable, Sendable {
   package let value: UInt64
-  init(value: UInt64) { self.value = value }
 }
 
 /// Where messages of a session or a transaction travel.

@@ -35,13 +35,17 @@ package struct SIPMessage: Hashable, Sendable {
     if let body { self.headers.set("Content-Type", body.contentType) } else { self.headers.remove("Content-Type") }
   }
 
-  /// The bytes for the wire. Control characters in values become spaces, so no value can start a line of its own.
+  /// The bytes for the wire. Control characters in values become spaces unless a backslash quotes
+  /// them, line ends always, so no value can start a line of its own.
   package func serialized() -> [UInt8] {
     var out: [UInt8] = []
     out.reserveCapacity(512 + self.bytes.count)
     func put(_ text: String) { out.append(contentsOf: text.utf8) }
     func putClean(_ text: String) {
-      for byte in text.utf8 { out.append(byte < .space && byte != .tab || byte == 0x7F ? .space : byte) }
+      for byte in text.utf8 {
+        let isQuoted = out.last == .backslash && byte != .carriageReturn && byte != .lineFeed
+        out.append(byte.isControl && !isQuoted ? .space : byte)
+      }
     }
     switch self.startLine {
     case .request(let method, let uri):
@@ -78,6 +82,7 @@ package struct SIPEssentials: Hashable, Sendable {
     self.vias = message.headers.list("Via")
     guard let first = self.vias.first else { throw .missingHeader("Via") }
     self.via = try Via(first)
+    for other in self.vias.dropFirst() { _ = try Via(other) }
     self.from = try NameAddress(Self.single("From", message.headers))
     self.to = try NameAddress(Self.single("To", message.headers))
     self.callID = try Self.single("Call-ID", message.headers)

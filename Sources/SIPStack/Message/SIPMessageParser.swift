@@ -76,7 +76,7 @@ private struct SIPMessageReader {
         if let name { headers.append(name, String(decoding: value, as: UTF8.self)) }
         return headers
       }
-      guard line.allSatisfy({ $0 >= .space && $0 != 0x7F || $0 == .tab }) else { throw .malformedHeader }
+      guard Self.isText(line) else { throw .malformedHeader }
       if let first = line.first, first == .space || first == .tab {
         guard name != nil else { throw .malformedHeader }
         let more = Self.trimmed(line)
@@ -97,7 +97,7 @@ private struct SIPMessageReader {
   mutating func soundHeaders() -> SIPHeaders {
     var headers = SIPHeaders()
     while let line = self.line(), !line.isEmpty, headers.fields.count < SIPMessage.maximumHeaders {
-      guard line.allSatisfy({ $0 >= .space && $0 != 0x7F || $0 == .tab }), let field = Self.field(line) else {
+      guard Self.isText(line), let field = Self.field(line) else {
         continue
       }
       headers.append(field.name, String(decoding: field.value, as: UTF8.self))
@@ -122,6 +122,17 @@ private struct SIPMessageReader {
     if line.last == .carriageReturn { line = line.dropLast() }
     self.position = end + 1
     return line
+  }
+
+  /// Control characters stand in a header field only behind the backslash of a quoted pair, and CR not even there
+  /// (RFC 3261 §25.1).
+  private static func isText(_ line: ArraySlice<UInt8>) -> Bool {
+    var previous: UInt8 = 0
+    for byte in line {
+      guard !byte.isControl || previous == .backslash && byte != .carriageReturn else { return false }
+      previous = byte
+    }
+    return true
   }
 
   private static func field(_ line: ArraySlice<UInt8>) -> (name: String, value: ArraySlice<UInt8>)? {

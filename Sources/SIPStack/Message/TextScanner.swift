@@ -106,6 +106,9 @@ extension UInt8 {
   static let percent = UInt8(ascii: "%")
   static let at = UInt8(ascii: "@")
 
+  /// A control character; the tab counts as white space.
+  var isControl: Bool { self < .space && self != .tab || self == 0x7F }
+
   var isDigit: Bool { self >= UInt8(ascii: "0") && self <= UInt8(ascii: "9") }
 
   var lowercased: UInt8 { self >= UInt8(ascii: "A") && self <= UInt8(ascii: "Z") ? self | 0x20 : self }

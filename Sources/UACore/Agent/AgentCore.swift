@@ -45,7 +45,8 @@ package final class AgentCore {
   ) throws {
     let configuration = settings.configuration
     let registry = try ModuleRegistry(
-      available: settings.available, active: configuration.activeModules, settings: configuration.moduleValues)
+      available: settings.available, active: configuration.activeModules, settings: configuration.moduleValues,
+      programFacets: settings.programFacets)
     try registry.admitFilters(mode: configuration.rxMode, policy: configuration.rxPolicy)
     try SRTPLibrary.start()
     var system = SystemRandomNumberGenerator()

@@ -12,6 +12,8 @@ package struct AgentSettings: Sendable {
   package var seed: UInt64?
   /// Percent of outgoing media datagrams dropped before the socket.
   package var loss: Double
+  /// Facets that the embedding program brings, each with a name in place of a module's.
+  package var programFacets: [(module: String, facet: Facet)]
   /// Takes the place of the datagram transport that the modules bring.
   package var datagrams: (any DatagramTransport)?
   /// Takes the place of the SIP transports that the modules bring.
@@ -23,6 +25,7 @@ package struct AgentSettings: Sendable {
     self.listen = listen
     self.seed = nil
     self.loss = 0
+    self.programFacets = []
     self.datagrams = nil
     self.sipTransports = nil
   }

@@ -24,9 +24,11 @@ package final class ModuleRegistry {
   ///   - available: the static list.
   ///   - active: names from the config, in order; each is in `available`.
   ///   - settings: values from the config, by key.
+  ///   - programFacets: what the embedding program brings.
   /// - Throws: the first module's error; the modules made before it are released.
   package init(
-    available: [any Module.Type], active: [String], settings: [String: String]
+    available: [any Module.Type], active: [String], settings: [String: String],
+    programFacets: [(module: String, facet: Facet)] = []
   ) throws(ModuleError) {
     var facets: [(module: String, facet: Facet)] = []
     for name in active {
@@ -36,6 +38,7 @@ package final class ModuleRegistry {
       let module = try type.init(settings: ModuleSettings(keys: type.configKeys, values: settings))
       facets += module.facets.map { (name, $0) }
     }
+    facets += programFacets
     self.facets = facets
     self.codecs = facets.compactMap { if case .codec(let codec) = $0.facet.body { codec } else { nil } }
     self.sources = facets.compactMap {

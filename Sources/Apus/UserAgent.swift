@@ -1,0 +1,131 @@
+internal import AllModules
+internal import Handoff
+public import ModuleKit
+internal import NetBase
+internal import UACore
+
+/// A SIP user agent: makes calls, takes calls, carries their media.
+///
+/// Every method may be called from any task. Several agents live in one process, each with a main loop of its own.
+public final class UserAgent: Sendable {
+  /// How media is encrypted.
+  public enum Encryption: String, Sendable, CaseIterable {
+    case none
+    /// SDES keys where the peer takes them (RFC 4568).
+    case srtp
+    /// SDES keys or no call.
+    case srtpMandatory = "srtp-mand"
+    /// DTLS-SRTP or no call (RFC 5763).
+    case dtls = "dtls_srtp"
+  }
+
+  /// What an agent is made with.
+  public struct Configuration: Sendable {
+    /// Who calls, for example `sip:alice@example.com`.
+    public var identity = "sip:apus@localhost"
+    /// Address and port for SIP; port 0 is any free one.
+    public var listen = "0.0.0.0:0"
+    public var encryption = Encryption.dtls
+    /// Names, in order of preference; empty for all.
+    public var codecs: [String] = []
+    /// Where media is received.
+    public var receiveMode = RxMode.pool
+    /// Whether RTCP shares the RTP socket where the peer agrees.
+    public var multiplexesRTCP = true
+    /// Whether calls that come in are answered at once; otherwise `Call.answer` does it.
+    public var answersAtOnce = false
+    /// Samples a second of `Call.audio` and `Call.play`, which are 16-bit mono.
+    public var sampleRate = 16_000
+
+    public init() {}
+  }
+
+  /// Calls that come in.
+  public let incomingCalls: AsyncStream<Call>
+  private let announceCall: AsyncStream<Call>.Continuation
+  private let core: UACore.UserAgent
+  private let audio: ProgramAudio
+  private let account: CallSettings
+  private let calls = Locked<[CallID: Call]>([:])
+
+  /// Makes an agent that listens.
+  public init(_ configuration: Configuration = Configuration()) async throws(ApusError) {
+    guard let listen = SocketAddress(configuration.listen, defaultPort: 0) else {
+      throw ApusError(
+        .configuration, "listen \(configuration.listen): it takes an address and a port, for example 127.0.0.1:5060")
+    }
+    var core = UACore.Configuration()
+    core.activeModules = allModules.map { $0.name }.filter { $0 != "vumeter" }
+    core.rxMode = configuration.receiveMode
+    core.callMaxCalls = nil
+    let audio = ProgramAudio(format: AudioFormat(sampleRate: configuration.sampleRate, channels: 1))
+    var settings = AgentSettings(available: allModules, configuration: core, listen: listen)
+    settings.programFacets = audio.facets.map { (ProgramAudio.name, $0) }
+    let device = AudioDevice(driver: ProgramAudio.name, device: "")
+    var account = CallSettings(identity: configuration.identity, source: device, player: device)
+    account.mediaEncryption = configuration.encryption == .none ? nil : configuration.encryption.rawValue
+    account.codecs = configuration.codecs.compactMap { CodecPreference($0) }
+    account.usesRTCPMux = configuration.multiplexesRTCP
+    account.answersAtOnce = configuration.answersAtOnce
+    self.account = account
+    self.audio = audio
+    self.core = UACore.UserAgent(settings)
+    (self.incomingCalls, self.announceCall) = AsyncStream.makeStream(of: Call.self)
+    do {
+      try await self.core.start()
+      try await self.core.setAccounts([account])
+    } catch {
+      await self.core.shutDown()
+      throw ApusError(error)
+    }
+    let events = self.core.events
+    Task { [weak self] in
+      for await event in events { self?.take(event) }
+    }
+  }
+
+  /// Where SIP listens, for example `127.0.0.1:5060`.
+  public var address: String {
+    get async { await self.core.listenAddress?.description ?? "" }
+  }
+
+  /// Calls `target`, for example `sip:bob@192.0.2.1`; returns before it is answered.
+  ///
+  /// - Throws: what is wrong with the settings or the address, before anything is sent.
+  public func call(_ target: String) async throws(ApusError) -> Call {
+    do {
+      let id = try await self.core.call(target, settings: self.account)
+      return self.known(id, peer: target)
+    } catch { throw ApusError(error) }
+  }
+
+  /// Ends every call, waits two seconds at most for the peers, and frees everything.
+  public func shutDown() async {
+    await self.core.shutDown()
+    self.announceCall.finish()
+  }
+
+  private func known(_ id: CallID, peer: String) -> Call {
+    let pipes = self.audio.pipes(of: StreamID(number: id.number))
+    return self.calls.withLock { calls in
+      if let call = calls[id] { return call }
+      let call = Call(id: id, peer: peer, agent: self.core, pipes: pipes)
+      calls[id] = call
+      return call
+    }
+  }
+
+  private func take(_ event: AgentEvent) {
+    switch event {
+    case .incoming(let id, let from): self.announceCall.yield(self.known(id, peer: from))
+    case .ended(let report):
+      let call = self.known(report.id, peer: report.peer)
+      call.take(event)
+      _ = self.calls.withLock { $0.removeValue(forKey: report.id) }
+      self.audio.forget(StreamID(number: report.id.number))
+    case .ringing(let id), .progress(let id, _), .established(let id), .secured(let id, _), .mediaEstablished(let id),
+      .digit(let id, _), .held(let id, _), .sourceEnded(let id), .warning(let id, _):
+      self.calls.withLock { $0[id] }?.take(event)
+    }
+  }
+}
