@@ -132,6 +132,15 @@ package final class EventLoop: SerialExecutor, Sendable {
     return try self.withContext(body)
   }
 
+  /// Forgets what was posted, watched and armed, as the end of a thread does; for loops on a virtual clock only.
+  package func discard() {
+    self.asOwner { $0.removeAll() }
+    self.inbox.withLock { inbox in
+      inbox.items = []
+      inbox.isOpen = false
+    }
+  }
+
   /// When the next timer of a loop on a virtual clock is due.
   package var nextDeadline: Instant? { self.asOwner { $0.nextDeadline } }
 

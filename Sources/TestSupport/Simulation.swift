@@ -17,6 +17,8 @@ package final class Simulation {
     self.network = SimulatedNetwork(clock: self.clock, seed: self.generator.next())
   }
 
+  deinit { for loop in self.loops { loop.discard() } }
+
   package var now: Instant { self.clock.now }
 
   /// How many loops have been made.

@@ -126,6 +126,14 @@ final class SimulatedAgents {
     self.bobSettings = settings("sip:bob@10.0.0.2", self.bobHears)
   }
 
+  /// Whatever a test left, ends: what leaks after that is a fault.
+  deinit {
+    self.alice.act { $0.hangUpAll() }
+    self.bob.act { $0.hangUpAll() }
+    _ = self.runUntilIdle(milliseconds: 60_000)
+    self.run(milliseconds: 10)
+  }
+
   /// Alice calls Bob, who does what his settings say.
   @discardableResult
   func call() throws -> CallID {
