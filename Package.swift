@@ -106,7 +106,10 @@ let package = Package(
     tests("ModuleKit", ["ModuleKit", "NetBase", "Handoff", "Runtime", "TestSupport"]),
     tests(
       "UACore",
-      ["UACore", "ModuleKit", "AllModules", "NetBase", "Handoff", "Runtime", "RTPStack", "SDPCodec", "TestSupport"]),
+      [
+        "UACore", "ModuleKit", "AllModules", "NetBase", "Handoff", "Runtime", "RTPStack", "SDPCodec", "SIPStack", "udp",
+        "g711", "TestSupport",
+      ]),
     tests("Apus", ["Apus", "UACore", "ModuleKit", "AllModules"]),
     tests("CLI", ["CLI", "UACore", "ModuleKit", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
     tests("RepoRules", ["ModuleKit", "AllModules", "UACore"]),

@@ -356,10 +356,10 @@ def load(path, rate):
 reference_cache = {}
 
 
-def reference(rate):
-    if rate not in reference_cache:
-        reference_cache[rate] = load(SPEECH, rate)
-    return reference_cache[rate]
+def reference(rate, speech=SPEECH):
+    if (rate, speech) not in reference_cache:
+        reference_cache[rate, speech] = load(speech, rate)
+    return reference_cache[rate, speech]
 
 
 def tone_share(samples, rate=8000):
@@ -406,12 +406,12 @@ def what_is_heard(samples, rate=8000):
     return ("speech", figures) if speech > 0.5 else ("noise", figures)
 
 
-def score(path, codec):
+def score(path, codec, speech=SPEECH):
     """PESQ of a recording of the speech: wide-band for opus, narrow-band for G.711."""
     from pesq import pesq
 
     rate, mode = (16000, "wb") if codec == "opus" else (8000, "nb")
-    known, heard, agreement = align(reference(rate), load(path, rate), rate)
+    known, heard, agreement = align(reference(rate, speech), load(path, rate), rate)
     check(len(heard) >= 6 * rate, f"only {len(heard) / rate:.1f} s of {path} can be scored")
     check(agreement > 0.3, f"{path} does not sound like the speech (agreement {agreement:.2f})")
     return float(pesq(rate, known, heard, mode))

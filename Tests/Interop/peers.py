@@ -104,13 +104,13 @@ MODULES = ("opus", "g711", "aufile", "ausine", "srtp", "dtls_srtp")
 
 
 def apus_folder(folder, port, mode="main", mediaenc="none", codec="opus", extra="", modules=MODULES, account=None,
-                host="127.0.0.1", parameters=";answermode=auto"):
+                host="127.0.0.1", parameters=";answermode=auto", speech=SPEECH):
     """Writes config, accounts and contacts as a user of Apus would."""
     media = free_ports(32)
     at = f"[{host}]" if ":" in host else host
     (folder / "config").write_text(
         f"sip_listen {at}:{port}\nnet_interface {host}\nrtp_ports {media}-{media + 31}\nrtp_rxmode {mode}\n"
-        f"audio_source aufile,{SPEECH}\naudio_player aufile,{folder}/heard.wav\n"
+        f"audio_source aufile,{speech}\naudio_player aufile,{folder}/heard.wav\n"
         + "".join(f"module {name}\n" for name in modules) + extra)
     line = f"<sip:bob@{at}:{port}>;regint=0{parameters};audio_codecs={BARESIP_CODECS[codec]}"
     line += f";mediaenc={mediaenc}" if mediaenc != "none" else ""

@@ -38,6 +38,7 @@ package final class MediaTransport {
   private var timer: TimerID?
   private var commandPort: WatchID?
   private var isRunning = false
+  private var isStopping = false
   private var hasReportedSecure = false
   private var reportedRekeys = 0
   private var securedBy: SecuredBy?
@@ -86,24 +87,29 @@ package final class MediaTransport {
   /// always opened with that key installed.
   private func receive(on component: Component) {
     for _ in 0..<4 {
-      guard self.isRunning, let port = component == .rtp ? self.rtpPort : self.rtcpPort else { return }
-      port.fill(&self.context.batch)
-      let count = self.context.batch.count
-      let isFull = self.context.batch.isFull
-      self.obey()
-      let now = self.context.now
-      for index in 0..<count where self.isRunning {
-        let source = self.context.batch.source(index)
-        self.received += 1
-        guard !self.context.batch.isTruncated(index) else {
-          self.drops.unknown += 1
-          continue
-        }
-        self.context.batch.withPacket(index) { self.receive(&$0, from: source, on: component, now: now) }
-      }
-      guard isFull else { break }
+      guard self.receiveBatch(on: component) else { break }
     }
     self.settle()
+  }
+
+  /// Reads one batch of datagrams; true when there may be more.
+  private func receiveBatch(on component: Component) -> Bool {
+    guard self.isRunning, let port = component == .rtp ? self.rtpPort : self.rtcpPort else { return false }
+    port.fill(&self.context.batch)
+    let count = self.context.batch.count
+    let isFull = self.context.batch.isFull
+    self.obey()
+    let now = self.context.now
+    for index in 0..<count {
+      let source = self.context.batch.source(index)
+      self.received += 1
+      guard !self.context.batch.isTruncated(index) else {
+        self.drops.unknown += 1
+        continue
+      }
+      self.context.batch.withPacket(index) { self.receive(&$0, from: source, on: component, now: now) }
+    }
+    return isFull
   }
 
   private func timerFired() {
@@ -125,6 +131,7 @@ package final class MediaTransport {
   /// What every event ends with: retired keys and waiting events leave, and the timer is set for what comes next.
   private func settle() {
     guard self.isRunning else { return }
+    guard !self.isStopping else { return self.stop() }
     while let retired = self.keys.takeRetired() { self.outbox.post(.retired(retired)) }
     if self.reportedRekeys != self.keys.rekeys {
       self.reportedRekeys = self.keys.rekeys
@@ -154,7 +161,7 @@ package final class MediaTransport {
       case .sendDigits(let digits): self.stream.send(digits: digits)
       case .mute(let isMuted): self.stream.isMuted = isMuted
       case .reportStatistics: self.outbox.post(.statistics(self.statistics))
-      case .stop: self.stop()
+      case .stop: self.isStopping = true
       }
     }
   }
@@ -215,8 +222,10 @@ package final class MediaTransport {
 
   private func fail(_ error: ModuleError) { self.outbox.post(.failed(error)) }
 
+  /// What has arrived by now is still read: the peer's good-bye is often among it.
   private func stop() {
     let now = self.context.now
+    for component in Component.allCases { _ = self.receiveBatch(on: component) }
     self.stream.sayGoodbye(now: now, output: self)
     self.keyExchange?.close(now: now)
     self.runKeyExchange(now: now)

@@ -148,7 +148,7 @@ import Testing
     #expect((4_900...5_200).contains(agents.simulation.now.milliseconds(since: silent)))
     let report = try #require(agents.alice.ended.first)
     #expect(report.reason == "timeout")
-    #expect(report.failure?.message == "nothing was heard from sip:bob@10.0.0.2 for rtp_timeout seconds")
+    #expect(report.failure?.message == "nothing was heard from sip:bob@10.0.0.2 for 5 s (rtp_timeout)")
     #expect(agents.runUntilIdle(milliseconds: 60_000))
     #expect(agents.simulation.network.mediaSocketCount == 0)
   }
