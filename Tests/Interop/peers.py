@@ -147,7 +147,7 @@ class ApusRun:
         self.process.stdin.write(line.encode() + b"\n")
         self.process.stdin.flush()
 
-    def wait_for(self, words, seconds=5):
+    def wait_for(self, words, seconds=15):
         """Waits until it says the words."""
         wait_for(lambda: words in self.output(), seconds, f"apus says {words!r}")
 

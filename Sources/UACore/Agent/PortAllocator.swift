@@ -16,27 +16,27 @@ package struct PortAllocator {
   private let transport: any DatagramTransport
   private let range: ClosedRange<UInt16>
   private let typeOfService: Int
-  private var next: UInt16
+  /// The first even port of the range.
+  private let first: Int
+  /// How many pairs fit.
+  private let pairs: Int
+  private var next: Int
 
   package init(transport: any DatagramTransport, range: ClosedRange<UInt16>, typeOfService: Int, start: UInt64) {
     self.transport = transport
     self.range = range
     self.typeOfService = typeOfService
-    let pairs = max(1, UInt64(range.count / 2))
-    self.next = (range.lowerBound &+ range.lowerBound % 2) &+ UInt16(start % pairs * 2)
+    self.first = (Int(range.lowerBound) + 1) / 2 * 2
+    self.pairs = max(0, (Int(range.upperBound) - self.first + 1) / 2)
+    self.next = self.pairs > 0 ? Int(start % UInt64(self.pairs)) : 0
   }
 
   /// - Throws: when no pair of the range is free.
-  package mutating func open(
-    on address: SocketAddress
-  ) throws(ModuleError) -> MediaPorts {
+  package mutating func open(on address: SocketAddress) throws(ModuleError) -> MediaPorts {
     var last: ModuleError?
-    for _ in 0..<max(1, self.range.count / 2) {
-      let port = self.next
-      self.next = port &+ 2
-      if self.next < self.range.lowerBound || Int(self.next) + 1 > Int(self.range.upperBound) {
-        self.next = self.range.lowerBound &+ self.range.lowerBound % 2
-      }
+    for _ in 0..<self.pairs {
+      let port = UInt16(self.first + 2 * self.next)
+      self.next = (self.next + 1) % self.pairs
       do throws(ModuleError) {
         let rtp = try self.transport.open(address.with(port: port), typeOfService: self.typeOfService)
         let rtcp = try self.transport.open(address.with(port: port + 1), typeOfService: self.typeOfService)
@@ -45,6 +45,8 @@ package struct PortAllocator {
       } catch { last = error }
     }
     throw last
-      ?? ModuleError(.unavailable, "rtp_ports \(self.range.lowerBound)-\(self.range.upperBound): no free pair")
+      ?? ModuleError(
+        .configuration,
+        "rtp_ports \(self.range.lowerBound)-\(self.range.upperBound): not one even port with the next one")
   }
 }

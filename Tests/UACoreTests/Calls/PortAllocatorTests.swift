@@ -1,0 +1,31 @@
+import ModuleKit
+import NetBase
+import TestSupport
+import Testing
+
+@testable import UACore
+
+/// The ports of RTP and RTCP.
+@Suite struct PortAllocatorTests {
+  @Test(
+    "RTP gets an even port and RTCP the next, both within rtp_ports", arguments: [10_000...10_007, 10_001...10_008],
+    UInt64(0)...5)
+  func stayInRange(range: ClosedRange<UInt16>, start: UInt64) throws {
+    let simulation = Simulation(seed: 1)
+    var ports = PortAllocator(transport: simulation.network, range: range, typeOfService: 0, start: start)
+    var opened: [UInt16] = []
+    for _ in 0..<3 {
+      let pair = try ports.open(on: SocketAddress(ipv4: 0x0A00_0001, port: 0))
+      opened.append(pair.address.port)
+      #expect(pair.address.port % 2 == 0 && range.contains(pair.address.port) && range.contains(pair.address.port + 1))
+    }
+    #expect(Set(opened).count == min(3, opened.count))
+  }
+
+  @Test("a range without a pair is refused in one sentence")
+  func tooSmall() {
+    let simulation = Simulation(seed: 1)
+    var ports = PortAllocator(transport: simulation.network, range: 10_001...10_002, typeOfService: 0, start: 7)
+    #expect(throws: ModuleError.self) { _ = try ports.open(on: SocketAddress(ipv4: 0x0A00_0001, port: 0)).address }
+  }
+}
