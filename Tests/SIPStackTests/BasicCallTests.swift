@@ -105,7 +105,7 @@ struct BasicCallTests {
   @Test("early media: a 183 brings its body, and the answer comes with the 200")
   func earlyMedia() throws {
     let pair = Pair()
-    pair.onEvent = { side, event in
+    pair.onEvent = { [unowned pair] side, event in
       if side == .b, case .incomingCall(let id, _) = event {
         pair.b.ring(id, status: 183, body: Pair.answer, now: pair.now)
       }
@@ -122,7 +122,7 @@ struct BasicCallTests {
   @Test("late offer: the offer comes with the 200, the answer goes with the ACK")
   func lateOffer() throws {
     let pair = Pair()
-    pair.onEvent = { side, event in
+    pair.onEvent = { [unowned pair] side, event in
       switch event {
       case .incomingCall(let id, let invite):
         #expect(invite.body == nil)
@@ -146,7 +146,7 @@ struct BasicCallTests {
   @Test("a refusal ends the call at both ends", arguments: [404, 480, 486, 488, 603])
   func refusal(status: Int) throws {
     let pair = Pair()
-    pair.onEvent = { side, event in
+    pair.onEvent = { [unowned pair] side, event in
       if case .incomingCall(let id, _) = event { pair.b.reject(id, status: status, reason: "No", now: pair.now) }
     }
     _ = pair.call()
@@ -160,7 +160,7 @@ struct BasicCallTests {
   @Test("the ACK of a refusal has the INVITE's branch, the ACK of a 2xx its own (RFC 3261 §17.1.1.3, §13.2.2.4)")
   func acknowledgementBranches() throws {
     let refused = Pair()
-    refused.onEvent = { _, event in
+    refused.onEvent = { [unowned refused] _, event in
       if case .incomingCall(let id, _) = event { refused.b.reject(id, status: 486, now: refused.now) }
     }
     _ = refused.call()
@@ -178,7 +178,7 @@ struct BasicCallTests {
   @Test("a redirect brings its contacts")
   func redirect() throws {
     let pair = Pair()
-    pair.onEvent = { _, event in
+    pair.onEvent = { [unowned pair] _, event in
       if case .incomingCall(let id, _) = event {
         pair.b.reject(
           id, status: 302, headers: [("Contact", "<sip:bob@192.0.2.9>;q=0.5, \"B, C\" <sip:c@192.0.2.10>")],
@@ -224,7 +224,7 @@ struct BasicCallTests {
   @Test("a call that rings for minutes repeats its 180 each minute (RFC 3261 §13.3.1.1)")
   func longRinging() throws {
     let pair = Pair()
-    pair.onEvent = { _, event in
+    pair.onEvent = { [unowned pair] _, event in
       if case .incomingCall(let id, _) = event { pair.b.ring(id, now: pair.now) }
     }
     _ = pair.call()

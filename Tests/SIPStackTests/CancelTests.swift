@@ -24,7 +24,7 @@ struct CancelTests {
   @Test("CANCEL waits for the first provisional response")
   func deferred() throws {
     let pair = Pair()
-    pair.link = { $0.name == "INVITE" && pair.count("INVITE", from: .a) < 3 ? [] : [10] }
+    pair.link = { [unowned pair] sent in sent.name == "INVITE" && pair.count("INVITE", from: .a) < 3 ? [] : [10] }
     let id = pair.call()
     pair.act { pair.a.hangUp(id, now: $0) }
     pair.run(1_400)
@@ -104,8 +104,8 @@ struct CancelTests {
   @Test("the callee's BYE waits for the ACK (RFC 3261 §15)")
   func byeWaitsForAcknowledgement() throws {
     let pair = Pair()
-    pair.link = { $0.name == "ACK" && pair.count("ACK", from: .a) == 1 ? [] : [10] }
-    pair.onEvent = { _, event in
+    pair.link = { [unowned pair] sent in sent.name == "ACK" && pair.count("ACK", from: .a) == 1 ? [] : [10] }
+    pair.onEvent = { [unowned pair] _, event in
       if case .incomingCall(let id, _) = event {
         pair.b.accept(id, body: Pair.answer, now: pair.now)
         pair.b.hangUp(id, now: pair.now)

@@ -175,7 +175,7 @@ struct LossTests {
   @Test("a 2xx that comes after the call was over is acknowledged and hung up")
   func lateSuccess() throws {
     let pair = Pair()
-    pair.onEvent = { _, event in
+    pair.onEvent = { [unowned pair] _, event in
       if case .incomingCall(let id, _) = event { pair.b.ring(id, now: pair.now) }
     }
     let id = pair.call()

@@ -22,7 +22,7 @@ struct ReofferTests {
   }
 
   static func acceptAll(_ pair: Pair) {
-    pair.onEvent = { side, event in
+    pair.onEvent = { [unowned pair] side, event in
       if case .reoffer(let id, _, _) = event {
         pair.endpoint(side).acceptReinvite(id, body: Pair.answer, now: pair.now)
       }
@@ -48,7 +48,7 @@ struct ReofferTests {
   @Test("a refused re-INVITE leaves the session as it was")
   func refused() throws {
     let (pair, caller, _) = try Pair.standing()
-    pair.onEvent = { side, event in
+    pair.onEvent = { [unowned pair] side, event in
       if case .reoffer(let id, _, _) = event { pair.b.rejectReinvite(id, status: 488, now: pair.now) }
     }
     pair.act { pair.a.reinvite(caller, body: Self.hold, now: $0) }
@@ -94,7 +94,7 @@ struct ReofferTests {
   func withoutOffer() throws {
     let (pair, _, _) = try Pair.standing()
     let dialog = try Self.dialogOfA(pair)
-    pair.onEvent = { side, event in
+    pair.onEvent = { [unowned pair] side, event in
       if side == .b, case .reoffer(let id, nil, _) = event {
         pair.b.acceptReinvite(id, body: Pair.offer, now: pair.now)
       }
@@ -206,7 +206,7 @@ struct ReofferTests {
     let (pair, caller, _) = try Pair.standing()
     Self.acceptAll(pair)
     let acknowledgements = pair.count("ACK", from: .a)
-    pair.link = { $0.name == "ACK" && pair.count("ACK", from: .a) == acknowledgements + 1 ? [] : [10] }
+    pair.link = { [unowned pair] sent in sent.name == "ACK" && pair.count("ACK", from: .a) == acknowledgements + 1 ? [] : [10] }
     pair.act { pair.a.reinvite(caller, body: Self.hold, now: $0) }
     pair.run(2_000)
     #expect(pair.count("200 INVITE", from: .b) == 3)
