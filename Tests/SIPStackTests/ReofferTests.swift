@@ -206,7 +206,9 @@ struct ReofferTests {
     let (pair, caller, _) = try Pair.standing()
     Self.acceptAll(pair)
     let acknowledgements = pair.count("ACK", from: .a)
-    pair.link = { [unowned pair] sent in sent.name == "ACK" && pair.count("ACK", from: .a) == acknowledgements + 1 ? [] : [10] }
+    pair.link = { [unowned pair] sent in
+      sent.name == "ACK" && pair.count("ACK", from: .a) == acknowledgements + 1 ? [] : [10]
+    }
     pair.act { pair.a.reinvite(caller, body: Self.hold, now: $0) }
     pair.run(2_000)
     #expect(pair.count("200 INVITE", from: .b) == 3)
