@@ -271,7 +271,9 @@ final class ComponentExchange {
     case .nothing: self.flush(handshake, &actions)
     case .secured(let keys):
       // Keys first: the peer uses its own as soon as it has our last flight.
-      let by = SecuredBy(source: handshake.source, version: handshake.association.version)
+      let by = SecuredBy(
+        source: handshake.source, version: handshake.association.version,
+        isClient: handshake.association.role == .client)
       actions.append(.secured(self.component, inbound: keys.inbound, outbound: keys.outbound, by))
       self.flush(handshake, &actions)
       self.state = .secured(handshake)

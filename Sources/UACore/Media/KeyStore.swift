@@ -27,6 +27,9 @@ struct KeyStore: ~Copyable {
     }
   }
 
+  /// Whether a key waits until the peer can read it.
+  var hasPending: Bool { self.rtpOutbound.hasPending }
+
   func hasInbound(for component: Component) -> Bool {
     self.isOwn(component) ? self.rtcpInbound.generationCount > 0 : self.rtpInbound.generationCount > 0
   }
