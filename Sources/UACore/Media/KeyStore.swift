@@ -79,7 +79,7 @@ struct KeyStore: ~Copyable {
   /// under its new key also tells that it can read ours.
   private mutating func noteRekey() {
     guard self.rtpInbound.heard else { return }
-    if self.rtpOutbound.hasPending { try? self.rtpOutbound.switchToPending() }
+    if self.rtpOutbound.hasPending { try? self.switchOutbound() }
     guard self.rtpOutbound.packetsUnderCurrentKey > 0 else { return }
     self.isRekeying = false
     self.rekeys += 1
