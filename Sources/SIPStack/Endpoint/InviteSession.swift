@@ -68,7 +68,6 @@ final class InviteSession {
   /// Whether the INVITE was ours, and with it the Call-ID.
   let isCaller: Bool
   let contact: NameAddress
-  var path: SIPPath
   let policy: CallPolicy
   var state: State
   /// The dialog, from the INVITE on at the callee, from the 2xx on at the caller.
@@ -99,11 +98,11 @@ final class InviteSession {
   var hasEnded = false
 
   init(
-    id: SessionID, timer: DeadlineHeap.Slot, isCaller: Bool, contact: NameAddress, path: SIPPath, policy: CallPolicy,
+    id: SessionID, timer: DeadlineHeap.Slot, isCaller: Bool, contact: NameAddress, policy: CallPolicy,
     state: State, dialog: DialogRecord? = nil
   ) {
     (self.id, self.timer, self.isCaller, self.contact) = (id, timer, isCaller, contact)
-    (self.path, self.policy, self.state, self.dialog) = (path, policy, state, dialog)
+    (self.policy, self.state, self.dialog) = (policy, state, dialog)
   }
 
   /// Whether the INVITE has no final response yet.

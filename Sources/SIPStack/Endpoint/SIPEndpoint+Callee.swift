@@ -111,7 +111,7 @@ extension SIPEndpoint {
       Dialog(invite: request, received: essentials, localTag: tag), start: source, contact: contact, session: id)
     record.exchange = request.bytes.isEmpty ? .none : .received
     let session = InviteSession(
-      id: id, timer: self.timers.reserve(), isCaller: false, contact: contact, path: source, policy: policy,
+      id: id, timer: self.timers.reserve(), isCaller: false, contact: contact, policy: policy,
       state: .incoming(transaction), dialog: record)
     session.peer = peer
     session.replaces = replaced

@@ -34,10 +34,10 @@ extension SIPEndpoint {
   package func refer(_ call: OutgoingRefer, now: Instant) -> ReferID {
     var from = call.from
     from.tag = self.newTag()
-    let path = SIPPath(peer: call.destination, local: call.local, transport: call.transport)
+    let paths = call.targets.map { $0.path(local: call.local) }
     let contact = NameAddress(uri: call.contact)
     let subscription = self.makeSubscription(
-      .subscriber, isRefer: true, event: "refer", start: path, contact: contact)
+      .subscriber, isRefer: true, event: "refer", start: paths[0], contact: contact)
     var request = self.request(.refer, uri: call.requestURI, from: from, to: call.to, routes: call.routeSet)
     let headers =
       [("Contact", contact.description)] + self.capabilities(self.configuration.policy)
@@ -45,7 +45,7 @@ extension SIPEndpoint {
     for (name, value) in headers { request.headers.append(name, value) }
     request.headers.append("User-Agent", self.configuration.userAgent)
     subscription.eventID = "1"
-    self.startFirst(request, path, subscription, now)
+    self.startFirst(request, paths, subscription, now)
     return subscription.refer
   }
 

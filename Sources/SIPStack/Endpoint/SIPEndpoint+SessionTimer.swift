@@ -44,7 +44,7 @@ extension SIPEndpoint {
     let headers = session.policy.sessionTimers.inviteHeaders(minimum: minimum)
     return self.sendAgain(transaction, now) { request in
       for (name, value) in headers { request.headers.set(name, value) }
-    } != nil
+    }
   }
 
   /// The same for a re-INVITE or UPDATE.

@@ -7,15 +7,15 @@ extension SIPEndpoint {
   package func subscribe(_ call: OutgoingSubscription, now: Instant) -> SubscriptionID {
     var from = call.from
     from.tag = self.newTag()
-    let path = SIPPath(peer: call.destination, local: call.local, transport: call.transport)
+    let paths = call.targets.map { $0.path(local: call.local) }
     let subscription = self.makeSubscription(
-      .subscriber, isRefer: false, event: call.event, start: path, contact: NameAddress(uri: call.contact))
+      .subscriber, isRefer: false, event: call.event, start: paths[0], contact: NameAddress(uri: call.contact))
     (subscription.accept, subscription.expires, subscription.headers) = (call.accept, call.expires, call.headers)
     var request = self.request(.subscribe, uri: call.requestURI, from: from, to: call.to, routes: call.routeSet)
     for (name, value) in self.subscribeHeaders(subscription) { request.headers.append(name, value) }
     request.headers.append("User-Agent", self.configuration.userAgent)
     request.set(body: call.body)
-    self.startFirst(request, path, subscription, now)
+    self.startFirst(request, paths, subscription, now)
     return subscription.id
   }
 
@@ -33,8 +33,9 @@ extension SIPEndpoint {
   }
 
   /// Sends the request that is to make a dialog, which a NOTIFY may do before its response (RFC 6665 §4.4.1).
-  func startFirst(_ request: SIPMessage, _ path: SIPPath, _ subscription: Subscription, _ now: Instant) {
-    subscription.request = self.start(request, path, user: .subscription(subscription.id), now)
+  func startFirst(_ request: SIPMessage, _ paths: [SIPPath], _ subscription: Subscription, _ now: Instant) {
+    subscription.request = self.start(
+      request, paths[0], user: .subscription(subscription.id), alternatives: Array(paths.dropFirst()), now)
     guard let sent = try? SIPEssentials(subscription.request?.request ?? request) else { return }
     let half = DialogID(callID: sent.callID, localTag: sent.from.tag ?? "", remoteTag: "")
     subscription.halfDialog = half

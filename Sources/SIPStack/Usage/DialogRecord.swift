@@ -14,7 +14,7 @@ final class DialogRecord {
 
   var dialog: Dialog
   /// The path of the message that made the dialog.
-  let start: SIPPath
+  var start: SIPPath
   var session: SessionID?
   var subscriptions: [SubscriptionID] = []
   /// Where the peer reaches us in this dialog.
@@ -59,60 +59,27 @@ extension SIPEndpoint {
   }
 
   /// Sends the request of `transaction`, which has had its final response, once more and changed: the same user, the
-  /// next number, a new branch. Whoever waits for the old transaction waits for the new one. Nil when nobody waits.
+  /// next number, a new branch. Whoever waits for the old transaction waits for the new one.
   ///
   /// - Parameter change: takes what was sent, its Via and CSeq still to be replaced.
+  /// - Returns: false when nobody waits.
   @discardableResult
   func sendAgain(
     _ transaction: ClientTransaction, _ now: Instant, change: (inout SIPMessage) -> Void
-  ) -> ClientTransaction? {
+  ) -> Bool {
     var request = transaction.request
-    guard let sent = try? SIPEssentials(request), self.isAwaited(transaction) else { return nil }
-    request.headers.remove("Via")
+    guard let sent = try? SIPEssentials(request), self.isWanted(transaction) else { return false }
     change(&request)
     var number = sent.cseq.number + 1
     var path = transaction.path
     if let tag = sent.to.tag {
       let id = DialogID(callID: sent.callID, localTag: sent.from.tag ?? "", remoteTag: tag)
-      guard let record = self.dialogs[id] else { return nil }
+      guard let record = self.dialogs[id] else { return false }
       number = record.dialog.nextSequence()
       path = record.path
     }
     request.headers.set("CSeq", CSeq(number: number, method: sent.cseq.method).description)
-    let again = self.start(request, path, user: transaction.user, now)
-    self.adopt(again, insteadOf: transaction)
-    return again
-  }
-
-  /// Whether the user of `transaction` still wants its result.
-  private func isAwaited(_ transaction: ClientTransaction) -> Bool {
-    switch transaction.user {
-    case .invite(let id):
-      guard case .calling(_, .no)? = self.sessions[id]?.state else { return false }
-      return true
-    case .reoffer(let id):
-      guard case .sent(let current, _)? = self.sessions[id]?.outgoingReoffer else { return false }
-      return current === transaction
-    case .bye(let id): return self.sessions[id] != nil
-    case .prack(let id): return self.sessions[id]?.hasEnded == false
-    case .subscription(let id): return self.subscriptions[id]?.request === transaction
-    case .request: return true
-    case .nobody: return false
-    }
-  }
-
-  private func adopt(_ again: ClientTransaction, insteadOf old: ClientTransaction) {
-    switch old.user {
-    case .invite(let id):
-      guard let session = self.sessions[id] else { return }
-      session.state = .calling(again, .no)
-      for early in session.earlyDialogs { self.leave(early) }
-      session.earlyDialogs = []
-    case .reoffer(let id):
-      guard let session = self.sessions[id], case .sent(_, let reoffer)? = session.outgoingReoffer else { return }
-      session.outgoingReoffer = .sent(again, reoffer)
-    case .subscription(let id): self.subscriptions[id]?.request = again
-    case .bye, .prack, .request, .nobody: break
-    }
+    self.resubmit(request, instead: transaction, path, alternatives: transaction.alternatives, now)
+    return true
   }
 }

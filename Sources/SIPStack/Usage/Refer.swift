@@ -32,9 +32,9 @@ package struct OutgoingRefer: Sendable {
   package var to: NameAddress
   package var requestURI: SIPURI
   package var contact: SIPURI
-  package var destination: SocketAddress
+  /// Where the request goes, in the order in which they are tried: at least one.
+  package var targets: [SIPTarget]
   package var local: SocketAddress
-  package var transport: SIPTransportKind
   /// Whom the receiver is to call.
   package var target: NameAddress
   /// The dialog that its INVITE is to replace.
@@ -45,15 +45,18 @@ package struct OutgoingRefer: Sendable {
   package var headers: [(String, String)]
   package var routeSet: [NameAddress]
 
-  /// - Parameter requestURI: the URI of `to` when nil.
+  /// - Parameters:
+  ///   - requestURI: the URI of `to` when nil.
+  ///   - targets: at least one.
   package init(
-    from: NameAddress, to: NameAddress, requestURI: SIPURI? = nil, contact: SIPURI, destination: SocketAddress,
-    local: SocketAddress, transport: SIPTransportKind = .udp, target: NameAddress, replaces: Replaces? = nil,
+    from: NameAddress, to: NameAddress, requestURI: SIPURI? = nil, contact: SIPURI, targets: [SIPTarget],
+    local: SocketAddress, target: NameAddress, replaces: Replaces? = nil,
     referredBy: NameAddress? = nil, isObserved: Bool = true, headers: [(String, String)] = [],
     routeSet: [NameAddress] = []
   ) {
     (self.from, self.to, self.requestURI, self.contact) = (from, to, requestURI ?? to.uri, contact)
-    (self.destination, self.local, self.transport, self.target) = (destination, local, transport, target)
+    precondition(!targets.isEmpty, "a REFER without a target")
+    (self.targets, self.local, self.target) = (targets, local, target)
     (self.replaces, self.referredBy, self.isObserved) = (replaces, referredBy, isObserved)
     (self.headers, self.routeSet) = (headers, routeSet)
   }

@@ -23,7 +23,7 @@ final class Subscription {
   let event: String
   /// The `id` parameter of Event.
   var eventID: String?
-  let start: SIPPath
+  var start: SIPPath
   let contact: NameAddress
   /// At the subscriber nil until the first response or NOTIFY.
   var record: DialogRecord?

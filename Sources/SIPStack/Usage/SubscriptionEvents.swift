@@ -28,9 +28,9 @@ package struct OutgoingSubscription: Sendable {
   package var to: NameAddress
   package var requestURI: SIPURI
   package var contact: SIPURI
-  package var destination: SocketAddress
+  /// Where the request goes, in the order in which they are tried: at least one.
+  package var targets: [SIPTarget]
   package var local: SocketAddress
-  package var transport: SIPTransportKind
   /// The event package: `message-summary`, `presence`, `dialog` …
   package var event: String
   /// The body types that a NOTIFY may have.
@@ -41,14 +41,17 @@ package struct OutgoingSubscription: Sendable {
   package var body: SIPBody?
   package var routeSet: [NameAddress]
 
-  /// - Parameter requestURI: the URI of `to` when nil.
+  /// - Parameters:
+  ///   - requestURI: the URI of `to` when nil.
+  ///   - targets: at least one.
   package init(
-    from: NameAddress, to: NameAddress, requestURI: SIPURI? = nil, contact: SIPURI, destination: SocketAddress,
-    local: SocketAddress, transport: SIPTransportKind = .udp, event: String, accept: [String] = [],
+    from: NameAddress, to: NameAddress, requestURI: SIPURI? = nil, contact: SIPURI, targets: [SIPTarget],
+    local: SocketAddress, event: String, accept: [String] = [],
     expires: Int = 3600, headers: [(String, String)] = [], body: SIPBody? = nil, routeSet: [NameAddress] = []
   ) {
     (self.from, self.to, self.requestURI, self.contact) = (from, to, requestURI ?? to.uri, contact)
-    (self.destination, self.local, self.transport) = (destination, local, transport)
+    precondition(!targets.isEmpty, "a SUBSCRIBE without a target")
+    (self.targets, self.local) = (targets, local)
     (self.event, self.accept, self.expires) = (event, accept, expires)
     (self.headers, self.body, self.routeSet) = (headers, body, routeSet)
   }
