@@ -94,7 +94,7 @@ final class ScriptedPeerCore: SIPTransportReceiver {
     body(self.endpoint)
     while let action = self.endpoint.nextAction() {
       switch action {
-      case .send(let bytes, let destination, _, _): _ = self.transport?.send(bytes, to: destination)
+      case .send(let bytes, let path): _ = self.transport?.send(bytes, to: path.peer)
       case .event(let event): self.handle(event)
       }
     }
