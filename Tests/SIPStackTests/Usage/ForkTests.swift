@@ -59,7 +59,9 @@ struct ForkTests {
     try ring("f2", 40)
     #expect(Self.progress(pair).count == 3)
     #expect(
-      pair.all("PRACK", from: .a).map { $0.message.headers["RAck"] ?? "" } == ["7 1 INVITE", "8 1 INVITE", "40 1 INVITE"])
+      pair.all("PRACK", from: .a).map { $0.message.headers["RAck"] ?? "" } == [
+        "7 1 INVITE", "8 1 INVITE", "40 1 INVITE",
+      ])
   }
 
   @Test("the first 2xx wins; each later one is acknowledged and hung up, and early dialogs are let go")

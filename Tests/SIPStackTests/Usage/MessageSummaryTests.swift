@@ -10,7 +10,8 @@ struct MessageSummaryTests {
   @Test("the example of RFC 3842 §3.5")
   func example() throws {
     let summary = try #require(
-      Self.read("Messages-Waiting: yes\r\nMessage-Account: sip:alice@vmail.example.com\r\nVoice-Message: 2/8 (0/2)\r\n"))
+      Self.read("Messages-Waiting: yes\r\nMessage-Account: sip:alice@vmail.example.com\r\nVoice-Message: 2/8 (0/2)\r\n")
+    )
     #expect(summary.isWaiting && summary.account == "sip:alice@vmail.example.com")
     #expect(summary.voice == MessageSummary.Count(new: 2, old: 8, urgentNew: 0, urgentOld: 2))
   }

@@ -34,7 +34,9 @@ struct ReferTests {
     }
   }
 
-  @Test("a blind transfer: 202, then NOTIFY with each status line, the last one final (RFC 3515 §2.4)", arguments: [true, false])
+  @Test(
+    "a blind transfer: 202, then NOTIFY with each status line, the last one final (RFC 3515 §2.4)",
+    arguments: [true, false])
   func blind(byCaller: Bool) throws {
     let (pair, caller, callee) = try Pair.standing()
     Self.accept(pair, [180, 200])
@@ -49,9 +51,10 @@ struct ReferTests {
     #expect(refer.headers["Refer-To"] == "<sip:carol@192.0.2.3>" && refer.headers["Referred-By"] == "<sip:x@y>")
     #expect(refer.headers["Contact"] != nil)
     let notices = pair.all("NOTIFY", from: other).map(\.message)
-    #expect(notices.map { $0.headers["Subscription-State"] } == [
-      "active;expires=180", "active;expires=179", "terminated;reason=noresource",
-    ])
+    #expect(
+      notices.map { $0.headers["Subscription-State"] } == [
+        "active;expires=180", "active;expires=179", "terminated;reason=noresource",
+      ])
     #expect(notices.allSatisfy { $0.body?.contentType == "message/sipfrag;version=2.0" })
     let number = try SIPEssentials(refer).cseq.number
     #expect(notices.allSatisfy { $0.headers["Event"] == "refer;id=\(number)" })
@@ -192,8 +195,9 @@ struct ReferTests {
     }
     #expect(refer.target.uri.description == "sip:c@d" && refer.method == .invite && refer.session == nil)
     #expect(refer.replaces == Replaces(callID: "x@y", toTag: "1", fromTag: "2"))
-    #expect(refer.inviteHeaders.map { "\($0): \($1)" } == [
-      "Replaces: x@y;to-tag=1;from-tag=2", "Referred-By: <sip:e@f>;cid=\"1\"",
-    ])
+    #expect(
+      refer.inviteHeaders.map { "\($0): \($1)" } == [
+        "Replaces: x@y;to-tag=1;from-tag=2", "Referred-By: <sip:e@f>;cid=\"1\"",
+      ])
   }
 }

@@ -8,7 +8,9 @@ struct ReliableProvisionalTests {
     SIPConfiguration(policy: CallPolicy(reliableProvisional: use))
   }
 
-  static func pair(seed: UInt64 = 1, _ a: CallPolicy.ReliableProvisional = .yes, _ b: CallPolicy.ReliableProvisional = .yes) -> Pair {
+  static func pair(
+    seed: UInt64 = 1, _ a: CallPolicy.ReliableProvisional = .yes, _ b: CallPolicy.ReliableProvisional = .yes
+  ) -> Pair {
     Pair(seed: seed, configuration: self.configuration(a), b: self.configuration(b))
   }
 
@@ -121,7 +123,9 @@ struct ReliableProvisionalTests {
     pair.expectEmpty()
   }
 
-  @Test("a 200 waits for the PRACK of a description, and not for one of a plain 180 (RFC 3262 §3)", arguments: [true, false])
+  @Test(
+    "a 200 waits for the PRACK of a description, and not for one of a plain 180 (RFC 3262 §3)",
+    arguments: [true, false])
   func delayedAnswer(withBody: Bool) {
     let pair = Self.pair()
     pair.onEvent = { [unowned pair] side, event in

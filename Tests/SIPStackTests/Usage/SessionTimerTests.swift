@@ -45,7 +45,8 @@ struct SessionTimerTests {
     pair.expectEmpty()
   }
 
-  @Test("a peer that does not allow UPDATE is refreshed by a re-INVITE with the same description", arguments: [true, false])
+  @Test(
+    "a peer that does not allow UPDATE is refreshed by a re-INVITE with the same description", arguments: [true, false])
   func byReinvite(byCaller: Bool) throws {
     let (pair, caller, _) = try Self.standing(
       Policy(use: .requested, interval: 100, refresher: byCaller ? .local : .remote), Policy(), withoutUpdate: true)

@@ -15,7 +15,8 @@ struct SubscriptionTests {
       case .subscriptionRequested(_, let request): "asked \(request.event) \(request.expires)"
       case .subscriptionAccepted(_, let expires): "accepted \(expires)"
       case .subscriptionRefreshed: "refreshed"
-      case .notified(_, let notice): "\(notice.state) \(notice.body.map { String(decoding: $0.bytes, as: UTF8.self) } ?? "")"
+      case .notified(_, let notice):
+        "\(notice.state) \(notice.body.map { String(decoding: $0.bytes, as: UTF8.self) } ?? "")"
       case .subscriptionEnded(_, let end): "ended \(end)"
       default: nil
       }
@@ -85,7 +86,9 @@ struct SubscriptionTests {
     pair.expectEmpty()
   }
 
-  @Test("a subscriber that dies: the notifier's time runs out; a notifier that dies: the refresh fails", arguments: [true, false])
+  @Test(
+    "a subscriber that dies: the notifier's time runs out; a notifier that dies: the refresh fails",
+    arguments: [true, false])
   func death(ofSubscriber: Bool) throws {
     let pair = Self.granting()
     Self.subscribe(pair, expires: 100)
