@@ -1,7 +1,6 @@
 package import ModuleKit
 package import NetBase
 internal import Runtime
-internal import SDPCodec
 internal import SIPStack
 
 extension AgentCore {
@@ -11,9 +10,9 @@ extension AgentCore {
     self.isDraining = true
     while let action = self.endpoint.nextAction() {
       switch action {
-      case .send(let bytes, let destination, _, _):
+      case .send(let bytes, let destination, let local, _):
         guard let transport = self.transports.first else { continue }
-        self.trace("sent to \(destination)", bytes)
+        self.trace(.sent, bytes, local: local, peer: destination)
         if let reason = transport.send(bytes, to: destination) {
           self.endpoint.transportFailed(to: destination, error: reason, now: self.context.now)
         }
@@ -24,10 +23,11 @@ extension AgentCore {
     if let timer, let deadline = self.endpoint.nextDeadline { self.context.arm(timer, at: deadline) }
   }
 
-  /// Shows a message to whoever traces; what SDP says of keys is left out.
-  func trace(_ what: String, _ bytes: [UInt8]) {
-    guard let show = self.settings.traceSIP, !bytes.isEmpty else { return }
-    show("\(what)\n\(SDPRedaction.redacted(String(decoding: bytes, as: UTF8.self)))")
+  /// Shows a message to whoever traces; keys and digests are left out.
+  func trace(_ direction: SIPTrace.Direction, _ bytes: [UInt8], local: SocketAddress, peer: SocketAddress) {
+    guard self.isTracing, !bytes.isEmpty else { return }
+    let text = SIPTrace.text(direction, bytes, local: local, peer: peer, at: self.context.now)
+    if let show = self.settings.traceSIP { show(text) } else { self.emit(.output(text)) }
   }
 
   func handle(_ event: SIPEvent) {
@@ -53,47 +53,6 @@ extension AgentCore {
     case .ended(let session, let reason): self.ended(session, reason)
     case .requestResult, .requestFailed: break
     }
-  }
-
-  func incomingCall(_ session: SessionID, _ invite: IncomingInvite) {
-    let now = self.context.now
-    let limit = self.settings.configuration.callMaxCalls ?? .max
-    guard !self.isClosing, let settings = self.account(for: invite.requestURI), self.calls.count < limit else {
-      let isFull = self.calls.count >= limit
-      return self.endpoint.reject(
-        session, status: isFull ? 486 : 480, reason: isFull ? "Max Calls" : nil, headers: [], now: now)
-    }
-    let id = self.nextCall()
-    let call = Call(
-      id: id, session: session, isOutgoing: false, peer: "\(invite.from.uri)", settings: settings, began: now)
-    do {
-      let media = try self.makeMedia(id, settings, towards: invite.source)
-      call.pendingOffer = invite.body?.bytes
-      self.add(call, media)
-    } catch {
-      self.emit(.warning(id, "\(error)"))
-      return self.endpoint.reject(session, status: 488, reason: nil, headers: [], now: now)
-    }
-    self.emit(.incoming(id, from: call.peer))
-    if settings.answersAtOnce, settings.answerDelay == 0 { return self.answer(id) }
-    call.state = .ringing
-    self.endpoint.ring(session, status: 180, reason: nil, body: nil, now: now)
-    if settings.answersAtOnce {
-      self.context.schedule(at: now.advanced(byMilliseconds: Int64(settings.answerDelay))) { [weak self] in
-        self?.answer(id)
-      }
-    } else if let timeout = self.settings.configuration.callLocalTimeout {
-      self.context.schedule(at: now.advanced(by: .seconds(timeout))) { [weak self] in
-        guard let self, let call = self.calls[id], call.state == .ringing else { return }
-        call.end("timeout")
-        self.reject(id, status: 480)
-      }
-    }
-  }
-
-  /// The account whose user is called, else the first.
-  func account(for target: SIPURI) -> CallSettings? {
-    self.accounts.first { (try? SIPURI($0.identity))?.user == target.user } ?? self.accounts.first
   }
 
   func established(_ session: SessionID, _ body: SIPBody?) {
@@ -195,8 +154,8 @@ extension AgentCore {
 
 extension AgentCore: SIPTransportReceiver {
   package func received(_ bytes: RawSpan, from source: SocketAddress, on transport: any SIPTransport) {
-    if self.settings.traceSIP != nil { self.trace("received from \(source)", bytes.copied()) }
     let local = (try? self.contactAddress(towards: source, transport)) ?? transport.localAddress
+    if self.isTracing { self.trace(.received, bytes.copied(), local: local, peer: source) }
     self.endpoint.receive(bytes, from: source, on: local, transport: .udp, now: self.context.now)
     self.drain()
   }

@@ -75,8 +75,8 @@ package enum DefaultConfig {
     "sip_listen": "0.0.0.0:5060", "audio_path": "/usr/share/apus", "audio_alert": "aubridge,alert",
     "net_interface": "eth0", "net_af": "ipv4",
   ]
-  /// Modules that a fresh folder leaves off: they write to the terminal.
-  private static let commentedOut: Set<String> = ["vumeter"]
+  /// Modules that a fresh folder leaves off: they write to the terminal, or open a port.
+  private static let commentedOut: Set<String> = ["vumeter", "ctrl_tcp"]
 
   private static func heading(_ title: String) -> String {
     "\n#\(String(repeating: "-", count: 78))\n# \(title)\n\n"
