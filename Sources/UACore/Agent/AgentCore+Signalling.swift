@@ -10,9 +10,10 @@ extension AgentCore {
     self.isDraining = true
     while let action = self.endpoint.nextAction() {
       switch action {
-      case .send(let bytes, let destination, let local, _):
+      case .send(let bytes, let path):
+        let destination = path.peer
         guard let transport = self.transports.first else { continue }
-        self.trace(.sent, bytes, local: local, peer: destination)
+        self.trace(.sent, bytes, local: path.local, peer: destination)
         if let reason = transport.send(bytes, to: destination) {
           self.endpoint.transportFailed(to: destination, error: reason, now: self.context.now)
         }

@@ -134,8 +134,10 @@ package final class AgentCore {
 
   /// Closes the SIP transports; calls that still exist are forgotten.
   package func close() {
-    self.emit(.quit)
-    for application in self.applications { application.stop() }
+    for application in self.applications {
+      application.take(AgentNotice(.exit))
+      application.stop()
+    }
     self.applications = []
     for transport in self.transports { transport.close() }
     self.transports = []
