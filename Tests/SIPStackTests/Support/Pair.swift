@@ -36,6 +36,9 @@ final class Pair {
   static let offer = SIPBody(bytes: Array("offer".utf8))
   static let answer = SIPBody(bytes: Array("answer".utf8))
 
+  static let allowed =
+    "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK, INFO, MESSAGE, REFER, SUBSCRIBE, NOTIFY"
+
   let a: SIPEndpoint
   let b: SIPEndpoint
   private(set) var now = Instant(nanoseconds: 1_000_000_000)
