@@ -29,7 +29,7 @@ extension AgentCore {
     let session = self.endpoint.invite(
       OutgoingInvite(
         from: NameAddress(displayName: settings.displayName, uri: identity), to: NameAddress(uri: target),
-        contact: Self.contact(identity, local), destination: destination, local: local, headers: headers, body: SIPBody(bytes: offer)),
+        contact: Self.contact(identity, local), destination: destination, local: local, headers: headers, body: SIPBody(bytes: offer), policy: Self.policy(of: settings)),
       now: now)
     let call = Call(
       id: id, session: session, isOutgoing: true, peer: "\(target)", settings: settings, began: now)
@@ -100,8 +100,6 @@ extension AgentCore {
     else { return false }
     return self.reoffer(call)
   }
-
-  package func send(digits: String, on id: CallID) { _ = self.calls[id]?.media?.post(.sendDigits(digits)) }
 
   package func mute(_ id: CallID, _ isMuted: Bool) {
     guard let call = self.calls[id] else { return }

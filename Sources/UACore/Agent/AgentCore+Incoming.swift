@@ -29,7 +29,10 @@ extension AgentCore {
     }
     self.emit(.incoming(id, from: call.peer))
     guard call.state == .incoming else { return }
-    self.offerToUser(call, after: AutoAnswer.delay(asked: invite.headers, settings: settings))
+    // Who takes the place of a call that stands is answered like that call was (RFC 3891 §3).
+    let takesPlace = invite.replaces.flatMap { self.call($0) }?.state == .established
+    self.offerToUser(
+      call, after: takesPlace ? 0 : AutoAnswer.delay(asked: invite.headers, settings: settings))
   }
 
   private enum IncomingAdmission {
@@ -43,6 +46,7 @@ extension AgentCore {
     guard !self.localAccounts.isEmpty else { return .refused(480, nil) }
     guard let account = self.account(for: invite.requestURI) else { return .refused(404, nil) }
     if !account.settings.acceptsRequests { return .refused(403, nil) }
+    if invite.replaces != nil { return .taken(account) }
     if self.control.contacts.isBlocked(invite.from.uri) { return .refused(403, nil) }
     if self.control.doNotDisturb { return .refused(480, "Do Not Disturb") }
     if let limit = self.settings.configuration.callMaxCalls, self.calls.count >= limit {

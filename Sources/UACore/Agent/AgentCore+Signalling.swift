@@ -39,6 +39,7 @@ extension AgentCore {
       if let body = progress.body { self.take(answer: body, call) }
       if call.state == .calling || call.state == .ringing { call.state = progress.body == nil ? .ringing : .early }
       self.emit(progress.status == 180 ? .ringing(call.id) : .progress(call.id, status: progress.status))
+      self.notifyReferrer(of: call, status: progress.status)
     case .established(let session, let body): self.established(session, body)
     case .answered: break
     case .reoffer(let session, let body, method: _): self.reoffered(session, body)
@@ -52,12 +53,17 @@ extension AgentCore {
       call.wantsHold = nil
       self.emit(.warning(call.id, "the peer refused a change of the call: \(status) \(reason)"))
     case .ended(let session, let reason): self.ended(session, reason)
-    case .referRequested(let refer, _): self.endpoint.rejectRefer(refer, now: self.context.now)
+    case .info(let session, let info): self.received(info, session)
+    case .instantMessage(let session, let message): self.received(message, in: session)
+    case .requestResult(let request, let status, let reason, let headers, _):
+      self.settled(request, .answered(status: status, reason: reason, headers: headers))
+    case .requestFailed(let request, let reason): self.settled(request, .failed(reason))
+    case .referRequested(let refer, let request): self.referred(refer, request)
+    case .referEnded(let refer, let end): self.ended(refer, end)
     case .subscriptionRequested(let subscription, _):
       self.endpoint.rejectSubscription(subscription, now: self.context.now)
-    case .earlyOffer, .progressAcknowledged, .sessionRefreshed, .headers, .info, .instantMessage, .referAbandoned,
-      .referAccepted, .referProgress, .referEnded, .subscriptionRefreshed, .subscriptionAccepted, .notified,
-      .subscriptionEnded, .requestResult, .requestFailed:
+    case .earlyOffer, .progressAcknowledged, .sessionRefreshed, .headers, .referAbandoned, .referAccepted,
+      .referProgress, .subscriptionRefreshed, .subscriptionAccepted, .notified, .subscriptionEnded:
       break
     }
   }
@@ -81,6 +87,7 @@ extension AgentCore {
     call.state = .established
     call.established = self.context.now
     self.emit(.established(call.id))
+    self.notifyReferrer(of: call, status: 200)
   }
 
   @discardableResult
@@ -143,13 +150,36 @@ extension AgentCore {
       call.end("unreachable", failure: ModuleError(.unavailable, "\(call.peer) is not there: \(text)"))
     case .redirected(let contacts):
       let targets = contacts.map(\.description).joined(separator: ", ")
+      self.notice(.callRedirect, call: call, parameter: targets)
+      self.follow(contacts, call)
       call.end("redirected", failure: ModuleError(.peer, "\(call.peer) redirects to \(targets)"))
     }
+    self.notifyReferrer(of: call, status: call.status ?? 503)
     call.ended = self.context.now
     call.hasSIPEnded = true
     call.state = .ended
     if call.media?.transport == nil { call.hasMediaEnded = true } else { call.media?.stop() }
     self.finish(call)
+  }
+
+  /// Calls where a 3xx leads, when the account allows it; five times at most (RFC 3261 §8.1.3.4).
+  private func follow(_ contacts: [NameAddress], _ call: Call) {
+    guard call.settings.followsRedirects, call.redirections < 5, !self.isClosing,
+      let target = contacts.first(where: { $0.uri.scheme == .sip || $0.uri.scheme == .sips })?.uri,
+      let account = self.account(call.settings.identity)
+    else { return }
+    let (redirections, refer) = (call.redirections + 1, call.refer)
+    call.refer = nil
+    self.place(target, from: account, headers: []) { [weak self] result in
+      guard let self else { return }
+      switch result {
+      case .success(let id):
+        self.calls[id]?.redirections = redirections
+        self.calls[id]?.refer = refer
+        self.warn("call \(id): redirected to \(target)")
+      case .failure(let failure): self.warn(failure.description)
+      }
+    }
   }
 
   /// The call can't go on.

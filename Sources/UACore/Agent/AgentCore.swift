@@ -35,6 +35,12 @@ package final class AgentCore {
   var isTracing: Bool
   /// Names this agent to registrars, for its life (RFC 5626 §4.1).
   let instanceID: String
+  /// Calls whose peers were asked to call someone else.
+  var refers: [ReferID: CallID] = [:]
+  /// REFERs outside calls, and whom they went to.
+  var looseRefers: [ReferID: String] = [:]
+  /// Who waits for the outcome of a request.
+  var requests: [RequestID: (RequestOutcome) -> Void] = [:]
   /// Who waits for a name's address.
   var lookups: [UInt64: (SocketAddress?) -> Void] = [:]
   var lastLookup: UInt64 = 0
@@ -95,6 +101,9 @@ package final class AgentCore {
     self.timer = self.context.makeTimer { [unowned self] in
       self.endpoint.timeout(now: self.context.now)
       self.drain()
+    }
+    self.endpoint.policyForCall = { [unowned self] invite in
+      self.account(for: invite.requestURI).map { Self.policy(of: $0.settings) }
     }
     try self.startApplications()
   }
@@ -182,6 +191,15 @@ package final class AgentCore {
 
   static func contact(_ identity: SIPURI, _ local: SocketAddress) -> SIPURI {
     SIPURI(user: identity.user, host: local.uriHost, port: local.port)
+  }
+
+  /// 100rel, as the account has it.
+  static func policy(of settings: CallSettings) -> CallPolicy {
+    switch settings.reliableProvisionals {
+    case .no: CallPolicy(reliableProvisional: .no)
+    case .yes: CallPolicy(reliableProvisional: .yes)
+    case .required: CallPolicy(reliableProvisional: .required)
+    }
   }
 
   /// A random UUID (RFC 9562 §5.4).

@@ -29,6 +29,13 @@ final class Call {
   /// Whether it is answered by itself, or was; then a person's `accept` comes too late.
   var answersItself = false
   var isMuted = false
+  /// Digits that wait to be sent by INFO, and whether one is under way.
+  var infoDigits = ""
+  var isSendingInfo = false
+  /// The REFER that asked for this call, while the one who sent it waits for news.
+  var refer: ReferID?
+  /// How many redirections led here.
+  var redirections = 0
   var established: Instant?
   var ended: Instant?
   var secured: Instant?

@@ -91,6 +91,25 @@ extension AgentCore {
       CoreCommand("videodir", "DIRECTION", scope: .inCall, "change the direction of video") { _ throws(CommandFailure) in
         throw CommandFailure("this Apus has no video")
       },
+      CoreCommand("transfer", key: "t", "URI|NUMBER|NAME", scope: .inCall, "let the peer call someone else") {
+        [unowned self] text throws(CommandFailure) in
+        let call = try self.standing("")
+        self.transfer(call, to: try self.control.target(text, from: call))
+        return "call \(call.id): transferring"
+      },
+      CoreCommand("atransferstart", key: "T", "URI|NUMBER|NAME", scope: .inCall, "call whom the peer is to talk to") {
+        [unowned self] text throws(CommandFailure) in try self.control.startTransfer(text)
+      },
+      CoreCommand("atransferexec", scope: .inCall, "connect the two") {
+        [unowned self] _ throws(CommandFailure) in try self.control.finishTransfer()
+      },
+      CoreCommand("atransferabort", scope: .inCall, "end the second call, and go on with the first") {
+        [unowned self] _ throws(CommandFailure) in try self.control.abortTransfer()
+      },
+      CoreCommand("statmode", key: "S", scope: .inCall, "whether figures are shown while a call stands") {
+        _ throws(CommandFailure) in
+        throw CommandFailure("there is no status line: /callstat shows the figures")
+      },
       CoreCommand("stopringing", scope: .inCall, "stop the ring tone") { _ in "" },
     ]
   }

@@ -55,7 +55,35 @@ extension AgentCore {
         self.isTracing = text.isEmpty ? !self.isTracing : text == "yes" || text == "on"
         return "SIP trace: \(self.isTracing ? "on" : "off")"
       },
+      CoreCommand("apistate", "accounts and calls, as one JSON object") { [unowned self] _ in self.state.description },
+      CoreCommand("main", "the main loop") { [unowned self] _ in
+        "epoll, \(self.calls.count) calls, \(self.lookups.count) names are looked up, "
+          + "\(self.requests.count) requests wait for an answer"
+      },
+      CoreCommand("loglevel", key: "v", "how much is logged") { _ throws(CommandFailure) in
+        throw CommandFailure("there are no levels: \"apus run -v\" logs every event, /siptrace every SIP message")
+      },
+      CoreCommand("play", "FILE", "play a sound file here") { _ throws(CommandFailure) in
+        throw CommandFailure("sounds are played in calls: /ausrc aufile,FILE is what the next call's peer hears")
+      },
       CoreCommand("uuid", "this agent's instance identifier") { [unowned self] _ in self.instanceID },
+    ]
+  }
+
+  private var state: JSON {
+    [
+      "accounts": .array(
+        self.localAccounts.map { account in
+          ["aor": .string(account.aor), "registration": .string(account.registration.text)]
+        }),
+      "calls": .array(
+        self.reports.map { report in
+          [
+            "line": .integer(Int(report.id.number)), "id": .string(self.calls[report.id]?.sipCallID ?? ""),
+            "peeruri": .string(report.peer), "direction": .string(report.isOutgoing ? "outgoing" : "incoming"),
+            "state": .string(report.state.rawValue), "onhold": .bool(report.isOnHold),
+          ]
+        }),
     ]
   }
 

@@ -55,6 +55,24 @@ extension AgentCore {
         self.refreshAll()
         return self.report(try self.control.call(named: "").id)?.line ?? ""
       },
+      CoreCommand("options", key: "o", "URI", "ask someone what it can do") {
+        [unowned self] text throws(CommandFailure) in
+        let (target, account) = try self.control.target(text)
+        self.sendOptions(to: target, from: account)
+        return ""
+      },
+      CoreCommand("refer", key: "R", "URI REFER-TO", "ask someone, outside a call, to call someone else") {
+        [unowned self] text throws(CommandFailure) in
+        let words = text.split(separator: " ").map(String.init)
+        guard words.count == 2 else { throw CommandFailure("/refer takes whom to ask, and whom to call") }
+        let (peer, account) = try self.control.target(words[0])
+        let (target, _) = try self.control.target(words[1])
+        self.sendRefer(to: peer, target: target, from: account)
+        return ""
+      },
+      CoreCommand("message", key: "M", "URI TEXT", "send a message; in a call, its peer is meant when there is no URI") {
+        [unowned self] text throws(CommandFailure) in try self.control.sendMessage(text)
+      },
       CoreCommand("calllog", "show the last calls") { [unowned self] _ in
         let entries = self.control.history.entries
         guard !entries.isEmpty else { return "no call has ended yet" }
@@ -114,6 +132,15 @@ extension AgentCore {
         }
         for account in self.localAccounts { account.settings.player = device }
         return "switch audio player: \(device)"
+      },
+      CoreCommand("entransp", "udp|tcp|tls|ws|wss yes|no", "switch a SIP transport") { _ throws(CommandFailure) in
+        throw CommandFailure("transports are opened at the start: their module lines in the config switch them")
+      },
+      CoreCommand("tlsissuer", "who issued the TLS certificate") { _ throws(CommandFailure) in
+        throw CommandFailure("\"openssl x509 -issuer -in FILE\" shows it; FILE is sip_certificate in the config")
+      },
+      CoreCommand("tlssubject", "whom the TLS certificate names") { _ throws(CommandFailure) in
+        throw CommandFailure("\"openssl x509 -subject -in FILE\" shows it; FILE is sip_certificate in the config")
       },
       CoreCommand("vidsrc", "MODULE,DEVICE", "what video calls send") { _ throws(CommandFailure) in
         throw CommandFailure("this Apus has no video")
