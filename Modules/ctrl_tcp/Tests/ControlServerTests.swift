@@ -28,34 +28,36 @@ internal import Testing
     let port: UInt16
     private let server: LoopBound<ServerBox>
 
-    struct ServerBox {
-      var server: ControlServer?
-      var host: Host
+    /// The server holds its host unowned.
+    private final class ServerBox {
+      let server: ControlServer
+      let host: Host
+
+      init(_ listen: SocketAddress, _ context: LoopContext, _ log: Locked<[String]>) throws(ModuleError) {
+        self.host = Host(log)
+        self.server = try ControlServer(listen: listen, on: context, host: self.host)
+      }
     }
 
     init(listen: String = "127.0.0.1:0") throws {
       let (log, loop) = (self.log, self.loop)
-      let slot = Locked<Result<UInt16, ModuleError>?>(nil)
-      let bound = LoopBound(ServerBox(server: nil, host: Host(log)), on: loop)
+      let bound = LoopBound<ServerBox>(on: loop)
       self.server = bound
-      _ = loop.sync { context in
-        bound.withValue { box in
-          do throws(ModuleError) {
-            let address = SocketAddress(listen, defaultPort: 0) ?? SocketAddress(ipv4: 0, port: 0)
-            let server = try ControlServer(listen: address, on: context, host: box.host)
-            box.server = server
-            slot.withLock { $0 = .success(server.address.port) }
-          } catch { slot.withLock { $0 = .failure(error) } }
-        }
-        return true
+      let address = SocketAddress(listen, defaultPort: 0) ?? SocketAddress(ipv4: 0, port: 0)
+      let result = loop.sync { context -> Result<UInt16, ModuleError> in
+        do throws(ModuleError) {
+          let box = try ServerBox(address, context, log)
+          bound.put(box)
+          return .success(box.server.address.port)
+        } catch { return .failure(error) }
       }
-      self.port = try #require(slot.withLock { $0 }).get()
+      self.port = try #require(result).get()
     }
 
     func take(_ notice: AgentNotice) {
       let server = self.server
       _ = self.loop.sync { _ in
-        server.withValue { $0.server?.take(notice) }
+        server.withValue { $0.server.take(notice) }
         return true
       }
     }
@@ -63,10 +65,7 @@ internal import Testing
     func stop() {
       let server = self.server
       _ = self.loop.sync { _ in
-        server.withValue { box in
-          box.server?.stop()
-          box.server = nil
-        }
+        server.take()?.server.stop()
         return true
       }
       self.loop.stop()

@@ -62,14 +62,10 @@ package struct Account: Sendable {
   package var address: AddressOfRecord
   /// Seconds; nil is the default, 3600 s and up to 255 more at random; 0 doesn't register.
   package var registrationInterval: Int?
-  /// The registrars' order: the lowest first, the next one when it fails (`prio`).
+  /// 0 registers at once; others when they are asked to (`prio`).
   package var priority = 0
   /// Percent of the interval after which registration is refreshed (`rwait`); nil is the protocol machine's choice.
   package var registrationWait: Int?
-  /// Seconds between tries of a registrar that is only a fallback (`fbregint`); 0 doesn't.
-  package var fallbackInterval = 0
-  /// Seconds between publications of presence (`pubint`); 0 doesn't publish.
-  package var publishInterval = 0
   /// The Contact's preference, 0 to 1 (`regq`).
   package var registrationPreference: String?
   /// RFC 5626 (`sipnat=outbound`).
@@ -84,8 +80,6 @@ package struct Account: Sendable {
   package var subscribesMessageWaiting = true
   /// The client certificate of TLS, a file.
   package var certificate: String?
-  /// The local port of TCP connections; 0 is any.
-  package var tcpSourcePort: UInt16 = 0
   /// Nil is the user of `address`.
   package var authUser: String?
   package var authPassword: Password?

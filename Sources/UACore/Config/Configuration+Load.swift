@@ -130,6 +130,7 @@ private struct Reading {
     for key in [CoreKeys.audioPlayer, CoreKeys.audioSource, CoreKeys.audioAlert] {
       guard let location = self.seen[key.name], let device = AudioDevice(self.values[key]) else { continue }
       check.check(device, key: key.name, at: location, problems: &problems)
+      if !check.isThere(device) { self.values[key] = "" }
     }
     var configuration = Configuration(self.values, modules: active)
     configuration.moduleValues = self.moduleValues
@@ -143,6 +144,8 @@ struct DriverCheck: Sendable {
   let active: [String]
   /// Names of all modules of this build.
   let compiledIn: [String]
+
+  func isThere(_ device: AudioDevice) -> Bool { self.active.contains(device.driver) }
 
   func check(_ device: AudioDevice, key: String, at location: ConfigLocation, problems: inout [ConfigProblem]) {
     let name = device.driver
