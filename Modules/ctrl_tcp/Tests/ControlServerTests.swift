@@ -15,7 +15,8 @@ internal import Testing
 
     func execute(command name: String, parameters: String) -> CommandResult {
       self.log.withLock { $0.append("\(name)|\(parameters)") }
-      return CommandResult(isOK: name != "fail", text: name == "big" ? String(repeating: "x", count: 100_000) : "did \(name)")
+      return CommandResult(
+        isOK: name != "fail", text: name == "big" ? String(repeating: "x", count: 100_000) : "did \(name)")
     }
 
     func warn(_ text: String) { self.log.withLock { $0.append("warning: \(text)") } }

@@ -29,7 +29,8 @@ extension AgentCore {
     let session = self.endpoint.invite(
       OutgoingInvite(
         from: NameAddress(displayName: settings.displayName, uri: identity), to: NameAddress(uri: target),
-        contact: Self.contact(identity, local), destination: destination, local: local, headers: headers, body: SIPBody(bytes: offer), policy: Self.policy(of: settings)),
+        contact: Self.contact(identity, local), destination: destination, local: local, headers: headers,
+        body: SIPBody(bytes: offer), policy: Self.policy(of: settings)),
       now: now)
     let call = Call(
       id: id, session: session, isOutgoing: true, peer: "\(target)", settings: settings, began: now)

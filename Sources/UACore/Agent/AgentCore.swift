@@ -103,7 +103,7 @@ package final class AgentCore {
       self.drain()
     }
     self.endpoint.policyForCall = { [unowned self] invite in
-      self.account(for: invite.requestURI).map { Self.policy(of: $0.settings) }
+      self.account(for: invite.requestURI).map { Self.policy(of: $0.settings) } ?? CallPolicy()
     }
     try self.startApplications()
   }
@@ -211,7 +211,10 @@ package final class AgentCore {
     let (high, low) = (high & ~0xF000 | 0x4000, low & ~(0xC000 << 48) | 0x8000 << 48)
     let first = hexadecimal(high, 16)
     let second = hexadecimal(low, 16)
-    return "\(first.prefix(8))-\(first.dropFirst(8).prefix(4))-\(first.suffix(4))-\(second.prefix(4))-\(second.suffix(12))"
+    let parts = [
+      first.prefix(8), first.dropFirst(8).prefix(4), first.suffix(4), second.prefix(4), second.suffix(12),
+    ]
+    return parts.joined(separator: "-")
   }
 
   static func failure(_ error: any Error) -> ModuleError {

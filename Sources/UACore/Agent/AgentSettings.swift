@@ -39,4 +39,3 @@ package struct AgentSettings: Sendable {
     self.reload = nil
   }
 }
-

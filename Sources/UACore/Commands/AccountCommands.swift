@@ -8,7 +8,8 @@ extension AgentCore {
       CoreCommand("reginfo", key: "r", "list the accounts, and where they are registered") { [unowned self] _ in
         self.accountList
       },
-      CoreCommand("uafind", "ACCOUNT", "make an account the current one") { [unowned self] name throws(CommandFailure) in
+      CoreCommand("uafind", "ACCOUNT", "make an account the current one") {
+        [unowned self] name throws(CommandFailure) in
         let account = try self.named(name)
         self.control.choose(account: account)
         return "ua: \(account.aor)"

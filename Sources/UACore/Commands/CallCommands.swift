@@ -85,10 +85,12 @@ extension AgentCore {
         }
         return ""
       },
-      CoreCommand("video_debug", key: "V", scope: .inCall, "show the current call's video") { _ throws(CommandFailure) in
+      CoreCommand("video_debug", key: "V", scope: .inCall, "show the current call's video") {
+        _ throws(CommandFailure) in
         throw CommandFailure("this Apus has no video")
       },
-      CoreCommand("videodir", "DIRECTION", scope: .inCall, "change the direction of video") { _ throws(CommandFailure) in
+      CoreCommand("videodir", "DIRECTION", scope: .inCall, "change the direction of video") {
+        _ throws(CommandFailure) in
         throw CommandFailure("this Apus has no video")
       },
       CoreCommand("transfer", key: "t", "URI|NUMBER|NAME", scope: .inCall, "let the peer call someone else") {

@@ -23,7 +23,8 @@ extension AgentCore {
         self.control.contacts.select(by: 1)
         return try self.selectedContact().line
       },
-      CoreCommand("addcontact", "\"NAME\" <sip:user@host>;parameters", "add a contact, as a line of the contacts file") {
+      CoreCommand("addcontact", "\"NAME\" <sip:user@host>;parameters", "add a contact, as a line of the contacts file")
+      {
         [unowned self] line throws(CommandFailure) in
         "added \(try self.control.contacts.add(line: line).line)"
       },

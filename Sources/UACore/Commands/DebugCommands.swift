@@ -1,5 +1,7 @@
 internal import Glibc
 internal import ModuleKit
+internal import NetBase
+internal import Runtime
 internal import SIPStack
 
 /// What baresip's module `debug_cmd` has: the state of everything, and a few switches.

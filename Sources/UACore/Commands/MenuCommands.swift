@@ -16,7 +16,9 @@ extension AgentCore {
         guard let target = words.first, let direction = Self.direction(in: words.dropFirst()) else {
           throw CommandFailure("/dialdir takes a URI and audio=sendrecv, sendonly, recvonly or inactive")
         }
-        guard direction == "sendrecv" else { throw CommandFailure("calls begin with audio both ways: use /hold after it") }
+        guard direction == "sendrecv" else {
+          throw CommandFailure("calls begin with audio both ways: use /hold after it")
+        }
         return try self.control.dial(target)
       },
       CoreCommand("accept", key: "a", "[CALL]", "accept the incoming call") {
@@ -70,7 +72,8 @@ extension AgentCore {
         self.sendRefer(to: peer, target: target, from: account)
         return ""
       },
-      CoreCommand("message", key: "M", "URI TEXT", "send a message; in a call, its peer is meant when there is no URI") {
+      CoreCommand("message", key: "M", "URI TEXT", "send a message; in a call, its peer is meant when there is no URI")
+      {
         [unowned self] text throws(CommandFailure) in try self.control.sendMessage(text)
       },
       CoreCommand("calllog", "show the last calls") { [unowned self] _ in

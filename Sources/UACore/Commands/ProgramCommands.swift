@@ -9,7 +9,8 @@ extension AgentCore {
         return "Quit"
       },
       CoreCommand("insmod", "MODULE", "switch a module on") { name throws(CommandFailure) in
-        throw CommandFailure("module \(name): modules are switched on at the start; add \"module \(name)\" to the config")
+        throw CommandFailure(
+          "module \(name): modules are switched on at the start; add \"module \(name)\" to the config")
       },
       CoreCommand("rmmod", "MODULE", "switch a module off") { name throws(CommandFailure) in
         throw CommandFailure("module \(name): modules stay until the end; take its line out of the config")

@@ -16,7 +16,10 @@ extension AgentCore {
     var first: Result<CallID, CommandFailure>?
     var isLater = false
     self.place(target, from: account, headers: headers) { [weak self] result in
-      guard isLater, let self else { return first = result }
+      guard isLater, let self else {
+        first = result
+        return
+      }
       switch result {
       case .success(let id): self.warn(self.placed(id))
       case .failure(let failure): self.warn(failure.description)

@@ -1,5 +1,6 @@
 internal import ModuleKit
 internal import NetBase
+internal import SDPCodec
 internal import SIPStack
 
 /// What came of a request outside a call, or of one of its own in a call.

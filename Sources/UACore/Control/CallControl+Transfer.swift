@@ -49,7 +49,8 @@ extension CallControl {
   }
 
   func finishTransfer() throws(CommandFailure) -> String {
-    guard let (from, to) = self.attendedTransfer, let call = self.core.calls[from], let other = self.core.calls[to] else {
+    guard let (from, to) = self.attendedTransfer, let call = self.core.calls[from], let other = self.core.calls[to]
+    else {
       throw CommandFailure("no pending attended call transfer available")
     }
     guard other.state == .established else { throw CommandFailure("call \(other.id) is not answered yet") }
@@ -77,7 +78,9 @@ extension CallControl {
     {
       let body = SIPBody(contentType: "text/plain;charset=UTF-8", bytes: Array(text.utf8))
       let request = self.core.endpoint.message(call.session, body: body, headers: [], now: self.core.context.now)
-      self.core.await(request) { [weak core = self.core] outcome in core?.warn("message to \(call.peer): \(outcome.text)") }
+      self.core.await(request) { [weak core = self.core] outcome in
+        core?.warn("message to \(call.peer): \(outcome.text)")
+      }
       return ""
     }
     throw CommandFailure("messages need a call")

@@ -34,8 +34,10 @@ package enum SIPRedaction {
 
   private static func redacted(credentials line: Substring) -> String {
     let value = line.firstIndex(of: ":").map { line[line.index(after: $0)...] } ?? line
-    let isParameters = value.contains("=") && (line.lowercased().contains("digest ") || line.first?.isBlank == true
-      || line.lowercased().contains("authentication-info"))
+    let isParameters =
+      value.contains("=")
+      && (line.lowercased().contains("digest ") || line.first?.isBlank == true
+        || line.lowercased().contains("authentication-info"))
     guard isParameters else {
       let scheme = value.drop(while: \.isBlank).prefix { !$0.isBlank }
       return "\(line[..<value.startIndex]) \(scheme) \(self.mark)"

@@ -44,7 +44,8 @@ import Testing
 
   /// Names and keys of baresip's modules `menu`, `debug_cmd` and `contact`, and of its core.
   static let baresip: [(String, Character?)] = [
-    ("quit", "q"), ("insmod", nil), ("rmmod", nil), ("100rel", nil), ("about", nil), ("accept", "a"), ("acceptdir", nil),
+    ("quit", "q"), ("insmod", nil), ("rmmod", nil), ("100rel", nil), ("about", nil), ("accept", "a"),
+    ("acceptdir", nil),
     ("answermode", nil), ("auplay", nil), ("ausrc", nil), ("callstat", "c"), ("dial", "d"), ("dialdir", nil),
     ("dnd", nil), ("entransp", nil), ("hangup", "b"), ("hangupall", nil), ("help", "h"), ("listcalls", "l"),
     ("options", "o"), ("refer", "R"), ("reginfo", "r"), ("setadelay", nil), ("setansval", nil), ("uadel", nil),
@@ -85,5 +86,39 @@ import Testing
     agents.alice.act { $0.accounts = [agents.aliceSettings] }
     let result = agents.alice.act { $0.execute(line: line) }
     #expect(!result.isOK && !result.text.isEmpty)
+  }
+
+  @Test("test_cparam_call_decode: a call is named by its number or its Call-ID; none is the current one")
+  func callParameter() throws {
+    let agents = try CallControlTests.agents(isAsked: false)
+    for _ in 0..<2 {
+      try CallControlTests.run("d sip:bob@10.0.0.2", agents.alice)
+      agents.run(milliseconds: 500)
+    }
+    let ids = agents.alice.act { $0.sortedCalls.map(\.sipCallID) }
+    #expect(Set(ids).count == 2)
+    try agents.alice.act { core in
+      #expect(try core.control.call(named: "").id.number == 2)
+      #expect(try core.control.call(named: "1").id.number == 1)
+      #expect(try core.control.call(named: ids[0]).id.number == 1)
+      #expect(throws: CommandFailure.self) { try core.control.call(named: "nobody") }
+    }
+    try CallControlTests.run("/callfind \(ids[0])", agents.alice)
+    #expect(agents.alice.act { $0.control.currentCall?.number } == 1)
+    // The same call has the same name at its other end.
+    #expect(agents.bob.act { $0.sortedCalls.map(\.sipCallID) } == ids)
+  }
+
+  @Test("test_cparam_ua_decode: an account is named by its number or its address, with or without sip:")
+  func accountParameter() throws {
+    let agents = try CallControlTests.agents()
+    try CallControlTests.run("/uanew <sip:carol@10.0.0.1>;regint=0", agents.alice)
+    for name in ["1", "2", "sip:carol@10.0.0.1", "carol@10.0.0.1", "SIP:Carol@10.0.0.1"] {
+      let found = agents.alice.act { $0.account(name)?.aor }
+      #expect(found == (name == "1" || name == "2" ? found : "sip:carol@10.0.0.1"))
+    }
+    let numbers = agents.alice.act { $0.localAccounts.map(\.number) }
+    #expect(agents.alice.act { $0.account("\(numbers[1])")?.aor } == "sip:carol@10.0.0.1")
+    #expect(agents.alice.act { $0.account("nobody@nowhere") } == nil)
   }
 }

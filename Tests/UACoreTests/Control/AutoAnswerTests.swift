@@ -13,7 +13,8 @@ import Testing
       ("Call-Info", "<sip:a@b>;answer-after=0", 0), ("Call-Info", "<http://x/y;z=1>; Answer-After=\"3\"", 3),
       ("Alert-Info", "<http://x>;info=alert-autoanswer;delay=2", 2), ("Alert-Info", "<x>;info=alert-autoanswer", 0),
       ("Answer-Mode", "Auto", 0), ("Priv-Answer-Mode", "auto;require", 0), ("Answer-Mode", "Manual", nil),
-      ("Alert-Info", "<http://x/ring.wav>", nil), ("Call-Info", "<http://x;answer-after=3>", nil), ("Subject", "x", nil),
+      ("Alert-Info", "<http://x/ring.wav>", nil), ("Call-Info", "<http://x;answer-after=3>", nil),
+      ("Subject", "x", nil),
       ("Call-Info", "<x>;answer-after=99999999", 3600), ("Call-Info", "<x>;answer-after=-5", 0),
     ] as [(String, String, Int?)])
   func requestedDelay(name: String, value: String, seconds: Int?) {

@@ -130,7 +130,9 @@ import Testing
     try CallControlTests.run("/dial sip:x@10.0.0.3", agents.alice)
     agents.run(milliseconds: 200)
     let call = try #require(peer.incoming.first)
-    peer.act { $0.reject(call.id, status: 302, reason: nil, headers: [("Contact", "<sip:bob@10.0.0.2>")], now: peer.now) }
+    peer.act {
+      $0.reject(call.id, status: 302, reason: nil, headers: [("Contact", "<sip:bob@10.0.0.2>")], now: peer.now)
+    }
     agents.run(milliseconds: 1000)
     #expect(agents.alice.ended.map(\.reason) == ["redirected"])
     #expect(agents.bob.act { $0.callCount } == (isFollowed ? 1 : 0))
