@@ -1,5 +1,6 @@
 internal import ModuleKit
 internal import NetBase
+internal import Runtime
 internal import SDPCodec
 internal import SIPStack
 

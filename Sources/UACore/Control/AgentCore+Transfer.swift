@@ -1,5 +1,6 @@
 internal import ModuleKit
 internal import NetBase
+internal import Runtime
 internal import SIPStack
 
 /// Transfers, at all three ends (RFC 5589): REFER in a call asks, and its NOTIFY tells what came of it.

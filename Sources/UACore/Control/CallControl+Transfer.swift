@@ -1,4 +1,5 @@
 internal import ModuleKit
+internal import Runtime
 internal import SIPStack
 
 /// Transfers and messages, as they are asked for at the controls.

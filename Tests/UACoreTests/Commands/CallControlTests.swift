@@ -1,3 +1,4 @@
+import Handoff
 import ModuleKit
 import NetBase
 import SIPStack

@@ -1,3 +1,4 @@
+import Handoff
 import ModuleKit
 import SIPStack
 import TestSupport
