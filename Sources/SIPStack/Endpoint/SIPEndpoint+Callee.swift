@@ -14,7 +14,8 @@ extension SIPEndpoint {
     precondition((101..<200).contains(status), "ring with a status that is not provisional")
     guard let session = self.sessions[id], case .incoming(let transaction) = session.state else { return }
     if session.reliable != nil {
-      self.ring(reliably: session, transaction, .init(status: status, reason: reason, headers: headers, body: body), now)
+      self.ring(
+        reliably: session, transaction, .init(status: status, reason: reason, headers: headers, body: body), now)
     } else {
       self.respond(
         transaction, status, reason: reason, headers: self.dialogHeaders(session) + headers, body: body, now)

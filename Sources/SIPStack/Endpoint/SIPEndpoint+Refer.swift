@@ -100,8 +100,9 @@ extension SIPEndpoint {
   }
 
   /// A NOTIFY of a REFER of ours: a status line, and whether more follow.
-  func notified(refer subscription: Subscription, _ request: SIPMessage, _ state: SubscriptionStateValue, _ now: Instant)
-  {
+  func notified(
+    refer subscription: Subscription, _ request: SIPMessage, _ state: SubscriptionStateValue, _ now: Instant
+  ) {
     if !subscription.hasEnded, let progress = Self.statusLine(request.body) {
       if progress.status < 200, state.state != .terminated {
         self.emit(.referProgress(subscription.refer, progress))
@@ -194,7 +195,8 @@ extension SIPEndpoint {
   }
 
   /// REFER in a call, or in a dialog that only subscriptions keep.
-  func receive(refer transaction: ServerTransaction, _ record: DialogRecord, _ session: InviteSession?, _ now: Instant) {
+  func receive(refer transaction: ServerTransaction, _ record: DialogRecord, _ session: InviteSession?, _ now: Instant)
+  {
     switch session?.state {
     case .calling?, .incoming?: return self.refuse(transaction, 491, now)
     case .leaving?: return self.refuse(transaction, 481, now)
@@ -213,8 +215,9 @@ extension SIPEndpoint {
     self.request(refer: transaction, record, nil, now)
   }
 
-  private func request(refer transaction: ServerTransaction, _ record: DialogRecord, _ session: SessionID?, _ now: Instant)
-  {
+  private func request(
+    refer transaction: ServerTransaction, _ record: DialogRecord, _ session: SessionID?, _ now: Instant
+  ) {
     let headers = transaction.request.headers
     let targets = headers.all("Refer-To")
     guard targets.count == 1, var target = try? NameAddress(targets[0]) else {

@@ -196,7 +196,8 @@ extension SIPEndpoint {
 
   // MARK: The peer's
 
-  func receive(reoffer transaction: ServerTransaction, _ record: DialogRecord, _ session: InviteSession, _ now: Instant) {
+  func receive(reoffer transaction: ServerTransaction, _ record: DialogRecord, _ session: InviteSession, _ now: Instant)
+  {
     let method = transaction.essentials.cseq.method
     let isInvite = method == .invite
     let body = transaction.request.body

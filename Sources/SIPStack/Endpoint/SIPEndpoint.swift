@@ -100,7 +100,8 @@ package final class SIPEndpoint {
   package var census: SIPCensus {
     SIPCensus(
       clientTransactions: self.clients.count, serverTransactions: self.servers.count, sessions: self.sessions.count,
-      subscriptions: self.subscriptions.count, dialogs: self.dialogs.count, timers: self.timers.count, mergeKeys: self.merges.count)
+      subscriptions: self.subscriptions.count, dialogs: self.dialogs.count, timers: self.timers.count,
+      mergeKeys: self.merges.count)
   }
 
   /// Requests of ours that wait for a final response: zero means that it is safe to close the sockets. Linear in the

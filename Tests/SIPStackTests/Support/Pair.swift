@@ -53,9 +53,12 @@ final class Pair {
   /// What a user does about an event.
   var onEvent: (Side, SIPEvent) -> Void = { _, _ in }
 
-  init(seed: UInt64 = 1, configuration: SIPConfiguration = SIPConfiguration()) {
+  /// - Parameter b: the configuration of B where it differs.
+  init(
+    seed: UInt64 = 1, configuration: SIPConfiguration = SIPConfiguration(), b: SIPConfiguration? = nil
+  ) {
     self.a = SIPEndpoint(configuration: configuration, generator: SeededGenerator(seed: seed &* 2))
-    self.b = SIPEndpoint(configuration: configuration, generator: SeededGenerator(seed: seed &* 2 &+ 1))
+    self.b = SIPEndpoint(configuration: b ?? configuration, generator: SeededGenerator(seed: seed &* 2 &+ 1))
   }
 
   func endpoint(_ side: Side) -> SIPEndpoint { side == .a ? self.a : self.b }
@@ -253,8 +256,10 @@ extension Pair {
   }
 
   /// A call that stands, both timers of its set-up still running.
-  static func standing(seed: UInt64 = 1) throws -> (Pair, SessionID, SessionID) {
-    let pair = Pair(seed: seed)
+  static func standing(
+    seed: UInt64 = 1, configuration: SIPConfiguration = SIPConfiguration(), b: SIPConfiguration? = nil
+  ) throws -> (Pair, SessionID, SessionID) {
+    let pair = Pair(seed: seed, configuration: configuration, b: b)
     pair.answerByItself()
     let caller = pair.call()
     pair.run(2_000)
