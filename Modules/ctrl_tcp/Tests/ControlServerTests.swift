@@ -16,7 +16,7 @@ internal import Testing
     func execute(command name: String, parameters: String) -> CommandResult {
       self.log.withLock { $0.append("\(name)|\(parameters)") }
       return CommandResult(
-        isOK: name != "fail", text: name == "big" ? String(repeating: "x", count: 100_000) : "did \(name)")
+        isOK: name != "fail", text: name == "big" ? String(repeating: "x", count: 60_000) : "did \(name)")
     }
 
     func warn(_ text: String) { self.log.withLock { $0.append("warning: \(text)") } }

@@ -91,7 +91,7 @@ extension AgentCore {
 
   private func answerItself(_ id: CallID) {
     guard let call = self.calls[id], call.isWaiting else { return }
-    if self.settings.configuration.callHoldOtherCalls { self.holdOthers(than: id) }
+    if call.settings.account != nil, self.settings.configuration.callHoldOtherCalls { self.holdOthers(than: id) }
     self.answer(id)
   }
 

@@ -38,7 +38,7 @@ extension AgentCore {
         self.mute(call.id, text.isEmpty ? !call.isMuted : text == "yes")
         return "call \(call.isMuted ? "muted" : "un-muted")"
       },
-      CoreCommand("unmute", key: "M", scope: .inCall, "send sound again") {
+      CoreCommand("unmute", scope: .inCall, "send sound again") {
         [unowned self] _ throws(CommandFailure) in
         self.mute(try self.control.call(named: "").id, false)
         return "call un-muted"

@@ -88,8 +88,11 @@ extension AgentCore {
 
   private var settingCommands: [CoreCommand] {
     [
-      CoreCommand("help", key: "h", "[COMMAND]", "list the commands") { [unowned self] name in
-        self.commands.descriptions.filter { name.isEmpty || $0.name == name }.map(\.line).joined(separator: "\n")
+      CoreCommand("help", key: "h", "[COMMAND]", "list the commands") { 
+        [unowned self] name throws(CommandFailure) in
+        let found = self.commands.descriptions.filter { name.isEmpty || $0.name == name }
+        guard !found.isEmpty else { throw CommandFailure("there is no command /\(name)") }
+        return found.map(\.line).joined(separator: "\n")
       },
       CoreCommand("about", "what this is") { _ in "Apus \(apusVersion), a modular SIP user agent; MIT licence" },
       CoreCommand("dnd", "[on|off]", "refuse calls that come in") { [unowned self] text throws(CommandFailure) in

@@ -9,8 +9,7 @@ package enum SIPTrace {
     _ direction: Direction, _ bytes: [UInt8], local: SocketAddress, peer: SocketAddress, at now: Instant
   ) -> String {
     let message = SIPRedaction.redacted(String(decoding: bytes, as: UTF8.self))
-    let lines = message.split(separator: "\n", maxSplits: 1, omittingEmptySubsequences: false)
-    let first = lines.first.map { $0.filter { !$0.isNewline } } ?? ""
+    let first = message.prefix { !$0.isNewline }
     // Of a request its method and target, of a response its status and phrase.
     let title =
       first.hasPrefix("SIP/2.0 ")
