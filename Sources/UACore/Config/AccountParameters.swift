@@ -55,7 +55,8 @@ enum AccountParameters {
     kept(
       "uas_user", .string, harmless: nil, "callers are not asked for a password yet: nothing is protected by it"),
     kept(
-      "uas_pass", .string, harmless: nil, "callers are not asked for a password yet: nothing is protected by it", isSecret: true),
+      "uas_pass", .string, harmless: nil, "callers are not asked for a password yet: nothing is protected by it",
+      isSecret: true),
     used(
       "answermode", .choice(AnswerMode.allCases.map(\.rawValue)), "manual",
       "how a call is answered; `early` and `early-audio` send sound before it is, `early-video` is `manual`"),

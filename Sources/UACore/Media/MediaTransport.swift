@@ -325,7 +325,8 @@ extension MediaTransport: StreamOutput {
   package func send(report packet: inout Packet) -> Bool {
     let component: Component = self.usesRTCPMux ? .rtp : .rtcp
     guard self.canSend,
-      let address = self.usesRTCPMux ? self.path.rtpSource.address : self.path.rtcpSource.address, !address.isUnspecified
+      let address = self.usesRTCPMux ? self.path.rtpSource.address : self.path.rtcpSource.address,
+      !address.isUnspecified
     else { return false }
     if case .encrypted = self.security {
       guard self.keys.hasOutbound(for: component),

@@ -151,7 +151,8 @@ import Testing
     #expect(media.drops.auth == 1 && media.drops.total == 1, "\(media.drops)")
   }
 
-  @Test("new DTLS associations over a network that loses handshake and media lose only what was lost", arguments: [1, 2])
+  @Test(
+    "new DTLS associations over a network that loses handshake and media lose only what was lost", arguments: [1, 2])
   func rekeyUnderLoss(seed: UInt64) throws {
     let agents = try SimulatedAgents(mode: .thread, encryption: "dtls_srtp", seed: seed) { $0.rtpTimeout = nil }
     let call = try agents.establishedCall()
