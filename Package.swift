@@ -46,7 +46,9 @@ let package = Package(
     .executable(name: "apus", targets: ["CLI"]),
   ],
   dependencies: [
-    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0")
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+    .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+    .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.0"),
   ],
   targets: [
     // L0: the C boundary
@@ -66,10 +68,26 @@ let package = Package(
     layer("SRTPEngine", ["NetBase", "CSRTP"]),
     layer("Runtime", ["CLinux", "NetBase", "Handoff"]),
     // L4
-    layer("ModuleKit", ["NetBase", "Handoff", "SRTPEngine", "Runtime"]),
+    layer("ModuleKit", ["NetBase", "Handoff", "SIPStack", "SRTPEngine", "Runtime"]),
+    // What the SIP modules over connections share
+    layer(
+      "SIPStreams",
+      [
+        "NetBase", "Handoff", "SIPStack", "Runtime", "ModuleKit",
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "NIOTLS", package: "swift-nio"),
+        .product(name: "NIOHTTP1", package: "swift-nio"),
+        .product(name: "NIOWebSocket", package: "swift-nio"),
+        .product(name: "NIOSSL", package: "swift-nio-ssl"),
+      ]),
     // Modules
     module("udp", ["Runtime"]),
-    module("sip_udp", ["Runtime"]),
+    module("sip_udp", ["SIPStack", "Runtime"]),
+    module("sip_tcp", ["SIPStreams", "SIPStack"]),
+    module("sip_tls", ["SIPStreams", "SIPStack"]),
+    module("sip_ws", ["SIPStreams", "SIPStack"]),
+    module("sip_wss", ["SIPStreams", "SIPStack"]),
     module("dtls_srtp", ["SRTPEngine", "COpenSSL"]),
     module("srtp", ["SRTPEngine", "COpenSSL"]),
     module("opus", ["COpus"]),
@@ -85,7 +103,10 @@ let package = Package(
     // L6
     layer(
       "AllModules",
-      ["ModuleKit", "udp", "sip_udp", "dtls_srtp", "srtp", "opus", "g711", "aufile", "ausine", "aubridge", "vumeter"]),
+      [
+        "ModuleKit", "udp", "sip_udp", "sip_tcp", "sip_tls", "sip_ws", "sip_wss", "dtls_srtp", "srtp", "opus", "g711",
+        "aufile", "ausine", "aubridge", "vumeter",
+      ]),
     layer("Apus", ["NetBase", "Handoff", "ModuleKit", "UACore", "AllModules"]),
     // L7
     .executableTarget(
@@ -94,7 +115,7 @@ let package = Package(
         "Apus", "AllModules", "UACore", "ModuleKit", "Runtime", "NetBase",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: strict),
-    layer("TestSupport", ["NetBase", "Handoff", "Runtime", "ModuleKit"]),
+    layer("TestSupport", ["NetBase", "Handoff", "SIPStack", "Runtime", "ModuleKit"]),
     // Tests
     tests("NetBase", ["NetBase"]),
     tests("Handoff", ["Handoff"]),
@@ -114,7 +135,11 @@ let package = Package(
     tests("CLI", ["CLI", "UACore", "ModuleKit", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
     tests("RepoRules", ["ModuleKit", "AllModules", "UACore"]),
     moduleTests("udp", ["Runtime"]),
-    moduleTests("sip_udp", ["Runtime"]),
+    moduleTests("sip_udp"),
+    moduleTests("sip_tcp", ["SIPStreams", "SIPStack", "Runtime"]),
+    moduleTests("sip_tls", ["SIPStreams", "SIPStack", "Runtime"]),
+    moduleTests("sip_ws", ["SIPStreams", "SIPStack", "Runtime"]),
+    moduleTests("sip_wss", ["SIPStreams", "SIPStack", "Runtime"]),
     moduleTests("dtls_srtp", ["SRTPEngine", "COpenSSL"]),
     moduleTests("srtp", ["SRTPEngine"]),
     moduleTests("opus", ["COpus"]),

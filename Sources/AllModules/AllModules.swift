@@ -5,14 +5,18 @@ internal import ausine
 internal import dtls_srtp
 internal import g711
 internal import opus
+internal import sip_tcp
+internal import sip_tls
 internal import sip_udp
+internal import sip_ws
+internal import sip_wss
 internal import srtp
 internal import udp
 internal import vumeter
 
 /// Every module that is compiled in, in the order of `apus modules`.
 public let allModules: [any Module.Type] = [
-  UDP.self, SIPUDP.self, Opus.self, G711.self, SRTP.self, DTLSSRTP.self, AudioFile.self, AudioSine.self,
+  UDP.self, SIPUDP.self, SIPTCP.self, SIPTLS.self, SIPWS.self, SIPWSS.self, Opus.self, G711.self, SRTP.self, DTLSSRTP.self, AudioFile.self, AudioSine.self,
   AudioBridge.self, VUMeter.self,
 ]
 

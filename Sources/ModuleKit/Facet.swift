@@ -8,6 +8,7 @@ public struct Facet: Sendable {
     case encryption(any MediaEncryption)
     case datagrams(any DatagramTransport)
     case sipTransport(any SIPTransportProvider)
+    case nameResolver(any NameResolverProvider)
   }
 
   package let body: Body
@@ -33,6 +34,7 @@ public struct Facet: Sendable {
     case .encryption: "media encryption"
     case .datagrams: "media transport"
     case .sipTransport: "SIP transport"
+    case .nameResolver: "name resolver"
     }
   }
 
@@ -42,12 +44,15 @@ public struct Facet: Sendable {
     case .source(let offer), .player(let offer), .filter(let offer): offer.safety
     case .codec, .encryption, .datagrams: .confined
     case .sipTransport: .mainOnly
+    case .nameResolver: .concurrent
     }
   }
 
   /// Whether the facet runs on a transport's executor, so that the receive mode matters to it.
   public var isOnMediaPath: Bool {
-    if case .sipTransport = self.body { return false }
-    return true
+    switch self.body {
+    case .sipTransport, .nameResolver: false
+    case .codec, .source, .player, .filter, .encryption, .datagrams: true
+    }
   }
 }

@@ -17,7 +17,9 @@ package final class AgentCore {
   let registry: ModuleRegistry
   let emit: (AgentEvent) -> Void
   var endpoint: SIPEndpoint
-  var transports: [any SIPTransport] = []
+  /// The SIP transports and their connections.
+  package private(set) lazy var transports = SIPTransports(
+    owner: self, on: self.main, webSocketHost: self.endpoint.configuration.webSocketHost ?? "")
   var timer: TimerID?
   var calls: [CallID: Call] = [:]
   var bySession: [SessionID: CallID] = [:]
@@ -62,20 +64,14 @@ package final class AgentCore {
     self.environment = try MediaEnvironment(
       settings: settings, registry: registry, main: main, loops: loops, seed: generator.next(),
       wallClockOffset: wallClockOffset)
-    self.endpoint = SIPEndpoint(configuration: SIPConfiguration(userAgent: "Apus/\(apusVersion)"), generator: generator)
+    var sip = SIPConfiguration(userAgent: "Apus/\(apusVersion)")
+    sip.webSocketHost = "\(String(generator.next(), radix: 36)).invalid"
+    self.endpoint = SIPEndpoint(configuration: sip, generator: generator)
   }
 
   /// Opens the SIP transports.
   package func start() throws(ModuleError) {
-    let providers = self.settings.sipTransports ?? self.registry.sipTransports
-    guard !providers.isEmpty else {
-      throw ModuleError(.configuration, "no SIP transport is active: add \"module sip_udp\"")
-    }
-    for provider in providers {
-      let transport = try provider.open(
-        self.settings.listen, typeOfService: self.settings.configuration.sipTOS, on: self.context, receiver: self)
-      self.transports.append(transport)
-    }
+    try self.openTransports()
     self.timer = self.context.makeTimer { [unowned self] in
       self.endpoint.timeout(now: self.context.now)
       self.drain()
@@ -97,7 +93,7 @@ package final class AgentCore {
   }
 
   /// Where SIP listens.
-  package var listenAddress: SocketAddress? { self.transports.first?.localAddress }
+  package var listenAddress: SocketAddress? { self.transports.all.first?.localAddress }
 
   package var callCount: Int { self.calls.count }
 
@@ -117,8 +113,7 @@ package final class AgentCore {
 
   /// Closes the SIP transports; calls that still exist are forgotten.
   package func close() {
-    for transport in self.transports { transport.close() }
-    self.transports = []
+    self.transports.close()
     if let timer { self.context.remove(timer) }
     self.timer = nil
   }
@@ -148,17 +143,6 @@ package final class AgentCore {
     return CallID(number: self.lastCall)
   }
 
-  func contactAddress(
-    towards peer: SocketAddress, _ transport: any SIPTransport
-  ) throws(ModuleError) -> SocketAddress {
-    let bound = transport.localAddress
-    guard bound.isUnspecified else { return bound }
-    return try self.environment.localAddress(towards: peer).with(port: bound.port)
-  }
-
-  static func contact(_ identity: SIPURI, _ local: SocketAddress) -> SIPURI {
-    SIPURI(user: identity.user, host: local.uriHost, port: local.port)
-  }
 
   static func failure(_ error: any Error) -> ModuleError {
     error as? ModuleError ?? ModuleError(.peer, "\(error)")

@@ -17,6 +17,7 @@ package final class ModuleRegistry {
   package let encryptions: [any MediaEncryption]
   package let datagrams: (any DatagramTransport)?
   package let sipTransports: [any SIPTransportProvider]
+  package let nameResolver: (any NameResolverProvider)?
 
   /// Makes the active modules.
   ///
@@ -52,6 +53,8 @@ package final class ModuleRegistry {
     }
     self.encryptions = facets.compactMap { if case .encryption(let one) = $0.facet.body { one } else { nil } }
     self.datagrams = facets.lazy.compactMap { if case .datagrams(let one) = $0.facet.body { one } else { nil } }.first
+    self.nameResolver =
+      facets.lazy.compactMap { if case .nameResolver(let one) = $0.facet.body { one } else { nil } }.first
     self.sipTransports = facets.compactMap { if case .sipTransport(let one) = $0.facet.body { one } else { nil } }
   }
 

@@ -1,0 +1,84 @@
+internal import ModuleKit
+internal import NetBase
+internal import Runtime
+package import SIPStack
+
+/// Which SIP transports an agent opens, and how the endpoint's messages travel on them.
+extension AgentCore {
+  /// Opens every transport that the config wants and a module brings, in the order of the modules.
+  func openTransports() throws(ModuleError) {
+    let configuration = self.settings.configuration
+    let providers = self.settings.sipTransports ?? self.registry.sipTransports
+    let wanted = providers.filter { provider in configuration.sipTransports?.contains(provider.kind) ?? true }
+    guard !wanted.isEmpty else {
+      let advice = providers.isEmpty ? "add \"module sip_udp\"" : "sip_transports names none that a module brings"
+      throw ModuleError(.configuration, "no SIP transport is active: \(advice)")
+    }
+    for address in self.listenAddresses {
+      // A free port is the same one for all, if it can be.
+      var port = address.port
+      for provider in wanted {
+        var listen = address.with(port: port)
+        if provider.kind.isSecure, port != 0 { listen.port = port &+ 1 }
+        do throws(ModuleError) {
+          try self.open(provider, at: listen)
+        } catch where address.port == 0 && port != 0 {
+          try self.open(provider, at: address)
+        }
+        if port == 0 { port = self.transports.all.last?.localAddress.port ?? 0 }
+      }
+    }
+  }
+
+  private func open(_ provider: any SIPTransportProvider, at listen: SocketAddress) throws(ModuleError) {
+    try self.transports.open(
+      provider,
+      SIPTransportSettings(
+        listen: listen, typeOfService: self.settings.configuration.sipTOS,
+        security: self.settings.configuration.sipSecurity))
+  }
+
+  /// Where SIP listens: the address that was asked for, and where that is every address of IPv4, every one of IPv6 too.
+  private var listenAddresses: [SocketAddress] {
+    let listen = self.settings.listen
+    guard listen.isUnspecified, listen.family == .ipv4, self.settings.configuration.netAf == nil,
+      routeSource(to: SocketAddress(ipv6: 0, 1, port: 9)) != nil
+    else { return [listen] }
+    return [listen, SocketAddress(ipv6: 0, 0, port: listen.port)]
+  }
+
+  /// Where the peer reaches us: `identity`'s user at our address (RFC 3261 §8.1.1.8, RFC 7118 §5.1).
+  func contact(_ identity: SIPURI, _ local: SocketAddress, _ transport: SIPTransportKind) -> SIPURI {
+    var uri = SIPURI(user: identity.user, host: local.uriHost, port: local.port)
+    switch transport {
+    case .udp: break
+    case .tcp, .tls: uri.parameters.set("transport", transport.uriParameter)
+    case .ws, .wss:
+      (uri.host, uri.port) = (self.transports.webSocketHost, nil)
+      uri.parameters.set("transport", transport.uriParameter)
+    }
+    return uri
+  }
+}
+
+extension AgentCore: SIPTransportsOwner {
+  package func received(_ bytes: RawSpan, over path: SIPPath) {
+    if self.settings.traceSIP != nil { self.trace("received from \(path.peer)", bytes.copied()) }
+    var local = path.local
+    if local.isUnspecified {
+      local = (try? self.transports.localAddress(path.transport, towards: path.peer)) ?? local
+    }
+    self.endpoint.receive(
+      bytes, from: path.peer, on: local, transport: path.transport, flow: path.flow, now: self.context.now)
+    self.drain()
+  }
+
+  package func failed(_ path: SIPPath, reason: String) {
+    self.endpoint.flowFailed(path, error: reason, now: self.context.now)
+    self.drain()
+  }
+
+  package func opened(_ flow: SIPFlow, over path: SIPPath, isAccepted: Bool) {}
+
+  package func ponged(_ flow: SIPFlow) {}
+}
