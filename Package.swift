@@ -115,7 +115,9 @@ let package = Package(
         "Apus", "AllModules", "UACore", "ModuleKit", "Runtime", "NetBase",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: strict),
-    layer("TestSupport", ["NetBase", "Handoff", "SIPStack", "Runtime", "ModuleKit"]),
+    layer(
+      "TestSupport",
+      ["NetBase", "Handoff", "Runtime", "ModuleKit", "SIPStack", "RTPStack", "UACore", "AllModules", "g711"]),
     // Tests
     tests("NetBase", ["NetBase"]),
     tests("Handoff", ["Handoff"]),
