@@ -45,6 +45,9 @@ let package = Package(
     .library(name: "Apus", targets: ["Apus"]),
     .executable(name: "apus", targets: ["CLI"]),
   ],
+  traits: [
+    .trait(name: "CAres", description: "Names by NAPTR and SRV, on c-ares (libc-ares-dev)")
+  ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
     .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
@@ -57,6 +60,7 @@ let package = Package(
     library("CSRTP", "libsrtp2", "libsrtp2-dev"),
     library("COpus", "opus", "libopus-dev"),
     library("CSpeexDSP", "speexdsp", "libspeexdsp-dev"),
+    library("CCares", "libcares", "libc-ares-dev"),
     // L1
     layer("NetBase", []),
     layer("Handoff", []),
@@ -88,6 +92,7 @@ let package = Package(
     module("sip_tls", ["SIPStreams", "SIPStack"]),
     module("sip_ws", ["SIPStreams", "SIPStack"]),
     module("sip_wss", ["SIPStreams", "SIPStack"]),
+    module("dns", ["SIPStack", .target(name: "CCares", condition: .when(traits: ["CAres"]))]),
     module("dtls_srtp", ["SRTPEngine", "COpenSSL"]),
     module("srtp", ["SRTPEngine", "COpenSSL"]),
     module("opus", ["COpus"]),
@@ -104,8 +109,8 @@ let package = Package(
     layer(
       "AllModules",
       [
-        "ModuleKit", "udp", "sip_udp", "sip_tcp", "sip_tls", "sip_ws", "sip_wss", "dtls_srtp", "srtp", "opus", "g711",
-        "aufile", "ausine", "aubridge", "vumeter",
+        "ModuleKit", "udp", "sip_udp", "sip_tcp", "sip_tls", "sip_ws", "sip_wss", "dns", "dtls_srtp", "srtp", "opus",
+        "g711", "aufile", "ausine", "aubridge", "vumeter",
       ]),
     layer("Apus", ["NetBase", "Handoff", "ModuleKit", "UACore", "AllModules"]),
     // L7
@@ -137,11 +142,12 @@ let package = Package(
     tests("CLI", ["CLI", "UACore", "ModuleKit", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
     tests("RepoRules", ["ModuleKit", "AllModules", "UACore"]),
     moduleTests("udp", ["Runtime"]),
-    moduleTests("sip_udp"),
+    moduleTests("sip_udp", ["SIPStack"]),
     moduleTests("sip_tcp", ["SIPStreams", "SIPStack", "Runtime"]),
     moduleTests("sip_tls", ["SIPStreams", "SIPStack", "Runtime"]),
     moduleTests("sip_ws", ["SIPStreams", "SIPStack", "Runtime"]),
     moduleTests("sip_wss", ["SIPStreams", "SIPStack", "Runtime"]),
+    moduleTests("dns", ["SIPStack"]),
     moduleTests("dtls_srtp", ["SRTPEngine", "COpenSSL"]),
     moduleTests("srtp", ["SRTPEngine"]),
     moduleTests("opus", ["COpus"]),

@@ -2,6 +2,7 @@ public import ModuleKit
 internal import aubridge
 internal import aufile
 internal import ausine
+internal import dns
 internal import dtls_srtp
 internal import g711
 internal import opus
@@ -16,7 +17,7 @@ internal import vumeter
 
 /// Every module that is compiled in, in the order of `apus modules`.
 public let allModules: [any Module.Type] = [
-  UDP.self, SIPUDP.self, SIPTCP.self, SIPTLS.self, SIPWS.self, SIPWSS.self, Opus.self, G711.self, SRTP.self, DTLSSRTP.self, AudioFile.self, AudioSine.self,
+  UDP.self, SIPUDP.self, SIPTCP.self, SIPTLS.self, SIPWS.self, SIPWSS.self, DNS.self, Opus.self, G711.self, SRTP.self, DTLSSRTP.self, AudioFile.self, AudioSine.self,
   AudioBridge.self, VUMeter.self,
 ]
 

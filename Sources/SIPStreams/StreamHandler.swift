@@ -28,6 +28,7 @@ final class StreamHandler: ChannelDuplexHandler {
   }
 
   func channelActive(context: ChannelHandlerContext) {
+    self.state.hasConnected = true
     if !self.waitsForTLS { self.state.becomeReady() }
     context.fireChannelActive()
   }

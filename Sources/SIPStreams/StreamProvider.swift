@@ -27,7 +27,12 @@ package struct StreamProvider: SIPTransportProvider {
     var settings = settings
     switch self.listen {
     case .nowhere: settings.listen = nil
-    case .at(let address): settings.listen = address
+    case .at(let address):
+      guard !self.kind.isSecure || settings.security.certificate != nil else {
+        throw ModuleError(
+          .configuration, "\(self.module)_listen \(address): it needs a certificate, in sip_certificate")
+      }
+      settings.listen = address
     case nil: break
     }
     return try StreamTransport(

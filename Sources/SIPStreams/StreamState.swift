@@ -8,6 +8,8 @@ final class StreamState {
   let channel: any Channel
   /// Sends the sign of life, or the request for one, that this kind of connection has.
   var sendPing: () -> Void = {}
+  /// Whether the kernel has connected us.
+  var hasConnected = false
   private(set) var isReady = false
   private var isPaused = false
   private var batch: [[UInt8]] = []
@@ -25,6 +27,8 @@ final class StreamState {
     (self.link, self.channel) = (link, channel)
     (self.lastHeard, self.lastSent) = (self.began, self.began)
     channel.closeFuture.assumeIsolated().whenComplete { [self] _ in
+      // Who could not connect hears why from the attempt.
+      guard self.hasConnected || self.reason != nil || self.link.isAccepted else { return }
       self.link.post(.closed(reason: self.reason ?? "the peer closed the connection"))
     }
     self.scheduleCheck()

@@ -77,6 +77,7 @@ private final class UpgradeRequest: ChannelInboundHandler, RemovableChannelHandl
   func handlerAdded(context: ChannelHandlerContext) { if context.channel.isActive { self.ask(context) } }
 
   func channelActive(context: ChannelHandlerContext) {
+    self.state.hasConnected = true
     self.ask(context)
     context.fireChannelActive()
   }

@@ -1,12 +1,15 @@
 internal import Glibc
+package import ModuleKit
 package import NetBase
 
 /// A plain TCP socket in a test's hands: it sends what it is told and hears bytes.
 package struct RawPeer: ~Copyable {
   private let descriptor: Int32
 
-  /// Connects to a literal IPv4 address; nil when nothing listens there.
-  package init?(to address: SocketAddress) {
+  /// Connects to a literal IPv4 address.
+  ///
+  /// - Throws: when nothing listens there.
+  package init(to address: SocketAddress) throws(ModuleError) {
     let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
     var to = Self.four(address)
     let status = unsafe withUnsafePointer(to: &to) { pointer in
@@ -16,7 +19,7 @@ package struct RawPeer: ~Copyable {
     }
     guard status == 0 else {
       Glibc.close(descriptor)
-      return nil
+      throw ModuleError(.unavailable, "nothing listens at \(address)")
     }
     self.init(descriptor)
   }
@@ -54,7 +57,7 @@ package struct RawPeer: ~Copyable {
     deinit { Glibc.close(self.descriptor) }
 
     package func accept() -> RawPeer {
-      let accepted = unsafe Glibc.accept(self.descriptor, nil, nil)
+      let accepted = Glibc.accept(self.descriptor, nil, nil)
       precondition(accepted >= 0, "nobody connected")
       return RawPeer(accepted)
     }
@@ -73,7 +76,7 @@ package struct RawPeer: ~Copyable {
     while start < bytes.count {
       let sent = unsafe bytes.withUnsafeBytes { buffer in
         unsafe Glibc.send(
-          self.descriptor, buffer.baseAddress?.advanced(by: start), bytes.count - start, Int32(MSG_NOSIGNAL.rawValue))
+          self.descriptor, buffer.baseAddress?.advanced(by: start), bytes.count - start, Int32(MSG_NOSIGNAL))
       }
       guard sent > 0 else { return false }
       start += sent

@@ -1,5 +1,5 @@
 internal import Glibc
-package import Handoff
+internal import Handoff
 package import ModuleKit
 package import NetBase
 package import Runtime
@@ -11,6 +11,11 @@ package final class SIPBench: Sendable {
     package let bytes: [UInt8]
     package let origin: SIPOrigin
 
+    package init(bytes: [UInt8], origin: SIPOrigin) {
+      self.bytes = bytes
+      self.origin = origin
+    }
+
     package var text: String { String(decoding: self.bytes, as: UTF8.self) }
   }
 
@@ -18,6 +23,10 @@ package final class SIPBench: Sendable {
     package let flow: SIPFlow
     package let peer: SocketAddress
     package let reason: String
+
+    package init(flow: SIPFlow, peer: SocketAddress, reason: String) {
+      (self.flow, self.peer, self.reason) = (flow, peer, reason)
+    }
   }
 
   /// What was told, in order.

@@ -53,6 +53,7 @@ internal import Testing
     "sip_tls": ["SIPStreams"],
     "sip_ws": ["SIPStreams"],
     "sip_wss": ["SIPStreams"],
+    "dns": ["CCares", "Dispatch"],
     "dtls_srtp": ["COpenSSL"],
     "srtp": ["COpenSSL"],
     "opus": ["COpus"],

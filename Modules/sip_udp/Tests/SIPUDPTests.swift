@@ -1,6 +1,7 @@
 import Glibc
 import ModuleKit
 import NetBase
+import SIPStack
 import TestSupport
 import Testing
 import sip_udp

@@ -7,7 +7,7 @@ package import NetBase
 ///
 /// RFC 3261 with 6026 (accepted states), 3581 (rport) and 3311 (UPDATE is answered, never sent).
 package final class SIPEndpoint {
-  let configuration: SIPConfiguration
+  package let configuration: SIPConfiguration
   var generator: SeededGenerator
   /// What was seen, sent and dropped.
   package internal(set) var counters = SIPCounters()

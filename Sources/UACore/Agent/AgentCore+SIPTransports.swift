@@ -82,3 +82,54 @@ extension AgentCore: SIPTransportsOwner {
 
   package func ponged(_ flow: SIPFlow) {}
 }
+
+/// Where requests go.
+extension AgentCore {
+  /// Finds the targets of `uri`: the first Route, the outbound proxy, or the request URI itself (RFC 3263).
+  ///
+  /// - Parameter completion: called once, on main: at once when no name has to be looked up. Targets that no open
+  ///   transport leads to are left out.
+  package func locate(_ uri: SIPURI, completion: @escaping (Result<[SIPTarget], ModuleError>) -> Void) {
+    let configuration = self.settings.configuration
+    var kinds = self.transports.kinds
+    if let index = kinds.firstIndex(of: configuration.sipDefaultTransport) { kinds.insert(kinds.remove(at: index), at: 0) }
+    let families: SIPLocator.Families =
+      switch configuration.netAf {
+      case .ipv4: .ipv4Only
+      case .ipv6: .ipv6Only
+      case nil: .ipv6First
+      }
+    let locator = SIPLocator(
+      uri: uri, available: kinds, families: families, generator: SeededGenerator(seed: self.environment.random()))
+    self.locations.locate(locator) { [weak self] result in
+      guard let self else { return completion(.failure(ModuleError(.unavailable, "the agent is not running"))) }
+      switch result {
+      case .failure(let failure): completion(.failure(Self.error(failure, uri)))
+      case .success(let targets): completion(self.reachable(targets))
+      }
+    }
+  }
+
+  /// The targets that a transport and a route lead to, each with our address towards it.
+  private func reachable(_ targets: [SIPTarget]) -> Result<[SIPTarget], ModuleError> {
+    var reachable: [SIPTarget] = []
+    var first: ModuleError?
+    for var target in targets {
+      do throws(ModuleError) {
+        target.local = try self.transports.localAddress(target.transport, towards: target.address)
+        reachable.append(target)
+      } catch { first = first ?? error }
+    }
+    return reachable.isEmpty ? .failure(first ?? ModuleError(.unavailable, "nobody to send to")) : .success(reachable)
+  }
+
+  private static func error(_ failure: SIPLocator.Failure, _ uri: SIPURI) -> ModuleError {
+    switch failure {
+    case .notSIP: ModuleError(.configuration, "\(uri) is not a SIP URI: write sip:user@host")
+    case .unknownTransport, .unavailableTransport:
+      ModuleError(.configuration, "\(uri): \(failure) (sip_transports, and the sip_ modules)")
+    case .noAddress(let host): ModuleError(.unavailable, "\(host): the name has no address")
+    case .noAnswer: ModuleError(.unavailable, "\(failure)")
+    }
+  }
+}

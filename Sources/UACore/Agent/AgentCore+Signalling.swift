@@ -1,5 +1,5 @@
-package import ModuleKit
-package import NetBase
+internal import ModuleKit
+internal import NetBase
 internal import Runtime
 internal import SDPCodec
 internal import SIPStack

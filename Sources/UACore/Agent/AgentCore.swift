@@ -20,6 +20,9 @@ package final class AgentCore {
   /// The SIP transports and their connections.
   package private(set) lazy var transports = SIPTransports(
     owner: self, on: self.main, webSocketHost: self.endpoint.configuration.webSocketHost ?? "")
+  /// Finds where requests go.
+  let locations: SIPLocations
+  var networkWatch: NetworkWatch?
   var timer: TimerID?
   var calls: [CallID: Call] = [:]
   var bySession: [SessionID: CallID] = [:]
@@ -61,6 +64,11 @@ package final class AgentCore {
     self.loops = loops
     self.registry = registry
     self.emit = emit
+    let resolver: any NameResolver =
+      try settings.nameResolver
+      ?? registry.nameResolver?.makeResolver(
+        servers: configuration.dnsServers, fallbacks: configuration.dnsFallbacks) ?? SystemNameResolver()
+    self.locations = SIPLocations(resolver: resolver, on: main)
     self.environment = try MediaEnvironment(
       settings: settings, registry: registry, main: main, loops: loops, seed: generator.next(),
       wallClockOffset: wallClockOffset)
@@ -72,6 +80,7 @@ package final class AgentCore {
   /// Opens the SIP transports.
   package func start() throws(ModuleError) {
     try self.openTransports()
+    self.watchNetwork()
     self.timer = self.context.makeTimer { [unowned self] in
       self.endpoint.timeout(now: self.context.now)
       self.drain()
@@ -113,6 +122,8 @@ package final class AgentCore {
 
   /// Closes the SIP transports; calls that still exist are forgotten.
   package func close() {
+    self.networkWatch?.close()
+    self.networkWatch = nil
     self.transports.close()
     if let timer { self.context.remove(timer) }
     self.timer = nil

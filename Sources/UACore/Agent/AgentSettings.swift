@@ -21,6 +21,9 @@ package struct AgentSettings: Sendable {
   /// Takes the place of the SIP transports that the modules bring.
   package var sipTransports: [any SIPTransportProvider]?
 
+  /// Takes the place of the name resolver that the modules bring.
+  package var nameResolver: (any NameResolver)?
+
   package init(available: [any Module.Type], configuration: Configuration, listen: SocketAddress) {
     self.available = available
     self.configuration = configuration
@@ -31,6 +34,7 @@ package struct AgentSettings: Sendable {
     self.programFacets = []
     self.datagrams = nil
     self.sipTransports = nil
+    self.nameResolver = nil
   }
 }
 

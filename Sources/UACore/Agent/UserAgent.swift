@@ -67,9 +67,17 @@ package actor UserAgent {
     guard let uri = try? SIPURI(text), !uri.host.isEmpty else {
       throw ModuleError(.configuration, "\(target) is not a SIP URI: write sip:user@host")
     }
-    let destination = try await resolve(host: uri.host, port: uri.port ?? 5060)
+    let targets = try await self.locate(uri)
     guard let core else { throw ModuleError(.unavailable, "the agent is not running") }
-    return try core.call(uri, at: destination, settings: settings)
+    return try core.call(uri, at: targets, settings: settings)
+  }
+
+  /// Where requests for `uri` go, in order.
+  private func locate(_ uri: SIPURI) async throws -> [SIPTarget] {
+    guard let core else { throw ModuleError(.unavailable, "the agent is not running") }
+    return try await withCheckedThrowingContinuation { continuation in
+      core.locate(uri) { continuation.resume(with: $0) }
+    }
   }
 
   package func answer(_ id: CallID) { self.core?.answer(id) }

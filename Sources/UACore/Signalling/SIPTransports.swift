@@ -116,7 +116,9 @@ package final class SIPTransports {
 
   /// Closes the connections that left from an address that we no longer have; the owner is told of each.
   package func addressesChanged(_ addresses: Set<String>) {
-    let gone = self.paths.filter { _, path in !path.local.isUnspecified && !addresses.contains(path.local.host) }
+    let gone = self.paths.filter { _, path in
+      !path.local.isUnspecified && !path.local.isLoopback && !addresses.contains(path.local.host)
+    }
     for (flow, path) in gone.sorted(by: { $0.key.number < $1.key.number }) {
       self.close(flow)
       self.owner?.failed(path, reason: "our address \(path.local.host) is gone")
