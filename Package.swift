@@ -155,7 +155,7 @@ let package = Package(
     moduleTests("sip_tls", ["SIPStreams", "SIPStack", "Runtime"]),
     moduleTests("sip_ws", ["SIPStreams", "SIPStack", "Runtime"]),
     moduleTests("sip_wss", ["SIPStreams", "SIPStack", "Runtime"]),
-    moduleTests("dns", ["SIPStack"]),
+    moduleTests("dns", ["SIPStack", "Runtime"]),
     moduleTests("dtls_srtp", ["SRTPEngine", "COpenSSL"]),
     moduleTests("srtp", ["SRTPEngine"]),
     moduleTests("opus", ["COpus"]),

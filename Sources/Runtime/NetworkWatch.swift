@@ -21,8 +21,8 @@ package struct InterfaceAddress: Hashable, Sendable {
     var next = unsafe list
     while let entry = unsafe next?.pointee {
       unsafe next = entry.ifa_next
-      guard unsafe entry.ifa_flags & UInt32(IFF_UP.rawValue) != 0,
-        unsafe entry.ifa_flags & UInt32(IFF_LOOPBACK.rawValue) == 0, let address = unsafe entry.ifa_addr,
+      guard unsafe entry.ifa_flags & UInt32(IFF_UP) != 0,
+        unsafe entry.ifa_flags & UInt32(IFF_LOOPBACK) == 0, let address = unsafe entry.ifa_addr,
         let numeric = unsafe Self.numeric(address)
       else { continue }
       unsafe found.insert(InterfaceAddress(interface: String(cString: entry.ifa_name), address: numeric))

@@ -1,5 +1,6 @@
 internal import ModuleKit
 internal import NetBase
+internal import SIPStack
 internal import Testing
 
 @testable internal import UACore

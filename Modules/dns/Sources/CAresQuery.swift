@@ -23,13 +23,13 @@
       var channel: ares_channel?
       let status = unsafe ares_init_options(
         &channel, &options, ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_FLAGS)
-      guard status == ARES_SUCCESS.rawValue, let channel = unsafe channel else {
+      guard status == ARES_SUCCESS, let channel = unsafe channel else {
         return .failed(CAresLibrary.words(status))
       }
       defer { unsafe ares_destroy(channel) }
       if !servers.isEmpty {
         let status = unsafe ares_set_servers_ports_csv(channel, servers)
-        guard status == ARES_SUCCESS.rawValue else { return .failed("dns_server: \(CAresLibrary.words(status))") }
+        guard status == ARES_SUCCESS else { return .failed("dns_server: \(CAresLibrary.words(status))") }
       }
       let query = CAresQuery(question)
       unsafe query.start(channel)
@@ -92,12 +92,12 @@
     private static let found: ares_addrinfo_callback = { this, status, _, result in
       guard let this = unsafe this else { return }
       let query = unsafe Unmanaged<CAresQuery>.fromOpaque(this).takeUnretainedValue()
-      defer { if let result = unsafe result { unsafe ares_freeaddrinfo(result) } }
-      query.answer = unsafe query.failure(status) ?? Self.addresses(result?.pointee.nodes)
+      defer { unsafe ares_freeaddrinfo(result) }
+      query.answer = unsafe query.failure(status) ?? CAresQuery.addresses(result?.pointee.nodes)
     }
 
     private func failure(_ status: Int32) -> DNSAnswer? {
-      switch ares_status(rawValue: UInt32(bitPattern: status)) {
+      switch status {
       case ARES_SUCCESS: nil
       case ARES_ENODATA, ARES_ENOTFOUND: .nothing
       default: .failed(CAresLibrary.words(status))
@@ -112,7 +112,7 @@
     private static func services(_ bytes: UnsafeMutablePointer<UInt8>?, _ count: Int32) -> DNSAnswer {
       var first: UnsafeMutablePointer<ares_srv_reply>?
       let status = unsafe ares_parse_srv_reply(bytes, count, &first)
-      guard status == ARES_SUCCESS.rawValue else { return .nothing }
+      guard status == ARES_SUCCESS else { return .nothing }
       defer { unsafe ares_free_data(first) }
       var records: [SRVRecord] = []
       var next = unsafe first
@@ -129,7 +129,7 @@
     private static func pointers(_ bytes: UnsafeMutablePointer<UInt8>?, _ count: Int32) -> DNSAnswer {
       var first: UnsafeMutablePointer<ares_naptr_reply>?
       let status = unsafe ares_parse_naptr_reply(bytes, count, &first)
-      guard status == ARES_SUCCESS.rawValue else { return .nothing }
+      guard status == ARES_SUCCESS else { return .nothing }
       defer { unsafe ares_free_data(first) }
       var records: [NAPTRRecord] = []
       var next = unsafe first

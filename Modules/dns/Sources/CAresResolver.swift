@@ -4,14 +4,14 @@
   internal import Glibc
   package import ModuleKit
   package import NetBase
-  package import SIPStack
+  internal import SIPStack
 
   enum CAresLibrary {
     /// `ares_library_init` counts its calls and is not safe beside itself.
     private static let status = ares_library_init(ARES_LIB_INIT_ALL)
 
     static func start() throws(ModuleError) {
-      guard Self.status == ARES_SUCCESS.rawValue else {
+      guard Self.status == ARES_SUCCESS else {
         throw ModuleError(.unavailable, "module dns: c-ares does not start: \(Self.words(Self.status))")
       }
     }

@@ -38,6 +38,6 @@ extension AgentCore {
   /// Ends the connections that left from an address that is gone, and says so.
   func networkChanged(_ change: NetworkChange, addresses: Set<InterfaceAddress>) {
     if !change.gone.isEmpty { self.transports.addressesChanged(Set(addresses.map(\.address.host))) }
-    self.emit(.networkChanged(change))
+    self.onNetworkChange?(change)
   }
 }

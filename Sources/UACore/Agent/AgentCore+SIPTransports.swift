@@ -1,4 +1,4 @@
-internal import ModuleKit
+package import ModuleKit
 internal import NetBase
 internal import Runtime
 package import SIPStack

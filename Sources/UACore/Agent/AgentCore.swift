@@ -23,6 +23,8 @@ package final class AgentCore {
   /// Finds where requests go.
   let locations: SIPLocations
   var networkWatch: NetworkWatch?
+  /// Told when an address that the agent may use has come or gone; connections from one that is gone are closed by then.
+  package var onNetworkChange: ((NetworkChange) -> Void)?
   var timer: TimerID?
   var calls: [CallID: Call] = [:]
   var bySession: [SessionID: CallID] = [:]

@@ -63,6 +63,4 @@ package enum AgentEvent: Sendable {
   /// Something of a call went wrong and the call goes on.
   case warning(CallID, String)
   case ended(CallReport)
-  /// An address that the agent may use has come or gone; connections from one that is gone are closed already.
-  case networkChanged(NetworkChange)
 }

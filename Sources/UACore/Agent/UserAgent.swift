@@ -1,7 +1,7 @@
 internal import ModuleKit
 package import NetBase
 package import Runtime
-internal import SIPStack
+package import SIPStack
 
 /// A user agent: an actor whose executor is its main loop.
 ///
@@ -49,6 +49,12 @@ package actor UserAgent {
 
   /// Where SIP listens.
   package var listenAddress: SocketAddress? { self.core?.listenAddress }
+
+  /// Where each kind of SIP transport listens; those that listen nowhere are left out.
+  package var listenAddresses: [SIPTransportKind: SocketAddress] {
+    let listening = (self.core?.transports.all ?? []).filter { $0.localAddress.port != 0 }
+    return Dictionary(listening.map { ($0.kind, $0.localAddress) }) { first, _ in first }
+  }
 
   /// Who answers calls that come in, the first one also those for no one else; empty refuses them.
   ///
