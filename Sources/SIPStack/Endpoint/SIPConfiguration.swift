@@ -14,6 +14,8 @@ package struct SIPConfiguration: Sendable {
   package var eventPackages: [String]
   /// What the answer to OPTIONS carries.
   package var optionsBody: SIPBody?
+  /// What stands for our address in the Via of requests over WebSocket (RFC 7118 §5.1); nil for the address.
+  package var webSocketHost: String?
   package var t1: Duration
   package var t2: Duration
   package var t4: Duration

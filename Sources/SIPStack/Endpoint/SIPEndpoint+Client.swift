@@ -15,8 +15,9 @@ extension SIPEndpoint {
     guard case .request(let method, _) = request.startLine else { preconditionFailure("a response is not started") }
     let branch = branch ?? self.newBranch()
     var request = request
-    request.headers.prepend(
-      "Via", Via(transport: path.transport, sentBy: path.local, branch: branch).description)
+    var via = Via(transport: path.transport, sentBy: path.local, branch: branch)
+    if path.transport.isWebSocket, let host = self.configuration.webSocketHost { (via.host, via.port) = (host, nil) }
+    request.headers.prepend("Via", via.description)
     let transaction = ClientTransaction(
       key: ClientTransactionKey(branch: branch, method: method), serial: self.newIdentifier(),
       timer: self.timers.reserve(), request: request, path: path, user: user,

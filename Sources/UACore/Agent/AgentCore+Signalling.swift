@@ -1,5 +1,5 @@
-package import ModuleKit
-package import NetBase
+internal import ModuleKit
+internal import NetBase
 internal import Runtime
 internal import SIPStack
 
@@ -11,11 +11,9 @@ extension AgentCore {
     while let action = self.endpoint.nextAction() {
       switch action {
       case .send(let bytes, let path):
-        let destination = path.peer
-        guard let transport = self.transports.first else { continue }
-        self.trace(.sent, bytes, local: path.local, peer: destination)
-        if let reason = transport.send(bytes, to: destination) {
-          self.endpoint.transportFailed(to: destination, error: reason, now: self.context.now)
+        self.trace(.sent, bytes, local: path.local, peer: path.peer)
+        if let reason = self.transports.send(bytes, path) {
+          self.endpoint.flowFailed(path, error: reason, now: self.context.now)
         }
       case .event(let event): self.handle(event)
       }
@@ -186,20 +184,6 @@ extension AgentCore {
   func fail(_ call: Call, _ error: any Error) {
     call.end("media", failure: Self.failure(error))
     self.endpoint.hangUp(call.session, now: self.context.now)
-    self.drain()
-  }
-}
-
-extension AgentCore: SIPTransportReceiver {
-  package func received(_ bytes: RawSpan, from source: SocketAddress, on transport: any SIPTransport) {
-    let local = (try? self.contactAddress(towards: source, transport)) ?? transport.localAddress
-    if self.isTracing { self.trace(.received, bytes.copied(), local: local, peer: source) }
-    self.endpoint.receive(bytes, from: source, on: local, transport: .udp, now: self.context.now)
-    self.drain()
-  }
-
-  package func failed(to address: SocketAddress, reason: String, on transport: any SIPTransport) {
-    self.endpoint.transportFailed(to: address, error: reason, now: self.context.now)
     self.drain()
   }
 }

@@ -18,7 +18,14 @@ package final class AgentCore {
   /// The agent's owner, told of every event.
   let sink: (AgentEvent) -> Void
   var endpoint: SIPEndpoint
-  var transports: [any SIPTransport] = []
+  /// The SIP transports and their connections.
+  package private(set) lazy var transports = SIPTransports(
+    owner: self, on: self.main, webSocketHost: self.endpoint.configuration.webSocketHost ?? "")
+  /// Finds where requests go.
+  let locations: SIPLocations
+  var networkWatch: NetworkWatch?
+  /// Told when an address that the agent may use has come or gone; connections from one that is gone are closed by then.
+  package var onNetworkChange: ((NetworkChange) -> Void)?
   var timer: TimerID?
   var calls: [CallID: Call] = [:]
   var bySession: [SessionID: CallID] = [:]
@@ -41,9 +48,6 @@ package final class AgentCore {
   var looseRefers: [ReferID: String] = [:]
   /// Who waits for the outcome of a request.
   var requests: [RequestID: (RequestOutcome) -> Void] = [:]
-  /// Who waits for a name's address.
-  var lookups: [UInt64: (SocketAddress?) -> Void] = [:]
-  var lastLookup: UInt64 = 0
   /// What modules that give commands and hear what happens have started.
   var applications: [any Application] = []
   /// Commands, by name and by key.
@@ -81,23 +85,23 @@ package final class AgentCore {
     self.sink = emit
     self.isTracing = settings.traceSIP != nil
     self.instanceID = Self.makeUUID(generator.next(), generator.next())
+    let resolver: any NameResolver =
+      try settings.nameResolver
+      ?? registry.nameResolver?.makeResolver(
+        servers: configuration.dnsServers, fallbacks: configuration.dnsFallbacks) ?? SystemNameResolver()
+    self.locations = SIPLocations(resolver: resolver, on: main)
     self.environment = try MediaEnvironment(
       settings: settings, registry: registry, main: main, loops: loops, seed: generator.next(),
       wallClockOffset: wallClockOffset)
-    self.endpoint = SIPEndpoint(configuration: SIPConfiguration(userAgent: "Apus/\(apusVersion)"), generator: generator)
+    var sip = SIPConfiguration(userAgent: "Apus/\(apusVersion)")
+    sip.webSocketHost = "\(String(generator.next(), radix: 36)).invalid"
+    self.endpoint = SIPEndpoint(configuration: sip, generator: generator)
   }
 
   /// Opens the SIP transports.
   package func start() throws(ModuleError) {
-    let providers = self.settings.sipTransports ?? self.registry.sipTransports
-    guard !providers.isEmpty else {
-      throw ModuleError(.configuration, "no SIP transport is active: add \"module sip_udp\"")
-    }
-    for provider in providers {
-      let transport = try provider.open(
-        self.settings.listen, typeOfService: self.settings.configuration.sipTOS, on: self.context, receiver: self)
-      self.transports.append(transport)
-    }
+    try self.openTransports()
+    self.watchNetwork()
     self.timer = self.context.makeTimer { [unowned self] in
       self.endpoint.timeout(now: self.context.now)
       self.drain()
@@ -123,7 +127,7 @@ package final class AgentCore {
   }
 
   /// Where SIP listens.
-  package var listenAddress: SocketAddress? { self.transports.first?.localAddress }
+  package var listenAddress: SocketAddress? { self.transports.all.first?.localAddress }
 
   package var callCount: Int { self.calls.count }
 
@@ -148,8 +152,9 @@ package final class AgentCore {
       application.stop()
     }
     self.applications = []
-    for transport in self.transports { transport.close() }
-    self.transports = []
+    self.networkWatch?.close()
+    self.networkWatch = nil
+    self.transports.close()
     if let timer { self.context.remove(timer) }
     self.timer = nil
   }
@@ -181,17 +186,6 @@ package final class AgentCore {
     return CallID(number: self.lastCall)
   }
 
-  func contactAddress(
-    towards peer: SocketAddress, _ transport: any SIPTransport
-  ) throws(ModuleError) -> SocketAddress {
-    let bound = transport.localAddress
-    guard bound.isUnspecified else { return bound }
-    return try self.environment.localAddress(towards: peer).with(port: bound.port)
-  }
-
-  static func contact(_ identity: SIPURI, _ local: SocketAddress) -> SIPURI {
-    SIPURI(user: identity.user, host: local.uriHost, port: local.port)
-  }
 
   /// 100rel, as the account has it.
   static func policy(of settings: CallSettings) -> CallPolicy {

@@ -34,15 +34,14 @@ extension AgentCore {
 
   /// Asks `target` what it can do; the answer comes as output.
   func sendOptions(to target: SIPURI, from account: LocalAccount) {
-    self.locate(target, for: account) { [weak self] address in
-      guard let self else { return }
-      guard let address else { return self.warn("\(target.host): the name has no address") }
-      guard let identity = try? SIPURI(account.aor), let transport = self.transports.first,
-        let local = try? self.contactAddress(towards: address, transport)
-      else { return self.warn("OPTIONS to \(target): there is no route") }
+    self.locate(target, for: account) { [weak self] result in
+      guard let self, let identity = try? SIPURI(account.aor) else { return }
+      let targets: [SIPTarget]
+      do throws(ModuleError) { targets = try result.get() } catch { return self.warn("OPTIONS to \(target): \(error)") }
+      guard let first = targets.first, let local = first.local else { return }
       let request = self.endpoint.options(
-        to: NameAddress(uri: target), from: NameAddress(uri: identity), destination: address, local: local,
-        now: self.context.now)
+        to: NameAddress(uri: target), from: NameAddress(uri: identity), destination: first.address, local: local,
+        transport: first.transport, now: self.context.now)
       self.await(request) { [weak self] outcome in
         guard case .answered(let status, _, let headers) = outcome, status < 300 else {
           self?.warn("OPTIONS of \(target): \(outcome.text)")
@@ -58,17 +57,16 @@ extension AgentCore {
 
   /// Asks `peer` to call `target`, outside a call; what comes of it is output.
   func sendRefer(to peer: SIPURI, target: SIPURI, from account: LocalAccount) {
-    self.locate(peer, for: account) { [weak self] address in
-      guard let self else { return }
-      guard let address else { return self.warn("\(peer.host): the name has no address") }
-      guard let identity = try? SIPURI(account.aor), let transport = self.transports.first,
-        let local = try? self.contactAddress(towards: address, transport)
-      else { return self.warn("REFER to \(peer): there is no route") }
+    self.locate(peer, for: account) { [weak self] result in
+      guard let self, let identity = try? SIPURI(account.aor) else { return }
+      let targets: [SIPTarget]
+      do throws(ModuleError) { targets = try result.get() } catch { return self.warn("REFER to \(peer): \(error)") }
+      guard let first = targets.first, let local = first.local else { return }
       let from = NameAddress(displayName: account.settings.displayName, uri: identity)
       let refer = self.endpoint.refer(
         OutgoingRefer(
-          from: from, to: NameAddress(uri: peer), contact: Self.contact(identity, local),
-          targets: [SIPTarget(address: address)], local: local, target: NameAddress(uri: target), referredBy: from),
+          from: from, to: NameAddress(uri: peer), contact: self.contact(identity, local, first.transport),
+          targets: targets, local: local, target: NameAddress(uri: target), referredBy: from),
         now: self.context.now)
       self.looseRefers[refer] = "\(peer)"
       self.drain()
