@@ -7,11 +7,10 @@ package import SIPStack
 extension AgentCore {
   /// Opens every transport that the config wants and a module brings, in the order of the modules.
   func openTransports() throws(ModuleError) {
-    let configuration = self.settings.configuration
-    let providers = self.settings.sipTransports ?? self.registry.sipTransports
-    let wanted = providers.filter { provider in configuration.sipTransports?.contains(provider.kind) ?? true }
+    let wanted = Self.transportProviders(self.settings, self.registry)
     guard !wanted.isEmpty else {
-      let advice = providers.isEmpty ? "add \"module sip_udp\"" : "sip_transports names none that a module brings"
+      let isAny = !(self.settings.sipTransports ?? self.registry.sipTransports).isEmpty
+      let advice = isAny ? "sip_transports names none that a module brings" : "add \"module sip_udp\""
       throw ModuleError(.configuration, "no SIP transport is active: \(advice)")
     }
     for address in self.listenAddresses {
@@ -28,6 +27,12 @@ extension AgentCore {
         if port == 0 { port = self.transports.all.last?.localAddress.port ?? 0 }
       }
     }
+  }
+
+  /// Those that the config wants.
+  static func transportProviders(_ settings: AgentSettings, _ registry: ModuleRegistry) -> [any SIPTransportProvider] {
+    let wanted = settings.configuration.sipTransports
+    return (settings.sipTransports ?? registry.sipTransports).filter { wanted?.contains($0.kind) ?? true }
   }
 
   private func open(_ provider: any SIPTransportProvider, at listen: SocketAddress) throws(ModuleError) {
