@@ -34,9 +34,11 @@ import Testing
     return sent
   }
 
-  @Test("a request that is too long for UDP goes over TCP, a shorter one does not", arguments: [
-    (100, SIPTransportKind.udp), (2000, .tcp),
-  ])
+  @Test(
+    "a request that is too long for UDP goes over TCP, a shorter one does not",
+    arguments: [
+      (100, SIPTransportKind.udp), (2000, .tcp),
+    ])
   func switching(length: Int, transport: SIPTransportKind) throws {
     let endpoint = Self.endpoint(longestDatagram: 1300)
     try Self.invite(endpoint, bodyLength: length)

@@ -21,7 +21,7 @@ extension AgentCore {
         if provider.kind.isSecure, port != 0 { listen.port = port &+ 1 }
         do throws(ModuleError) {
           try self.open(provider, at: listen)
-        } catch where address.port == 0 && port != 0 {
+        } catch  where address.port == 0 && port != 0 {
           try self.open(provider, at: address)
         }
         if port == 0 { port = self.transports.all.last?.localAddress.port ?? 0 }
@@ -97,7 +97,9 @@ extension AgentCore {
   package func locate(_ uri: SIPURI, completion: @escaping (Result<[SIPTarget], ModuleError>) -> Void) {
     let configuration = self.settings.configuration
     var kinds = self.transports.kinds
-    if let index = kinds.firstIndex(of: configuration.sipDefaultTransport) { kinds.insert(kinds.remove(at: index), at: 0) }
+    if let index = kinds.firstIndex(of: configuration.sipDefaultTransport) {
+      kinds.insert(kinds.remove(at: index), at: 0)
+    }
     let families: SIPLocator.Families =
       switch configuration.netAf {
       case .ipv4: .ipv4Only

@@ -158,7 +158,6 @@ package final class AgentCore {
     return CallID(number: self.lastCall)
   }
 
-
   static func failure(_ error: any Error) -> ModuleError {
     error as? ModuleError ?? ModuleError(.peer, "\(error)")
   }

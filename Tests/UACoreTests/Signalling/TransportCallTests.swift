@@ -130,9 +130,11 @@ private struct TableResolver: NameResolver {
     await pair.shutDown()
   }
 
-  @Test("a call to a port where no one listens ends at once, over a connection too", arguments: [
-    SIPTransportKind.udp, .tcp, .tls, .ws,
-  ])
+  @Test(
+    "a call to a port where no one listens ends at once, over a connection too",
+    arguments: [
+      SIPTransportKind.udp, .tcp, .tls, .ws,
+    ])
   func nobody(kind: SIPTransportKind) async throws {
     let pair = try await ConnectedPair()
     let listener = RawPeer.Listener()
