@@ -17,8 +17,8 @@ internal import vumeter
 
 /// Every module that is compiled in, in the order of `apus modules`.
 public let allModules: [any Module.Type] = [
-  UDP.self, SIPUDP.self, SIPTCP.self, SIPTLS.self, SIPWS.self, SIPWSS.self, DNS.self, Opus.self, G711.self, SRTP.self, DTLSSRTP.self, AudioFile.self, AudioSine.self,
-  AudioBridge.self, VUMeter.self,
+  UDP.self, SIPUDP.self, SIPTCP.self, SIPTLS.self, SIPWS.self, SIPWSS.self, DNS.self, Opus.self, G711.self,
+  SRTP.self, DTLSSRTP.self, AudioFile.self, AudioSine.self, AudioBridge.self, VUMeter.self,
 ]
 
 /// Waits until everything recorded so far, by all agents of the process, is in its files; before the process ends.
