@@ -1,7 +1,7 @@
+internal import Glibc
 internal import NIOCore
 internal import NIOPosix
 internal import NIOSSL
-internal import Glibc
 
 /// Why a connection ended, in words for the user.
 struct StreamFailure: Error, CustomStringConvertible {
@@ -55,8 +55,8 @@ struct StreamFailure: Error, CustomStringConvertible {
         "the peer's certificate is of no authority that is trusted here: name its authority in sip_cafile"
       ),
       (
-        "ALERT_CERTIFICATE_REQUIRED", "the peer wants a certificate of ours: name one in sip_certificate, or in the "
-          + "account's cert"
+        "ALERT_CERTIFICATE_REQUIRED",
+        "the peer wants a certificate of ours: name one in sip_certificate, or in the account's cert"
       ),
       ("PEER_DID_NOT_RETURN_A_CERTIFICATE", "the peer has no certificate, and sip_verify_client asks for one"),
       ("ALERT_UNKNOWN_CA", "the peer does not trust the authority of our certificate (sip_certificate)"),

@@ -1,6 +1,6 @@
 internal import NIOCore
-internal import Runtime
 internal import NetBase
+internal import Runtime
 internal import Synchronization
 
 /// What a connection tells main.

@@ -38,7 +38,8 @@ final class StreamState {
 
   /// Messages can travel from now on.
   func becomeReady() {
-    guard !self.isReady, self.channel.isActive, let peer = self.channel.remoteAddress.flatMap(NetBase.SocketAddress.init),
+    guard !self.isReady, self.channel.isActive,
+      let peer = self.channel.remoteAddress.flatMap(NetBase.SocketAddress.init),
       let local = self.channel.localAddress.flatMap(NetBase.SocketAddress.init)
     else { return }
     self.isReady = true

@@ -1,9 +1,9 @@
 internal import Glibc
 package import ModuleKit
-package import NetBase
 internal import NIOCore
 internal import NIOPosix
 internal import NIOSSL
+package import NetBase
 package import Runtime
 package import SIPStack
 internal import Synchronization

@@ -40,10 +40,12 @@ import Testing
       try Self.elements([13, 10] + Self.options, size: size, role: .client) == [.pong, .message(Self.options)])
   }
 
-  @Test("Content-Length is found in every form that it may have", arguments: [
-    "Content-Length: 3", "content-length:3", "CONTENT-LENGTH  :  3 ", "l: 3", "L:3", "Content-Length:\r\n 3",
-    "Content-Length: 3\r\nl: 3",
-  ])
+  @Test(
+    "Content-Length is found in every form that it may have",
+    arguments: [
+      "Content-Length: 3", "content-length:3", "CONTENT-LENGTH  :  3 ", "l: 3", "L:3", "Content-Length:\r\n 3",
+      "Content-Length: 3\r\nl: 3",
+    ])
   func forms(header: String) throws {
     let message = Array("MESSAGE sip:b@x SIP/2.0\r\nLoose: l: 9\r\n\(header)\r\nTo: x\r\n\r\nabc".utf8)
     #expect(try Self.elements(message + Self.options) == [.message(message), .message(Self.options)])
@@ -55,11 +57,13 @@ import Testing
     #expect(try Self.elements(message, size: 1) == [.message(message)])
   }
 
-  @Test("a stream that can't be cut is an error, not a guess", arguments: [
-    ("l: 0\r\nl: 5", SIPStreamFramer.Failure.malformedContentLength), ("l: -1", .malformedContentLength),
-    ("l: 99999999999", .malformedContentLength), ("l:", .malformedContentLength), ("To: x", .missingContentLength),
-    ("l: 65536", .messageTooLong), ("l: 65510", .messageTooLong),
-  ])
+  @Test(
+    "a stream that can't be cut is an error, not a guess",
+    arguments: [
+      ("l: 0\r\nl: 5", SIPStreamFramer.Failure.malformedContentLength), ("l: -1", .malformedContentLength),
+      ("l: 99999999999", .malformedContentLength), ("l:", .malformedContentLength), ("To: x", .missingContentLength),
+      ("l: 65536", .messageTooLong), ("l: 65510", .messageTooLong),
+    ])
   func errors(headers: String, failure: SIPStreamFramer.Failure) {
     #expect(throws: failure) { try Self.elements(Array("BYE sip:b@x SIP/2.0\r\n\(headers)\r\n\r\n".utf8)) }
   }

@@ -201,7 +201,10 @@ struct ConfigurationTests {
   @Test(
     "a transport or a DNS server that is none is an error",
     arguments: [
-      ("sip_transports udp,sctp", "sip_transports: \"udp,sctp\" is not allowed: it takes a list of udp, tcp, tls, ws, wss"),
+      (
+        "sip_transports udp,sctp",
+        "sip_transports: \"udp,sctp\" is not allowed: it takes a list of udp, tcp, tls, ws, wss"
+      ),
       (
         "dns_server ns.example",
         "dns_server: \"ns.example\" is not allowed: it takes an address and a port, for example 192.0.2.53:53"

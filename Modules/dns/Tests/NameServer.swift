@@ -90,7 +90,9 @@
       let code: UInt8 = name == "refused.test" ? 5 : exists ? 0 : 3
       var reply = Array(query[0..<2]) + [0x85, 0x80 | code] + word(1) + word(records.count) + word(0) + word(0)
       reply += query[12..<(position + 5)]
-      for record in records { reply += [0xC0, 12] + word(type) + word(1) + [0, 0, 0, 60] + word(record.count) + record }
+      for record in records {
+        reply += [0xC0, 12] + word(type) + word(1) + [0, 0, 0, 60] + word(record.count) + record
+      }
       return reply
     }
   }

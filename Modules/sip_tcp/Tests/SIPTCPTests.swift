@@ -11,7 +11,8 @@ import sip_tcp
 
 @Suite("sip_tcp") struct SIPTCPTests {
   /// - Parameter change: of the limits that the module has by default.
-  static func bench(_ host: String = "127.0.0.1", _ change: (inout StreamLimits) -> Void = { _ in }) throws -> SIPBench {
+  static func bench(_ host: String = "127.0.0.1", _ change: (inout StreamLimits) -> Void = { _ in }) throws -> SIPBench
+  {
     var provider = SIPTCP(settings: ModuleSettings(keys: SIPTCP.configKeys)).provider
     change(&provider.limits)
     return try SIPBench(provider, host: host)
@@ -231,7 +232,7 @@ import sip_tcp
       #expect(bench.wait { $0.opened.count == 2 })
       let third = try RawPeer(to: bench.address)
       let thirdEnded = third.isClosedByPeer()
-    #expect(thirdEnded)
+      #expect(thirdEnded)
       #expect(Self.counters(bench).refused == 1)
     }
     #expect(bench.wait { $0.closed.count == 1 })

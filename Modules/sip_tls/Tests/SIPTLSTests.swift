@@ -35,10 +35,12 @@ import sip_tls
     #expect(module.facets.count == 1 && module.facets[0].safety == .mainOnly && module.provider.kind == .tls)
   }
 
-  @Test("messages cross whole to a server that proves its name or its address", arguments: [
-    ("127.0.0.1", nil), ("127.0.0.1", "example.test"), ("127.0.0.1", "sip.example.test"), ("::1", nil),
-    ("127.0.0.1", "127.0.0.1"),
-  ])
+  @Test(
+    "messages cross whole to a server that proves its name or its address",
+    arguments: [
+      ("127.0.0.1", nil), ("127.0.0.1", "example.test"), ("127.0.0.1", "sip.example.test"), ("::1", nil),
+      ("127.0.0.1", "127.0.0.1"),
+    ])
   func crossing(host: String, name: String?) throws {
     let (server, client) = try Self.pair(Self.server, host: host)
     defer {
@@ -56,13 +58,15 @@ import sip_tls
     #expect(client.events.opened.count == 1 && client.events.closed.isEmpty)
   }
 
-  @Test("a server that does not prove its name is not spoken to, and the sentence says what to change", arguments: [
-    (Self.stranger, "example.test", "name its authority in sip_cafile"),
-    (Self.stranger, nil, "name its authority in sip_cafile"),
-    (Self.elsewhere, "example.test", "the peer's certificate is for another name"),
-    (Self.elsewhere, nil, "the peer's certificate is for another name"),
-    (Self.server, "other.test", "the peer's certificate is for another name"),
-  ])
+  @Test(
+    "a server that does not prove its name is not spoken to, and the sentence says what to change",
+    arguments: [
+      (Self.stranger, "example.test", "name its authority in sip_cafile"),
+      (Self.stranger, nil, "name its authority in sip_cafile"),
+      (Self.elsewhere, "example.test", "the peer's certificate is for another name"),
+      (Self.elsewhere, nil, "the peer's certificate is for another name"),
+      (Self.server, "other.test", "the peer's certificate is for another name"),
+    ])
   func unproven(certificate: String, name: String?, reason: String) throws {
     let (server, client) = try Self.pair(certificate)
     defer {
@@ -171,11 +175,13 @@ import sip_tls
     #expect(isClosed && server.events.opened.isEmpty)
   }
 
-  @Test("files that can't be used are named before anything is opened", arguments: [
-    (SIPSecurity(certificate: "/nowhere/cert.pem"), "module sip_tls: /nowhere/cert.pem must be a file"),
-    (SIPSecurity(certificate: Self.authority), "module sip_tls: \(Self.authority) must be a file with a certificate and"),
-    (SIPSecurity(authorityFile: "/nowhere/ca.pem"), "sip_cafile /nowhere/ca.pem: it can't be read"),
-  ])
+  @Test(
+    "files that can't be used are named before anything is opened",
+    arguments: [
+      (SIPSecurity(certificate: "/nowhere/cert.pem"), "module sip_tls: /nowhere/cert.pem must be a file"),
+      (SIPSecurity(certificate: Self.authority), "module sip_tls: \(Self.authority) must be a file with"),
+      (SIPSecurity(authorityFile: "/nowhere/ca.pem"), "sip_cafile /nowhere/ca.pem: it can't be read"),
+    ])
   func badFiles(security: SIPSecurity, sentence: String) {
     let error = #expect(throws: ModuleError.self) { try Self.bench(security) }
     #expect(error?.message.hasPrefix(sentence) == true && error?.kind == .configuration, "\(error?.message ?? "")")

@@ -47,7 +47,7 @@ import sip_ws
       ? [mask | UInt8(bytes.count)]
       : bytes.count < 65_536
         ? [mask | 126, UInt8(bytes.count >> 8), UInt8(bytes.count & 255)]
-        : [mask | 127, 0, 0, 0, 0, 0, UInt8(bytes.count >> 16), UInt8(bytes.count >> 8 & 255), UInt8(bytes.count & 255)]
+        : [mask | 127, 0, 0, 0, 0, 0] + [16, 8, 0].map { UInt8(bytes.count >> $0 & 255) }
     return [opcode | (isFinal ? 0x80 : 0)] + length + (isMasked ? [0, 0, 0, 0] : []) + bytes
   }
 
@@ -100,9 +100,11 @@ import sip_ws
     #expect(pong == [0x8A, 3, 1, 2, 3])
   }
 
-  @Test("a server speaks SIP or nothing", arguments: [
-    "GET / HTTP/1.1\r\nHost: x\r\n\r\n", Self.upgrade(nil), Self.upgrade("mqtt"),
-  ])
+  @Test(
+    "a server speaks SIP or nothing",
+    arguments: [
+      "GET / HTTP/1.1\r\nHost: x\r\n\r\n", Self.upgrade(nil), Self.upgrade("mqtt"),
+    ])
   func refusal(request: String) throws {
     let server = try Self.server()
     defer { server.stop() }
@@ -124,10 +126,12 @@ import sip_ws
     #expect(response.hasPrefix("HTTP/1.1 101 "))
   }
 
-  @Test("a server that has no SIP for us is told apart from one that refuses", arguments: [
-    ("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", "the server refused a WebSocket: 403 Forbidden"),
-    ("SIP/2.0 400 Bad Request\r\n\r\n", ""),
-  ])
+  @Test(
+    "a server that has no SIP for us is told apart from one that refuses",
+    arguments: [
+      ("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", "the server refused a WebSocket: 403 Forbidden"),
+      ("SIP/2.0 400 Bad Request\r\n\r\n", ""),
+    ])
   func clientRefused(response: String, reason: String) throws {
     let client = try Self.client()
     defer { client.stop() }
@@ -145,10 +149,12 @@ import sip_ws
     if !reason.isEmpty { #expect(client.events.closed.first?.reason == reason) }
   }
 
-  @Test("what breaks RFC 6455 ends the connection", arguments: [
-    Self.frame(1, SIPTexts.request(), isMasked: false), Self.frame(1, [UInt8](repeating: 65, count: 66_000)),
-    Self.frame(0, [1]), Self.frame(3, [1]),
-  ])
+  @Test(
+    "what breaks RFC 6455 ends the connection",
+    arguments: [
+      Self.frame(1, SIPTexts.request(), isMasked: false), Self.frame(1, [UInt8](repeating: 65, count: 66_000)),
+      Self.frame(0, [1]), Self.frame(3, [1]),
+    ])
   func broken(frame: [UInt8]) throws {
     let server = try Self.server()
     defer { server.stop() }

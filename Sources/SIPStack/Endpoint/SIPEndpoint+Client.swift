@@ -7,14 +7,19 @@ extension SIPEndpoint {
   /// - Parameters:
   ///   - branch: that of the INVITE, for its CANCEL.
   ///   - alternatives: where it goes, in order, when it fails on this path (RFC 3263 §4.3).
+  ///   - isOfAnySize: whether it goes over UDP even where it is too long for that: TCP was tried.
   @discardableResult
   func start(
     _ request: SIPMessage, _ path: SIPPath, user: ClientTransaction.User, branch: String? = nil,
-    alternatives: [SIPPath] = [], _ now: Instant
+    alternatives: [SIPPath] = [], isOfAnySize: Bool = false, _ now: Instant
   ) -> ClientTransaction {
     guard case .request(let method, _) = request.startLine else { preconditionFailure("a response is not started") }
     let branch = branch ?? self.newBranch()
-    var request = request
+    var (request, path, alternatives) = (request, path, alternatives)
+    if path.transport == .udp, !isOfAnySize, self.isTooLong(request) {
+      alternatives.insert(path, at: 0)
+      path.transport = .tcp
+    }
     var via = Via(transport: path.transport, sentBy: path.local, branch: branch)
     if path.transport.isWebSocket, let host = self.configuration.webSocketHost { (via.host, via.port) = (host, nil) }
     request.headers.prepend("Via", via.description)
@@ -29,6 +34,12 @@ extension SIPEndpoint {
     self.send(transaction.bytes, path)
     self.settle(transaction)
     return transaction
+  }
+
+  /// Whether a request is so long that it goes over TCP (RFC 3261 §18.1.1); its Via is yet to come.
+  private func isTooLong(_ request: SIPMessage) -> Bool {
+    guard let limit = self.configuration.longestDatagram else { return false }
+    return request.serialized().count + 100 > limit
   }
 
   func newBranch() -> String { "z9hG4bK" + self.generator.hexadecimal(words: 1) }

@@ -56,7 +56,10 @@ extension SIPEndpoint {
   ) {
     var request = request
     request.headers.remove("Via")
-    let new = self.start(request, path, user: old.user, alternatives: alternatives, now)
+    // Where TCP failed that was taken for the request's length only, UDP it is (RFC 3261 §18.1.1).
+    let isBack = path.transport == .udp && old.path.transport == .tcp && old.path.peer == path.peer
+    let new = self.start(
+      request, path, user: old.user, alternatives: alternatives, isOfAnySize: isBack, now)
     self.replace(old, by: new)
   }
 

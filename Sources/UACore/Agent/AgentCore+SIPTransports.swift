@@ -7,11 +7,10 @@ package import SIPStack
 extension AgentCore {
   /// Opens every transport that the config wants and a module brings, in the order of the modules.
   func openTransports() throws(ModuleError) {
-    let configuration = self.settings.configuration
-    let providers = self.settings.sipTransports ?? self.registry.sipTransports
-    let wanted = providers.filter { provider in configuration.sipTransports?.contains(provider.kind) ?? true }
+    let wanted = Self.transportProviders(self.settings, self.registry)
     guard !wanted.isEmpty else {
-      let advice = providers.isEmpty ? "add \"module sip_udp\"" : "sip_transports names none that a module brings"
+      let isAny = !(self.settings.sipTransports ?? self.registry.sipTransports).isEmpty
+      let advice = isAny ? "sip_transports names none that a module brings" : "add \"module sip_udp\""
       throw ModuleError(.configuration, "no SIP transport is active: \(advice)")
     }
     for address in self.listenAddresses {
@@ -22,12 +21,18 @@ extension AgentCore {
         if provider.kind.isSecure, port != 0 { listen.port = port &+ 1 }
         do throws(ModuleError) {
           try self.open(provider, at: listen)
-        } catch where address.port == 0 && port != 0 {
+        } catch  where address.port == 0 && port != 0 {
           try self.open(provider, at: address)
         }
         if port == 0 { port = self.transports.all.last?.localAddress.port ?? 0 }
       }
     }
+  }
+
+  /// Those that the config wants.
+  static func transportProviders(_ settings: AgentSettings, _ registry: ModuleRegistry) -> [any SIPTransportProvider] {
+    let wanted = settings.configuration.sipTransports
+    return (settings.sipTransports ?? registry.sipTransports).filter { wanted?.contains($0.kind) ?? true }
   }
 
   private func open(_ provider: any SIPTransportProvider, at listen: SocketAddress) throws(ModuleError) {
@@ -92,7 +97,9 @@ extension AgentCore {
   package func locate(_ uri: SIPURI, completion: @escaping (Result<[SIPTarget], ModuleError>) -> Void) {
     let configuration = self.settings.configuration
     var kinds = self.transports.kinds
-    if let index = kinds.firstIndex(of: configuration.sipDefaultTransport) { kinds.insert(kinds.remove(at: index), at: 0) }
+    if let index = kinds.firstIndex(of: configuration.sipDefaultTransport) {
+      kinds.insert(kinds.remove(at: index), at: 0)
+    }
     let families: SIPLocator.Families =
       switch configuration.netAf {
       case .ipv4: .ipv4Only

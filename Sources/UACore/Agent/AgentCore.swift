@@ -95,6 +95,8 @@ package final class AgentCore {
       wallClockOffset: wallClockOffset)
     var sip = SIPConfiguration(userAgent: "Apus/\(apusVersion)")
     sip.webSocketHost = "\(String(generator.next(), radix: 36)).invalid"
+    let kinds = Self.transportProviders(settings, registry).map(\.kind)
+    sip.longestDatagram = kinds.contains(.tcp) ? 1300 : nil
     self.endpoint = SIPEndpoint(configuration: sip, generator: generator)
   }
 

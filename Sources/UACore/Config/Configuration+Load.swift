@@ -91,7 +91,11 @@ private struct Reading {
             key.name, "\"\(plain)\" is not allowed: it takes an address and a port, for example 192.0.2.53:53"))
         return
       }
-      if key.name == CoreKeys.dnsServer.name { self.dnsServers.append(server) } else { self.dnsFallbacks.append(server) }
+      if key.name == CoreKeys.dnsServer.name {
+        self.dnsServers.append(server)
+      } else {
+        self.dnsFallbacks.append(server)
+      }
     case CoreKeys.audioSource.name, CoreKeys.audioPlayer.name, CoreKeys.audioAlert.name:
       guard AudioDevice(plain) != nil else {
         problems.append(location.error(key.name, "\"\(plain)\" is not allowed: it takes MODULE,DEVICE"))

@@ -59,7 +59,8 @@ package final class SIPTransports {
   /// Our address towards `peer`, as Via and Contact have it.
   ///
   /// - Throws: when no transport of that kind is open, or no network interface leads there.
-  package func localAddress(_ kind: SIPTransportKind, towards peer: SocketAddress) throws(ModuleError) -> SocketAddress {
+  package func localAddress(_ kind: SIPTransportKind, towards peer: SocketAddress) throws(ModuleError) -> SocketAddress
+  {
     guard let transport = self.transport(kind, towards: peer) else {
       throw ModuleError(.configuration, self.isNotOpen(kind, peer))
     }
