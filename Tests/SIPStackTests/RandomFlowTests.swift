@@ -80,7 +80,8 @@ struct RandomFlowTests {
         .reofferCancelled(let id), .reofferAcknowledged(let id, _), .reofferAnswered(let id, _),
         .reofferFailed(let id, _, _):
         #expect(ended[side]?.contains(id) != true, "an event after the end; seed \(seed)")
-      case .requestResult, .requestFailed: Issue.record("no such request")
+      case .requestResult, .requestFailed, .incomingRequest, .locate, .registration, .publicAddress:
+        Issue.record("no such request")
       }
     }
     #expect(ended[.a]?.count == 1, note)

@@ -90,6 +90,12 @@ package struct Dialog: Hashable, Sendable {
     return SIPMessage(.request(method, uri), headers: headers)
   }
 
+  /// The number of a request that goes again with credentials.
+  mutating func takeSequence() -> UInt32 {
+    self.localSequence += 1
+    return self.localSequence
+  }
+
   /// Where a request goes first, when that URI holds an address: no name is resolved here.
   package var nextHop: SocketAddress? {
     let uri = self.routeSet.first?.uri ?? self.remoteTarget

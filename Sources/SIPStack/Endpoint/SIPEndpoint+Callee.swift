@@ -69,6 +69,7 @@ extension SIPEndpoint {
     let session = InviteSession(
       id: id, timer: self.timers.reserve(), isCaller: false, contact: NameAddress(uri: contact), path: source,
       state: .incoming(transaction), dialog: dialog)
+    session.account = transaction.account
     self.timers.assign(.session(session), to: session.timer)
     transaction.session = id
     self.sessions[id] = session
@@ -80,7 +81,7 @@ extension SIPEndpoint {
         IncomingInvite(
           from: essentials.from, to: essentials.to, requestURI: transaction.uri, callID: essentials.callID,
           headers: request.headers, body: request.body, source: source.peer, local: source.local,
-          transport: source.transport)))
+          transport: source.transport, flow: source.flow, account: transaction.account)))
   }
 
   /// CANCEL: 200 when there is something to cancel, and 487 to that (RFC 3261 §9.2).

@@ -6,22 +6,22 @@ extension SIPEndpoint {
   ///
   /// - Parameters:
   ///   - branch: that of the INVITE, for its CANCEL.
-  ///   - alternatives: where it goes, in order, when it fails on this path (RFC 3263 §4.3).
+  ///   - submission: what it has been through; its account is that of the session when it names none.
   @discardableResult
   func start(
     _ request: SIPMessage, _ path: SIPPath, user: ClientTransaction.User, branch: String? = nil,
-    alternatives: [SIPPath] = [], _ now: Instant
+    submission: Submission = Submission(), _ now: Instant
   ) -> ClientTransaction {
     guard case .request(let method, _) = request.startLine else { preconditionFailure("a response is not started") }
     let branch = branch ?? self.newBranch()
     var request = request
+    let (path, submission) = self.prepare(&request, method, path, user, submission)
     request.headers.prepend(
       "Via", Via(transport: path.transport, sentBy: path.local, branch: branch).description)
     let transaction = ClientTransaction(
       key: ClientTransactionKey(branch: branch, method: method), serial: self.newIdentifier(),
       timer: self.timers.reserve(), request: request, path: path, user: user,
-      timers: self.configuration.timers(path.transport), now: now)
-    transaction.alternatives = alternatives
+      submission: submission, timers: self.configuration.timers(path.transport), now: now)
     self.timers.assign(.client(transaction), to: transaction.timer)
     self.clients[transaction.key] = transaction
     self.counters.requestsSent += 1
@@ -41,8 +41,14 @@ extension SIPEndpoint {
       self.counters.unmatchedResponses += 1
       return
     }
+    self.learnPublicAddress(essentials.via, path)
     // What belongs to the request later, an ACK or a CANCEL, goes over the connection that it found.
-    if transaction.path.flow == nil { transaction.path.flow = path.flow }
+    if transaction.path.flow == nil, let flow = path.flow {
+      transaction.path.flow = flow
+      if case .invite(let id) = transaction.user, let session = self.sessions[id], session.path.flow == nil {
+        session.path.flow = flow
+      }
+    }
     switch transaction.receive(status: status, now: now) {
     case .deliver: self.deliver(response, essentials, status, reason, to: transaction, now)
     case .acknowledgeAndDeliver:
@@ -65,7 +71,11 @@ extension SIPEndpoint {
   ) {
     // Nobody waits any more: then the transaction waits no longer than after a CANCEL.
     if status < 200, self.isAbandoned(transaction) { return transaction.cancelled(now: now) }
-    if status == 503, self.failOver(transaction, now) { return }
+    var reason = reason
+    switch self.retry(transaction, response, status, now) {
+    case .again: return
+    case .deliver(let better): if let better { reason = better }
+    }
     let received = ReceivedResponse(message: response, essentials: essentials, status: status, reason: reason)
     switch transaction.user {
     case .invite(let id): self.receive(inviteResponse: received, transaction, self.sessions[id], now)
@@ -76,6 +86,7 @@ extension SIPEndpoint {
       guard status >= 200 else { return }
       self.emit(
         .requestResult(id, status: status, reason: reason, headers: response.headers, body: response.body))
+    case .registration(let id): self.receive(registration: received, id, transaction, now)
     case .nobody: break
     }
   }
@@ -83,7 +94,7 @@ extension SIPEndpoint {
   func isAbandoned(_ transaction: ClientTransaction) -> Bool {
     switch transaction.user {
     case .invite(let id), .reinvite(let id): self.sessions[id]?.hasEnded ?? true
-    case .bye, .request, .nobody: false
+    case .bye, .request, .registration, .nobody: false
     }
   }
 
@@ -95,7 +106,7 @@ extension SIPEndpoint {
       self.settle(transaction)
     case .timedOut:
       self.settle(transaction)
-      if !self.failOver(transaction, now) { self.fail(transaction, .timeout, now) }
+      if !self.failOver(transaction, isTransportFailure: false, now) { self.fail(transaction, .timeout, now) }
     case .none, .deliver, .acknowledge, .acknowledgeAndDeliver: self.settle(transaction)
     }
   }
@@ -110,6 +121,7 @@ extension SIPEndpoint {
     case .bye(let id):
       if let session = self.sessions[id] { self.forget(session) }
     case .request(let id): self.emit(.requestFailed(id, reason))
+    case .registration(let id): self.failed(registration: id, reason, now)
     case .nobody: break
     }
   }

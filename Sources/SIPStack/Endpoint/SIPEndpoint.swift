@@ -18,6 +18,18 @@ package final class SIPEndpoint {
   var merges: [MergeKey: ServerTransactionKey] = [:]
   var sessions: [SessionID: InviteSession] = [:]
   var dialogs: [DialogID: InviteSession] = [:]
+  var accounts: [SIPAccountID: SIPAccount] = [:]
+  var registrations: [RegistrationID: Registration] = [:]
+  var incomingRequests: [IncomingRequestID: ServerTransaction] = [:]
+  var locations: [LocationID: LocationUse] = [:]
+  /// Where each peer sees us.
+  var publicAddresses: [PublicAddressKey: SocketAddress] = [:]
+  var inviteRate: SourceLimiter
+  var requestRate: SourceLimiter
+  var badDigests: SourceLimiter
+  /// Which account a request outside a dialog is for; asked before anything else is done with it. It must not call back
+  /// into the endpoint.
+  package var accountOfRequest: (SIPMethod, SIPURI, SIPPath) -> SIPAccountID? = { _, _, _ in nil }
   var timers = DeadlineHeap()
   private var lastIdentifier: UInt64 = 0
   private var actions: [SIPAction] = []
@@ -27,6 +39,10 @@ package final class SIPEndpoint {
   package init(configuration: SIPConfiguration, generator: SeededGenerator) {
     self.configuration = configuration
     self.generator = generator
+    let limits = configuration.limits
+    self.inviteRate = SourceLimiter(limit: limits.invitesPerSecond, window: .seconds(1))
+    self.requestRate = SourceLimiter(limit: limits.requestsPerSecond, window: .seconds(1))
+    self.badDigests = SourceLimiter(limit: limits.badDigestsPerMinute, window: .seconds(60))
   }
 
   // MARK: Events in
@@ -43,11 +59,10 @@ package final class SIPEndpoint {
     let message: SIPMessage
     let essentials: SIPEssentials
     do {
-      message = try SIPMessage(datagram: bytes)
+      message = try SIPMessage(datagram: bytes, limits: self.configuration.limits)
       essentials = try SIPEssentials(message)
     } catch .empty {
-      self.counters.keepAlives += 1
-      return
+      return self.receive(keepAlive: bytes, path)
     } catch {
       self.counters.malformed += 1
       return self.refuse(malformed: bytes, error, path)
@@ -71,6 +86,7 @@ package final class SIPEndpoint {
         if case .retransmit = transaction.timeout(now: now) { self.sendAgain(transaction) }
         self.settle(transaction)
       case .session(let session): self.timeout(session, now)
+      case .registration(let registration): self.timeout(registration, now)
       }
     }
   }
@@ -93,7 +109,9 @@ package final class SIPEndpoint {
   package var census: SIPCensus {
     SIPCensus(
       clientTransactions: self.clients.count, serverTransactions: self.servers.count, sessions: self.sessions.count,
-      dialogs: self.dialogs.count, timers: self.timers.count, mergeKeys: self.merges.count)
+      dialogs: self.dialogs.count, timers: self.timers.count, mergeKeys: self.merges.count,
+      registrations: self.registrations.count, incomingRequests: self.incomingRequests.count,
+      locations: self.locations.count)
   }
 
   /// Requests of ours that wait for a final response: zero means that it is safe to close the sockets. Linear in the

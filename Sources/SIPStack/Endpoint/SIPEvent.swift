@@ -48,6 +48,15 @@ package enum SIPEvent: Sendable {
   case requestResult(RequestID, status: Int, reason: String, headers: SIPHeaders, body: SIPBody?)
   /// A request outside a dialog got no response.
   case requestFailed(RequestID, EndReason)
+  /// A request outside a dialog, such as MESSAGE: the user owes `respond(_:status:)`.
+  case incomingRequest(IncomingRequestID, IncomingRequest)
+  /// The user owes `located(_:targets:now:)`: where requests to this URI go (RFC 3263, `SIPLocator`).
+  case locate(LocationID, SIPURI)
+  /// How a registration stands.
+  case registration(RegistrationID, RegistrationEvent)
+  /// A peer sees our messages come from another address than Via says, or from a new one: a NAT is on the way
+  /// (RFC 3581).
+  case publicAddress(SocketAddress, path: SIPPath)
 }
 
 /// Why a session is over.
@@ -79,6 +88,10 @@ package struct IncomingInvite: Sendable {
   package let source: SocketAddress
   package let local: SocketAddress
   package let transport: SIPTransportKind
+  /// The connection that it came on; nil for UDP.
+  package let flow: SIPFlow?
+  /// The account that `accountOfRequest` named.
+  package let account: SIPAccountID?
 }
 
 /// An INVITE to be sent.
@@ -98,29 +111,32 @@ package struct OutgoingInvite: Sendable {
   package var body: SIPBody?
   /// Proxies to pass, nearest first; the targets must lead to the first of them.
   package var routeSet: [NameAddress]
+  /// Whose credentials the call carries, and whether redirects are followed.
+  package var account: SIPAccountID?
 
   /// - Parameters:
   ///   - requestURI: the URI of `to` when nil.
   ///   - targets: at least one, in the order in which they are tried.
   package init(
     from: NameAddress, to: NameAddress, requestURI: SIPURI? = nil, contact: SIPURI, targets: [SIPTarget],
-    local: SocketAddress, headers: [(String, String)] = [], body: SIPBody? = nil, routeSet: [NameAddress] = []
+    local: SocketAddress, headers: [(String, String)] = [], body: SIPBody? = nil, routeSet: [NameAddress] = [],
+    account: SIPAccountID? = nil
   ) {
     precondition(!targets.isEmpty, "an INVITE without a target")
     (self.from, self.to, self.requestURI, self.contact) = (from, to, requestURI ?? to.uri, contact)
     (self.targets, self.local) = (targets, local)
-    (self.headers, self.body, self.routeSet) = (headers, body, routeSet)
+    (self.headers, self.body, self.routeSet, self.account) = (headers, body, routeSet, account)
   }
 
   /// An INVITE with one target.
   package init(
     from: NameAddress, to: NameAddress, requestURI: SIPURI? = nil, contact: SIPURI, destination: SocketAddress,
     local: SocketAddress, transport: SIPTransportKind = .udp, headers: [(String, String)] = [], body: SIPBody? = nil,
-    routeSet: [NameAddress] = []
+    routeSet: [NameAddress] = [], account: SIPAccountID? = nil
   ) {
     self.init(
       from: from, to: to, requestURI: requestURI, contact: contact,
       targets: [SIPTarget(address: destination, transport: transport)], local: local, headers: headers, body: body,
-      routeSet: routeSet)
+      routeSet: routeSet, account: account)
   }
 }

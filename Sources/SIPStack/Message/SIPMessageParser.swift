@@ -7,12 +7,12 @@ extension SIPMessage {
   package static let maximumHeaders = 256
 
   /// Parses one datagram, in time linear in its length. Never traps.
-  package init(datagram: RawSpan) throws(SIPParseError) {
-    guard datagram.byteCount <= Self.maximumLength else { throw .messageTooLarge }
+  package init(datagram: RawSpan, limits: SIPLimits = SIPLimits()) throws(SIPParseError) {
+    guard datagram.byteCount <= min(limits.messageLength, Self.maximumLength) else { throw .messageTooLarge }
     var reader = SIPMessageReader(datagram.copied())
     let line = try reader.startLine()
     let startLine = try Self.startLine(line)
-    let headers = try reader.headers()
+    let headers = try reader.headers(limits)
     self.init(startLine, headers: headers, bytes: try reader.body(headers))
   }
 
@@ -67,11 +67,12 @@ private struct SIPMessageReader {
     return line
   }
 
-  mutating func headers() throws(SIPParseError) -> SIPHeaders {
+  mutating func headers(_ limits: SIPLimits) throws(SIPParseError) -> SIPHeaders {
     var headers = SIPHeaders()
     var name: String?
     var value: [UInt8] = []
     while let line = self.line() {
+      guard self.position <= limits.headerLength else { throw .headersTooLong }
       if line.isEmpty {
         if let name { headers.append(name, String(decoding: value, as: UTF8.self)) }
         return headers
@@ -85,7 +86,9 @@ private struct SIPMessageReader {
         continue
       }
       if let name { headers.append(name, String(decoding: value, as: UTF8.self)) }
-      guard headers.fields.count < SIPMessage.maximumHeaders else { throw .tooManyHeaders }
+      guard headers.fields.count < min(limits.headerCount, SIPMessage.maximumHeaders) else {
+        throw .tooManyHeaders
+      }
       guard let field = Self.field(line) else { throw .malformedHeader }
       name = field.name
       value = Array(field.value)

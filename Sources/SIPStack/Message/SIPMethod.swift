@@ -12,6 +12,8 @@ package struct SIPMethod: Hashable, Sendable, CustomStringConvertible {
   package static let update = SIPMethod("UPDATE")
   package static let register = SIPMethod("REGISTER")
   package static let prack = SIPMethod("PRACK")
+  package static let message = SIPMethod("MESSAGE")
+  package static let publish = SIPMethod("PUBLISH")
 
   package var description: String { self.name }
 }

@@ -65,6 +65,12 @@ package struct Via: Hashable, Sendable, CustomStringConvertible {
     self.parameters.contains("rport") ? source : source.with(port: self.port ?? 5060)
   }
 
+  /// Where the peer saw our request come from; nil when it does not say (RFC 3581 §4).
+  package var seenAddress: SocketAddress? {
+    guard let port = self.parameters["rport"]?.decimal(upTo: 65_535), port > 0 else { return nil }
+    return SocketAddress(host: self.parameters["received"] ?? self.host, port: UInt16(port))
+  }
+
   package var description: String {
     let port = self.port.map { ":\($0)" } ?? ""
     return "SIP/2.0/\(self.transport) \(self.host)\(port)\(self.parameters)"

@@ -52,7 +52,9 @@ extension AgentCore {
       call.wantsHold = nil
       self.emit(.warning(call.id, "the peer refused a change of the call: \(status) \(reason)"))
     case .ended(let session, let reason): self.ended(session, reason)
-    case .requestResult, .requestFailed: break
+    case .requestResult, .requestFailed, .registration, .publicAddress: break
+    case .incomingRequest(let id, _): self.endpoint.respond(id, status: 501, now: self.context.now)
+    case .locate(let id, _): self.endpoint.located(id, [], now: self.context.now)
     }
   }
 
