@@ -11,7 +11,7 @@ struct DigestFlowTests {
   ) -> (Pair, SIPAccountID) {
     let configuration = SIPConfiguration(
       allow: [.invite, .ack, .cancel, .bye, .options, .update, .message], limits: limits, digest: toyDigest,
-      nonceLifetime: nonceLifetime)
+      nonceLifetime: nonceLifetime, messagesAwaitAnswer: true)
     let pair = Pair(configuration: configuration)
     let ours = pair.a.addAccount(SIPAccountSettings(credentials: credentials("alice", password)))
     let theirs = pair.b.addAccount(SIPAccountSettings(required: credentials("alice", "secret"), realm: "lab"))

@@ -9,7 +9,7 @@ struct RequestFlowTests {
 
   @Test("MESSAGE reaches the user, and his answer the sender (RFC 3428)")
   func message() throws {
-    let pair = Pair(configuration: SIPConfiguration(allow: Self.methods))
+    let pair = Pair(configuration: SIPConfiguration(allow: Self.methods, messagesAwaitAnswer: true))
     pair.onEvent = { [unowned pair] side, event in
       guard side == .b, case .incomingRequest(let id, let request) = event else { return }
       #expect(request.method == .message && request.body?.contentType == "text/plain")

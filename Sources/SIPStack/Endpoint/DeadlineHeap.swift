@@ -14,6 +14,7 @@ struct DeadlineHeap {
     case server(ServerTransaction)
     case session(InviteSession)
     case registration(Registration)
+    case subscription(Subscription)
   }
 
   private struct Entry {

@@ -8,6 +8,10 @@ package struct SIPConfiguration: Sendable {
   package var supported: [String]
   /// The body types that are understood; an INVITE with another gets 415.
   package var accept: [String]
+  /// 100rel and session timers of calls for which nothing else is said.
+  package var policy: CallPolicy
+  /// The event packages that peers may subscribe to; others get 489.
+  package var eventPackages: [String]
   /// What the answer to OPTIONS carries.
   package var optionsBody: SIPBody?
   package var t1: Duration
@@ -23,19 +27,28 @@ package struct SIPConfiguration: Sendable {
   package var maximumDatagram: Int
   /// Whether a longer one goes over TCP, and over UDP all the same only when that fails.
   package var usesTCPForLargeRequests: Bool
+  /// Whether a MESSAGE outside a call waits for the user's answer (`incomingRequest`); else it gets 200 at once and is
+  /// told by `instantMessage`.
+  package var messagesAwaitAnswer: Bool
 
   package init(
     userAgent: String = "Apus",
-    allow: [SIPMethod] = [.invite, .ack, .cancel, .bye, .options, .update],
-    supported: [String] = [], accept: [String] = ["application/sdp"], optionsBody: SIPBody? = nil,
+    allow: [SIPMethod] = [
+      .invite, .ack, .cancel, .bye, .options, .update, .prack, .info, .message, .refer, .subscribe, .notify,
+    ],
+    supported: [String] = ["replaces", "norefersub"], accept: [String] = ["application/sdp"],
+    optionsBody: SIPBody? = nil, policy: CallPolicy = CallPolicy(), eventPackages: [String] = [],
     t1: Duration = .milliseconds(500), t2: Duration = .seconds(4), t4: Duration = .seconds(5),
     limits: SIPLimits = SIPLimits(), digest: DigestFunction? = nil, nonceLifetime: Duration = .seconds(300),
-    maximumDatagram: Int = 1_300, usesTCPForLargeRequests: Bool = false
+    maximumDatagram: Int = 1_300, usesTCPForLargeRequests: Bool = false,
+    messagesAwaitAnswer: Bool = false
   ) {
     (self.userAgent, self.allow, self.supported, self.accept) = (userAgent, allow, supported, accept)
     (self.optionsBody, self.t1, self.t2, self.t4) = (optionsBody, t1, t2, t4)
     (self.limits, self.digest, self.nonceLifetime) = (limits, digest, nonceLifetime)
     (self.maximumDatagram, self.usesTCPForLargeRequests) = (maximumDatagram, usesTCPForLargeRequests)
+    self.messagesAwaitAnswer = messagesAwaitAnswer
+    (self.policy, self.eventPackages) = (policy, eventPackages)
   }
 
   func timers(_ transport: SIPTransportKind) -> TransactionTimers {
@@ -104,6 +117,7 @@ package struct SIPCensus: Hashable, Sendable {
   package var clientTransactions: Int
   package var serverTransactions: Int
   package var sessions: Int
+  package var subscriptions: Int
   package var dialogs: Int
   package var timers: Int
   package var mergeKeys: Int
@@ -114,13 +128,14 @@ package struct SIPCensus: Hashable, Sendable {
   package var locations: Int
 
   package init(
-    clientTransactions: Int = 0, serverTransactions: Int = 0, sessions: Int = 0, dialogs: Int = 0, timers: Int = 0,
-    mergeKeys: Int = 0, registrations: Int = 0, incomingRequests: Int = 0, locations: Int = 0
+    clientTransactions: Int = 0, serverTransactions: Int = 0, sessions: Int = 0, subscriptions: Int = 0,
+    dialogs: Int = 0, timers: Int = 0, mergeKeys: Int = 0, registrations: Int = 0, incomingRequests: Int = 0,
+    locations: Int = 0
   ) {
     (self.clientTransactions, self.serverTransactions, self.sessions) = (
       clientTransactions, serverTransactions, sessions
     )
-    (self.dialogs, self.timers, self.mergeKeys) = (dialogs, timers, mergeKeys)
+    (self.subscriptions, self.dialogs, self.timers, self.mergeKeys) = (subscriptions, dialogs, timers, mergeKeys)
     (self.registrations, self.incomingRequests, self.locations) = (registrations, incomingRequests, locations)
   }
 }

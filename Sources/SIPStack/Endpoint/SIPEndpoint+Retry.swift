@@ -16,7 +16,7 @@ extension SIPEndpoint {
     _ submission: Submission
   ) -> (SIPPath, Submission) {
     var (path, submission) = (path, submission)
-    if submission.account == nil { submission.account = self.account(of: user) }
+    if submission.account == nil { submission.account = self.account(of: user) ?? self.account(ofDialog: request) }
     if method != .cancel, let client = submission.account.flatMap({ self.accounts[$0] })?.client {
       client.authorize(&request) { self.generator.hexadecimal(words: 1) }
     }
@@ -36,10 +36,24 @@ extension SIPEndpoint {
 
   private func account(of user: ClientTransaction.User) -> SIPAccountID? {
     switch user {
-    case .invite(let id), .reinvite(let id), .bye(let id): self.sessions[id]?.account
+    case .invite(let id), .reoffer(let id), .bye(let id), .prack(let id): self.sessions[id]?.account
+    case .subscription(let id): self.subscriptions[id]?.account
     case .registration(let id): self.registrations[id]?.settings.account
     case .request, .nobody: nil
     }
+  }
+
+  /// The account of the call that `request` belongs to.
+  private func account(ofDialog request: SIPMessage) -> SIPAccountID? {
+    self.dialog(of: request)?.session.flatMap { self.sessions[$0] }?.account
+  }
+
+  private func dialog(of request: SIPMessage) -> DialogRecord? {
+    guard let remote = request.headers["To"].flatMap({ try? NameAddress($0) })?.tag,
+      let local = request.headers["From"].flatMap({ try? NameAddress($0) })?.tag,
+      let callID = request.headers["Call-ID"]
+    else { return nil }
+    return self.dialogs[DialogID(callID: callID, localTag: local, remoteTag: remote)]
   }
 
   func retry(
@@ -78,22 +92,9 @@ extension SIPEndpoint {
   private func nextRequest(_ request: SIPMessage) -> SIPMessage {
     var request = request
     guard let cseq = request.headers["CSeq"].flatMap({ try? CSeq($0) }) else { return request }
-    let number = self.nextSequence(request) ?? cseq.number + 1
+    let number = self.dialog(of: request)?.dialog.nextSequence() ?? cseq.number + 1
     request.headers.set("CSeq", CSeq(number: number, method: cseq.method).description)
     return request
-  }
-
-  /// The next number of the dialog that `request` is in; nil outside of one.
-  private func nextSequence(_ request: SIPMessage) -> UInt32? {
-    guard let local = request.headers["From"].flatMap({ try? NameAddress($0) })?.tag,
-      let remote = request.headers["To"].flatMap({ try? NameAddress($0) })?.tag,
-      let callID = request.headers["Call-ID"]
-    else { return nil }
-    let id = DialogID(callID: callID, localTag: local, remoteTag: remote)
-    guard let session = self.dialogs[id] else { return nil }
-    if session.dialog?.id == id { return session.dialog?.takeSequence() }
-    guard let index = session.earlyDialogs.firstIndex(where: { $0.id == id }) else { return nil }
-    return session.earlyDialogs[index].takeSequence()
   }
 
   // MARK: Redirects (RFC 3261 §8.1.3.4)

@@ -5,7 +5,8 @@ package import NetBase
 /// Contract: after each call, drain `nextAction()` until it returns nil, and call `timeout(now:)` at `nextDeadline`.
 /// `now` never goes back. One owner: the endpoint is neither Sendable nor locked.
 ///
-/// RFC 3261 with 6026 (accepted states), 3581 (rport) and 3311 (UPDATE is answered, never sent).
+/// RFC 3261 with 6026 (accepted states), 3581 (rport), 3311 (UPDATE), 3262 (100rel), 4028 (session timers), 3515, 4488,
+/// 3891 and 3892 (REFER and Replaces), 6665 (subscriptions).
 package final class SIPEndpoint {
   let configuration: SIPConfiguration
   var generator: SeededGenerator
@@ -17,7 +18,6 @@ package final class SIPEndpoint {
   /// The transactions of requests without a To tag, to tell merged requests (RFC 3261 §8.2.2.2).
   var merges: [MergeKey: ServerTransactionKey] = [:]
   var sessions: [SessionID: InviteSession] = [:]
-  var dialogs: [DialogID: InviteSession] = [:]
   var accounts: [SIPAccountID: SIPAccount] = [:]
   var registrations: [RegistrationID: Registration] = [:]
   var incomingRequests: [IncomingRequestID: ServerTransaction] = [:]
@@ -30,6 +30,12 @@ package final class SIPEndpoint {
   /// Which account a request outside a dialog is for; asked before anything else is done with it. It must not call back
   /// into the endpoint.
   package var accountOfRequest: (SIPMethod, SIPURI, SIPPath) -> SIPAccountID? = { _, _, _ in nil }
+  var dialogs: [DialogID: DialogRecord] = [:]
+  var subscriptions: [SubscriptionID: Subscription] = [:]
+  /// Subscriptions of ours whose dialog is not known yet, by a name without remote tag.
+  var halfDialogs: [DialogID: SubscriptionID] = [:]
+  /// What holds for an incoming call, asked before anything is sent; nil for the configuration's policy.
+  package var policyForCall: ((IncomingInvite) -> CallPolicy)?
   var timers = DeadlineHeap()
   private var lastIdentifier: UInt64 = 0
   private var actions: [SIPAction] = []
@@ -87,6 +93,7 @@ package final class SIPEndpoint {
         self.settle(transaction)
       case .session(let session): self.timeout(session, now)
       case .registration(let registration): self.timeout(registration, now)
+      case .subscription(let subscription): self.timeout(subscription, now)
       }
     }
   }
@@ -109,9 +116,9 @@ package final class SIPEndpoint {
   package var census: SIPCensus {
     SIPCensus(
       clientTransactions: self.clients.count, serverTransactions: self.servers.count, sessions: self.sessions.count,
-      dialogs: self.dialogs.count, timers: self.timers.count, mergeKeys: self.merges.count,
-      registrations: self.registrations.count, incomingRequests: self.incomingRequests.count,
-      locations: self.locations.count)
+      subscriptions: self.subscriptions.count, dialogs: self.dialogs.count, timers: self.timers.count,
+      mergeKeys: self.merges.count, registrations: self.registrations.count,
+      incomingRequests: self.incomingRequests.count, locations: self.locations.count)
   }
 
   /// Requests of ours that wait for a final response: zero means that it is safe to close the sockets. Linear in the
