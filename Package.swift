@@ -105,7 +105,10 @@ let package = Package(
     // L5
     layer(
       "UACore",
-      ["NetBase", "Handoff", "SDPCodec", "SIPStack", "RTPStack", "SRTPEngine", "Runtime", "ModuleKit", "CSpeexDSP"]),
+      [
+        "NetBase", "Handoff", "SDPCodec", "SIPStack", "RTPStack", "SRTPEngine", "Runtime", "ModuleKit", "CSpeexDSP",
+        "COpenSSL",
+      ]),
     // L6
     layer(
       "AllModules",

@@ -24,7 +24,7 @@ internal import Testing
     // L5
     "Sources/UACore": [
       "NetBase", "Handoff", "SDPCodec", "SIPStack", "RTPStack", "SRTPEngine", "Runtime", "ModuleKit", "CSpeexDSP",
-      "Glibc", "Synchronization", "Dispatch",  // Dispatch runs the blocking resolver
+      "COpenSSL", "Glibc", "Synchronization", "Dispatch",  // Dispatch runs the blocking resolver
     ],
     // L6
     "Sources/AllModules": Set(modules).union(["ModuleKit"]),

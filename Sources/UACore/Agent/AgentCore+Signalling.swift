@@ -60,9 +60,14 @@ extension AgentCore {
     case .referEnded(let refer, let end): self.ended(refer, end)
     case .subscriptionRequested(let subscription, _):
       self.endpoint.rejectSubscription(subscription, now: self.context.now)
+    case .registration(let id, let event): self.handle(event, of: id)
+    case .notified(let subscription, let notification): self.mailboxChanged(subscription, notification)
+    case .subscriptionEnded(let subscription, _): self.mailboxEnded(subscription)
     case .earlyOffer, .progressAcknowledged, .sessionRefreshed, .headers, .referAbandoned, .referAccepted,
-      .referProgress, .subscriptionRefreshed, .subscriptionAccepted, .notified, .subscriptionEnded:
+      .referProgress, .subscriptionRefreshed, .subscriptionAccepted, .publicAddress:
       break
+    case .incomingRequest(let id, _): self.endpoint.respond(id, status: 501, now: self.context.now)
+    case .locate(let id, _): self.endpoint.located(id, [], now: self.context.now)
     }
   }
 
