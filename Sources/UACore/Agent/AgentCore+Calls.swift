@@ -23,7 +23,7 @@ extension AgentCore {
   /// - Throws: what is wrong with the settings, before anything is sent.
   package func call(
     _ target: SIPURI, at targets: [SIPTarget], settings: CallSettings, headers: [(String, String)] = [],
-    routeSet: [NameAddress] = []
+    routeSet: [NameAddress] = [], account: LocalAccount? = nil
   ) throws -> CallID {
     guard let first = targets.first else {
       throw ModuleError(.unavailable, "\(target.host) has no address")
@@ -47,8 +47,9 @@ extension AgentCore {
     let session = self.endpoint.invite(
       OutgoingInvite(
         from: NameAddress(displayName: settings.displayName, uri: identity), to: NameAddress(uri: target),
-        contact: self.contact(identity, local, first.transport), targets: targets, local: local, headers: headers,
-        body: SIPBody(bytes: offer), routeSet: routeSet, policy: Self.policy(of: settings)),
+        contact: account?.route?.publicGRUU ?? self.contact(identity, local, first.transport), targets: targets,
+        local: local, headers: headers, body: SIPBody(bytes: offer), routeSet: routeSet,
+        policy: Self.policy(of: settings), account: account?.signalling),
       now: now)
     let call = Call(
       id: id, session: session, isOutgoing: true, peer: "\(target)", settings: settings, began: now)

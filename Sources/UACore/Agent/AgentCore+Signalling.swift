@@ -66,8 +66,16 @@ extension AgentCore {
     case .earlyOffer, .progressAcknowledged, .sessionRefreshed, .headers, .referAbandoned, .referAccepted,
       .referProgress, .subscriptionRefreshed, .subscriptionAccepted, .publicAddress:
       break
-    case .incomingRequest(let id, _): self.endpoint.respond(id, status: 501, now: self.context.now)
-    case .locate(let id, _): self.endpoint.located(id, [], now: self.context.now)
+    case .incomingRequest(let id, let request): self.received(request, id)
+    case .locate(let id, let uri):
+      self.locate(uri) { [weak self] result in
+        guard let self else { return }
+        switch result {
+        case .success(let targets): self.endpoint.located(id, targets, now: self.context.now)
+        case .failure(let error): self.endpoint.located(id, [], reason: error.message, now: self.context.now)
+        }
+        self.drain()
+      }
     }
   }
 
@@ -154,7 +162,6 @@ extension AgentCore {
     case .redirected(let contacts):
       let targets = contacts.map(\.description).joined(separator: ", ")
       self.notice(.callRedirect, call: call, parameter: targets)
-      self.follow(contacts, call)
       call.end("redirected", failure: ModuleError(.peer, "\(call.peer) redirects to \(targets)"))
     }
     self.notifyReferrer(of: call, status: call.status ?? 503)
@@ -163,26 +170,6 @@ extension AgentCore {
     call.state = .ended
     if call.media?.transport == nil { call.hasMediaEnded = true } else { call.media?.stop() }
     self.finish(call)
-  }
-
-  /// Calls where a 3xx leads, when the account allows it; five times at most (RFC 3261 §8.1.3.4).
-  private func follow(_ contacts: [NameAddress], _ call: Call) {
-    guard call.settings.followsRedirects, call.redirections < 5, !self.isClosing,
-      let target = contacts.first(where: { $0.uri.scheme == .sip || $0.uri.scheme == .sips })?.uri,
-      let account = self.account(call.settings.identity)
-    else { return }
-    let (redirections, refer) = (call.redirections + 1, call.refer)
-    call.refer = nil
-    self.place(target, from: account, headers: []) { [weak self] result in
-      guard let self else { return }
-      switch result {
-      case .success(let id):
-        self.calls[id]?.redirections = redirections
-        self.calls[id]?.refer = refer
-        self.warn("call \(id): redirected to \(target)")
-      case .failure(let failure): self.warn(failure.description)
-      }
-    }
   }
 
   /// The call can't go on.

@@ -38,6 +38,8 @@ package final class AgentCore {
   private(set) lazy var reference = LoopBound(WeakCore(core: self), on: self.main)
   package internal(set) var localAccounts: [LocalAccount] = []
   var nextAccount = 0
+  /// Accounts that are being taken from their registrars.
+  var leaving: [RegistrationID: LocalAccount] = [:]
   /// Whether SIP messages are shown; to `traceSIP`, or as output where there is none.
   var isTracing: Bool
   /// Names this agent to registrars, for its life (RFC 5626 §4.1).
@@ -96,7 +98,8 @@ package final class AgentCore {
     var sip = SIPConfiguration(userAgent: "Apus/\(apusVersion)")
     sip.webSocketHost = "\(String(generator.next(), radix: 36)).invalid"
     let kinds = Self.transportProviders(settings, registry).map(\.kind)
-    sip.longestDatagram = kinds.contains(.tcp) ? 1300 : nil
+    sip.usesTCPForLargeRequests = kinds.contains(.tcp)
+    sip.digest = DigestAlgorithm.openSSL
     self.endpoint = SIPEndpoint(configuration: sip, generator: generator)
   }
 
@@ -107,6 +110,10 @@ package final class AgentCore {
     self.timer = self.context.makeTimer { [unowned self] in
       self.endpoint.timeout(now: self.context.now)
       self.drain()
+    }
+    self.endpoint.accountOfRequest = { [unowned self] _, uri, _ in self.account(for: uri)?.signalling }
+    self.onNetworkChange = { [unowned self] _ in
+      for account in self.localAccounts where account.registrationID != nil { self.register(account) }
     }
     self.endpoint.policyForCall = { [unowned self] invite in
       self.account(for: invite.requestURI).map { Self.policy(of: $0.settings) } ?? CallPolicy()
@@ -131,6 +138,9 @@ package final class AgentCore {
   /// Where SIP listens.
   package var listenAddress: SocketAddress? { self.transports.all.first?.localAddress }
 
+  /// Whether no call is left, and no registrar knows us any more.
+  package var isIdle: Bool { self.calls.isEmpty && self.leaving.isEmpty }
+
   package var callCount: Int { self.calls.count }
 
   package func report(_ id: CallID) -> CallReport? {
@@ -144,6 +154,7 @@ package final class AgentCore {
   /// Ends every call, and takes no new one; `ended` comes for each call.
   package func hangUpAll() {
     self.isClosing = true
+    for account in self.localAccounts { self.retire(account) }
     for id in self.calls.keys.sorted(by: { $0.number < $1.number }) { self.hangUp(id) }
   }
 

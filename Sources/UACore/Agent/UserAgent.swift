@@ -109,9 +109,9 @@ package actor UserAgent {
 
   package func hangUpAll() { self.core?.hangUpAll() }
 
-  /// Waits until no call is left.
+  /// Waits until no call is left, and no registration is being removed.
   package func waitUntilIdle() async {
-    guard let core, core.callCount > 0 else { return }
+    guard let core, !core.isIdle else { return }
     await withCheckedContinuation { self.waiters.append($0) }
   }
 
@@ -137,7 +137,10 @@ package actor UserAgent {
 
   private func take(_ event: AgentEvent) {
     self.announce.yield(event)
-    if case .ended = event, self.core?.callCount == 0 { self.resumeWaiters() }
+    switch event {
+    case .ended, .registration: if self.core?.isIdle == true { self.resumeWaiters() }
+    default: break
+    }
   }
 
   private func resumeWaiters() {

@@ -47,7 +47,7 @@ extension AgentCore {
           .success(
             try self.call(
               target, at: try result.get(), settings: account.settings, headers: own + headers,
-              routeSet: self.routeSet(of: account))))
+              routeSet: self.routeSet(of: account), account: account)))
       } catch {
         then(.failure(CommandFailure("\(error)")))
       }
@@ -60,6 +60,17 @@ extension AgentCore {
   func locate(
     _ target: SIPURI, for account: LocalAccount, then: @escaping (Result<[SIPTarget], ModuleError>) -> Void
   ) {
+    // A registrar that keeps our flow routes calls over it (RFC 5626 §4.3).
+    if let route = account.route, route.isOutbound {
+      let path = route.route
+      return then(
+        .success([
+          SIPTarget(
+            address: path.peer, transport: path.transport, serverName: path.serverName, local: path.local,
+            flow: path.flow)
+        ]))
+    }
+    if let first = account.route?.serviceRoute.first { return self.locate(first.uri, completion: then) }
     let proxies = account.settings.account?.outbound.compactMap { try? SIPURI($0) } ?? []
     guard let first = proxies.first else { return self.locate(target, completion: then) }
     self.locate(first) { [weak self] result in
@@ -68,8 +79,9 @@ extension AgentCore {
     }
   }
 
-  /// The proxies that an account's requests pass (RFC 3261 §8.1.2).
+  /// The proxies that an account's requests pass (RFC 3261 §8.1.2, RFC 3608).
   func routeSet(of account: LocalAccount) -> [NameAddress] {
+    if let route = account.route?.serviceRoute, !route.isEmpty { return route }
     guard let proxy = account.settings.account?.outbound.first, var uri = try? SIPURI(proxy) else { return [] }
     if !uri.parameters.contains("lr") { uri.parameters.set("lr", nil) }
     return [NameAddress(uri: uri)]

@@ -39,9 +39,11 @@ extension AgentCore {
       let targets: [SIPTarget]
       do throws(ModuleError) { targets = try result.get() } catch { return self.warn("OPTIONS to \(target): \(error)") }
       guard let first = targets.first, let local = first.local else { return }
-      let request = self.endpoint.options(
-        to: NameAddress(uri: target), from: NameAddress(uri: identity), destination: first.address, local: local,
-        transport: first.transport, now: self.context.now)
+      let request = self.endpoint.request(
+        OutgoingRequest(
+          .options, to: NameAddress(uri: target), from: NameAddress(uri: identity), targets: targets, local: local,
+          routeSet: self.routeSet(of: account), headers: [("Accept", "application/sdp")], account: account.signalling),
+        now: self.context.now)
       self.await(request) { [weak self] outcome in
         guard case .answered(let status, _, let headers) = outcome, status < 300 else {
           self?.warn("OPTIONS of \(target): \(outcome.text)")
@@ -71,6 +73,44 @@ extension AgentCore {
       self.looseRefers[refer] = "\(peer)"
       self.drain()
     }
+  }
+
+  /// Sends a message outside a call; what comes of it is output.
+  func sendMessage(_ text: String, to target: SIPURI, from account: LocalAccount) {
+    self.locate(target, for: account) { [weak self] result in
+      guard let self, let identity = try? SIPURI(account.aor) else { return }
+      let targets: [SIPTarget]
+      do throws(ModuleError) { targets = try result.get() } catch {
+        return self.warn("message to \(target): \(error)")
+      }
+      guard let local = targets.first?.local else { return }
+      let own = NameAddress(displayName: account.settings.displayName, uri: identity)
+      let request = self.endpoint.request(
+        OutgoingRequest(
+          .message, to: NameAddress(uri: target), from: own, targets: targets, local: local,
+          routeSet: self.routeSet(of: account),
+          body: SIPBody(contentType: "text/plain;charset=UTF-8", bytes: Array(text.utf8)), account: account.signalling),
+        now: self.context.now)
+      self.await(request) { [weak self] outcome in self?.warn("message to \(target): \(outcome.text)") }
+    }
+  }
+
+  /// A request from outside any dialog: a MESSAGE that the account takes, or one that nobody here serves.
+  func received(_ request: IncomingRequest, _ id: IncomingRequestID) {
+    let now = self.context.now
+    guard request.method == .message else { return self.endpoint.respond(id, status: 501, now: now) }
+    guard let account = self.account(for: request.requestURI) else {
+      return self.endpoint.respond(id, status: 404, now: now)
+    }
+    guard account.settings.acceptsRequests, !self.control.contacts.isBlocked(request.from.uri) else {
+      return self.endpoint.respond(id, status: 403, now: now)
+    }
+    self.endpoint.respond(id, status: 200, now: now)
+    let text = request.body.map { String(decoding: $0.bytes, as: UTF8.self) } ?? ""
+    self.emit(
+      .message(
+        account: account.aor, from: "\(request.from.uri)", contentType: request.body?.contentType ?? "text/plain",
+        text: text))
   }
 
   /// A MESSAGE came, and was answered.
