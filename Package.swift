@@ -45,8 +45,13 @@ let package = Package(
     .library(name: "Apus", targets: ["Apus"]),
     .executable(name: "apus", targets: ["CLI"]),
   ],
+  traits: [
+    .trait(name: "CAres", description: "Names by NAPTR and SRV, on c-ares (libc-ares-dev)")
+  ],
   dependencies: [
-    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0")
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+    .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+    .package(url: "https://github.com/apple/swift-nio-ssl", from: "2.37.0"),
   ],
   targets: [
     // L0: the C boundary
@@ -55,6 +60,7 @@ let package = Package(
     library("CSRTP", "libsrtp2", "libsrtp2-dev"),
     library("COpus", "opus", "libopus-dev"),
     library("CSpeexDSP", "speexdsp", "libspeexdsp-dev"),
+    library("CCares", "libcares", "libc-ares-dev"),
     // L1
     layer("NetBase", []),
     layer("Handoff", []),
@@ -66,10 +72,27 @@ let package = Package(
     layer("SRTPEngine", ["NetBase", "CSRTP"]),
     layer("Runtime", ["CLinux", "NetBase", "Handoff"]),
     // L4
-    layer("ModuleKit", ["NetBase", "Handoff", "SRTPEngine", "Runtime"]),
+    layer("ModuleKit", ["NetBase", "Handoff", "SIPStack", "SRTPEngine", "Runtime"]),
+    // What the SIP modules over connections share
+    layer(
+      "SIPStreams",
+      [
+        "NetBase", "Handoff", "SIPStack", "Runtime", "ModuleKit",
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "NIOTLS", package: "swift-nio"),
+        .product(name: "NIOHTTP1", package: "swift-nio"),
+        .product(name: "NIOWebSocket", package: "swift-nio"),
+        .product(name: "NIOSSL", package: "swift-nio-ssl"),
+      ]),
     // Modules
     module("udp", ["Runtime"]),
-    module("sip_udp", ["Runtime"]),
+    module("sip_udp", ["SIPStack", "Runtime"]),
+    module("sip_tcp", ["SIPStreams", "SIPStack"]),
+    module("sip_tls", ["SIPStreams", "SIPStack"]),
+    module("sip_ws", ["SIPStreams", "SIPStack"]),
+    module("sip_wss", ["SIPStreams", "SIPStack"]),
+    module("dns", ["SIPStack", .target(name: "CCares", condition: .when(traits: ["CAres"]))]),
     module("dtls_srtp", ["SRTPEngine", "COpenSSL"]),
     module("srtp", ["SRTPEngine", "COpenSSL"]),
     module("opus", ["COpus"]),
@@ -82,13 +105,16 @@ let package = Package(
     // L5
     layer(
       "UACore",
-      ["NetBase", "Handoff", "SDPCodec", "SIPStack", "RTPStack", "SRTPEngine", "Runtime", "ModuleKit", "CSpeexDSP"]),
+      [
+        "NetBase", "Handoff", "SDPCodec", "SIPStack", "RTPStack", "SRTPEngine", "Runtime", "ModuleKit", "CSpeexDSP",
+        "COpenSSL",
+      ]),
     // L6
     layer(
       "AllModules",
       [
-        "ModuleKit", "udp", "sip_udp", "dtls_srtp", "srtp", "opus", "g711", "aufile", "ausine", "aubridge", "vumeter",
-        "ctrl_tcp",
+        "ModuleKit", "udp", "sip_udp", "sip_tcp", "sip_tls", "sip_ws", "sip_wss", "dns", "dtls_srtp", "srtp", "opus",
+        "g711", "aufile", "ausine", "aubridge", "vumeter", "ctrl_tcp",
       ]),
     layer("Apus", ["NetBase", "Handoff", "ModuleKit", "UACore", "AllModules"]),
     // L7
@@ -132,7 +158,12 @@ let package = Package(
       ], path: "Tests/RxModeMatrix", exclude: ["cells.txt"], swiftSettings: strict),
     tests("RepoRules", ["ModuleKit", "AllModules", "UACore"]),
     moduleTests("udp", ["Runtime"]),
-    moduleTests("sip_udp", ["Runtime"]),
+    moduleTests("sip_udp", ["SIPStack"]),
+    moduleTests("sip_tcp", ["SIPStreams", "SIPStack", "Runtime"]),
+    moduleTests("sip_tls", ["SIPStreams", "SIPStack", "Runtime"]),
+    moduleTests("sip_ws", ["SIPStreams", "SIPStack", "Runtime"]),
+    moduleTests("sip_wss", ["SIPStreams", "SIPStack", "Runtime"]),
+    moduleTests("dns", ["SIPStack", "Runtime"]),
     moduleTests("dtls_srtp", ["SRTPEngine", "COpenSSL"]),
     moduleTests("srtp", ["SRTPEngine"]),
     moduleTests("opus", ["COpus"]),

@@ -3,18 +3,23 @@ internal import aubridge
 internal import aufile
 internal import ausine
 internal import ctrl_tcp
+internal import dns
 internal import dtls_srtp
 internal import g711
 internal import opus
+internal import sip_tcp
+internal import sip_tls
 internal import sip_udp
+internal import sip_ws
+internal import sip_wss
 internal import srtp
 internal import udp
 internal import vumeter
 
 /// Every module that is compiled in, in the order of `apus modules`.
 public let allModules: [any Module.Type] = [
-  UDP.self, SIPUDP.self, Opus.self, G711.self, SRTP.self, DTLSSRTP.self, AudioFile.self, AudioSine.self,
-  AudioBridge.self, VUMeter.self, CtrlTCP.self,
+  UDP.self, SIPUDP.self, SIPTCP.self, SIPTLS.self, SIPWS.self, SIPWSS.self, DNS.self, Opus.self, G711.self, SRTP.self,
+  DTLSSRTP.self, AudioFile.self, AudioSine.self, AudioBridge.self, VUMeter.self, CtrlTCP.self,
 ]
 
 /// Waits until everything recorded so far, by all agents of the process, is in its files; before the process ends.

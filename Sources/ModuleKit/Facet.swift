@@ -10,6 +10,7 @@ public struct Facet: Sendable {
     case sipTransport(any SIPTransportProvider)
     case command(ModuleCommand)
     case application(any ApplicationProvider)
+    case nameResolver(any NameResolverProvider)
   }
 
   package let body: Body
@@ -40,6 +41,7 @@ public struct Facet: Sendable {
     case .sipTransport: "SIP transport"
     case .command: "command"
     case .application: "application"
+    case .nameResolver: "name resolver"
     }
   }
 
@@ -49,13 +51,14 @@ public struct Facet: Sendable {
     case .source(let offer), .player(let offer), .filter(let offer): offer.safety
     case .codec, .encryption, .datagrams: .confined
     case .sipTransport, .command, .application: .mainOnly
+    case .nameResolver: .concurrent
     }
   }
 
   /// Whether the facet runs on a transport's executor, so that the receive mode matters to it.
   public var isOnMediaPath: Bool {
     switch self.body {
-    case .sipTransport, .command, .application: false
+    case .sipTransport, .nameResolver, .command, .application: false
     case .codec, .source, .player, .filter, .encryption, .datagrams: true
     }
   }

@@ -15,7 +15,7 @@ class Baresip:
     """baresip 1.0.0 without a screen, a sound card or a registrar: plays the speech, records what it hears."""
 
     def __init__(self, mediaenc, codec, seconds, answers=True, dial=None, user="bob", namespace=None,
-                 rtcp_mux="no", host="127.0.0.1"):
+                 rtcp_mux="no", host="127.0.0.1", extra=""):
         self.port, self.folder, self.namespace = free_ports(2), fresh(f"baresip-{user}"), namespace
         media, control = free_ports(32), free_ports(2)
         at = f"[{host}]" if ":" in host else host
@@ -49,7 +49,7 @@ snd_path {self.folder}
 opus_bitrate 28000
 opus_stereo yes
 opus_sprop_stereo yes
-""")
+{extra}""")
         account = f"<sip:{user}@{at}:{self.port}>;regint=0;audio_codecs={BARESIP_CODECS[codec]}"
         account += ";answermode=auto" if answers else ""
         account += f";mediaenc={mediaenc}" if mediaenc != "none" else ""

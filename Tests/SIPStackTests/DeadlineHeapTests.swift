@@ -47,6 +47,6 @@ enum ServerTransactionOwner {
     return .client(
       ClientTransaction(
         key: ClientTransactionKey(branch: "x", method: .options), serial: 1, timer: heap.reserve(), request: request,
-        path: path, user: .nobody, timers: TransactionTimers(), now: Instant(nanoseconds: 0)))
+        path: path, user: .nobody, submission: Submission(), timers: TransactionTimers(), now: Instant(nanoseconds: 0)))
   }
 }

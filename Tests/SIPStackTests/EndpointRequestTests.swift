@@ -198,7 +198,7 @@ struct EndpointRequestTests {
 
   @Test("a flood of requests is cut off at the limit, and counted")
   func flood() {
-    let pair = Pair(configuration: SIPConfiguration(maximumServerTransactions: 10))
+    let pair = Pair(configuration: SIPConfiguration(limits: SIPLimits(serverTransactions: 10)))
     for index in 0..<50 {
       pair.inject(
         Requests.text(.options, callID: "c\(index)", branch: "z9hG4bKf\(index)"), to: .b, from: Pair.addressA)

@@ -1,5 +1,6 @@
 internal import ModuleKit
 internal import NetBase
+internal import SIPStack
 internal import Testing
 
 @testable internal import UACore
@@ -162,13 +163,55 @@ struct ConfigurationTests {
 
   @Test("the first of two lines counts, and a key of baresip's is warned of once")
   func twice() {
-    let (configuration, problems) = self.load("rtp_tos 1\nrtp_tos 2\ndns_server 1.1.1.1\ndns_server 1.0.0.1\n")
+    let (configuration, problems) = self.load("rtp_tos 1\nrtp_tos 2\nrtp_stats yes\nrtp_stats no\n")
     #expect(configuration.rtpTOS == 1)
     #expect(
       problems == [
         "config:2: warning: rtp_tos: it stands in line 1 too; this one is ignored",
-        "config:3: warning: dns_server: this key of baresip has no effect in Apus; the line is ignored",
+        "config:3: warning: rtp_stats: this key of baresip has no effect in Apus; the line is ignored",
       ])
+  }
+
+  @Test("SIP's transports, TLS and DNS servers")
+  func signalling() {
+    let (configuration, problems) = self.load(
+      """
+      sip_transports udp, TLS
+      sip_trans_def tls
+      sip_certificate me.pem
+      sip_cafile ca.pem
+      sip_verify_server no
+      sip_verify_client yes
+      dns_server 192.0.2.1
+      dns_server 192.0.2.2:5353
+      dns_fallback [2001:db8::1]:53
+      """)
+    #expect(problems == [])
+    #expect(configuration.sipTransports == [.udp, .tls] && configuration.sipDefaultTransport == .tls)
+    #expect(
+      configuration.sipSecurity
+        == SIPSecurity(
+          certificate: "me.pem", authorityFile: "ca.pem", verifiesServer: false, verifiesClient: true))
+    #expect(configuration.dnsServers.map(\.description) == ["192.0.2.1:53", "192.0.2.2:5353"])
+    #expect(configuration.dnsFallbacks.map(\.description) == ["[2001:db8::1]:53"])
+    #expect(Configuration().sipTransports == nil && Configuration().sipSecurity == SIPSecurity())
+  }
+
+  @Test(
+    "a transport or a DNS server that is none is an error",
+    arguments: [
+      (
+        "sip_transports udp,sctp",
+        "sip_transports: \"udp,sctp\" is not allowed: it takes a list of udp, tcp, tls, ws, wss"
+      ),
+      (
+        "dns_server ns.example",
+        "dns_server: \"ns.example\" is not allowed: it takes an address and a port, for example 192.0.2.53:53"
+      ),
+    ])
+  func unsoundSignalling(line: String, sentence: String) {
+    let (_, problems) = self.load(line)
+    #expect(problems == ["config:1: error: \(sentence)"])
   }
 
   @Test("problems come in the order of the lines")

@@ -1,6 +1,7 @@
 public import ModuleKit
-package import NetBase
+internal import NetBase
 package import Runtime
+package import SIPStack
 
 /// SIP over UDP (RFC 3261 §18), on the main loop.
 public struct SIPUDP: Module {
@@ -14,17 +15,18 @@ public struct SIPUDP: Module {
 
 /// Opens SIP's UDP sockets.
 package struct SIPUDPProvider: SIPTransportProvider {
-  package let name = "udp"
+  package let kind = SIPTransportKind.udp
 
   package init() {}
 
   package func open(
-    _ address: SocketAddress, typeOfService: Int, on loop: LoopContext, receiver: any SIPTransportReceiver
+    _ settings: SIPTransportSettings, on main: EventLoop, receiver: any SIPTransportReceiver
   ) throws(ModuleError) -> any SIPTransport {
+    let listen = settings.listen ?? SocketAddress(ipv4: 0, port: 0)
     do throws(SocketError) {
       let socket = try UDPSocket(
-        address, typeOfService: typeOfService, receiveBuffer: 1 << 20, reportsErrors: true)
-      return SIPUDPTransport(socket, loop, receiver)
+        listen, typeOfService: settings.typeOfService, receiveBuffer: 1 << 20, reportsErrors: true)
+      return SIPUDPTransport(socket, main.withContext { $0 }, receiver)
     } catch {
       let advice = error.isAddressInUse ? "; choose another sip_listen" : ""
       throw ModuleError(.unavailable, "module sip_udp: cannot listen on \(error)\(advice)")
@@ -34,6 +36,7 @@ package struct SIPUDPProvider: SIPTransportProvider {
 
 /// One bound socket of SIP; lives on main.
 final class SIPUDPTransport: SIPTransport {
+  let kind = SIPTransportKind.udp
   private let socket: UDPSocket
   private let loop: LoopContext
   private weak var receiver: (any SIPTransportReceiver)?
@@ -50,12 +53,13 @@ final class SIPUDPTransport: SIPTransport {
 
   var localAddress: SocketAddress { self.socket.localAddress }
 
-  func send(_ bytes: [UInt8], to address: SocketAddress) -> String? {
+  func send(_ bytes: [UInt8], to destination: SIPDestination) -> SIPSendResult {
+    let address = destination.address
     let result = bytes.withRawSpan { self.socket.send($0, to: address) }
     switch result {
-    case .sent: return nil
-    case .wouldBlock: return "the socket's buffer is full"
-    case .failed(let code): return SocketError(code: code, address: address).description
+    case .sent: return .sent(nil)
+    case .wouldBlock: return .refused("the socket's buffer is full")
+    case .failed(let code): return .refused(SocketError(code: code, address: address).description)
     }
   }
 
@@ -70,9 +74,9 @@ final class SIPUDPTransport: SIPTransport {
     }
     self.batch.fill(from: self.socket)
     for index in 0..<self.batch.count {
-      let source = self.batch.source(index)
+      let origin = SIPOrigin(self.batch.source(index), local: self.socket.localAddress)
       self.batch.withPacket(index) { packet in
-        self.receiver?.received(packet.bytes, from: source, on: self)
+        self.receiver?.received(packet.bytes, from: origin, on: self)
       }
     }
   }

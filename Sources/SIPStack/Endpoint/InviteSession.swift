@@ -96,6 +96,8 @@ final class InviteSession {
   /// When the last provisional response is repeated, lest proxies give up (RFC 3261 §13.3.1.1).
   var provisionalRefresh: Instant?
   var hasEnded = false
+  /// Whose credentials its requests carry.
+  var account: SIPAccountID?
 
   init(
     id: SessionID, timer: DeadlineHeap.Slot, isCaller: Bool, contact: NameAddress, policy: CallPolicy,
@@ -151,6 +153,9 @@ extension Dialog {
     if var hop = self.nextHop {
       // A Contact names no scope; a link-local peer is reached over the interface that it came from.
       if hop.isSameHost(as: start.peer) { hop.scope = start.peer.scope }
+      // Who keeps a connection with us is reached over it, whatever port his Contact names.
+      if path.flow != nil, hop.isSameHost(as: start.peer) { return path }
+      if hop != start.peer { path.flow = nil }
       path.peer = hop
     }
     return path

@@ -98,7 +98,7 @@ extension SIPEndpoint {
     let invite = IncomingInvite(
       from: essentials.from, to: essentials.to, requestURI: transaction.uri, callID: essentials.callID,
       headers: request.headers, body: request.body, source: source.peer, local: source.local,
-      transport: source.transport, replaces: replaced)
+      transport: source.transport, flow: source.flow, account: transaction.account, replaces: replaced)
     let policy = self.policyForCall?(invite) ?? self.configuration.policy
     let peer = PeerCapabilities(request.headers)
     if let (status, headers) = self.refusal(of: request, peer, policy) {
@@ -115,6 +115,7 @@ extension SIPEndpoint {
       id: id, timer: self.timers.reserve(), isCaller: false, contact: contact, policy: policy,
       state: .incoming(transaction), dialog: record)
     session.peer = peer
+    session.account = transaction.account
     session.replaces = replaced
     session.inviteSequence = essentials.cseq
     if policy.reliableProvisional != .no, peer.supportsReliable {

@@ -16,10 +16,12 @@ extension SIPEndpoint {
     for (name, value) in call.headers { request.headers.append(name, value) }
     request.set(body: call.body)
     let transaction = self.start(
-      request, path, user: .invite(id), alternatives: Array(paths.dropFirst()), now)
+      request, path, user: .invite(id),
+      submission: Submission(account: call.account, alternatives: Array(paths.dropFirst())), now)
     let session = InviteSession(
       id: id, timer: self.timers.reserve(), isCaller: true, contact: contact, policy: policy,
       state: .calling(transaction, .no))
+    session.account = call.account
     session.localDescription = call.body
     self.timers.assign(.session(session), to: session.timer)
     self.sessions[id] = session
@@ -261,6 +263,10 @@ extension SIPEndpoint {
     var request = record.dialog.request(.ack, sequence: cseq.number)
     request.headers.prepend(
       "Via", Via(transport: path.transport, sentBy: path.local, branch: self.newBranch()).description)
+    // An ACK can't be challenged: it carries what the INVITE carried (RFC 3261 §22.1).
+    for name in ["Authorization", "Proxy-Authorization"] {
+      for value in transaction.request.headers.all(name) { request.headers.append(name, value) }
+    }
     request.headers.append("User-Agent", self.configuration.userAgent)
     request.set(body: body)
     let bytes = request.serialized()

@@ -6,22 +6,23 @@ extension SIPEndpoint {
   ///
   /// - Parameters:
   ///   - branch: that of the INVITE, for its CANCEL.
-  ///   - alternatives: where it goes, in order, when it fails on this path (RFC 3263 §4.3).
+  ///   - submission: what it has been through; its account is that of the session when it names none.
   @discardableResult
   func start(
     _ request: SIPMessage, _ path: SIPPath, user: ClientTransaction.User, branch: String? = nil,
-    alternatives: [SIPPath] = [], _ now: Instant
+    submission: Submission = Submission(), _ now: Instant
   ) -> ClientTransaction {
     guard case .request(let method, _) = request.startLine else { preconditionFailure("a response is not started") }
     let branch = branch ?? self.newBranch()
     var request = request
-    request.headers.prepend(
-      "Via", Via(transport: path.transport, sentBy: path.local, branch: branch).description)
+    let (path, submission) = self.prepare(&request, method, path, user, submission)
+    var via = Via(transport: path.transport, sentBy: path.local, branch: branch)
+    if path.transport.isWebSocket, let host = self.configuration.webSocketHost { (via.host, via.port) = (host, nil) }
+    request.headers.prepend("Via", via.description)
     let transaction = ClientTransaction(
       key: ClientTransactionKey(branch: branch, method: method), serial: self.newIdentifier(),
       timer: self.timers.reserve(), request: request, path: path, user: user,
-      timers: self.configuration.timers(path.transport), now: now)
-    transaction.alternatives = alternatives
+      submission: submission, timers: self.configuration.timers(path.transport), now: now)
     self.timers.assign(.client(transaction), to: transaction.timer)
     self.clients[transaction.key] = transaction
     self.counters.requestsSent += 1
@@ -41,6 +42,7 @@ extension SIPEndpoint {
       self.counters.unmatchedResponses += 1
       return
     }
+    self.learnPublicAddress(essentials.via, path)
     // What belongs to the request later, an ACK or a CANCEL, goes over the connection that it found.
     if transaction.path.flow == nil { transaction.path.flow = path.flow }
     switch transaction.receive(status: status, now: now) {
@@ -65,7 +67,11 @@ extension SIPEndpoint {
   ) {
     // Nobody waits any more: then the transaction waits no longer than after a CANCEL.
     if status < 200, self.isAbandoned(transaction) { return transaction.cancelled(now: now) }
-    if status == 503, self.failOver(transaction, now) { return }
+    var reason = reason
+    switch self.retry(transaction, response, status, now) {
+    case .again: return
+    case .deliver(let better): if let better { reason = better }
+    }
     let received = ReceivedResponse(message: response, essentials: essentials, status: status, reason: reason)
     switch transaction.user {
     case .invite(let id): self.receive(inviteResponse: received, transaction, self.sessions[id], now)
@@ -80,6 +86,7 @@ extension SIPEndpoint {
       guard status >= 200 else { return }
       self.emit(
         .requestResult(id, status: status, reason: reason, headers: response.headers, body: response.body))
+    case .registration(let id): self.receive(registration: received, id, transaction, now)
     case .nobody: break
     }
   }
@@ -88,7 +95,7 @@ extension SIPEndpoint {
     switch transaction.user {
     case .invite(let id), .reoffer(let id):
       transaction.key.method == .invite && self.sessions[id]?.hasEnded ?? true
-    case .bye, .prack, .subscription, .request, .nobody: false
+    case .bye, .prack, .subscription, .request, .registration, .nobody: false
     }
   }
 
@@ -100,7 +107,7 @@ extension SIPEndpoint {
       self.settle(transaction)
     case .timedOut:
       self.settle(transaction)
-      if !self.failOver(transaction, now) { self.fail(transaction, .timeout, now) }
+      if !self.failOver(transaction, isTransportFailure: false, now) { self.fail(transaction, .timeout, now) }
     case .none, .deliver, .acknowledge, .acknowledgeAndDeliver: self.settle(transaction)
     }
   }
@@ -118,6 +125,7 @@ extension SIPEndpoint {
     case .bye(let id):
       if let session = self.sessions[id] { self.forget(session, now) }
     case .request(let id): self.emit(.requestFailed(id, reason))
+    case .registration(let id): self.failed(registration: id, reason, now)
     case .nobody: break
     }
   }

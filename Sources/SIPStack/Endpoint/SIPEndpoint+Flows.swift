@@ -15,17 +15,23 @@ extension SIPEndpoint {
   }
 
   /// A connection was closed, by whichever side, or no longer answers. Requests on it that wait for a response go to
-  /// their next target, or end now; responses that are still owed go over a new connection (RFC 3261 §18.2.2).
+  /// their next target, or end now; responses that are still owed go over a new connection (RFC 3261 §18.2.2);
+  /// registrations over it start again.
   package func flowFailed(_ path: SIPPath, error: String, now: Instant) {
     guard let flow = path.flow else {
       return self.transportFailed(to: path.peer, transport: path.transport, error: error, now: now)
     }
     for transaction in self.servers.values where transaction.path.flow == flow { transaction.leaveFlow() }
     for record in self.dialogs.values where record.start.flow == flow { record.start.flow = nil }
+    for session in self.sessions.values where session.answer?.path.flow == flow { session.answer?.path.flow = nil }
     self.failPending(error, now) { pending in
       // A request may have gone over it before a response told which flow it was.
       pending.flow == flow
         || pending.flow == nil && pending.peer == path.peer && pending.transport == path.transport
+    }
+    let broken = self.registrations.values.filter { $0.path?.flow == flow }
+    for registration in broken.sorted(by: { $0.id.value < $1.id.value }) {
+      self.flowFailed(registration, error: error, now: now)
     }
   }
 
@@ -35,28 +41,41 @@ extension SIPEndpoint {
       self.counters.transportFailures += 1
       transaction.abandon()
       self.settle(transaction)
-      if !self.failOver(transaction, now) { self.fail(transaction, .unreachable(error), now) }
+      if !self.failOver(transaction, isTransportFailure: true, now) {
+        self.fail(transaction, .unreachable(error), now)
+      }
     }
   }
 
   /// Sends the request of a transaction that failed to its next target, with a branch of its own.
   ///
   /// - Returns: false when there is none, or when nobody waits for the result any more.
-  func failOver(_ transaction: ClientTransaction, _ now: Instant) -> Bool {
-    guard let next = transaction.alternatives.first, self.isWanted(transaction) else { return false }
+  func failOver(_ transaction: ClientTransaction, isTransportFailure: Bool, _ now: Instant) -> Bool {
+    guard self.isWanted(transaction) else { return false }
+    var submission = transaction.submission
+    let next: SIPPath
+    if let datagram = submission.datagramFallback, isTransportFailure {
+      next = datagram
+      submission.staysOnUDP = true
+    } else if !submission.alternatives.isEmpty {
+      next = submission.alternatives.removeFirst()
+      submission.staysOnUDP = false
+    } else {
+      return false
+    }
+    submission.datagramFallback = nil
     self.counters.failovers += 1
-    self.resubmit(
-      transaction.request, instead: transaction, next, alternatives: Array(transaction.alternatives.dropFirst()), now)
+    self.resubmit(transaction.request, instead: transaction, next, submission, now)
     return true
   }
 
   /// Starts `request` in place of the transaction `old`, whose user gets the result.
   func resubmit(
-    _ request: SIPMessage, instead old: ClientTransaction, _ path: SIPPath, alternatives: [SIPPath], _ now: Instant
+    _ request: SIPMessage, instead old: ClientTransaction, _ path: SIPPath, _ submission: Submission, _ now: Instant
   ) {
     var request = request
     request.headers.remove("Via")
-    let new = self.start(request, path, user: old.user, alternatives: alternatives, now)
+    let new = self.start(request, path, user: old.user, submission: submission, now)
     self.replace(old, by: new)
   }
 
@@ -73,6 +92,7 @@ extension SIPEndpoint {
     case .bye(let id): return self.sessions[id] != nil
     case .prack(let id): return self.sessions[id]?.hasEnded == false
     case .subscription(let id): return self.subscriptions[id]?.request === transaction
+    case .registration(let id): return self.registrations[id] != nil
     case .request: return true
     case .nobody: return false
     }
@@ -85,6 +105,7 @@ extension SIPEndpoint {
       guard let session = self.sessions[id], case .calling(let current, let hangUp) = session.state, current === old
       else { return }
       session.state = .calling(new, hangUp)
+      // The forks of the old INVITE are no dialogs of the new one.
       for early in session.earlyDialogs { self.leave(early) }
       session.earlyDialogs = []
     case .reoffer(let id):
@@ -96,7 +117,27 @@ extension SIPEndpoint {
       guard let subscription = self.subscriptions[id], subscription.request === old else { return }
       subscription.request = new
       subscription.start = new.path
-    case .bye, .prack, .request, .nobody: break
+    case .bye, .prack, .request, .registration, .nobody: break
     }
   }
+
+  // MARK: The address that peers see
+
+  /// Where a response says that our request came from (RFC 3581 §4), told to the user when it is news.
+  func learnPublicAddress(_ via: Via, _ path: SIPPath) {
+    guard let seen = via.seenAddress else { return }
+    let key = PublicAddressKey(peer: path.peer, local: path.local, transport: path.transport)
+    let before = self.publicAddresses[key] ?? path.local
+    guard seen != before, !(path.transport.isReliable && seen.isSameHost(as: before)) else { return }
+    guard self.publicAddresses[key] != nil || self.publicAddresses.count < 256 else { return }
+    self.publicAddresses[key] = seen
+    self.emit(.publicAddress(seen, path: path))
+  }
+}
+
+/// Whose view of which address of ours.
+struct PublicAddressKey: Hashable, Sendable {
+  var peer: SocketAddress
+  var local: SocketAddress
+  var transport: SIPTransportKind
 }

@@ -16,12 +16,9 @@ extension SIPEndpoint {
       if case .retransmit = transaction.receiveAgain() { self.sendAgain(transaction) }
       return
     }
-    guard self.servers.count < self.configuration.maximumServerTransactions else {
-      self.counters.overloaded += 1
-      return
-    }
     var back = path
     if !path.transport.isReliable { back.peer = essentials.via.responseAddress(source: path.peer) }
+    guard self.isWithinLimits(request, essentials, path, back: back, now) else { return }
     let transaction = ServerTransaction(
       key: key, timer: self.timers.reserve(), request: request, essentials: essentials, uri: uri, path: back,
       timers: self.configuration.timers(path.transport))
@@ -37,6 +34,10 @@ extension SIPEndpoint {
     guard self.configuration.allow.contains(method) else {
       return self.refuse(transaction, 405, headers: [("Allow", self.allowed)], now)
     }
+    guard transaction.request.bytes.count <= self.configuration.limits.bodyLength else {
+      self.counters.bodiesTooLong += 1
+      return self.refuse(transaction, 413, now)
+    }
     if let tag = essentials.to.tag {
       let id = DialogID(callID: essentials.callID, localTag: tag, remoteTag: essentials.from.tag ?? "")
       if let record = self.dialogs[id] { return self.receive(inDialog: transaction, record, now) }
@@ -47,13 +48,17 @@ extension SIPEndpoint {
       return self.refuse(transaction, refusal.status, headers: refusal.headers, now)
     }
     self.merges[transaction.mergeKey] = transaction.key
+    transaction.account = self.accountOfRequest(method, transaction.uri, source)
+    // What can only belong to a dialog belongs to none here.
+    if [.bye, .update, .prack].contains(method) { return self.refuse(transaction, 481, now) }
+    guard self.admits(transaction, source: source, now) else { return }
     switch method {
     case .invite: self.receive(invite: transaction, source: source, now)
     case .options: self.answer(options: transaction, now)
     case .subscribe: self.receive(subscribe: transaction, source: source, now)
     case .refer: self.receive(refer: transaction, source: source, now)
-    case .message: self.receive(message: transaction, nil, now)
-    default: self.refuse(transaction, 481, now)
+    case .message where !self.configuration.messagesAwaitAnswer: self.receive(message: transaction, nil, now)
+    default: self.receive(outside: transaction, source: source)
     }
   }
 

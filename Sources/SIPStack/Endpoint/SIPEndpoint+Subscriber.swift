@@ -11,6 +11,7 @@ extension SIPEndpoint {
     let subscription = self.makeSubscription(
       .subscriber, isRefer: false, event: call.event, start: paths[0], contact: NameAddress(uri: call.contact))
     (subscription.accept, subscription.expires, subscription.headers) = (call.accept, call.expires, call.headers)
+    subscription.account = call.account
     var request = self.request(.subscribe, uri: call.requestURI, from: from, to: call.to, routes: call.routeSet)
     for (name, value) in self.subscribeHeaders(subscription) { request.headers.append(name, value) }
     request.headers.append("User-Agent", self.configuration.userAgent)
@@ -35,7 +36,8 @@ extension SIPEndpoint {
   /// Sends the request that is to make a dialog, which a NOTIFY may do before its response (RFC 6665 §4.4.1).
   func startFirst(_ request: SIPMessage, _ paths: [SIPPath], _ subscription: Subscription, _ now: Instant) {
     subscription.request = self.start(
-      request, paths[0], user: .subscription(subscription.id), alternatives: Array(paths.dropFirst()), now)
+      request, paths[0], user: .subscription(subscription.id),
+      submission: Submission(account: subscription.account, alternatives: Array(paths.dropFirst())), now)
     guard let sent = try? SIPEssentials(subscription.request?.request ?? request) else { return }
     let half = DialogID(callID: sent.callID, localTag: sent.from.tag ?? "", remoteTag: "")
     subscription.halfDialog = half

@@ -8,7 +8,7 @@ package import NetBase
 /// RFC 3261 with 6026 (accepted states), 3581 (rport), 3311 (UPDATE), 3262 (100rel), 4028 (session timers), 3515, 4488,
 /// 3891 and 3892 (REFER and Replaces), 6665 (subscriptions).
 package final class SIPEndpoint {
-  let configuration: SIPConfiguration
+  package let configuration: SIPConfiguration
   var generator: SeededGenerator
   /// What was seen, sent and dropped.
   package internal(set) var counters = SIPCounters()
@@ -18,6 +18,18 @@ package final class SIPEndpoint {
   /// The transactions of requests without a To tag, to tell merged requests (RFC 3261 §8.2.2.2).
   var merges: [MergeKey: ServerTransactionKey] = [:]
   var sessions: [SessionID: InviteSession] = [:]
+  var accounts: [SIPAccountID: SIPAccount] = [:]
+  var registrations: [RegistrationID: Registration] = [:]
+  var incomingRequests: [IncomingRequestID: ServerTransaction] = [:]
+  var locations: [LocationID: LocationUse] = [:]
+  /// Where each peer sees us.
+  var publicAddresses: [PublicAddressKey: SocketAddress] = [:]
+  var inviteRate: SourceLimiter
+  var requestRate: SourceLimiter
+  var badDigests: SourceLimiter
+  /// Which account a request outside a dialog is for; asked before anything else is done with it. It must not call back
+  /// into the endpoint.
+  package var accountOfRequest: (SIPMethod, SIPURI, SIPPath) -> SIPAccountID? = { _, _, _ in nil }
   var dialogs: [DialogID: DialogRecord] = [:]
   var subscriptions: [SubscriptionID: Subscription] = [:]
   /// Subscriptions of ours whose dialog is not known yet, by a name without remote tag.
@@ -33,6 +45,10 @@ package final class SIPEndpoint {
   package init(configuration: SIPConfiguration, generator: SeededGenerator) {
     self.configuration = configuration
     self.generator = generator
+    let limits = configuration.limits
+    self.inviteRate = SourceLimiter(limit: limits.invitesPerSecond, window: .seconds(1))
+    self.requestRate = SourceLimiter(limit: limits.requestsPerSecond, window: .seconds(1))
+    self.badDigests = SourceLimiter(limit: limits.badDigestsPerMinute, window: .seconds(60))
   }
 
   // MARK: Events in
@@ -49,11 +65,10 @@ package final class SIPEndpoint {
     let message: SIPMessage
     let essentials: SIPEssentials
     do {
-      message = try SIPMessage(datagram: bytes)
+      message = try SIPMessage(datagram: bytes, limits: self.configuration.limits)
       essentials = try SIPEssentials(message)
     } catch .empty {
-      self.counters.keepAlives += 1
-      return
+      return self.receive(keepAlive: bytes, path)
     } catch {
       self.counters.malformed += 1
       return self.refuse(malformed: bytes, error, path)
@@ -77,6 +92,7 @@ package final class SIPEndpoint {
         if case .retransmit = transaction.timeout(now: now) { self.sendAgain(transaction) }
         self.settle(transaction)
       case .session(let session): self.timeout(session, now)
+      case .registration(let registration): self.timeout(registration, now)
       case .subscription(let subscription): self.timeout(subscription, now)
       }
     }
@@ -101,7 +117,8 @@ package final class SIPEndpoint {
     SIPCensus(
       clientTransactions: self.clients.count, serverTransactions: self.servers.count, sessions: self.sessions.count,
       subscriptions: self.subscriptions.count, dialogs: self.dialogs.count, timers: self.timers.count,
-      mergeKeys: self.merges.count)
+      mergeKeys: self.merges.count, registrations: self.registrations.count,
+      incomingRequests: self.incomingRequests.count, locations: self.locations.count)
   }
 
   /// Requests of ours that wait for a final response: zero means that it is safe to close the sockets. Linear in the

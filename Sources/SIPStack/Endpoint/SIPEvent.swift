@@ -81,6 +81,15 @@ package enum SIPEvent: Sendable {
   case requestResult(RequestID, status: Int, reason: String, headers: SIPHeaders, body: SIPBody?)
   /// Such a request got no response.
   case requestFailed(RequestID, EndReason)
+  /// A request outside a dialog, such as MESSAGE: the user owes `respond(_:status:)`.
+  case incomingRequest(IncomingRequestID, IncomingRequest)
+  /// The user owes `located(_:targets:now:)`: where requests to this URI go (RFC 3263, `SIPLocator`).
+  case locate(LocationID, SIPURI)
+  /// How a registration stands.
+  case registration(RegistrationID, RegistrationEvent)
+  /// A peer sees our messages come from another address than Via says, or from a new one: a NAT is on the way
+  /// (RFC 3581).
+  case publicAddress(SocketAddress, path: SIPPath)
 }
 
 /// Why a session is over.
@@ -114,6 +123,10 @@ package struct IncomingInvite: Sendable {
   package let source: SocketAddress
   package let local: SocketAddress
   package let transport: SIPTransportKind
+  /// The connection that it came on; nil for UDP.
+  package let flow: SIPFlow?
+  /// The account that `accountOfRequest` named.
+  package let account: SIPAccountID?
   /// The call whose place it takes when it is accepted; that one is hung up by itself (RFC 3891).
   package let replaces: SessionID?
 }
@@ -135,6 +148,8 @@ package struct OutgoingInvite: Sendable {
   package var body: SIPBody?
   /// Proxies to pass, nearest first; the targets must lead to the first of them.
   package var routeSet: [NameAddress]
+  /// Whose credentials the call carries, and whether redirects are followed.
+  package var account: SIPAccountID?
   /// 100rel and session timers; nil for what the configuration says.
   package var policy: CallPolicy?
 
@@ -144,23 +159,24 @@ package struct OutgoingInvite: Sendable {
   package init(
     from: NameAddress, to: NameAddress, requestURI: SIPURI? = nil, contact: SIPURI, targets: [SIPTarget],
     local: SocketAddress, headers: [(String, String)] = [], body: SIPBody? = nil, routeSet: [NameAddress] = [],
-    policy: CallPolicy? = nil
+    account: SIPAccountID? = nil, policy: CallPolicy? = nil
   ) {
     precondition(!targets.isEmpty, "an INVITE without a target")
     (self.from, self.to, self.requestURI, self.contact) = (from, to, requestURI ?? to.uri, contact)
     (self.targets, self.local) = (targets, local)
-    (self.headers, self.body, self.routeSet, self.policy) = (headers, body, routeSet, policy)
+    (self.headers, self.body, self.routeSet) = (headers, body, routeSet)
+    (self.account, self.policy) = (account, policy)
   }
 
   /// An INVITE with one target.
   package init(
     from: NameAddress, to: NameAddress, requestURI: SIPURI? = nil, contact: SIPURI, destination: SocketAddress,
     local: SocketAddress, transport: SIPTransportKind = .udp, headers: [(String, String)] = [], body: SIPBody? = nil,
-    routeSet: [NameAddress] = [], policy: CallPolicy? = nil
+    routeSet: [NameAddress] = [], account: SIPAccountID? = nil, policy: CallPolicy? = nil
   ) {
     self.init(
       from: from, to: to, requestURI: requestURI, contact: contact,
       targets: [SIPTarget(address: destination, transport: transport)], local: local, headers: headers, body: body,
-      routeSet: routeSet, policy: policy)
+      routeSet: routeSet, account: account, policy: policy)
   }
 }

@@ -237,10 +237,7 @@ package struct SIPLocator: Sendable {
     return allowed
   }
 
-  /// What is used when neither the URI nor DNS says: UDP for sip, TLS for sips (RFC 3263 §4.1), else what is there.
-  private func preferred() throws(Failure) -> SIPTransportKind {
-    let allowed = try self.allowed()
-    let usual: SIPTransportKind = self.uri.scheme == .sips ? .tls : .udp
-    return allowed.contains(usual) ? usual : allowed[0]
-  }
+  /// What is used when neither the URI nor DNS says: the first that is there and allowed. RFC 3263 §4.1 has UDP for sip
+  /// and TLS for sips.
+  private func preferred() throws(Failure) -> SIPTransportKind { try self.allowed()[0] }
 }

@@ -23,23 +23,22 @@ package struct NameAddress: Hashable, Sendable, CustomStringConvertible {
       scanner.skipWhitespace()
       guard scanner.peek == .less else { throw .malformedAddress }
     } else {
-      let words = scanner.take(while: { $0 != .less && $0 != .quote })
+      let words = scanner.skip(while: { $0 != .less && $0 != .quote })
       if scanner.peek == .less {
-        var trimmer = TextScanner(words)
-        let trimmed = trimmer.rest()
-        name = trimmed.isEmpty ? nil : trimmed
+        let trimmed = scanner.trimmed(words)
+        name = trimmed.isEmpty ? nil : scanner.text(trimmed)
       } else {
         scanner.rewind(to: start)
       }
     }
     if scanner.take(.less) {
-      let uri = scanner.take(while: { $0 != .greater })
+      let uri = scanner.skip(while: { $0 != .greater })
       guard scanner.take(.greater) else { throw .malformedAddress }
-      self.init(displayName: name, uri: try SIPURI(uri))
+      self.init(displayName: name, uri: try SIPURI(TextScanner(scanner.bytes, uri)))
     } else {
       // Without brackets, everything after the first semicolon belongs to the header field (RFC 3261 §20.10).
-      let uri = scanner.take(while: { $0 != .semicolon && $0 != .space && $0 != .tab && $0 != .comma })
-      self.init(uri: try SIPURI(uri))
+      let uri = scanner.skip(while: { $0 != .semicolon && $0 != .space && $0 != .tab && $0 != .comma })
+      self.init(uri: try SIPURI(TextScanner(scanner.bytes, uri)))
     }
     guard let parameters = SIPParameters(&scanner, accepts: { $0.isHeaderParameter }) else { throw .malformedAddress }
     scanner.skipWhitespace()
@@ -84,7 +83,6 @@ package struct NameAddress: Hashable, Sendable, CustomStringConvertible {
 extension UInt8 {
   /// Characters of a header parameter's name or value; IPv6 literals and more are met there.
   var isHeaderParameter: Bool {
-    self > .space && self != 0x7F && self != .semicolon && self != .equals && self != .quote && self != .less
-      && self != .greater && self != .comma
+    self >= 128 || self.isIn(0x87FF_EFFA_0000_0000, 0x7FFF_FFFF_FFFF_FFFF)
   }
 }

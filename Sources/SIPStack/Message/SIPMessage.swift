@@ -92,9 +92,8 @@ package struct SIPEssentials: Hashable, Sendable {
   }
 
   private static func single(_ name: String, _ headers: SIPHeaders) throws(SIPParseError) -> String {
-    let values = headers.all(name)
-    guard let value = values.first else { throw .missingHeader(name) }
-    guard values.count == 1 else { throw .repeatedHeader(name) }
+    guard let (value, count) = headers.single(name) else { throw .missingHeader(name) }
+    guard count == 1 else { throw .repeatedHeader(name) }
     return value
   }
 }

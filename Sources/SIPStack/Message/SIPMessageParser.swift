@@ -7,12 +7,11 @@ extension SIPMessage {
   package static let maximumHeaders = 256
 
   /// Parses one datagram, in time linear in its length. Never traps.
-  package init(datagram: RawSpan) throws(SIPParseError) {
-    guard datagram.byteCount <= Self.maximumLength else { throw .messageTooLarge }
+  package init(datagram: RawSpan, limits: SIPLimits = SIPLimits()) throws(SIPParseError) {
+    guard datagram.byteCount <= min(limits.messageLength, Self.maximumLength) else { throw .messageTooLarge }
     var reader = SIPMessageReader(datagram.copied())
-    let line = try reader.startLine()
-    let startLine = try Self.startLine(line)
-    let headers = try reader.headers()
+    let startLine = try Self.startLine(reader.bytes, try reader.startLine())
+    let headers = try reader.headers(limits)
     self.init(startLine, headers: headers, bytes: try reader.body(headers))
   }
 
@@ -22,41 +21,55 @@ extension SIPMessage {
     let length = min(datagram.byteCount, Self.maximumLength)
     var reader = SIPMessageReader(datagram.extracting(0..<length).copied())
     guard let line = try? reader.startLine() else { return nil }
-    let method = line.prefix { $0.isToken }
-    guard !method.isEmpty, method.count < line.count, line[line.startIndex + method.count] == .space else { return nil }
-    return (SIPMethod(String(decoding: method, as: UTF8.self)), reader.soundHeaders())
+    var scanner = TextScanner(reader.bytes, line)
+    let method = scanner.take(while: \.isToken)
+    guard !method.isEmpty, scanner.peek == .space else { return nil }
+    return (SIPMethod(method), reader.soundHeaders())
   }
 
-  private static func startLine(_ line: ArraySlice<UInt8>) throws(SIPParseError) -> StartLine {
-    let words = line.split(separator: .space, maxSplits: 2, omittingEmptySubsequences: false)
-    guard words.count >= 2 else { throw .malformedStartLine }
-    let first = String(decoding: words[0], as: UTF8.self)
-    if first.prefix(4).isSame(ignoringCaseOf: "SIP/") {
-      guard first.isSame(ignoringCaseOf: "SIP/2.0") else { throw .unsupportedVersion }
-      guard words[1].count == 3,
-        let status = String(decoding: words[1], as: UTF8.self).decimal(upTo: 699), status >= 100
-      else { throw .malformedStartLine }
-      return .response(status: status, reason: words.count == 3 ? String(decoding: words[2], as: UTF8.self) : "")
+  private static func startLine(_ bytes: [UInt8], _ line: Range<Int>) throws(SIPParseError) -> StartLine {
+    var scanner = TextScanner(bytes, line)
+    let first = scanner.skip(while: { $0 != .space })
+    guard scanner.take(.space) else { throw .malformedStartLine }
+    let second = scanner.skip(while: { $0 != .space })
+    let hasThird = scanner.take(.space)
+    let third = scanner.position..<line.upperBound
+    let word = scanner.text(first)
+    if word.prefix(4).isSame(ignoringCaseOf: "SIP/") {
+      guard word.isSame(ignoringCaseOf: "SIP/2.0") else { throw .unsupportedVersion }
+      guard second.count == 3, let status = scanner.text(second).decimal(upTo: 699), status >= 100 else {
+        throw .malformedStartLine
+      }
+      return .response(status: status, reason: hasThird ? scanner.text(third) : "")
     }
-    guard words.count == 3, !first.isEmpty, words[0].allSatisfy(\.isToken) else { throw .malformedStartLine }
-    let version = String(decoding: words[2], as: UTF8.self)
+    guard hasThird, !first.isEmpty, bytes[first].allSatisfy(\.isToken) else { throw .malformedStartLine }
+    let version = scanner.text(third)
     guard version.prefix(4).isSame(ignoringCaseOf: "SIP/"), !version.utf8.contains(.space) else {
       throw .malformedStartLine
     }
     guard version.isSame(ignoringCaseOf: "SIP/2.0") else { throw .unsupportedVersion }
-    return .request(SIPMethod(first), try SIPURI(String(decoding: words[1], as: UTF8.self)))
+    return .request(SIPMethod(word), try SIPURI(TextScanner(bytes, second)))
   }
 }
 
 /// Walks over the lines of one message; each byte is visited a fixed number of times.
 private struct SIPMessageReader {
-  private let bytes: [UInt8]
+  /// One line without its end.
+  struct Line {
+    var range: Range<Int>
+    /// Where its first colon is.
+    var colon: Int?
+    /// Whether its control characters stand where they may.
+    var isText: Bool
+  }
+
+  let bytes: [UInt8]
   private var position = 0
 
   init(_ bytes: [UInt8]) { self.bytes = bytes }
 
   /// The first line that is not empty.
-  mutating func startLine() throws(SIPParseError) -> ArraySlice<UInt8> {
+  mutating func startLine() throws(SIPParseError) -> Range<Int> {
     while self.position < self.bytes.count,
       self.bytes[self.position] == .carriageReturn || self.bytes[self.position] == .lineFeed
     {
@@ -64,31 +77,42 @@ private struct SIPMessageReader {
     }
     guard self.position < self.bytes.count else { throw .empty }
     guard let line = self.line() else { throw .malformedStartLine }
-    return line
+    return line.range
   }
 
-  mutating func headers() throws(SIPParseError) -> SIPHeaders {
+  mutating func headers(_ limits: SIPLimits) throws(SIPParseError) -> SIPHeaders {
+    let maximum = min(limits.headerCount, SIPMessage.maximumHeaders)
     var headers = SIPHeaders()
-    var name: String?
-    var value: [UInt8] = []
+    var last: (name: String, value: Range<Int>)?
+    /// The value so far, where it is folded over several lines.
+    var folded: [UInt8]?
+    func flush() {
+      guard let (name, value) = last else { return }
+      headers.append(name, String(decoding: folded?[...] ?? self.bytes[value], as: UTF8.self))
+    }
     while let line = self.line() {
-      if line.isEmpty {
-        if let name { headers.append(name, String(decoding: value, as: UTF8.self)) }
+      guard self.position <= limits.headerLength else { throw .headersTooLong }
+      if line.range.isEmpty {
+        flush()
         return headers
       }
-      guard Self.isText(line) else { throw .malformedHeader }
-      if let first = line.first, first == .space || first == .tab {
-        guard name != nil else { throw .malformedHeader }
-        let more = Self.trimmed(line)
-        if !value.isEmpty && !more.isEmpty { value.append(.space) }
-        value.append(contentsOf: more)
+      guard line.isText else { throw .malformedHeader }
+      let first = self.bytes[line.range.lowerBound]
+      if first == .space || first == .tab {
+        guard let value = last?.value else { throw .malformedHeader }
+        let more = self.trimmed(line.range)
+        var text = folded ?? Array(self.bytes[value])
+        folded = nil
+        if !text.isEmpty && !more.isEmpty { text.append(.space) }
+        text.append(contentsOf: self.bytes[more])
+        folded = text
         continue
       }
-      if let name { headers.append(name, String(decoding: value, as: UTF8.self)) }
-      guard headers.fields.count < SIPMessage.maximumHeaders else { throw .tooManyHeaders }
-      guard let field = Self.field(line) else { throw .malformedHeader }
-      name = field.name
-      value = Array(field.value)
+      flush()
+      guard headers.fields.count < maximum else { throw .tooManyHeaders }
+      guard let field = self.field(line) else { throw .malformedHeader }
+      last = field
+      folded = nil
     }
     throw .unterminatedHeaders
   }
@@ -96,11 +120,9 @@ private struct SIPMessageReader {
   /// The header lines that can be read, the others passed over.
   mutating func soundHeaders() -> SIPHeaders {
     var headers = SIPHeaders()
-    while let line = self.line(), !line.isEmpty, headers.fields.count < SIPMessage.maximumHeaders {
-      guard Self.isText(line), let field = Self.field(line) else {
-        continue
-      }
-      headers.append(field.name, String(decoding: field.value, as: UTF8.self))
+    while let line = self.line(), !line.range.isEmpty, headers.fields.count < SIPMessage.maximumHeaders {
+      guard line.isText, let field = self.field(line) else { continue }
+      headers.append(field.name, String(decoding: self.bytes[field.value], as: UTF8.self))
     }
     return headers
   }
@@ -108,45 +130,72 @@ private struct SIPMessageReader {
   /// The body: as long as Content-Length says, or to the end of the datagram (RFC 3261 §18.3).
   func body(_ headers: SIPHeaders) throws(SIPParseError) -> [UInt8] {
     let rest = self.bytes[self.position...]
-    let lengths = Set(headers.all("Content-Length"))
+    let lengths = headers.all("Content-Length")
     guard let text = lengths.first else { return Array(rest) }
-    guard lengths.count == 1, let length = text.decimal(upTo: Int(Int32.max)) else { throw .malformedContentLength }
+    guard lengths.allSatisfy({ $0 == text }), let length = text.decimal(upTo: Int(Int32.max)) else {
+      throw .malformedContentLength
+    }
     guard length <= rest.count else { throw .incompleteBody }
     return Array(rest.prefix(length))
   }
 
-  /// The next line without its end; nil when no line end follows.
-  private mutating func line() -> ArraySlice<UInt8>? {
-    guard let end = self.bytes[self.position...].firstIndex(of: .lineFeed) else { return nil }
-    var line = self.bytes[self.position..<end]
-    if line.last == .carriageReturn { line = line.dropLast() }
-    self.position = end + 1
-    return line
-  }
-
+  /// The next line; nil when no line end follows.
+  ///
   /// Control characters stand in a header field only behind the backslash of a quoted pair, and CR not even there
   /// (RFC 3261 §25.1).
-  private static func isText(_ line: ArraySlice<UInt8>) -> Bool {
-    var previous: UInt8 = 0
-    for byte in line {
-      guard !byte.isControl || previous == .backslash && byte != .carriageReturn else { return false }
-      previous = byte
+  private mutating func line() -> Line? {
+    let start = self.position
+    var colon: Int?
+    var isText = true
+    var index = start
+    while index < self.bytes.count {
+      if index + 8 <= self.bytes.count, self.isPlain(at: index, colonCounts: colon == nil) {
+        index += 8
+        continue
+      }
+      let byte = self.bytes[index]
+      switch byte {
+      case .colon: if colon == nil { colon = index }
+      case .lineFeed:
+        self.position = index + 1
+        let end = index > start && self.bytes[index - 1] == .carriageReturn ? index - 1 : index
+        return Line(range: start..<end, colon: colon, isText: isText)
+      case .tab: break
+      case .carriageReturn:
+        if index + 1 == self.bytes.count || self.bytes[index + 1] != .lineFeed { isText = false }
+      default:
+        if byte.isControl, index == start || self.bytes[index - 1] != .backslash { isText = false }
+      }
+      index += 1
     }
-    return true
+    return nil
   }
 
-  private static func field(_ line: ArraySlice<UInt8>) -> (name: String, value: ArraySlice<UInt8>)? {
-    guard let colon = line.firstIndex(of: .colon) else { return nil }
-    var name = line[..<colon]
-    while let last = name.last, last == .space || last == .tab { name = name.dropLast() }
+  /// Whether the eight bytes at `index` are neither control characters nor, as long as that matters, colons.
+  @inline(__always)
+  private func isPlain(at index: Int, colonCounts: Bool) -> Bool {
+    let word = unsafe self.bytes.span.bytes.unsafeLoadUnaligned(fromByteOffset: index, as: UInt64.self)
+    let (ones, tops) = (0x0101_0101_0101_0101 as UInt64, 0x8080_8080_8080_8080 as UInt64)
+    /// The top bit of some byte, if one is less than `limit`, which is 128 at most.
+    func below(_ limit: UInt64, _ word: UInt64) -> UInt64 { (word &- ones &* limit) & ~word & tops }
+    var found = below(0x20, word) | below(1, word ^ (ones &* 0x7F))
+    if colonCounts { found |= below(1, word ^ (ones &* UInt64(UInt8.colon))) }
+    return found == 0
+  }
+
+  private func field(_ line: Line) -> (name: String, value: Range<Int>)? {
+    guard let colon = line.colon else { return nil }
+    var end = colon
+    while end > line.range.lowerBound, self.bytes[end - 1] == .space || self.bytes[end - 1] == .tab { end -= 1 }
+    let name = self.bytes[line.range.lowerBound..<end]
     guard !name.isEmpty, name.allSatisfy(\.isToken) else { return nil }
-    return (String(decoding: name, as: UTF8.self), Self.trimmed(line[(colon + 1)...]))
+    return (String(decoding: name, as: UTF8.self), self.trimmed((colon + 1)..<line.range.upperBound))
   }
 
-  private static func trimmed(_ bytes: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
-    var bytes = bytes
-    while let first = bytes.first, first == .space || first == .tab { bytes = bytes.dropFirst() }
-    while let last = bytes.last, last == .space || last == .tab { bytes = bytes.dropLast() }
-    return bytes
+  private func trimmed(_ range: Range<Int>) -> Range<Int> {
+    var (start, end) = (range.lowerBound, range.upperBound)
+    while start < end, self.bytes[start] == .space || self.bytes[start] == .tab { start += 1 }
+    while end > start, self.bytes[end - 1] == .space || self.bytes[end - 1] == .tab { end -= 1 }
+    return start..<end
   }
 }

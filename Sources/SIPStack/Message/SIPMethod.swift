@@ -17,6 +17,7 @@ package struct SIPMethod: Hashable, Sendable, CustomStringConvertible {
   package static let refer = SIPMethod("REFER")
   package static let subscribe = SIPMethod("SUBSCRIBE")
   package static let notify = SIPMethod("NOTIFY")
+  package static let publish = SIPMethod("PUBLISH")
 
   package var description: String { self.name }
 }

@@ -47,6 +47,7 @@ package struct SIPParameters: Hashable, Sendable, CustomStringConvertible {
   /// Reads `;name=value` as long as semicolons follow; nil when one of them is malformed.
   ///
   /// - Parameter accepts: the characters of a name or a value; a value may be a quoted string too.
+  @inline(__always)
   init?(_ scanner: inout TextScanner, accepts: (UInt8) -> Bool) {
     while true {
       let start = scanner.position
@@ -57,6 +58,7 @@ package struct SIPParameters: Hashable, Sendable, CustomStringConvertible {
       }
       scanner.skipWhitespace()
       let name = scanner.take(while: accepts)
+      if self.items.isEmpty { self.items.reserveCapacity(4) }
       if name.isEmpty {
         // ";;" and a trailing ";" are met in the wild and say nothing.
         guard scanner.isAtEnd || scanner.peek == .semicolon else { return nil }

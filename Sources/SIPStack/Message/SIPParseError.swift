@@ -4,6 +4,7 @@ package enum SIPParseError: Error, Hashable, Sendable {
   case empty
   case messageTooLarge
   case tooManyHeaders
+  case headersTooLong
   case malformedStartLine
   /// The start line is sound and names another version than SIP/2.0.
   case unsupportedVersion
@@ -29,6 +30,7 @@ package enum SIPParseError: Error, Hashable, Sendable {
     case .empty: "Empty Message"
     case .messageTooLarge: "Message Too Large"
     case .tooManyHeaders: "Too Many Header Fields"
+    case .headersTooLong: "Header Section Too Long"
     case .malformedStartLine: "Malformed Start Line"
     case .unsupportedVersion: "Version Not Supported"
     case .malformedHeader: "Malformed Header Field"

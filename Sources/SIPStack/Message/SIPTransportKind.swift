@@ -12,6 +12,9 @@ package enum SIPTransportKind: String, Hashable, Sendable, CaseIterable {
   /// Whether TLS protects the hop, as a sips URI demands (RFC 3261 §26.2.2).
   package var isSecure: Bool { self == .tls || self == .wss }
 
+  /// Whether messages travel in WebSocket frames (RFC 7118).
+  package var isWebSocket: Bool { self == .ws || self == .wss }
+
   /// The transport's word in config files and module names, in lower case.
   package var name: String { self.rawValue.lowercased() }
 

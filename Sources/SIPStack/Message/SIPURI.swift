@@ -27,34 +27,46 @@ package struct SIPURI: Hashable, Sendable, CustomStringConvertible {
   }
 
   /// Parses `sip:user:password@host:port;parameters?headers`, or keeps another scheme's URI.
-  package init(_ text: some StringProtocol) throws(SIPParseError) {
-    let bytes = Array(text.utf8)
-    guard let colon = bytes.firstIndex(of: .colon), colon > 0,
-      bytes[..<colon].allSatisfy({ $0.isAlphanumeric || $0 == 0x2B || $0 == 0x2D || $0 == 0x2E }),
-      bytes.allSatisfy({ $0 > .space && $0 != 0x7F && $0 != .less && $0 != .greater && $0 != .quote })
-    else { throw .malformedURI }
-    let scheme = String(decoding: bytes[..<colon].map(\.lowercased), as: UTF8.self)
+  package init(_ text: some StringProtocol) throws(SIPParseError) { try self.init(TextScanner(text)) }
+
+  /// Parses all that `text` has left.
+  init(_ text: TextScanner) throws(SIPParseError) {
+    var scanner = text
+    let name = scanner.skip(while: \.isSchemeCharacter)
+    guard !name.isEmpty, scanner.take(.colon) else { throw .malformedURI }
+    let start = scanner.position
+    var at: Int?
+    for index in start..<scanner.end {
+      let byte = scanner.bytes[index]
+      guard byte.isURICharacter else { throw .malformedURI }
+      if byte == .at { at = index }
+    }
     self.init(user: nil, host: "")
-    let rest = bytes[(colon + 1)...]
-    switch scheme {
-    case "sip": self.scheme = .sip
-    case "sips": self.scheme = .sips
-    default:
-      self.scheme = scheme == "tel" ? .tel : .other(scheme)
-      self.opaque = String(decoding: rest, as: UTF8.self)
-      guard !rest.isEmpty else { throw .malformedURI }
+    self.scheme = Self.scheme(scanner.bytes[name])
+    guard self.scheme == .sip || self.scheme == .sips else {
+      self.opaque = scanner.text(start..<scanner.end)
+      guard !self.opaque.isEmpty else { throw .malformedURI }
       return
     }
-    var scanner = TextScanner(Array(rest))
-    if let at = rest.lastIndex(of: .at) {
-      let information = rest[..<at]
-      let end = information.firstIndex(of: .colon) ?? at
-      guard end > rest.startIndex else { throw .malformedURI }
-      self.user = String(decoding: rest[..<end], as: UTF8.self)
-      if end < at { self.password = String(decoding: rest[(end + 1)..<at], as: UTF8.self) }
-      scanner.rewind(to: at + 1 - rest.startIndex)
+    if let at {
+      let stop = scanner.bytes[start..<at].firstIndex(of: .colon) ?? at
+      guard stop > start else { throw .malformedURI }
+      self.user = scanner.text(start..<stop)
+      if stop < at { self.password = scanner.text((stop + 1)..<at) }
+      scanner.rewind(to: at + 1)
     }
     try self.readHostAndRest(&scanner)
+  }
+
+  private static func scheme(_ bytes: ArraySlice<UInt8>) -> Scheme {
+    var word: UInt64 = 0
+    for byte in bytes.prefix(8) { word = word << 8 | UInt64(byte.lowercased) }
+    switch word {
+    case 0x73_6970: return .sip
+    case 0x7369_7073: return .sips
+    case 0x74_656C: return .tel
+    default: return .other(String(decoding: bytes.map(\.lowercased), as: UTF8.self))
+    }
   }
 
   private mutating func readHostAndRest(_ scanner: inout TextScanner) throws(SIPParseError) {
@@ -173,9 +185,8 @@ enum HostPort {
       host = "[" + scanner.take(while: { $0.hexadecimalValue != nil || $0 == .colon || $0 == UInt8(ascii: ".") }) + "]"
       guard scanner.take(UInt8(ascii: "]")), host.utf8.count > 3 else { return nil }
     } else {
-      host = scanner.take(while: {
-        $0.isAlphanumeric || $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: "_")
-      })
+      // Letters, digits and `-._`.
+      host = scanner.take(while: { $0.isIn(0x03FF_6000_0000_0000, 0x07FF_FFFE_87FF_FFFE) })
       guard !host.isEmpty else { return nil }
     }
     let end = scanner.position
@@ -193,7 +204,12 @@ enum HostPort {
 extension UInt8 {
   /// Characters of a URI parameter's name or value; broader than the grammar, which peers do not keep.
   var isURIParameter: Bool {
-    self > .space && self != 0x7F && self != .semicolon && self != .equals && self != .question && self != .quote
-      && self != .less && self != .greater && self != .comma
+    self >= 128 || self.isIn(0x07FF_EFFA_0000_0000, 0x7FFF_FFFF_FFFF_FFFF)
   }
+
+  /// Letters, digits and `+-.` (RFC 3986 §3.1).
+  var isSchemeCharacter: Bool { self.isIn(0x03FF_6800_0000_0000, 0x07FF_FFFE_07FF_FFFE) }
+
+  /// All that is no white space, control character, quote or angle bracket.
+  var isURICharacter: Bool { self >= 128 || self.isIn(0xAFFF_FFFA_0000_0000, 0x7FFF_FFFF_FFFF_FFFF) }
 }

@@ -1,13 +1,32 @@
 /// Reads a header field's value from left to right; every step is bounded by the bytes that are left.
 struct TextScanner {
-  private let bytes: [UInt8]
-  private(set) var position = 0
+  let bytes: [UInt8]
+  /// Where reading stops.
+  let end: Int
+  private(set) var position: Int
 
-  init(_ text: some StringProtocol) { self.bytes = Array(text.utf8) }
+  init(_ text: some StringProtocol) { self.init(Array(text.utf8)) }
 
-  init(_ bytes: [UInt8]) { self.bytes = bytes }
+  init(_ bytes: [UInt8]) { self.init(bytes, 0..<bytes.count) }
 
-  var isAtEnd: Bool { self.position >= self.bytes.count }
+  /// A part of `bytes`; positions count from the start of all of them.
+  init(_ bytes: [UInt8], _ range: Range<Int>) {
+    (self.bytes, self.position, self.end) = (bytes, range.lowerBound, range.upperBound)
+  }
+
+  var isAtEnd: Bool { self.position >= self.end }
+
+  func text(_ range: Range<Int>) -> String { String(decoding: self.bytes[range], as: UTF8.self) }
+
+  /// Goes on while `accepts` does, and says over which bytes.
+  @inline(__always)
+  mutating func skip(while accepts: (UInt8) -> Bool) -> Range<Int> {
+    let start = self.position
+    var position = start
+    while position < self.end, accepts(self.bytes[position]) { position += 1 }
+    self.position = position
+    return start..<position
+  }
 
   var peek: UInt8? { self.isAtEnd ? nil : self.bytes[self.position] }
 
@@ -22,19 +41,26 @@ struct TextScanner {
     return true
   }
 
+  @inline(__always)
   mutating func take(while accepts: (UInt8) -> Bool) -> String {
-    let start = self.position
-    while let byte = self.peek, accepts(byte) { self.position += 1 }
-    return String(decoding: self.bytes[start..<self.position], as: UTF8.self)
+    let range = self.skip(while: accepts)
+    return range.isEmpty ? "" : self.text(range)
   }
 
   /// The rest, whitespace at both ends left out.
   mutating func rest() -> String {
     self.skipWhitespace()
-    var end = self.bytes.count
-    while end > self.position, self.bytes[end - 1] == .space || self.bytes[end - 1] == .tab { end -= 1 }
-    defer { self.position = self.bytes.count }
-    return String(decoding: self.bytes[self.position..<end], as: UTF8.self)
+    let range = self.trimmed(self.position..<self.end)
+    self.position = self.end
+    return self.text(range)
+  }
+
+  /// `range` without the whitespace at its ends.
+  func trimmed(_ range: Range<Int>) -> Range<Int> {
+    var (start, end) = (range.lowerBound, range.upperBound)
+    while start < end, self.bytes[start] == .space || self.bytes[start] == .tab { start += 1 }
+    while end > start, self.bytes[end - 1] == .space || self.bytes[end - 1] == .tab { end -= 1 }
+    return start..<end
   }
 
   /// A quoted string, its quotes left on; nil when it does not end (RFC 3261 §25.1).
@@ -47,7 +73,7 @@ struct TextScanner {
         guard !self.isAtEnd else { return nil }
         self.position += 1
       } else if byte == .quote {
-        return String(decoding: self.bytes[start..<self.position], as: UTF8.self)
+        return self.text(start..<self.position)
       }
     }
     return nil
@@ -58,32 +84,37 @@ struct TextScanner {
 
   /// The elements of a comma-separated list; commas in quotes and in angle brackets do not separate.
   static func list(_ value: String) -> [String] {
+    let scanner = TextScanner(value)
+    // Most lists have one element, which is the value itself.
+    if !scanner.bytes.contains(.comma), let first = scanner.bytes.first, let last = scanner.bytes.last,
+      first != .space, first != .tab, last != .space, last != .tab
+    {
+      return [value]
+    }
     var elements: [String] = []
-    var element: [UInt8] = []
+    var start = 0
     var isQuoted = false
     var isEscaped = false
     var isBracketed = false
-    func trimmed(_ bytes: [UInt8]) -> String {
-      var scanner = TextScanner(bytes)
-      return scanner.rest()
+    func add(_ end: Int) {
+      let range = scanner.trimmed(start..<end)
+      if !range.isEmpty { elements.append(scanner.text(range)) }
     }
-    for byte in value.utf8 {
-      switch byte {
+    for index in 0..<scanner.end {
+      switch scanner.bytes[index] {
       case _ where isEscaped: isEscaped = false
       case .backslash where isQuoted: isEscaped = true
       case .quote where !isBracketed: isQuoted.toggle()
       case .less where !isQuoted: isBracketed = true
       case .greater where !isQuoted: isBracketed = false
       case .comma where !isQuoted && !isBracketed:
-        elements.append(trimmed(element))
-        element.removeAll(keepingCapacity: true)
-        continue
+        add(index)
+        start = index + 1
       default: break
       }
-      element.append(byte)
     }
-    elements.append(trimmed(element))
-    return elements.filter { !$0.isEmpty }
+    add(scanner.end)
+    return elements
   }
 }
 
@@ -117,15 +148,15 @@ extension UInt8 {
     self.isDigit || (self.lowercased >= UInt8(ascii: "a") && self.lowercased <= UInt8(ascii: "z"))
   }
 
-  /// `token` characters (RFC 3261 §25.1).
-  var isToken: Bool {
-    switch self {
-    case UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "!"), UInt8(ascii: "%"), UInt8(ascii: "*"),
-      UInt8(ascii: "_"), UInt8(ascii: "+"), UInt8(ascii: "`"), UInt8(ascii: "'"), UInt8(ascii: "~"):
-      true
-    default: self.isAlphanumeric
-    }
+  /// Whether the bit of this ASCII character is set in a set of two words.
+  @inline(__always)
+  func isIn(_ low: UInt64, _ high: UInt64) -> Bool {
+    if self < 64 { return low >> UInt64(self) & 1 == 1 }
+    return self < 128 && high >> UInt64(self - 64) & 1 == 1
   }
+
+  /// `token` characters (RFC 3261 §25.1): letters, digits and `-.!%*_+\`'~`.
+  var isToken: Bool { self.isIn(0x03FF_6CA2_0000_0000, 0x47FF_FFFF_87FF_FFFE) }
 
   var hexadecimalValue: UInt8? {
     switch self.lowercased {
@@ -139,7 +170,12 @@ extension UInt8 {
 extension StringProtocol {
   /// Whether both are the same but for the case of ASCII letters.
   func isSame(ignoringCaseOf other: some StringProtocol) -> Bool {
-    self.utf8.count == other.utf8.count && zip(self.utf8, other.utf8).allSatisfy { $0.lowercased == $1.lowercased }
+    guard self.utf8.count == other.utf8.count else { return false }
+    var (left, right) = (self.utf8.makeIterator(), other.utf8.makeIterator())
+    while let one = left.next(), let another = right.next() {
+      guard one == another || one.lowercased == another.lowercased else { return false }
+    }
+    return true
   }
 
   /// Decimal digits and nothing else, up to `limit`.

@@ -20,21 +20,23 @@ package struct Via: Hashable, Sendable, CustomStringConvertible {
 
   package init(_ text: some StringProtocol) throws(SIPParseError) {
     var scanner = TextScanner(text)
-    var words: [String] = []
-    for index in 0..<3 {
+    func word() -> String {
       scanner.skipWhitespace()
-      words.append(scanner.take(while: \.isToken))
-      scanner.skipWhitespace()
-      if index < 2 { guard scanner.take(.slash) else { throw .malformedVia } }
+      defer { scanner.skipWhitespace() }
+      return scanner.take(while: \.isToken)
     }
-    guard words[0].isSame(ignoringCaseOf: "SIP"), words[1] == "2.0", !words[2].isEmpty,
+    guard word().isSame(ignoringCaseOf: "SIP"), scanner.take(.slash), word() == "2.0", scanner.take(.slash) else {
+      throw .malformedVia
+    }
+    let transport = word()
+    guard !transport.isEmpty,
       let (host, port) = HostPort.read(&scanner, spaced: true),
       let parameters = SIPParameters(&scanner, accepts: { $0.isHeaderParameter })
     else { throw .malformedVia }
     // A comment in parentheses after the parameters is RFC 2543's; nothing depends on it.
     scanner.skipWhitespace()
     guard scanner.isAtEnd || scanner.peek == UInt8(ascii: "(") else { throw .malformedVia }
-    (self.transport, self.host, self.port, self.parameters) = (words[2], host, port, parameters)
+    (self.transport, self.host, self.port, self.parameters) = (transport, host, port, parameters)
   }
 
   /// The transaction's branch; empty when there is none.
@@ -63,6 +65,12 @@ package struct Via: Hashable, Sendable, CustomStringConvertible {
   /// `maddr` is not followed: it would let a stranger aim our responses at a third party.
   package func responseAddress(source: SocketAddress) -> SocketAddress {
     self.parameters.contains("rport") ? source : source.with(port: self.port ?? 5060)
+  }
+
+  /// Where the peer saw our request come from; nil when it does not say (RFC 3581 §4).
+  package var seenAddress: SocketAddress? {
+    guard let port = self.parameters["rport"]?.decimal(upTo: 65_535), port > 0 else { return nil }
+    return SocketAddress(host: self.parameters["received"] ?? self.host, port: UInt16(port))
   }
 
   package var description: String {

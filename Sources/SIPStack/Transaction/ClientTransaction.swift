@@ -24,6 +24,7 @@ final class ClientTransaction {
     /// A SUBSCRIBE, a NOTIFY or a REFER.
     case subscription(SubscriptionID)
     case request(RequestID)
+    case registration(RegistrationID)
     /// A CANCEL, or a BYE to a fork that lost: nobody waits for its result.
     case nobody
   }
@@ -36,8 +37,8 @@ final class ClientTransaction {
   let bytes: [UInt8]
   var path: SIPPath
   let user: User
-  /// Where the request goes when it fails on `path`, in order.
-  var alternatives: [SIPPath] = []
+  /// What it and those before it have been through.
+  let submission: Submission
   private var machine: ClientMachine
   /// The ACK of a failure, to be sent again with each copy of it.
   var failureAcknowledgement: [UInt8]?
@@ -52,10 +53,11 @@ final class ClientTransaction {
 
   init(
     key: ClientTransactionKey, serial: UInt64, timer: DeadlineHeap.Slot, request: SIPMessage, path: SIPPath,
-    user: User, timers: TransactionTimers, now: Instant
+    user: User, submission: Submission, timers: TransactionTimers, now: Instant
   ) {
     (self.key, self.serial, self.timer) = (key, serial, timer)
     (self.request, self.path, self.user) = (request, path, user)
+    self.submission = submission
     self.bytes = request.serialized()
     self.machine =
       key.method == .invite

@@ -44,6 +44,8 @@ final class ServerTransaction {
   var response: [UInt8]?
   /// The session that an INVITE belongs to.
   var session: SessionID?
+  /// The account that an incoming request is for, when the user told.
+  var account: SIPAccountID?
   /// The tag that all responses carry when the request has none.
   var localTag: String?
 

@@ -79,7 +79,7 @@ extension SIPEndpoint {
       path = record.path
     }
     request.headers.set("CSeq", CSeq(number: number, method: sent.cseq.method).description)
-    self.resubmit(request, instead: transaction, path, alternatives: transaction.alternatives, now)
+    self.resubmit(request, instead: transaction, path, transaction.submission, now)
     return true
   }
 }

@@ -25,6 +25,8 @@ final class Subscription {
   var eventID: String?
   var start: SIPPath
   let contact: NameAddress
+  /// Whose credentials its requests carry.
+  var account: SIPAccountID?
   /// At the subscriber nil until the first response or NOTIFY.
   var record: DialogRecord?
   /// The SUBSCRIBE, REFER or NOTIFY of ours that has no final response.

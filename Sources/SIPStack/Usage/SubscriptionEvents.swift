@@ -40,6 +40,7 @@ package struct OutgoingSubscription: Sendable {
   package var headers: [(String, String)]
   package var body: SIPBody?
   package var routeSet: [NameAddress]
+  package var account: SIPAccountID?
 
   /// - Parameters:
   ///   - requestURI: the URI of `to` when nil.
@@ -47,8 +48,10 @@ package struct OutgoingSubscription: Sendable {
   package init(
     from: NameAddress, to: NameAddress, requestURI: SIPURI? = nil, contact: SIPURI, targets: [SIPTarget],
     local: SocketAddress, event: String, accept: [String] = [],
-    expires: Int = 3600, headers: [(String, String)] = [], body: SIPBody? = nil, routeSet: [NameAddress] = []
+    expires: Int = 3600, headers: [(String, String)] = [], body: SIPBody? = nil, routeSet: [NameAddress] = [],
+    account: SIPAccountID? = nil
   ) {
+    self.account = account
     (self.from, self.to, self.requestURI, self.contact) = (from, to, requestURI ?? to.uri, contact)
     precondition(!targets.isEmpty, "a SUBSCRIBE without a target")
     (self.targets, self.local) = (targets, local)

@@ -20,7 +20,8 @@ package final class ScriptedPeer: SIPTransportReceiver {
     self.endpoint = SIPEndpoint(configuration: SIPConfiguration(), generator: SeededGenerator(seed: 9))
     self.context = self.main.asOwner { $0 }
     try self.main.asOwner { context in
-      self.transport = try simulation.network.open(self.address, typeOfService: 0, on: context, receiver: self)
+      self.transport = try simulation.network.open(
+        SIPTransportSettings(listen: self.address), on: self.main, receiver: self)
       self.timer = context.makeTimer { [unowned self] in self.act { $0.timeout(now: self.context.now) } }
     }
   }
@@ -38,7 +39,7 @@ package final class ScriptedPeer: SIPTransportReceiver {
       body(self.endpoint)
       while let action = self.endpoint.nextAction() {
         switch action {
-        case .send(let bytes, let path): _ = self.transport?.send(bytes, to: path.peer)
+        case .send(let bytes, let path): _ = self.transport?.send(bytes, to: SIPDestination(path.peer))
         case .event(let event):
           self.events.append(event)
           if case .incomingCall(let id, let invite) = event { self.incoming.append((id, invite)) }
@@ -48,14 +49,20 @@ package final class ScriptedPeer: SIPTransportReceiver {
     }
   }
 
-  package func received(_ bytes: RawSpan, from source: SocketAddress, on transport: any SIPTransport) {
+  package func received(_ bytes: RawSpan, from origin: SIPOrigin, on transport: any SIPTransport) {
     let copy = bytes.copied()
     self.act { endpoint in
-      copy.withRawSpan { endpoint.receive($0, from: source, on: self.address, transport: .udp, now: self.context.now) }
+      copy.withRawSpan {
+        endpoint.receive($0, from: origin.source, on: self.address, transport: .udp, now: self.context.now)
+      }
     }
   }
 
+  package func newFlow() -> SIPFlow { SIPFlow(number: 0) }
   package func failed(to address: SocketAddress, reason: String, on transport: any SIPTransport) {}
+  package func opened(_ connection: SIPConnection, on transport: any SIPTransport) {}
+  package func closed(_ flow: SIPFlow, peer: SocketAddress, reason: String, on transport: any SIPTransport) {}
+  package func ponged(_ flow: SIPFlow, on transport: any SIPTransport) {}
 
   package var now: Instant { self.context.now }
 

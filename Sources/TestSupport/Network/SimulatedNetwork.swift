@@ -2,6 +2,7 @@ internal import Handoff
 package import ModuleKit
 package import NetBase
 package import Runtime
+package import SIPStack
 
 /// A datagram on a simulated network.
 package struct Datagram: Sendable {
@@ -171,11 +172,12 @@ extension SimulatedNetwork: DatagramTransport {
 }
 
 extension SimulatedNetwork: SIPTransportProvider {
-  package var name: String { "udp" }
+  package var kind: SIPTransportKind { .udp }
 
   package func open(
-    _ address: SocketAddress, typeOfService: Int, on loop: LoopContext, receiver: any SIPTransportReceiver
+    _ settings: SIPTransportSettings, on main: EventLoop, receiver: any SIPTransportReceiver
   ) throws(ModuleError) -> any SIPTransport {
-    SimulatedSIPTransport(self, try self.bind(address, isSignalling: true), loop, receiver)
+    let listen = settings.listen ?? SocketAddress(ipv4: 0x0A00_0001, port: 0)
+    return SimulatedSIPTransport(self, try self.bind(listen, isSignalling: true), main.withContext { $0 }, receiver)
   }
 }

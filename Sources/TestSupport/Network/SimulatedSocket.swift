@@ -2,6 +2,7 @@ internal import Handoff
 internal import ModuleKit
 internal import NetBase
 internal import Runtime
+internal import SIPStack
 
 /// A bound address of a simulated network, with what has arrived there.
 final class SimulatedSocket: Sendable {
@@ -86,6 +87,7 @@ final class SimulatedPort: DatagramPort {
 
 /// A SIP socket of a simulated network; lives on a main loop.
 final class SimulatedSIPTransport: SIPTransport {
+  let kind = SIPTransportKind.udp
   private let network: SimulatedNetwork
   private let socket: SimulatedSocket
   private let loop: LoopContext
@@ -106,9 +108,9 @@ final class SimulatedSIPTransport: SIPTransport {
 
   var localAddress: SocketAddress { self.socket.address }
 
-  func send(_ bytes: [UInt8], to address: SocketAddress) -> String? {
-    self.network.send(bytes, from: self.socket, to: address)
-    return nil
+  func send(_ bytes: [UInt8], to destination: SIPDestination) -> SIPSendResult {
+    self.network.send(bytes, from: self.socket, to: destination.address)
+    return .sent(nil)
   }
 
   func close() {
@@ -121,7 +123,8 @@ final class SimulatedSIPTransport: SIPTransport {
   private func receive() {
     switch self.socket.take() {
     case .datagram(let datagram):
-      datagram.bytes.withRawSpan { self.receiver?.received($0, from: datagram.source, on: self) }
+      let origin = SIPOrigin(datagram.source, local: self.socket.address)
+      datagram.bytes.withRawSpan { self.receiver?.received($0, from: origin, on: self) }
     case .refused(let address): self.receiver?.failed(to: address, reason: "connection refused", on: self)
     case nil: break
     }

@@ -7,6 +7,7 @@ extension AgentCore {
   package var accounts: [CallSettings] {
     get { self.localAccounts.map(\.settings) }
     set {
+      for account in self.localAccounts { self.retire(account) }
       self.localAccounts = []
       for settings in newValue { self.add(account: settings) }
     }
@@ -18,11 +19,13 @@ extension AgentCore {
     self.nextAccount += 1
     self.localAccounts.append(account)
     self.notice(.create, account: account, parameter: settings.identity)
+    self.enroll(account)
     return account
   }
 
   /// Takes an account away; its calls go on.
   package func remove(account: LocalAccount) {
+    self.retire(account)
     self.localAccounts.removeAll { $0 === account }
     self.notice(.shutdown, account: account, parameter: account.aor)
   }

@@ -17,6 +17,12 @@ package final class LocalAccount {
   package let number: Int
   package var settings: CallSettings
   package internal(set) var registration = Registration.none
+  /// What the protocol machines know it by.
+  var signalling: SIPAccountID?
+  var registrationID: RegistrationID?
+  /// What the registrar granted; nil while the account is not registered.
+  var route: RegistrationResult?
+  var mailbox: SubscriptionID?
   /// What its mailbox holds (RFC 3842), in one line; nil while nothing was heard.
   package internal(set) var messageWaiting: String?
   /// Header fields that `uaaddheader` adds to its calls.

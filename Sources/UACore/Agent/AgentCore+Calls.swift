@@ -11,10 +11,28 @@ extension AgentCore {
   package func call(
     _ target: SIPURI, at destination: SocketAddress, settings: CallSettings, headers: [(String, String)] = []
   ) throws -> CallID {
-    guard let transport = self.transports.first, let identity = try? SIPURI(settings.identity) else {
+    let transport = target.parameters["transport"].flatMap { SIPTransportKind(name: $0) }
+    return try self.call(
+      target,
+      at: [SIPTarget(address: destination, transport: transport ?? self.settings.configuration.sipDefaultTransport)],
+      settings: settings, headers: headers)
+  }
+
+  /// Calls `target`, which is at the first of `targets` that can be reached.
+  ///
+  /// - Throws: what is wrong with the settings, before anything is sent.
+  package func call(
+    _ target: SIPURI, at targets: [SIPTarget], settings: CallSettings, headers: [(String, String)] = [],
+    routeSet: [NameAddress] = [], account: LocalAccount? = nil
+  ) throws -> CallID {
+    guard let first = targets.first else {
+      throw ModuleError(.unavailable, "\(target.host) has no address")
+    }
+    guard let identity = try? SIPURI(settings.identity) else {
       throw ModuleError(.configuration, "account \(settings.identity): it is not a SIP URI")
     }
-    let local = try self.contactAddress(towards: destination, transport)
+    let destination = first.address
+    let local = try self.transports.localAddress(first.transport, towards: destination)
     let id = self.nextCall()
     let media = try self.makeMedia(id, settings, towards: destination)
     let offer: [UInt8]
@@ -29,8 +47,9 @@ extension AgentCore {
     let session = self.endpoint.invite(
       OutgoingInvite(
         from: NameAddress(displayName: settings.displayName, uri: identity), to: NameAddress(uri: target),
-        contact: Self.contact(identity, local), destination: destination, local: local, headers: headers,
-        body: SIPBody(bytes: offer), policy: Self.policy(of: settings)),
+        contact: account?.route?.publicGRUU ?? self.contact(identity, local, first.transport), targets: targets,
+        local: local, headers: headers, body: SIPBody(bytes: offer), routeSet: routeSet,
+        policy: Self.policy(of: settings), account: account?.signalling),
       now: now)
     let call = Call(
       id: id, session: session, isOutgoing: true, peer: "\(target)", settings: settings, began: now)

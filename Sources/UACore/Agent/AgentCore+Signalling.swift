@@ -1,5 +1,5 @@
-package import ModuleKit
-package import NetBase
+internal import ModuleKit
+internal import NetBase
 internal import Runtime
 internal import SIPStack
 
@@ -11,11 +11,9 @@ extension AgentCore {
     while let action = self.endpoint.nextAction() {
       switch action {
       case .send(let bytes, let path):
-        let destination = path.peer
-        guard let transport = self.transports.first else { continue }
-        self.trace(.sent, bytes, local: path.local, peer: destination)
-        if let reason = transport.send(bytes, to: destination) {
-          self.endpoint.transportFailed(to: destination, error: reason, now: self.context.now)
+        self.trace(.sent, bytes, local: path.local, peer: path.peer)
+        if let reason = self.transports.send(bytes, path) {
+          self.endpoint.flowFailed(path, error: reason, now: self.context.now)
         }
       case .event(let event): self.handle(event)
       }
@@ -62,9 +60,22 @@ extension AgentCore {
     case .referEnded(let refer, let end): self.ended(refer, end)
     case .subscriptionRequested(let subscription, _):
       self.endpoint.rejectSubscription(subscription, now: self.context.now)
+    case .registration(let id, let event): self.handle(event, of: id)
+    case .notified(let subscription, let notification): self.mailboxChanged(subscription, notification)
+    case .subscriptionEnded(let subscription, _): self.mailboxEnded(subscription)
     case .earlyOffer, .progressAcknowledged, .sessionRefreshed, .headers, .referAbandoned, .referAccepted,
-      .referProgress, .subscriptionRefreshed, .subscriptionAccepted, .notified, .subscriptionEnded:
+      .referProgress, .subscriptionRefreshed, .subscriptionAccepted, .publicAddress:
       break
+    case .incomingRequest(let id, let request): self.received(request, id)
+    case .locate(let id, let uri):
+      self.locate(uri) { [weak self] result in
+        guard let self else { return }
+        switch result {
+        case .success(let targets): self.endpoint.located(id, targets, now: self.context.now)
+        case .failure(let error): self.endpoint.located(id, [], reason: error.message, now: self.context.now)
+        }
+        self.drain()
+      }
     }
   }
 
@@ -151,7 +162,6 @@ extension AgentCore {
     case .redirected(let contacts):
       let targets = contacts.map(\.description).joined(separator: ", ")
       self.notice(.callRedirect, call: call, parameter: targets)
-      self.follow(contacts, call)
       call.end("redirected", failure: ModuleError(.peer, "\(call.peer) redirects to \(targets)"))
     }
     self.notifyReferrer(of: call, status: call.status ?? 503)
@@ -162,44 +172,10 @@ extension AgentCore {
     self.finish(call)
   }
 
-  /// Calls where a 3xx leads, when the account allows it; five times at most (RFC 3261 §8.1.3.4).
-  private func follow(_ contacts: [NameAddress], _ call: Call) {
-    guard call.settings.followsRedirects, call.redirections < 5, !self.isClosing,
-      let target = contacts.first(where: { $0.uri.scheme == .sip || $0.uri.scheme == .sips })?.uri,
-      let account = self.account(call.settings.identity)
-    else { return }
-    let (redirections, refer) = (call.redirections + 1, call.refer)
-    call.refer = nil
-    self.place(target, from: account, headers: []) { [weak self] result in
-      guard let self else { return }
-      switch result {
-      case .success(let id):
-        self.calls[id]?.redirections = redirections
-        self.calls[id]?.refer = refer
-        self.warn("call \(id): redirected to \(target)")
-      case .failure(let failure): self.warn(failure.description)
-      }
-    }
-  }
-
   /// The call can't go on.
   func fail(_ call: Call, _ error: any Error) {
     call.end("media", failure: Self.failure(error))
     self.endpoint.hangUp(call.session, now: self.context.now)
-    self.drain()
-  }
-}
-
-extension AgentCore: SIPTransportReceiver {
-  package func received(_ bytes: RawSpan, from source: SocketAddress, on transport: any SIPTransport) {
-    let local = (try? self.contactAddress(towards: source, transport)) ?? transport.localAddress
-    if self.isTracing { self.trace(.received, bytes.copied(), local: local, peer: source) }
-    self.endpoint.receive(bytes, from: source, on: local, transport: .udp, now: self.context.now)
-    self.drain()
-  }
-
-  package func failed(to address: SocketAddress, reason: String, on transport: any SIPTransport) {
-    self.endpoint.transportFailed(to: address, error: reason, now: self.context.now)
     self.drain()
   }
 }

@@ -18,7 +18,14 @@ package final class AgentCore {
   /// The agent's owner, told of every event.
   let sink: (AgentEvent) -> Void
   var endpoint: SIPEndpoint
-  var transports: [any SIPTransport] = []
+  /// The SIP transports and their connections.
+  package private(set) lazy var transports = SIPTransports(
+    owner: self, on: self.main, webSocketHost: self.endpoint.configuration.webSocketHost ?? "")
+  /// Finds where requests go.
+  let locations: SIPLocations
+  var networkWatch: NetworkWatch?
+  /// Told when an address that the agent may use has come or gone; connections from one that is gone are closed by then.
+  package var onNetworkChange: ((NetworkChange) -> Void)?
   var timer: TimerID?
   var calls: [CallID: Call] = [:]
   var bySession: [SessionID: CallID] = [:]
@@ -31,6 +38,8 @@ package final class AgentCore {
   private(set) lazy var reference = LoopBound(WeakCore(core: self), on: self.main)
   package internal(set) var localAccounts: [LocalAccount] = []
   var nextAccount = 0
+  /// Accounts that are being taken from their registrars.
+  var leaving: [RegistrationID: LocalAccount] = [:]
   /// Whether SIP messages are shown; to `traceSIP`, or as output where there is none.
   var isTracing: Bool
   /// Names this agent to registrars, for its life (RFC 5626 §4.1).
@@ -41,9 +50,6 @@ package final class AgentCore {
   var looseRefers: [ReferID: String] = [:]
   /// Who waits for the outcome of a request.
   var requests: [RequestID: (RequestOutcome) -> Void] = [:]
-  /// Who waits for a name's address.
-  var lookups: [UInt64: (SocketAddress?) -> Void] = [:]
-  var lastLookup: UInt64 = 0
   /// What modules that give commands and hear what happens have started.
   var applications: [any Application] = []
   /// Commands, by name and by key.
@@ -81,26 +87,33 @@ package final class AgentCore {
     self.sink = emit
     self.isTracing = settings.traceSIP != nil
     self.instanceID = Self.makeUUID(generator.next(), generator.next())
+    let resolver: any NameResolver =
+      try settings.nameResolver
+      ?? registry.nameResolver?.makeResolver(
+        servers: configuration.dnsServers, fallbacks: configuration.dnsFallbacks) ?? SystemNameResolver()
+    self.locations = SIPLocations(resolver: resolver, on: main)
     self.environment = try MediaEnvironment(
       settings: settings, registry: registry, main: main, loops: loops, seed: generator.next(),
       wallClockOffset: wallClockOffset)
-    self.endpoint = SIPEndpoint(configuration: SIPConfiguration(userAgent: "Apus/\(apusVersion)"), generator: generator)
+    var sip = SIPConfiguration(userAgent: "Apus/\(apusVersion)")
+    sip.webSocketHost = "\(String(generator.next(), radix: 36)).invalid"
+    let kinds = Self.transportProviders(settings, registry).map(\.kind)
+    sip.usesTCPForLargeRequests = kinds.contains(.tcp)
+    sip.digest = DigestAlgorithm.openSSL
+    self.endpoint = SIPEndpoint(configuration: sip, generator: generator)
   }
 
   /// Opens the SIP transports.
   package func start() throws(ModuleError) {
-    let providers = self.settings.sipTransports ?? self.registry.sipTransports
-    guard !providers.isEmpty else {
-      throw ModuleError(.configuration, "no SIP transport is active: add \"module sip_udp\"")
-    }
-    for provider in providers {
-      let transport = try provider.open(
-        self.settings.listen, typeOfService: self.settings.configuration.sipTOS, on: self.context, receiver: self)
-      self.transports.append(transport)
-    }
+    try self.openTransports()
+    self.watchNetwork()
     self.timer = self.context.makeTimer { [unowned self] in
       self.endpoint.timeout(now: self.context.now)
       self.drain()
+    }
+    self.endpoint.accountOfRequest = { [unowned self] _, uri, _ in self.account(for: uri)?.signalling }
+    self.onNetworkChange = { [unowned self] _ in
+      for account in self.localAccounts where account.registrationID != nil { self.register(account) }
     }
     self.endpoint.policyForCall = { [unowned self] invite in
       self.account(for: invite.requestURI).map { Self.policy(of: $0.settings) } ?? CallPolicy()
@@ -123,7 +136,10 @@ package final class AgentCore {
   }
 
   /// Where SIP listens.
-  package var listenAddress: SocketAddress? { self.transports.first?.localAddress }
+  package var listenAddress: SocketAddress? { self.transports.all.first?.localAddress }
+
+  /// Whether no call is left, and no registrar knows us any more.
+  package var isIdle: Bool { self.calls.isEmpty && self.leaving.isEmpty }
 
   package var callCount: Int { self.calls.count }
 
@@ -138,6 +154,7 @@ package final class AgentCore {
   /// Ends every call, and takes no new one; `ended` comes for each call.
   package func hangUpAll() {
     self.isClosing = true
+    for account in self.localAccounts { self.retire(account) }
     for id in self.calls.keys.sorted(by: { $0.number < $1.number }) { self.hangUp(id) }
   }
 
@@ -148,8 +165,9 @@ package final class AgentCore {
       application.stop()
     }
     self.applications = []
-    for transport in self.transports { transport.close() }
-    self.transports = []
+    self.networkWatch?.close()
+    self.networkWatch = nil
+    self.transports.close()
     if let timer { self.context.remove(timer) }
     self.timer = nil
   }
@@ -181,17 +199,6 @@ package final class AgentCore {
     return CallID(number: self.lastCall)
   }
 
-  func contactAddress(
-    towards peer: SocketAddress, _ transport: any SIPTransport
-  ) throws(ModuleError) -> SocketAddress {
-    let bound = transport.localAddress
-    guard bound.isUnspecified else { return bound }
-    return try self.environment.localAddress(towards: peer).with(port: bound.port)
-  }
-
-  static func contact(_ identity: SIPURI, _ local: SocketAddress) -> SIPURI {
-    SIPURI(user: identity.user, host: local.uriHost, port: local.port)
-  }
 
   /// 100rel, as the account has it.
   static func policy(of settings: CallSettings) -> CallPolicy {

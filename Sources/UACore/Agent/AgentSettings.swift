@@ -25,6 +25,9 @@ package struct AgentSettings: Sendable {
   /// Reads the config folder again, for `conf_reload`; nil where there is none.
   package var reload: (@Sendable () throws(CommandFailure) -> Configuration)?
 
+  /// Takes the place of the name resolver that the modules bring.
+  package var nameResolver: (any NameResolver)?
+
   package init(available: [any Module.Type], configuration: Configuration, listen: SocketAddress) {
     self.available = available
     self.configuration = configuration
@@ -37,5 +40,6 @@ package struct AgentSettings: Sendable {
     self.sipTransports = nil
     self.contacts = []
     self.reload = nil
+    self.nameResolver = nil
   }
 }

@@ -34,8 +34,6 @@ final class Call {
   var isSendingInfo = false
   /// The REFER that asked for this call, while the one who sent it waits for news.
   var refer: ReferID?
-  /// How many redirections led here.
-  var redirections = 0
   var established: Instant?
   var ended: Instant?
   var secured: Instant?

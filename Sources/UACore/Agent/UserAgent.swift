@@ -1,7 +1,7 @@
 package import ModuleKit
 package import NetBase
 package import Runtime
-internal import SIPStack
+package import SIPStack
 
 /// A user agent: an actor whose executor is its main loop.
 ///
@@ -50,6 +50,12 @@ package actor UserAgent {
   /// Where SIP listens.
   package var listenAddress: SocketAddress? { self.core?.listenAddress }
 
+  /// Where each kind of SIP transport listens; those that listen nowhere are left out.
+  package var listenAddresses: [SIPTransportKind: SocketAddress] {
+    let listening = (self.core?.transports.all ?? []).filter { $0.localAddress.port != 0 }
+    return Dictionary(listening.map { ($0.kind, $0.localAddress) }) { first, _ in first }
+  }
+
   /// Who answers calls that come in, the first one also those for no one else; empty refuses them.
   ///
   /// - Throws: what is wrong with one of them.
@@ -67,9 +73,17 @@ package actor UserAgent {
     guard let uri = try? SIPURI(text), !uri.host.isEmpty else {
       throw ModuleError(.configuration, "\(target) is not a SIP URI: write sip:user@host")
     }
-    let destination = try await resolve(host: uri.host, port: uri.port ?? 5060)
+    let targets = try await self.locate(uri)
     guard let core else { throw ModuleError(.unavailable, "the agent is not running") }
-    return try core.call(uri, at: destination, settings: settings)
+    return try core.call(uri, at: targets, settings: settings)
+  }
+
+  /// Where requests for `uri` go, in order.
+  private func locate(_ uri: SIPURI) async throws -> [SIPTarget] {
+    guard let core else { throw ModuleError(.unavailable, "the agent is not running") }
+    return try await withCheckedThrowingContinuation { continuation in
+      core.locate(uri) { continuation.resume(with: $0) }
+    }
   }
 
   /// Carries out a line as people type it: `/name parameters`, a key with its parameters behind it, or digits.
@@ -95,9 +109,9 @@ package actor UserAgent {
 
   package func hangUpAll() { self.core?.hangUpAll() }
 
-  /// Waits until no call is left.
+  /// Waits until no call is left, and no registration is being removed.
   package func waitUntilIdle() async {
-    guard let core, core.callCount > 0 else { return }
+    guard let core, !core.isIdle else { return }
     await withCheckedContinuation { self.waiters.append($0) }
   }
 
@@ -123,7 +137,10 @@ package actor UserAgent {
 
   private func take(_ event: AgentEvent) {
     self.announce.yield(event)
-    if case .ended = event, self.core?.callCount == 0 { self.resumeWaiters() }
+    switch event {
+    case .ended, .registration: if self.core?.isIdle == true { self.resumeWaiters() }
+    default: break
+    }
   }
 
   private func resumeWaiters() {

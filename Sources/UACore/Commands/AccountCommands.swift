@@ -8,6 +8,16 @@ extension AgentCore {
       CoreCommand("reginfo", key: "r", "list the accounts, and where they are registered") { [unowned self] _ in
         self.accountList
       },
+      CoreCommand("uareg", "SECONDS [ACCOUNT]", "register an account for so long; 0 takes the registration away") {
+        [unowned self] text throws(CommandFailure) in
+        let words = text.split(separator: " ").map(String.init)
+        guard let word = words.first, let interval = Int(word), (0...31_536_000).contains(interval) else {
+          throw CommandFailure("/uareg takes a number of seconds")
+        }
+        let account = try self.named(words.dropFirst().first ?? "")
+        if interval == 0 { self.retire(account) } else { self.register(account, interval: interval) }
+        return "\(account.aor): \(account.registration.text)"
+      },
       CoreCommand("uafind", "ACCOUNT", "make an account the current one") {
         [unowned self] name throws(CommandFailure) in
         let account = try self.named(name)

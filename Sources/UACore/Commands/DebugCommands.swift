@@ -18,7 +18,8 @@ extension AgentCore {
       },
       CoreCommand("netstat", key: "n", "where SIP listens, and what its sockets carried") { [unowned self] _ in
         let counters = self.endpoint.counters
-        return "SIP listens on \(self.listenAddress.map { "\($0)" } ?? "nothing")\n"
+        let listening = self.transports.all.map { "\($0.kind) \($0.localAddress)" }.joined(separator: ", ")
+        return "SIP listens on \(listening)\n"
           + "received \(counters.requestsReceived) requests, \(counters.responsesReceived) responses; "
           + "sent \(counters.requestsSent) requests, \(counters.responsesSent) responses, "
           + "\(counters.retransmissionsSent) again; \(counters.transportFailures) peers were not there"
@@ -59,8 +60,7 @@ extension AgentCore {
       },
       CoreCommand("apistate", "accounts and calls, as one JSON object") { [unowned self] _ in self.state.description },
       CoreCommand("main", "the main loop") { [unowned self] _ in
-        "epoll, \(self.calls.count) calls, \(self.lookups.count) names are looked up, "
-          + "\(self.requests.count) requests wait for an answer"
+        "epoll, \(self.calls.count) calls, \(self.requests.count) requests wait for an answer"
       },
       CoreCommand("loglevel", key: "v", "how much is logged") { _ throws(CommandFailure) in
         throw CommandFailure("there are no levels: \"apus run -v\" logs every event, /siptrace every SIP message")

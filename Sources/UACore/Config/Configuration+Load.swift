@@ -1,4 +1,5 @@
 package import ModuleKit
+internal import NetBase
 
 extension Configuration {
   /// Reads a config file's text against the core's keys and those of `modules`.
@@ -39,6 +40,8 @@ private struct Reading {
   private var values = CoreValues()
   private var moduleValues: [String: String] = [:]
   private var active: [String] = []
+  private var dnsServers: [SocketAddress] = []
+  private var dnsFallbacks: [SocketAddress] = []
   /// Where each key stood first.
   private var seen: [String: ConfigLocation] = [:]
 
@@ -78,6 +81,21 @@ private struct Reading {
     case CoreKeys.redialAttempts.name where plain != "inf" && !(0...1_000_000).contains(Int(plain) ?? -1):
       problems.append(
         location.error(key.name, "\"\(plain)\" is not allowed: it takes a number from 0 to 1000000, or inf"))
+    case CoreKeys.sipTransports.name where Configuration.transports(plain) == nil:
+      problems.append(
+        location.error(key.name, "\"\(plain)\" is not allowed: it takes a list of udp, tcp, tls, ws, wss"))
+    case CoreKeys.dnsServer.name, CoreKeys.dnsFallback.name:
+      guard let server = Configuration.dnsServer(plain) else {
+        problems.append(
+          location.error(
+            key.name, "\"\(plain)\" is not allowed: it takes an address and a port, for example 192.0.2.53:53"))
+        return
+      }
+      if key.name == CoreKeys.dnsServer.name {
+        self.dnsServers.append(server)
+      } else {
+        self.dnsFallbacks.append(server)
+      }
     case CoreKeys.audioSource.name, CoreKeys.audioPlayer.name, CoreKeys.audioAlert.name:
       guard AudioDevice(plain) != nil else {
         problems.append(location.error(key.name, "\"\(plain)\" is not allowed: it takes MODULE,DEVICE"))
@@ -134,6 +152,7 @@ private struct Reading {
     }
     var configuration = Configuration(self.values, modules: active)
     configuration.moduleValues = self.moduleValues
+    (configuration.dnsServers, configuration.dnsFallbacks) = (self.dnsServers, self.dnsFallbacks)
     return configuration
   }
 }

@@ -1,5 +1,6 @@
 package import ModuleKit
 package import NetBase
+package import SIPStack
 
 /// A driver and its device, `aufile,speech.wav`.
 package struct AudioDevice: Hashable, Sendable, CustomStringConvertible {
@@ -30,7 +31,15 @@ package enum JitterBufferType: String, CaseIterable, Sendable { case off, fixed,
 package struct Configuration: Sendable {
   /// Nil: every interface, any free port. A port 0 is any free one.
   package var sipListen: SocketAddress?
+  /// Nil: every one that a module brings.
+  package var sipTransports: [SIPTransportKind]?
+  /// Towards addresses that name no transport.
+  package var sipDefaultTransport: SIPTransportKind
+  package var sipSecurity: SIPSecurity
   package var sipTOS: Int
+  /// Addresses of DNS servers in place of the system's, and of those asked where it has none.
+  package var dnsServers: [SocketAddress]
+  package var dnsFallbacks: [SocketAddress]
   /// Seconds until a call that nobody answers here is refused; nil is never.
   package var callLocalTimeout: Int?
   /// Nil is without limit.
@@ -76,6 +85,14 @@ package struct Configuration: Sendable {
 
   init(_ values: CoreValues, modules: [String]) {
     self.sipListen = Self.listenAddress(values[CoreKeys.sipListen])
+    self.sipTransports = Self.transports(values[CoreKeys.sipTransports]).flatMap { $0.isEmpty ? nil : $0 }
+    self.sipDefaultTransport = SIPTransportKind(name: values[CoreKeys.sipTransDef]) ?? .udp
+    self.sipSecurity = SIPSecurity(
+      certificate: values.text(CoreKeys.sipCertificate), authorityFile: values.text(CoreKeys.sipCAFile),
+      authorityPath: values.text(CoreKeys.sipCAPath), verifiesServer: values[CoreKeys.sipVerifyServer] == "yes",
+      verifiesClient: values[CoreKeys.sipVerifyClient] == "yes")
+    self.dnsServers = []
+    self.dnsFallbacks = []
     self.sipTOS = values.integer(CoreKeys.sipTOS)
     self.callLocalTimeout = values.positive(CoreKeys.callLocalTimeout)
     self.callMaxCalls = values.positive(CoreKeys.callMaxCalls)
@@ -114,6 +131,19 @@ package struct Configuration: Sendable {
   package func settings(for module: any Module.Type) -> ModuleSettings {
     ModuleSettings(keys: module.configKeys, values: self.moduleValues)
   }
+
+  /// `sip_transports`' value; nil when a word is not a transport.
+  static func transports(_ value: String) -> [SIPTransportKind]? {
+    var kinds: [SIPTransportKind] = []
+    for word in value.split(whereSeparator: { $0 == "," || $0.isWhitespace }) {
+      guard let kind = SIPTransportKind(name: word) else { return nil }
+      kinds.append(kind)
+    }
+    return kinds
+  }
+
+  /// `dns_server`'s value: an address literal, port 53 where it is left out.
+  static func dnsServer(_ value: String) -> SocketAddress? { SocketAddress(value, defaultPort: 53) }
 
   /// `sip_listen`'s value: an address literal, the port may be left out.
   static func listenAddress(_ value: String) -> SocketAddress? { SocketAddress(value, defaultPort: 0) }

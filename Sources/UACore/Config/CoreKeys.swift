@@ -13,6 +13,26 @@ package enum CoreKeys {
   package static let sipListen = ConfigKey(
     "sip_listen", .string, default: "",
     help: "Address and port for SIP; without it every interface and any free port.")
+  package static let sipTransports = ConfigKey(
+    "sip_transports", .string, default: "",
+    help: "Transports of SIP, of those whose modules there are: udp, tcp, tls, ws, wss; without it all of them.")
+  package static let sipTransDef = ConfigKey(
+    "sip_trans_def", .choice(["udp", "tcp", "tls", "ws", "wss"]), default: "udp",
+    help: "Transport towards addresses that name none and have no records of their own in DNS.")
+  package static let sipCertificate = ConfigKey(
+    "sip_certificate", .string, default: "",
+    help: "Our certificate and its key in one PEM file; without it peers can't open a connection with TLS.")
+  package static let sipCAFile = ConfigKey(
+    "sip_cafile", .string, default: "",
+    help: "Authorities that certificates are verified by, in one PEM file; without it and sip_capath the system's.")
+  package static let sipCAPath = ConfigKey(
+    "sip_capath", .string, default: "", help: "A folder of such authorities.")
+  package static let sipVerifyServer = ConfigKey(
+    "sip_verify_server", .bool, default: "yes",
+    help: "Whether a server must prove its name by a certificate that is verified.")
+  package static let sipVerifyClient = ConfigKey(
+    "sip_verify_client", .bool, default: "no",
+    help: "Whether peers that open a connection with TLS must have a certificate that is verified.")
   package static let sipTOS = ConfigKey(
     "sip_tos", .integer(0...255), default: "160", help: "IP type of service, or traffic class, of SIP packets.")
 
@@ -83,6 +103,13 @@ package enum CoreKeys {
   package static let netAf = ConfigKey(
     "net_af", .choice(["ipv4", "ipv6"]), default: "", help: "Address family to which calls are limited.")
 
+  package static let dnsServer = ConfigKey(
+    "dns_server", .string, default: "", isRepeatable: true,
+    help: "Address and port of a DNS server, instead of the system's; needs the module dns.")
+  package static let dnsFallback = ConfigKey(
+    "dns_fallback", .string, default: "", isRepeatable: true,
+    help: "Address and port of a DNS server that is asked where the system has none; needs the module dns.")
+
   package static let modulePath = ConfigKey(
     "module_path", .string, default: "", help: "Accepted for baresip's sake and ignored: modules are compiled in.")
   package static let module = ConfigKey(
@@ -94,7 +121,12 @@ package enum CoreKeys {
     "module_app", .string, default: "", isRepeatable: true, help: "The same as module.")
 
   package static let sections: [Section] = [
-    Section(title: "SIP", keys: [sipListen, sipTOS]),
+    Section(
+      title: "SIP",
+      keys: [
+        sipListen, sipTransports, sipTransDef, sipCertificate, sipCAFile, sipCAPath, sipVerifyServer, sipVerifyClient,
+        sipTOS,
+      ]),
     Section(title: "Calls", keys: [callLocalTimeout, callMaxCalls, callHoldOtherCalls]),
     Section(title: "Menu", keys: [redialAttempts, redialDelay, menuCleanNumber, autoAnswerMethod]),
     Section(
@@ -103,12 +135,12 @@ package enum CoreKeys {
       title: "Media transport",
       keys: [rtpTOS, rtpPorts, jitterBufferType, jitterBufferDelay, jitterBufferSize, rtpTimeout]),
     Section(title: "Receiving", keys: [rxMode, rxPolicy, rxWorkers]),
-    Section(title: "Network", keys: [netInterface, netAf]),
+    Section(title: "Network", keys: [netInterface, netAf, dnsServer, dnsFallback]),
   ]
 
   /// All of them; the keys that switch modules on come last.
   package static let all: [ConfigKey] = sections.flatMap(\.keys) + [modulePath, module, moduleTmp, moduleApp]
 
   /// What baresip has in its core and we have in modules: switched on without a line of their own.
-  package static let impliedModules = ["udp", "sip_udp"]
+  package static let impliedModules = ["udp", "sip_udp", "sip_tcp", "sip_tls", "sip_ws", "sip_wss", "dns"]
 }

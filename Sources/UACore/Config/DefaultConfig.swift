@@ -73,7 +73,10 @@ package enum DefaultConfig {
   /// What a commented-out key shows, where its default is empty.
   private static let examples = [
     "sip_listen": "0.0.0.0:5060", "audio_path": "/usr/share/apus", "audio_alert": "aubridge,alert",
-    "net_interface": "eth0", "sip_autoanswer_method": "rfc5373", "net_af": "ipv4",
+    "net_interface": "eth0", "net_af": "ipv4", "sip_autoanswer_method": "rfc5373", "sip_transports": "udp,tcp,tls",
+    "sip_certificate": "cert.pem",
+    "sip_cafile": "/etc/ssl/certs/ca-certificates.crt", "sip_capath": "/etc/ssl/certs", "dns_server": "192.0.2.53:53",
+    "dns_fallback": "192.0.2.54:53", "sip_ws_listen": "0.0.0.0:8080", "sip_wss_listen": "0.0.0.0:8443",
   ]
   /// Modules that a fresh folder leaves off: they write to the terminal, or open a port.
   private static let commentedOut: Set<String> = ["vumeter", "ctrl_tcp"]

@@ -39,14 +39,13 @@ enum KnownElsewhere {
   /// Keys of baresip's core and modules, past ones too.
   static let keys: Set<String> = Set(
     """
-    sip_certificate sip_cafile sip_capath sip_transports sip_trans_def sip_verify_server sip_verify_client \
     sip_tls_resumption sip_cuser_random filter_registrar call_accept \
     ausrc_srate auplay_srate ausrc_channels auplay_channels audio_level ausrc_format auplay_format auenc_format \
     audec_format audio_buffer audio_buffer_mode audio_silence audio_txmode file_ausrc file_srate file_channels \
     video_source video_display video_size video_bitrate video_sendrate video_burst_bits video_fps video_fullscreen \
     videnc_format video_jitter_buffer_type video_jitter_buffer_ms video_jitter_buffer_size video_jitter_buffer_delay \
     audio_jitter_buffer_delay jitter_buffer_delay jitter_buffer_wish rtp_video_tos rtp_bandwidth rtp_stats \
-    avt_bundle dns_server dns_fallback dns_getaddrinfo poll_method \
+    avt_bundle dns_getaddrinfo poll_method \
     cons_listen ctrl_tcp_listen http_listen dtls_srtp_use_ec ice_policy ice_debug ice_turn ice_nomination ice_mode \
     opus_bitrate opus_stereo opus_sprop_stereo opus_cbr opus_inbandfec opus_dtx opus_mirror opus_complexity \
     opus_application opus_samplerate opus_packet_loss opus_ms_channels opus_ms_streams opus_ms_c_streams \

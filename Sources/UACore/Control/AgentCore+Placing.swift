@@ -1,7 +1,5 @@
-internal import Dispatch
 internal import ModuleKit
 internal import NetBase
-internal import Runtime
 internal import SIPStack
 
 /// Calls that an account makes: where they go, and what they carry.
@@ -41,35 +39,51 @@ extension AgentCore {
     then: @escaping (Result<CallID, CommandFailure>) -> Void
   ) {
     if self.isClosing { return then(.failure(CommandFailure("the agent is about to end"))) }
-    self.locate(target, for: account) { [weak self] address in
+    self.locate(target, for: account) { [weak self] result in
       guard let self else { return }
-      guard let address else { return then(.failure(CommandFailure("\(target.host): the name has no address"))) }
       do {
         let own = account.headers.map { ($0.name, $0.value) }
-        then(.success(try self.call(target, at: address, settings: account.settings, headers: own + headers)))
+        then(
+          .success(
+            try self.call(
+              target, at: try result.get(), settings: account.settings, headers: own + headers,
+              routeSet: self.routeSet(of: account), account: account)))
       } catch {
         then(.failure(CommandFailure("\(error)")))
       }
     }
   }
 
-  /// Finds where a request of an account's goes first: to its proxy, else to the target.
+  /// Finds where a request of an account's goes: to its proxy, else to the target.
   ///
-  /// - Parameter then: called once, on main, at once or later; nil when the name has no address.
-  func locate(_ target: SIPURI, for account: LocalAccount, then: @escaping (SocketAddress?) -> Void) {
-    let proxy = account.settings.account?.outbound.first.flatMap { try? SIPURI($0) }
-    let next = proxy ?? target
-    let port = next.port ?? 5060
-    if let address = SocketAddress(host: next.host, port: port) { return then(address) }
-    self.lastLookup += 1
-    let number = self.lastLookup
-    self.lookups[number] = then
-    let (host, main, reference) = (next.host, self.main, self.reference)
-    DispatchQueue.global().async {
-      let found = Runtime.lookUp(host: host, port: port)
-      _ = main.execute { _ in reference.withValue { $0.core?.found(found, for: number) } }
+  /// - Parameter then: called once, on main, at once or later.
+  func locate(
+    _ target: SIPURI, for account: LocalAccount, then: @escaping (Result<[SIPTarget], ModuleError>) -> Void
+  ) {
+    // A registrar that keeps our flow routes calls over it (RFC 5626 §4.3).
+    if let route = account.route, route.isOutbound {
+      let path = route.route
+      return then(
+        .success([
+          SIPTarget(
+            address: path.peer, transport: path.transport, serverName: path.serverName, local: path.local,
+            flow: path.flow)
+        ]))
+    }
+    if let first = account.route?.serviceRoute.first { return self.locate(first.uri, completion: then) }
+    let proxies = account.settings.account?.outbound.compactMap { try? SIPURI($0) } ?? []
+    guard let first = proxies.first else { return self.locate(target, completion: then) }
+    self.locate(first) { [weak self] result in
+      guard let self, case .failure = result, proxies.count > 1 else { return then(result) }
+      self.locate(proxies[1], completion: then)
     }
   }
 
-  func found(_ address: SocketAddress?, for number: UInt64) { self.lookups.removeValue(forKey: number)?(address) }
+  /// The proxies that an account's requests pass (RFC 3261 §8.1.2, RFC 3608).
+  func routeSet(of account: LocalAccount) -> [NameAddress] {
+    if let route = account.route?.serviceRoute, !route.isEmpty { return route }
+    guard let proxy = account.settings.account?.outbound.first, var uri = try? SIPURI(proxy) else { return [] }
+    if !uri.parameters.contains("lr") { uri.parameters.set("lr", nil) }
+    return [NameAddress(uri: uri)]
+  }
 }

@@ -34,14 +34,15 @@ extension AgentCore {
 
   /// Asks `target` what it can do; the answer comes as output.
   func sendOptions(to target: SIPURI, from account: LocalAccount) {
-    self.locate(target, for: account) { [weak self] address in
-      guard let self else { return }
-      guard let address else { return self.warn("\(target.host): the name has no address") }
-      guard let identity = try? SIPURI(account.aor), let transport = self.transports.first,
-        let local = try? self.contactAddress(towards: address, transport)
-      else { return self.warn("OPTIONS to \(target): there is no route") }
-      let request = self.endpoint.options(
-        to: NameAddress(uri: target), from: NameAddress(uri: identity), destination: address, local: local,
+    self.locate(target, for: account) { [weak self] result in
+      guard let self, let identity = try? SIPURI(account.aor) else { return }
+      let targets: [SIPTarget]
+      do throws(ModuleError) { targets = try result.get() } catch { return self.warn("OPTIONS to \(target): \(error)") }
+      guard let first = targets.first, let local = first.local else { return }
+      let request = self.endpoint.request(
+        OutgoingRequest(
+          .options, to: NameAddress(uri: target), from: NameAddress(uri: identity), targets: targets, local: local,
+          routeSet: self.routeSet(of: account), headers: [("Accept", "application/sdp")], account: account.signalling),
         now: self.context.now)
       self.await(request) { [weak self] outcome in
         guard case .answered(let status, _, let headers) = outcome, status < 300 else {
@@ -58,21 +59,58 @@ extension AgentCore {
 
   /// Asks `peer` to call `target`, outside a call; what comes of it is output.
   func sendRefer(to peer: SIPURI, target: SIPURI, from account: LocalAccount) {
-    self.locate(peer, for: account) { [weak self] address in
-      guard let self else { return }
-      guard let address else { return self.warn("\(peer.host): the name has no address") }
-      guard let identity = try? SIPURI(account.aor), let transport = self.transports.first,
-        let local = try? self.contactAddress(towards: address, transport)
-      else { return self.warn("REFER to \(peer): there is no route") }
+    self.locate(peer, for: account) { [weak self] result in
+      guard let self, let identity = try? SIPURI(account.aor) else { return }
+      let targets: [SIPTarget]
+      do throws(ModuleError) { targets = try result.get() } catch { return self.warn("REFER to \(peer): \(error)") }
+      guard let first = targets.first, let local = first.local else { return }
       let from = NameAddress(displayName: account.settings.displayName, uri: identity)
       let refer = self.endpoint.refer(
         OutgoingRefer(
-          from: from, to: NameAddress(uri: peer), contact: Self.contact(identity, local),
-          targets: [SIPTarget(address: address)], local: local, target: NameAddress(uri: target), referredBy: from),
+          from: from, to: NameAddress(uri: peer), contact: self.contact(identity, local, first.transport),
+          targets: targets, local: local, target: NameAddress(uri: target), referredBy: from),
         now: self.context.now)
       self.looseRefers[refer] = "\(peer)"
       self.drain()
     }
+  }
+
+  /// Sends a message outside a call; what comes of it is output.
+  func sendMessage(_ text: String, to target: SIPURI, from account: LocalAccount) {
+    self.locate(target, for: account) { [weak self] result in
+      guard let self, let identity = try? SIPURI(account.aor) else { return }
+      let targets: [SIPTarget]
+      do throws(ModuleError) { targets = try result.get() } catch {
+        return self.warn("message to \(target): \(error)")
+      }
+      guard let local = targets.first?.local else { return }
+      let own = NameAddress(displayName: account.settings.displayName, uri: identity)
+      let request = self.endpoint.request(
+        OutgoingRequest(
+          .message, to: NameAddress(uri: target), from: own, targets: targets, local: local,
+          routeSet: self.routeSet(of: account),
+          body: SIPBody(contentType: "text/plain;charset=UTF-8", bytes: Array(text.utf8)), account: account.signalling),
+        now: self.context.now)
+      self.await(request) { [weak self] outcome in self?.warn("message to \(target): \(outcome.text)") }
+    }
+  }
+
+  /// A request from outside any dialog: a MESSAGE that the account takes, or one that nobody here serves.
+  func received(_ request: IncomingRequest, _ id: IncomingRequestID) {
+    let now = self.context.now
+    guard request.method == .message else { return self.endpoint.respond(id, status: 501, now: now) }
+    guard let account = self.account(for: request.requestURI) else {
+      return self.endpoint.respond(id, status: 404, now: now)
+    }
+    guard account.settings.acceptsRequests, !self.control.contacts.isBlocked(request.from.uri) else {
+      return self.endpoint.respond(id, status: 403, now: now)
+    }
+    self.endpoint.respond(id, status: 200, now: now)
+    let text = request.body.map { String(decoding: $0.bytes, as: UTF8.self) } ?? ""
+    self.emit(
+      .message(
+        account: account.aor, from: "\(request.from.uri)", contentType: request.body?.contentType ?? "text/plain",
+        text: text))
   }
 
   /// A MESSAGE came, and was answered.

@@ -84,6 +84,10 @@ extension CallControl {
       }
       return ""
     }
-    throw CommandFailure("messages need a call")
+    let words = text.split(separator: " ", maxSplits: 1)
+    guard words.count == 2 else { throw CommandFailure("/message takes whom, and the text") }
+    let (target, account) = try self.target(String(words[0]))
+    self.core.sendMessage(String(words[1]), to: target, from: account)
+    return ""
   }
 }

@@ -19,6 +19,7 @@ package final class ModuleRegistry {
   package let sipTransports: [any SIPTransportProvider]
   package let commands: [ModuleCommand]
   package let applications: [any ApplicationProvider]
+  package let nameResolver: (any NameResolverProvider)?
 
   /// Makes the active modules.
   ///
@@ -56,6 +57,8 @@ package final class ModuleRegistry {
     self.datagrams = facets.lazy.compactMap { if case .datagrams(let one) = $0.facet.body { one } else { nil } }.first
     self.commands = facets.compactMap { if case .command(let one) = $0.facet.body { one } else { nil } }
     self.applications = facets.compactMap { if case .application(let one) = $0.facet.body { one } else { nil } }
+    self.nameResolver =
+      facets.lazy.compactMap { if case .nameResolver(let one) = $0.facet.body { one } else { nil } }.first
     self.sipTransports = facets.compactMap { if case .sipTransport(let one) = $0.facet.body { one } else { nil } }
   }
 

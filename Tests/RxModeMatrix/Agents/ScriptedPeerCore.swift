@@ -25,7 +25,9 @@ final class ScriptedPeerCore: SIPTransportReceiver {
 
   private let host: SocketAddress
 
-  init(_ context: LoopContext, on host: SocketAddress, encryption: String?, usesRTCPMux: Bool) throws {
+  init(
+    _ context: LoopContext, on main: EventLoop, at host: SocketAddress, encryption: String?, usesRTCPMux: Bool
+  ) throws {
     let registry = try ModuleRegistry(available: allModules, active: allModules.map { $0.name }, settings: [:])
     var system = SystemRandomNumberGenerator()
     self.context = context
@@ -34,7 +36,7 @@ final class ScriptedPeerCore: SIPTransportReceiver {
     self.usesRTCPMux = usesRTCPMux
     self.endpoint = SIPEndpoint(configuration: SIPConfiguration(), generator: SeededGenerator(seed: system.next()))
     self.media = try ScriptedMedia(context, on: host)
-    self.transport = try SIPUDPProvider().open(host, typeOfService: 0, on: context, receiver: self)
+    self.transport = try SIPUDPProvider().open(SIPTransportSettings(listen: host), on: main, receiver: self)
     self.timer = context.makeTimer { [unowned self] in self.act { $0.timeout(now: self.context.now) } }
   }
 
@@ -95,7 +97,7 @@ final class ScriptedPeerCore: SIPTransportReceiver {
     body(self.endpoint)
     while let action = self.endpoint.nextAction() {
       switch action {
-      case .send(let bytes, let path): _ = self.transport?.send(bytes, to: path.peer)
+      case .send(let bytes, let path): _ = self.transport?.send(bytes, to: SIPDestination(path.peer))
       case .event(let event): self.handle(event)
       }
     }
@@ -118,14 +120,18 @@ final class ScriptedPeerCore: SIPTransportReceiver {
     }
   }
 
-  func received(_ bytes: RawSpan, from source: SocketAddress, on transport: any SIPTransport) {
+  func received(_ bytes: RawSpan, from origin: SIPOrigin, on transport: any SIPTransport) {
     let copy = bytes.copied()
     self.act { endpoint in
       copy.withRawSpan {
-        endpoint.receive($0, from: source, on: transport.localAddress, transport: .udp, now: self.context.now)
+        endpoint.receive($0, from: origin.source, on: transport.localAddress, transport: .udp, now: self.context.now)
       }
     }
   }
 
+  func newFlow() -> SIPFlow { SIPFlow(number: 0) }
   func failed(to address: SocketAddress, reason: String, on transport: any SIPTransport) {}
+  func opened(_ connection: SIPConnection, on transport: any SIPTransport) {}
+  func closed(_ flow: SIPFlow, peer: SocketAddress, reason: String, on transport: any SIPTransport) {}
+  func ponged(_ flow: SIPFlow, on transport: any SIPTransport) {}
 }

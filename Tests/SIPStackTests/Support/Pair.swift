@@ -13,6 +13,7 @@ final class Pair {
     let to: SocketAddress
     let bytes: [UInt8]
     let message: SIPMessage
+    let path: SIPPath
     /// `INVITE`, `ACK`, … for a request; `200 INVITE` for a response.
     let name: String
   }
@@ -21,8 +22,7 @@ final class Pair {
     let arrival: Instant
     let order: Int
     let bytes: [UInt8]
-    let to: SocketAddress
-    let from: SocketAddress
+    let path: SIPPath
   }
 
   private struct Task {
@@ -52,6 +52,15 @@ final class Pair {
   var link: (Sent) -> [Int64] = { _ in [10] }
   /// What a user does about an event.
   var onEvent: (Side, SIPEvent) -> Void = { _, _ in }
+
+  /// The connection that stream transports use, in both directions.
+  var flow = SIPFlow(number: 1)
+  /// What SIPLocator would find; literal addresses by default.
+  var locate: (SIPURI) -> [SIPTarget] = { uri in
+    let transport = uri.parameters["transport"].flatMap { SIPTransportKind(name: $0) } ?? .udp
+    return SocketAddress(host: uri.host, port: uri.port ?? transport.defaultPort)
+      .map { [SIPTarget(address: $0, transport: transport)] } ?? []
+  }
 
   /// - Parameter b: the configuration of B where it differs.
   init(
@@ -120,9 +129,12 @@ final class Pair {
       })
     {
       let flight = self.flights.remove(at: index)
-      for side in [Side.a, .b] where Self.address(side) == flight.to {
+      let path = flight.path
+      for side in [Side.a, .b] where Self.address(side) == path.peer {
         flight.bytes.withRawSpan { span in
-          self.endpoint(side).receive(span, from: flight.from, on: flight.to, transport: .udp, now: self.now)
+          self.endpoint(side).receive(
+            span, from: path.local, on: path.peer, transport: path.transport,
+            flow: path.transport.isReliable ? self.flow : nil, now: self.now)
         }
       }
     } else if let index = self.tasks.indices.filter({ self.tasks[$0].at <= self.now })
@@ -171,25 +183,35 @@ final class Pair {
 
   private func perform(_ action: SIPAction, _ side: Side) {
     switch action {
+    case .event(.locate(let id, let uri)):
+      let targets = self.locate(uri)
+      self.endpoint(side).located(id, targets, now: self.now)
     case .event(let event):
       self.events.append((self.now, side, event))
       self.onEvent(side, event)
     case .send(let bytes, let path):
-      let (to, from) = (path.peer, path.local)
-      guard let message = bytes.withRawSpan({ span in try? SIPMessage(datagram: span) }) else {
+      let to = path.peer
+      guard let message = Self.keepAlive(bytes) ?? bytes.withRawSpan({ span in try? SIPMessage(datagram: span) })
+      else {
         Issue.record("an endpoint sent what it cannot parse: \(String(decoding: bytes, as: UTF8.self))")
         return
       }
       let record = Sent(
-        at: self.now, from: side, to: to, bytes: bytes, message: message, name: Self.name(of: message))
+        at: self.now, from: side, to: to, bytes: bytes, message: message, path: path, name: Self.name(of: message))
       self.sent.append(record)
       for delay in self.link(record) {
         self.order += 1
         self.flights.append(
           Flight(
-            arrival: self.now.advanced(byMilliseconds: delay), order: self.order, bytes: bytes, to: to, from: from))
+            arrival: self.now.advanced(byMilliseconds: delay), order: self.order, bytes: bytes, path: path))
       }
     }
+  }
+
+  /// A stand-in for line ends, named PING or PONG.
+  private static func keepAlive(_ bytes: [UInt8]) -> SIPMessage? {
+    guard bytes.allSatisfy({ $0 == 13 || $0 == 10 }) else { return nil }
+    return SIPMessage(.request(SIPMethod(bytes.count == 4 ? "PING" : "PONG"), Self.uri("sip:none@none.invalid")))
   }
 
   static func name(of message: SIPMessage) -> String {

@@ -1,0 +1,20 @@
+public import ModuleKit
+internal import SIPStack
+package import SIPStreams
+
+/// SIP over WebSocket (RFC 7118).
+public struct SIPWS: Module {
+  public static let name = "sip_ws"
+  public static let summary = "SIP over WebSocket (RFC 7118), as client and server"
+  public static let configKeys = [StreamKeys.listen(of: "sip_ws")] + StreamKeys.keys(of: "sip_ws")
+
+  package let provider: StreamProvider
+
+  public init(settings: ModuleSettings) throws(ModuleError) {
+    self.provider = StreamProvider(
+      .ws, module: Self.name, limits: StreamKeys.limits(of: Self.name, settings),
+      listen: try StreamKeys.listen(of: Self.name, settings))
+  }
+
+  public var facets: [Facet] { [Facet(.sipTransport(self.provider))] }
+}

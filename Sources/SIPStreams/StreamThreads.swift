@@ -1,0 +1,7 @@
+internal import NIOCore
+internal import NIOPosix
+
+/// The threads that own the connections of every agent of this process; they start with the first and stay.
+enum StreamThreads {
+  static let group: any EventLoopGroup = MultiThreadedEventLoopGroup(numberOfThreads: 2)
+}

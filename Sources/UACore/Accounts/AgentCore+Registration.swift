@@ -1,0 +1,136 @@
+internal import ModuleKit
+internal import NetBase
+internal import SIPStack
+
+/// Accounts at their registrars: registration, its credentials, and the mailbox.
+extension AgentCore {
+  /// Tells the protocol machines about an account, and registers it where its line says so.
+  func enroll(_ account: LocalAccount) {
+    let line = account.settings.account
+    var settings = SIPAccountSettings(realm: (try? SIPURI(account.aor))?.host ?? "apus")
+    settings.followsRedirects = account.settings.followsRedirects
+    if let line, let password = line.authPassword {
+      settings.credentials = SIPCredentials(
+        user: line.authUser ?? line.address.user ?? "", password: SecretBytes(Array(password.unredacted.utf8)))
+    }
+    if let line, let user = line.serverUser, let password = line.serverPassword {
+      settings.required = SIPCredentials(user: user, password: SecretBytes(Array(password.unredacted.utf8)))
+    }
+    account.signalling = self.endpoint.addAccount(settings)
+    if let line, let certificate = line.certificate { self.transports.certificates[line.address.host] = certificate }
+    guard let line, line.registrationInterval != 0, line.priority == 0 else { return }
+    self.register(account)
+  }
+
+  /// Binds an account's address, or refreshes the binding now.
+  func register(_ account: LocalAccount, interval: Int? = nil) {
+    guard let line = account.settings.account, let identity = try? SIPURI(account.aor) else { return }
+    if let registration = account.registrationID, interval == nil {
+      self.endpoint.reregister(registration, now: self.context.now)
+      return self.drain()
+    }
+    if let registration = account.registrationID {
+      self.leaving[registration] = account
+      self.endpoint.unregister(registration, now: self.context.now)
+    }
+    var registrar = identity
+    registrar.user = nil
+    registrar.port = line.address.port
+    if let transport = line.address.transport { registrar.parameters["transport"] = transport }
+    let proxies = line.outbound.compactMap { try? SIPURI($0) }
+    // baresip's default: an hour, and up to 255 s more so that a restart of many does not register all at once.
+    let spread = Int(self.environment.random() % 256)
+    var settings = RegistrationSettings(
+      addressOfRecord: NameAddress(displayName: account.settings.displayName, uri: identity), registrar: registrar,
+      servers: proxies, local: self.listenAddress ?? SocketAddress(ipv4: 0, port: 0),
+      interval: interval ?? line.registrationInterval ?? 3600 + spread, refreshPercent: line.registrationWait ?? 90,
+      instance: line.usesOutbound ? "urn:uuid:\(self.instanceID)" : nil, flowNumber: line.usesOutbound ? 1 : nil,
+      account: account.signalling)
+    if let preference = line.registrationPreference { settings.contactParameters.append(("q", preference)) }
+    account.registrationID = self.endpoint.register(settings, now: self.context.now)
+    self.drain()
+  }
+
+  /// Removes an account's binding, and forgets what the protocol machines know of it.
+  func retire(_ account: LocalAccount) {
+    if let subscription = account.mailbox { self.endpoint.unsubscribe(subscription, now: self.context.now) }
+    account.mailbox = nil
+    if let registration = account.registrationID {
+      self.leaving[registration] = account
+      self.endpoint.unregister(registration, now: self.context.now)
+    } else if let signalling = account.signalling {
+      self.endpoint.removeAccount(signalling)
+      account.signalling = nil
+    }
+    self.drain()
+  }
+
+  /// How a registration stands now.
+  func handle(_ event: RegistrationEvent, of id: RegistrationID) {
+    guard let account = self.localAccounts.first(where: { $0.registrationID == id }) ?? self.leaving[id] else { return }
+    switch event {
+    case .registering: self.set(account, .registering)
+    case .registered(let result):
+      account.route = result
+      self.set(account, .registered)
+      self.subscribeMailbox(account)
+    case .failed(let status, let reason, _):
+      account.route = nil
+      self.set(account, .failed(status.map { "\($0) \(reason)" } ?? reason))
+    case .unregistered:
+      self.leaving[id] = nil
+      // A registration that takes this one's place is under way.
+      guard account.registrationID == id else { return }
+      account.route = nil
+      account.registrationID = nil
+      self.set(account, .unregistered)
+      if !self.localAccounts.contains(where: { $0 === account }), let signalling = account.signalling {
+        self.endpoint.removeAccount(signalling)
+      }
+    }
+  }
+
+  private func set(_ account: LocalAccount, _ state: LocalAccount.Registration) {
+    guard account.registration != state else { return }
+    account.registration = state
+    self.emit(.registration(account: account.aor, state))
+  }
+
+  // MARK: The mailbox (RFC 3842)
+
+  private func subscribeMailbox(_ account: LocalAccount) {
+    guard account.mailbox == nil, account.settings.account?.subscribesMessageWaiting == true,
+      let identity = try? SIPURI(account.aor), let route = account.route
+    else { return }
+    let own = NameAddress(displayName: account.settings.displayName, uri: identity)
+    account.mailbox = self.endpoint.subscribe(
+      OutgoingSubscription(
+        from: own, to: NameAddress(uri: identity), contact: route.contact.uri,
+        targets: [
+          SIPTarget(
+            address: route.route.peer, transport: route.route.transport, serverName: route.route.serverName,
+            local: route.route.local, flow: route.route.flow)
+        ], local: route.route.local, event: "message-summary", accept: ["application/simple-message-summary"],
+        routeSet: route.serviceRoute, account: account.signalling),
+      now: self.context.now)
+    self.drain()
+  }
+
+  /// `Messages-Waiting: yes` and `Voice-Message: 2/8 (0/2)`, in one line.
+  func mailboxChanged(_ subscription: SubscriptionID, _ notification: SIPNotification) {
+    guard let account = self.localAccounts.first(where: { $0.mailbox == subscription }), let body = notification.body
+    else { return }
+    let lines = String(decoding: body.bytes.prefix(2048), as: UTF8.self).split(whereSeparator: \.isNewline)
+    let text = lines.filter { line in
+      let name = line.prefix { $0 != ":" }.lowercased()
+      return name == "messages-waiting" || name.hasSuffix("-message")
+    }.joined(separator: ", ")
+    guard account.messageWaiting != text else { return }
+    account.messageWaiting = text
+    self.emit(.messageWaiting(account: account.aor, text))
+  }
+
+  func mailboxEnded(_ subscription: SubscriptionID) {
+    self.localAccounts.first { $0.mailbox == subscription }?.mailbox = nil
+  }
+}

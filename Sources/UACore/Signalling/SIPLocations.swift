@@ -1,0 +1,88 @@
+internal import Dispatch
+package import ModuleKit
+internal import NetBase
+package import Runtime
+package import SIPStack
+
+/// Finds where requests go (RFC 3263): asks the name resolver what a locator wants to know. Lives on main.
+package final class SIPLocations {
+  private let resolver: any NameResolver
+  private let main: EventLoop
+  /// Who waits for which answer: the same question is asked once at a time.
+  private var waiting: [DNSQuestion: [(DNSAnswer) -> Void]] = [:]
+  private(set) lazy var reference = LoopBound(WeakLocations(locations: self), on: self.main)
+
+  package init(resolver: any NameResolver, on main: EventLoop) {
+    self.resolver = resolver
+    self.main = main
+  }
+
+  /// - Parameter completion: called once, on main: at once when nobody has to be asked.
+  package func locate(
+    _ locator: SIPLocator, completion: @escaping (Result<[SIPTarget], SIPLocator.Failure>) -> Void
+  ) {
+    let search = Search(locator, completion)
+    self.follow(search.locator.start(), search)
+  }
+
+  private final class Search {
+    var locator: SIPLocator
+    let completion: (Result<[SIPTarget], SIPLocator.Failure>) -> Void
+
+    init(_ locator: SIPLocator, _ completion: @escaping (Result<[SIPTarget], SIPLocator.Failure>) -> Void) {
+      (self.locator, self.completion) = (locator, completion)
+    }
+  }
+
+  private func follow(_ step: SIPLocator.Step, _ search: Search) {
+    switch step {
+    case .located(let targets): search.completion(.success(targets))
+    case .failed(let failure): search.completion(.failure(failure))
+    case .ask(let questions):
+      for question in questions {
+        self.ask(question) { [unowned self] answer in
+          self.follow(search.locator.receive(answer, to: question), search)
+        }
+      }
+    }
+  }
+
+  private func ask(_ question: DNSQuestion, _ answered: @escaping (DNSAnswer) -> Void) {
+    if self.waiting[question] != nil {
+      self.waiting[question]?.append(answered)
+      return
+    }
+    self.waiting[question] = [answered]
+    let (main, reference) = (self.main, self.reference)
+    self.resolver.resolve(question) { answer in
+      main.execute { _ in reference.withValue { $0.locations?.take(answer, to: question) } }
+    }
+  }
+
+  private func take(_ answer: DNSAnswer, to question: DNSQuestion) {
+    for answered in self.waiting.removeValue(forKey: question) ?? [] { answered(answer) }
+  }
+}
+
+/// A reference that does not keep the locations alive.
+struct WeakLocations {
+  weak var locations: SIPLocations?
+}
+
+/// Addresses by the system's resolver, on a thread that may block; it knows neither SRV nor NAPTR.
+package struct SystemNameResolver: NameResolver {
+  package init() {}
+
+  package func resolve(_ question: DNSQuestion, completion: @escaping @Sendable (DNSAnswer) -> Void) {
+    let family: SocketAddress.Family
+    switch question {
+    case .naptr, .srv: return completion(.nothing)
+    case .a: family = .ipv4
+    case .aaaa: family = .ipv6
+    }
+    DispatchQueue.global().async {
+      let addresses = lookUp(host: question.name, family: family)
+      completion(addresses.isEmpty ? .nothing : .addresses(addresses))
+    }
+  }
+}

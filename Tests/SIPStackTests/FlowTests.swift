@@ -1,0 +1,172 @@
+internal import NetBase
+internal import Testing
+
+@testable internal import SIPStack
+
+@Suite("Flows and targets (RFC 3261 §18, RFC 3263 §4.3)")
+struct FlowTests {
+  static let dead = SocketAddress(ipv4: 0xC000_0203, port: 5060)
+
+  static func call(_ pair: Pair, _ targets: [SIPTarget], body: SIPBody? = Pair.offer) -> SessionID {
+    var id: SessionID?
+    pair.act {
+      id = pair.a.invite(
+        OutgoingInvite(
+          from: NameAddress(uri: Pair.uri("sip:alice@192.0.2.1")), to: NameAddress(uri: Pair.uri("sip:bob@192.0.2.2")),
+          contact: Pair.uri("sip:alice@192.0.2.1:5060"), targets: targets, local: Pair.addressA, body: body), now: $0)
+    }
+    guard let id else { preconditionFailure("no session") }
+    return id
+  }
+
+  @Test(
+    "a target that is not there, does not answer, or says 503 is followed by the next, with a branch of its own",
+    arguments: ["unreachable", "silent", "503"])
+  func failover(how: String) throws {
+    let pair = Pair()
+    pair.answerByItself()
+    let id = Self.call(pair, [SIPTarget(address: Self.dead), SIPTarget(address: Pair.addressB)])
+    switch how {
+    case "unreachable": pair.act { pair.a.transportFailed(to: Self.dead, error: "nobody", now: $0) }
+    case "silent": pair.run(33_000)
+    default: try DigestFlowTests.answer(pair, 503)
+    }
+    pair.run(3_000)
+    #expect(pair.established(.a).count == 1 && pair.established(.b).count == 1)
+    let invites = pair.all("INVITE", from: .a)
+    #expect(invites.first?.to == Self.dead && invites.last?.to == Pair.addressB)
+    #expect(invites.first?.message.headers["Via"] != invites.last?.message.headers["Via"])
+    #expect(invites.first?.message.headers["Call-ID"] == invites.last?.message.headers["Call-ID"])
+    #expect(pair.a.counters.failovers == 1)
+    pair.act { pair.a.hangUp(id, now: $0) }
+    #expect(pair.sent.last?.to == Pair.addressB)
+    pair.runToEnd()
+    #expect(pair.ends(.a) == [.localHangup] && pair.ends(.b) == [.remoteHangup])
+    pair.expectEmpty()
+  }
+
+  @Test("when no target is left the last failure is told")
+  func exhausted() throws {
+    let pair = Pair()
+    _ = Self.call(pair, [SIPTarget(address: Self.dead), SIPTarget(address: Self.dead.with(port: 5070))])
+    pair.act { pair.a.transportFailed(to: Self.dead, error: "first", now: $0) }
+    pair.act { pair.a.transportFailed(to: Self.dead.with(port: 5070), error: "second", now: $0) }
+    #expect(pair.ends(.a) == [.unreachable("second")])
+    pair.runToEnd()
+    pair.expectEmpty()
+  }
+
+  @Test("a call that was hung up is not given to the next target")
+  func hungUp() {
+    let pair = Pair()
+    let id = Self.call(pair, [SIPTarget(address: Self.dead), SIPTarget(address: Pair.addressB)])
+    pair.act { pair.a.hangUp(id, now: $0) }
+    pair.run(33_000)
+    #expect(pair.ends(.a) == [.cancelled] && pair.incoming == nil)
+    pair.runToEnd()
+    pair.expectEmpty()
+  }
+
+  @Test("each target names its transport, server name and local address")
+  func paths() {
+    let pair = Pair()
+    let other = SocketAddress(ipv4: 0x0A00_0001, port: 5061)
+    _ = Self.call(
+      pair,
+      [
+        SIPTarget(
+          address: Self.dead, transport: .tls, serverName: "sip.example.com", local: other,
+          flow: SIPFlow(number: 7))
+      ])
+    let sent = pair.sent.last
+    #expect(
+      sent?.path
+        == SIPPath(
+          peer: Self.dead, local: other, transport: .tls, flow: SIPFlow(number: 7), serverName: "sip.example.com"))
+    #expect(sent?.message.headers["Via"]?.hasPrefix("SIP/2.0/TLS 10.0.0.1:5061;") == true)
+  }
+
+  @Test("over TCP a call uses one flow both ways, and nothing is retransmitted")
+  func streamCall() {
+    let pair = Pair()
+    pair.answerByItself()
+    let id = Self.call(pair, [SIPTarget(address: Pair.addressB, transport: .tcp)])
+    pair.run(3_000)
+    pair.act { pair.a.hangUp(id, now: $0) }
+    pair.runToEnd()
+    #expect(pair.ends(.b) == [.remoteHangup])
+    #expect(pair.sent.first?.path.flow == nil, "the first request asks for a connection")
+    #expect(pair.sent.dropFirst().allSatisfy { $0.path.flow == pair.flow })
+    #expect(pair.a.counters.retransmissionsSent + pair.b.counters.retransmissionsSent == 0)
+    pair.expectEmpty()
+  }
+
+  @Test("a response whose connection is gone goes to the address of the Via (RFC 3261 §18.2.2)")
+  func responseAfterLoss() throws {
+    let pair = Pair()
+    let source = SocketAddress(ipv4: 0xC000_0201, port: 40_000)
+    let via = "SIP/2.0/TCP 192.0.2.1:5070"
+    let path = SIPPath(peer: source, local: Pair.addressB, transport: .tcp, flow: SIPFlow(number: 3))
+    Array(Requests.text(.invite, via: via).utf8).withRawSpan { span in
+      pair.b.receive(span, from: source, on: Pair.addressB, transport: .tcp, flow: path.flow, now: pair.now)
+    }
+    pair.act { _ in }
+    #expect(pair.sent.last?.path == path, "100 goes back over the flow")
+    let id = try #require(pair.incoming)
+    pair.act { pair.b.flowFailed(path, error: "closed", now: $0) }
+    pair.act { pair.b.reject(id, status: 486, now: $0) }
+    #expect(pair.sent.last?.path.flow == nil && pair.sent.last?.to == source.with(port: 5070))
+  }
+
+  @Test("a flow that breaks gives its pending requests to the next target")
+  func flowBreaks() {
+    let pair = Pair()
+    pair.answerByItself()
+    let broken = SIPPath(peer: Self.dead, local: Pair.addressA, transport: .tcp, flow: SIPFlow(number: 9))
+    _ = Self.call(
+      pair,
+      [SIPTarget(address: Self.dead, transport: .tcp), SIPTarget(address: Pair.addressB, transport: .tcp)])
+    pair.act { pair.a.flowFailed(broken, error: "reset", now: $0) }
+    pair.run(3_000)
+    #expect(pair.established(.a).count == 1)
+  }
+
+  @Test("a request too large for a datagram goes over TCP, and over UDP when that fails (RFC 3261 §18.1.1)")
+  func largeRequests() throws {
+    let large = SIPBody(bytes: Array(repeating: UInt8(ascii: "x"), count: 1_200))
+    let pair = Pair(configuration: SIPConfiguration(usesTCPForLargeRequests: true))
+    pair.answerByItself()
+    _ = Self.call(pair, [SIPTarget(address: Pair.addressB)], body: large)
+    #expect(pair.sent.first?.path.transport == .tcp)
+    #expect(pair.sent.first?.message.headers["Via"]?.hasPrefix("SIP/2.0/TCP ") == true)
+    #expect(pair.a.counters.enlarged == 1)
+    pair.act { pair.a.transportFailed(to: Pair.addressB, transport: .tcp, error: "refused", now: $0) }
+    let fallback = try #require(pair.sent.last)
+    #expect(fallback.path.transport == .udp && fallback.name == "INVITE")
+    _ = Self.call(pair, [SIPTarget(address: Pair.addressB)])
+    #expect(pair.sent.last?.path.transport == .udp, "a small one stays")
+    let without = Pair()
+    _ = Self.call(without, [SIPTarget(address: Pair.addressB)], body: large)
+    #expect(without.sent.first?.path.transport == .udp)
+  }
+
+  @Test("the address that a peer sees is told once, and again when it changes (RFC 3581)")
+  func publicAddress() throws {
+    let pair = Pair()
+    pair.link = { _ in [] }
+    func seen() -> [String] {
+      pair.events.compactMap { entry in
+        if case .publicAddress(let address, _) = entry.event { "\(address)" } else { nil }
+      }
+    }
+    for address in ["203.0.113.9;rport=4000", "203.0.113.9;rport=4000", "203.0.113.9;rport=4001", "192.0.2.1;rport=0"] {
+      DigestFlowTests.message(pair, nil)
+      let request = try #require(pair.sent.last)
+      var response = SIPMessage(.response(status: 200, reason: "OK"), headers: request.message.headers)
+      let via = try #require(request.message.headers["Via"])
+      response.headers.set("Via", via.replacing(";rport;", with: ";received=\(address);"))
+      pair.inject(response.serialized(), to: .a, from: Pair.addressB)
+    }
+    #expect(seen() == ["203.0.113.9:4000", "203.0.113.9:4001"])
+  }
+}

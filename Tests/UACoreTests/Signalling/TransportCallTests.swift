@@ -1,0 +1,200 @@
+import AllModules
+import Handoff
+import ModuleKit
+import NetBase
+import Runtime
+import SIPStack
+import TestSupport
+import Testing
+
+@testable import UACore
+
+/// Two agents with every SIP transport, over the kernel's loopback.
+private struct ConnectedPair: Sendable {
+  let alice: UserAgent
+  let bob: UserAgent
+  let addresses: [SIPTransportKind: SocketAddress]
+  /// What went over Alice's transports.
+  let trace = Locked<[String]>([])
+
+  init(
+    host: String = "127.0.0.1", transports: [SIPTransportKind] = SIPTransportKind.allCases,
+    names: [DNSQuestion: DNSAnswer] = [:]
+  ) async throws {
+    var configuration = Configuration()
+    configuration.activeModules = [
+      "udp", "sip_udp", "sip_tcp", "sip_tls", "sip_ws", "sip_wss", "g711", "ausine", "aubridge",
+    ]
+    configuration.sipTransports = transports
+    configuration.rtpPorts = 20_000...32_000
+    configuration.sipSecurity.authorityFile = TestCertificates.file(TestCertificates.authority)
+    let listen = try #require(SocketAddress(host: host, port: 0))
+    var settings = AgentSettings(available: allModules, configuration: configuration, listen: listen)
+    settings.nameResolver = TableResolver(table: names)
+    settings.traceSIP = { [trace] text in trace.withLock { $0.append(text) } }
+    self.alice = UserAgent(settings, name: "alice")
+    settings.traceSIP = nil
+    settings.configuration.sipSecurity.certificate = TestCertificates.file(TestCertificates.server)
+    settings.configuration.moduleValues = ["sip_ws_listen": listen.description, "sip_wss_listen": listen.description]
+    self.bob = UserAgent(settings, name: "bob")
+    try await self.alice.start()
+    try await self.bob.start()
+    self.addresses = await self.bob.listenAddresses
+    try await self.bob.setAccounts([Self.account("bob")])
+  }
+
+  static func account(_ name: String) -> CallSettings {
+    var account = CallSettings(
+      identity: "sip:\(name)@127.0.0.1", source: AudioDevice(driver: "ausine", device: "440"), player: nil)
+    account.answersAtOnce = true
+    return account
+  }
+
+  func call(_ target: String) async throws {
+    _ = try await self.alice.call(target, settings: Self.account("alice"))
+  }
+
+  /// Waits, twenty seconds at most.
+  func wait(_ isDone: () async -> Bool) async -> Bool {
+    for _ in 0..<2000 {
+      if await isDone() { return true }
+      try? await Task.sleep(for: .milliseconds(10))
+    }
+    return false
+  }
+
+  func isUp() async -> Bool {
+    await self.wait {
+      let (here, there) = (await self.alice.reports.first, await self.bob.reports.first)
+      return here?.state == .established && there?.state == .established
+    }
+  }
+
+  func isIdle() async -> Bool {
+    await self.wait {
+      let (here, there) = (await self.alice.reports, await self.bob.reports)
+      return here.isEmpty && there.isEmpty
+    }
+  }
+
+  func shutDown() async {
+    await self.alice.shutDown()
+    await self.bob.shutDown()
+  }
+}
+
+/// Answers from a table, on a thread of its own as a resolver does.
+private struct TableResolver: NameResolver {
+  let table: [DNSQuestion: DNSAnswer]
+
+  func resolve(_ question: DNSQuestion, completion: @escaping @Sendable (DNSAnswer) -> Void) {
+    let answer = self.table[question] ?? .nothing
+    Task.detached { completion(answer) }
+  }
+}
+
+@Suite("calls over every SIP transport", .serialized, .timeLimit(.minutes(3))) struct TransportCallTests {
+  private static func target(_ kind: SIPTransportKind, _ address: SocketAddress) -> String {
+    switch kind {
+    case .udp: "sip:bob@\(address)"
+    case .wss: "sips:bob@\(address);transport=ws"
+    case .tcp, .tls, .ws: "sip:bob@\(address);transport=\(kind.name)"
+    }
+  }
+
+  @Test(
+    "either side hangs up, over the connection that there is",
+    arguments: SIPTransportKind.allCases, ["127.0.0.1", "::1"])
+  func calls(kind: SIPTransportKind, host: String) async throws {
+    let pair = try await ConnectedPair(host: host)
+    let address = try #require(pair.addresses[kind], "\(pair.addresses)")
+    for calleeHangsUp in [false, true] {
+      try await pair.call(Self.target(kind, address))
+      #expect(await pair.isUp())
+      if calleeHangsUp { await pair.bob.hangUpFirst() } else { await pair.alice.hangUpFirst() }
+      #expect(await pair.isIdle())
+    }
+    let texts = pair.trace.withLock { $0 }
+    let invite = try #require(texts.first { $0.contains("\nINVITE ") })
+    #expect(invite.contains("Via: SIP/2.0/\(kind.rawValue) "), "\(invite)")
+    if kind.isWebSocket { #expect(invite.contains(".invalid;") && !invite.contains("@\(host)>;")) }
+    await pair.shutDown()
+  }
+
+  @Test("a transport that sip_transports leaves out is not used, and the sentence says so")
+  func leftOut() async throws {
+    let pair = try await ConnectedPair(transports: [.udp])
+    #expect(Set(pair.addresses.keys) == [.udp])
+    let error = await #expect(throws: ModuleError.self) { try await pair.call("sip:bob@127.0.0.1:5060;transport=tcp") }
+    #expect(error?.message.contains("transport tcp is not active (sip_transports, and the sip_ modules)") == true)
+    await pair.shutDown()
+  }
+
+  @Test(
+    "a call to a port where no one listens ends at once, over a connection too",
+    arguments: [
+      SIPTransportKind.udp, .tcp, .tls, .ws,
+    ])
+  func nobody(kind: SIPTransportKind) async throws {
+    let pair = try await ConnectedPair()
+    let listener = RawPeer.Listener()
+    let address = listener.address
+    _ = consume listener
+    try await pair.call(Self.target(kind, address))
+    #expect(await pair.wait { await pair.alice.reports.isEmpty })
+    for await event in pair.alice.events {
+      guard case .ended(let report) = event else { continue }
+      #expect(report.failure?.kind == .unavailable)
+      #expect(report.failure?.message.contains("connection refused") == true, "\(report.failure?.message ?? "")")
+      break
+    }
+    await pair.shutDown()
+  }
+
+  @Test("an SRV record leads to the server and its port, and to the next one when the first is gone")
+  func failover() async throws {
+    let listener = RawPeer.Listener()
+    let gone = listener.address
+    _ = consume listener
+    // The table has to be there before the port is known: bob's is taken by a fixed one.
+    let free = RawPeer.Listener()
+    let port = free.address.port
+    _ = consume free
+    let pair = try await ConnectedPair(
+      names: [
+        .srv("_sip._tcp.example.test"): .srv([
+          SRVRecord(priority: 1, weight: 0, port: gone.port, target: "one.example.test"),
+          SRVRecord(priority: 2, weight: 0, port: port, target: "two.example.test"),
+        ]),
+        .a("one.example.test"): .addresses([SocketAddress(ipv4: 0x7F00_0001, port: 0)]),
+        .a("two.example.test"): .addresses([SocketAddress(ipv4: 0x7F00_0001, port: 0)]),
+      ])
+    var configuration = Configuration()
+    configuration.activeModules = ["udp", "sip_udp", "sip_tcp", "g711", "ausine", "aubridge"]
+    let second = UserAgent(
+      AgentSettings(
+        available: allModules, configuration: configuration, listen: SocketAddress(ipv4: 0x7F00_0001, port: port)),
+      name: "second")
+    try await second.start()
+    try await second.setAccounts([ConnectedPair.account("bob")])
+    try await pair.call("sip:bob@example.test;transport=tcp")
+    #expect(await pair.wait { await second.reports.first?.state == .established })
+    await pair.alice.hangUpFirst()
+    #expect(await pair.wait { await second.reports.isEmpty })
+    #expect(await pair.isIdle())
+    await second.shutDown()
+    await pair.shutDown()
+  }
+
+  @Test("a name without records is a sentence")
+  func noName() async throws {
+    let pair = try await ConnectedPair()
+    let error = await #expect(throws: ModuleError.self) { try await pair.call("sip:bob@nowhere.test") }
+    #expect(error?.kind == .unavailable && error?.message == "nowhere.test: the name has no address")
+    await pair.shutDown()
+  }
+}
+
+extension UserAgent {
+  fileprivate func hangUpFirst() { if let id = self.reports.first?.id { self.hangUp(id) } }
+}
