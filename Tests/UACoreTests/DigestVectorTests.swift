@@ -1,7 +1,8 @@
 import NetBase
-import SIPStack
 import Testing
 import UACore
+
+@testable import SIPStack
 
 @Suite("Digest vectors")
 struct DigestVectorTests {

@@ -1,5 +1,6 @@
 internal import ModuleKit
 internal import NetBase
+internal import Runtime
 internal import SIPStack
 
 /// Accounts at their registrars: registration, its credentials, and the mailbox.
@@ -11,10 +12,10 @@ extension AgentCore {
     settings.followsRedirects = account.settings.followsRedirects
     if let line, let password = line.authPassword {
       settings.credentials = SIPCredentials(
-        user: line.authUser ?? line.address.user ?? "", password: SecretBytes(Array(password.unredacted.utf8)))
+        user: line.authUser ?? line.address.user ?? "", password: password.secret)
     }
     if let line, let user = line.serverUser, let password = line.serverPassword {
-      settings.required = SIPCredentials(user: user, password: SecretBytes(Array(password.unredacted.utf8)))
+      settings.required = SIPCredentials(user: user, password: password.secret)
     }
     account.signalling = self.endpoint.addAccount(settings)
     if let line, let certificate = line.certificate { self.transports.certificates[line.address.host] = certificate }

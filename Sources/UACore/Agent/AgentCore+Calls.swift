@@ -49,7 +49,7 @@ extension AgentCore {
         from: NameAddress(displayName: settings.displayName, uri: identity), to: NameAddress(uri: target),
         contact: account?.route?.publicGRUU ?? self.contact(identity, local, first.transport), targets: targets,
         local: local, headers: headers, body: SIPBody(bytes: offer), routeSet: routeSet,
-        policy: Self.policy(of: settings), account: account?.signalling),
+        account: account?.signalling, policy: Self.policy(of: settings)),
       now: now)
     let call = Call(
       id: id, session: session, isOutgoing: true, peer: "\(target)", settings: settings, began: now)
