@@ -13,7 +13,7 @@ extension DigestAlgorithm {
       }
     var output = [UInt8](repeating: 0, count: Int(EVP_MAX_MD_SIZE))
     var length: UInt32 = 0
-    unsafe ERR_clear_error()
+    ERR_clear_error()
     let isDone = unsafe bytes.withUnsafeBytes { input in
       unsafe output.withUnsafeMutableBufferPointer { room in
         unsafe EVP_Digest(input.baseAddress, input.count, room.baseAddress, &length, method, nil)
