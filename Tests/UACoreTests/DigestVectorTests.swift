@@ -65,11 +65,12 @@ struct DigestVectorTests {
   func old() {
     let computation = Self.computation(.md5)
     let secret = Self.secret(computation, "Mufasa", "testrealm@host.com", "Circle Of Life")
-    var request = DigestComputation.Request(
+    let request = DigestComputation.Request(
       method: SIPMethod("GET"), uri: "/dir/index.html", nonce: "dcd98b7102dd2f0e8b11d0f600bfb0c093",
       nonceCount: "00000001", clientNonce: "0a4f113b", qop: .authentication)
     #expect(computation.response(secret: secret, request) == "6629fae49393a05397450978507c4ef1")
-    request.qop = nil
-    #expect(computation.response(secret: secret, request) == "670fd8c2df070c60b045671b8b24ff02")
+    let without = DigestComputation.Request(
+      method: SIPMethod("GET"), uri: "/dir/index.html", nonce: "dcd98b7102dd2f0e8b11d0f600bfb0c093")
+    #expect(computation.response(secret: secret, without) == "670fd8c2df070c60b045671b8b24ff02")
   }
 }

@@ -101,11 +101,10 @@ private struct SIPMessageReader {
       if first == .space || first == .tab {
         guard let value = last?.value else { throw .malformedHeader }
         let more = self.trimmed(line.range)
-        var text = folded ?? Array(self.bytes[value])
-        folded = nil
-        if !text.isEmpty && !more.isEmpty { text.append(.space) }
-        text.append(contentsOf: self.bytes[more])
-        folded = text
+        // In place: a copy for each line would make long folds slow.
+        if folded == nil { folded = Array(self.bytes[value]) }
+        if folded?.isEmpty == false && !more.isEmpty { folded?.append(.space) }
+        folded?.append(contentsOf: self.bytes[more])
         continue
       }
       flush()

@@ -1,0 +1,96 @@
+internal import Glibc
+internal import NetBase
+internal import SIPStack
+internal import Testing
+
+@Suite("Speed of the parser")
+struct ParserSpeedTests {
+  /// An INVITE as a phone sends it through a proxy, with an offer of three codecs.
+  static let invite: [UInt8] = {
+    let lines = [
+      "INVITE sip:bob@biloxi.example.com;transport=udp SIP/2.0",
+      "Via: SIP/2.0/UDP proxy3.site3.atlanta.example.com:5060;rport;branch=z9hG4bK77ef4c2312983.1",
+      "Via: SIP/2.0/UDP pc33.atlanta.example.com;branch=z9hG4bKnashds8;received=192.0.2.1", "Max-Forwards: 69",
+      "Record-Route: <sip:proxy3.site3.atlanta.example.com;lr>",
+      "From: \"Alice\" <sip:alice@atlanta.example.com>;tag=1928301774", "To: Bob <sip:bob@biloxi.example.com>",
+      "Call-ID: a84b4c76e66710@pc33.atlanta.example.com", "CSeq: 314159 INVITE",
+      "Contact: <sip:alice@pc33.atlanta.example.com:5060>",
+      "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK, REFER, NOTIFY", "Supported: 100rel, timer, replaces",
+      "User-Agent: Phone/1.0", "Content-Type: application/sdp",
+    ]
+    let body =
+      [
+        "v=0", "o=alice 2890844526 2890844526 IN IP4 192.0.2.1", "s=-", "c=IN IP4 192.0.2.1", "t=0 0",
+        "m=audio 49172 RTP/AVP 96 0 8 101", "a=rtpmap:96 opus/48000/2", "a=fmtp:96 useinbandfec=1",
+        "a=rtpmap:0 PCMU/8000", "a=rtpmap:8 PCMA/8000", "a=rtpmap:101 telephone-event/8000", "a=ptime:20", "a=sendrecv",
+      ].joined(separator: "\r\n") + "\r\n"
+    return Array((lines + ["Content-Length: \(body.utf8.count)", "", body]).joined(separator: "\r\n").utf8)
+  }()
+
+  /// The shortest processor time of one `body` in a run of many: what else the machine does makes the others longer.
+  static func shortest(batches: Int, of count: Int, _ body: () -> Void) -> Double {
+    let times = (0..<batches).map { _ in
+      let start = Self.threadTime
+      for _ in 0..<count { body() }
+      return (Self.threadTime - start) / Double(count)
+    }
+    return times.min() ?? .infinity
+  }
+
+  /// What this thread has used of a processor, in microseconds.
+  private static var threadTime: Double {
+    var time = timespec()
+    unsafe clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time)
+    return Double(time.tv_sec) * 1e6 + Double(time.tv_nsec) / 1e3
+  }
+
+  #if !DEBUG
+    @Test("an INVITE is read in 5 microseconds")
+    func invite() throws {
+      var lines = 0
+      let message = try Self.invite.withRawSpan { span throws(SIPParseError) in try SIPMessage(datagram: span) }
+      let time = Self.shortest(batches: 200, of: 100) {
+        if let parsed = Self.invite.withRawSpan({ try? SIPMessage(datagram: $0) }) {
+          lines += parsed.headers.fields.count
+        }
+      }
+      let taken = Self.shortest(batches: 200, of: 100) {
+        if let essentials = try? SIPEssentials(message) { lines += essentials.vias.count }
+      }
+      print("an INVITE of \(Self.invite.count) bytes: read in \(time) µs, its addresses taken apart in \(taken) µs")
+      #expect(lines == 20_000 * (message.headers.fields.count + 2))
+      // A machine that is busy with other things gets twice the time.
+      #expect(time <= 10, "read in \(time) µs")
+    }
+  #endif
+
+  @Test(
+    "time grows with the length and no faster, up to the limit",
+    arguments: [
+      (
+        "headers",
+        "X-Filler: abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijk"
+          + "lmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijklmnop"
+          + "qrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrs\r\n", ""
+      ),
+      ("folds", " a\r\n", "X: b\r\n"), ("commas", "a,", "Via: "), ("colons", ":", "X"), ("quotes", "\"", "To: "),
+    ])
+  func linear(name: String, filler: String, start: String) throws {
+    func time(_ length: Int) -> Double {
+      let filling = String(repeating: filler, count: length / filler.utf8.count)
+      let text = "OPTIONS sip:a@b SIP/2.0\r\n\(start)\(filling)" + (filler.hasSuffix("\n") ? "" : "\r\n") + "\r\n"
+      let bytes = Array(text.utf8)
+      return Self.shortest(batches: 6, of: 1) {
+        guard let message = bytes.withRawSpan({ try? SIPMessage(datagram: $0) }) else {
+          Issue.record("\(name) of \(length) bytes is not read")
+          return
+        }
+        _ = message.headers.list("Via").count
+        _ = try? SIPEssentials(message)
+      }
+    }
+    let (short, long) = (time(7_500), time(60_000))
+    // Eight times the length: eight times the time, 64 times if it were quadratic.
+    #expect(long < short * 24, "\(name): \(short) µs, then \(long) µs")
+  }
+}
