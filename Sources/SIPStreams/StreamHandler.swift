@@ -52,7 +52,6 @@ final class StreamHandler: ChannelDuplexHandler {
         }
       }
     } catch {
-      self.state.endRead(isInsideMessage: false)
       self.state.link.tally.unframed.add(1, ordering: .relaxed)
       self.state.fail(Self.sentence(error))
     }

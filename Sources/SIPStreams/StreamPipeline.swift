@@ -20,7 +20,7 @@ enum StreamPipeline {
     _ kind: SIPTransportKind, _ state: StreamState, tls: NIOSSLContext?, serverName: String?, host: String
   ) throws {
     let pipeline = state.channel.pipeline.syncOperations
-    if let tls { try pipeline.addHandler(NIOSSLClientHandler(context: tls, serverHostname: serverName)) }
+    if let tls { try pipeline.addHandler(ServerIdentity.handler(tls, serverName: serverName)) }
     if kind.isWebSocket {
       try WebSocketUpgrade.client(state, host: host)
     } else {

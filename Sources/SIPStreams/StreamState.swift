@@ -51,6 +51,7 @@ final class StreamState {
   // MARK: What came
 
   func heard(message: [UInt8]) {
+    guard self.reason == nil else { return }
     self.lastHeard = .now()
     self.hasHeardMessage = true
     self.pinged = nil
@@ -101,9 +102,10 @@ final class StreamState {
 
   // MARK: The end
 
-  /// Ends the connection; the first reason is the one that main hears.
+  /// Ends the connection; the first reason is the one that main hears, after what came before it.
   func fail(_ reason: String) {
     if self.reason == nil { self.reason = reason }
+    self.endRead(isInsideMessage: false)
     self.channel.close(promise: nil)
   }
 

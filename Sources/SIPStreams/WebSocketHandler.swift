@@ -26,10 +26,6 @@ final class WebSocketHandler: ChannelDuplexHandler {
 
   func channelRead(context: ChannelHandlerContext, data: NIOAny) {
     let frame = self.unwrapInboundIn(data)
-    // A client masks, a server doesn't (RFC 6455 §5.1).
-    guard (frame.maskKey != nil) == self.state.link.isAccepted || frame.length == 0 else {
-      return self.state.fail("the peer sent a WebSocket frame with the wrong mask")
-    }
     switch frame.opcode {
     case .text, .binary:
       let bytes = frame.unmaskedData

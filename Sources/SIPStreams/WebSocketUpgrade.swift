@@ -48,6 +48,7 @@ enum WebSocketUpgrade {
   private static func enter(_ state: StreamState, removing handler: any RemovableChannelHandler) throws {
     let pipeline = state.channel.pipeline.syncOperations
     pipeline.removeHandler(handler, promise: nil)
+    try pipeline.addHandler(WebSocketMaskCheck(state))
     try pipeline.addHandler(
       NIOWebSocketFrameAggregator(
         minNonFinalFragmentSize: 0, maxAccumulatedFrameCount: 64,
@@ -125,6 +126,8 @@ private final class UpgradeRefusal: ChannelInboundHandler, RemovableChannelHandl
   }
 
   func errorCaught(context: ChannelHandlerContext, error: any Error) {
+    // Why it is no upgrade; the request follows, and is answered.
+    guard !(error is NIOWebSocketUpgradeError) else { return }
     self.state.fail(StreamFailure.sentence(error))
   }
 }

@@ -10,7 +10,8 @@ import Testing
 
   static func endpoint(longestDatagram: Int?) -> SIPEndpoint {
     var configuration = SIPConfiguration()
-    configuration.longestDatagram = longestDatagram
+    configuration.maximumDatagram = longestDatagram ?? configuration.maximumDatagram
+    configuration.usesTCPForLargeRequests = longestDatagram != nil
     return SIPEndpoint(configuration: configuration, generator: SeededGenerator(seed: 4))
   }
 

@@ -176,7 +176,7 @@ struct ConfigurationTests {
   func signalling() {
     let (configuration, problems) = self.load(
       """
-      sip_transports udp, TLS
+      sip_transports udp,TLS
       sip_trans_def tls
       sip_certificate me.pem
       sip_cafile ca.pem

@@ -14,8 +14,6 @@ package struct SIPConfiguration: Sendable {
   package var eventPackages: [String]
   /// What the answer to OPTIONS carries.
   package var optionsBody: SIPBody?
-  /// Bytes above which a request goes over TCP instead of UDP (RFC 3261 §18.1.1); nil where there is no TCP.
-  package var longestDatagram: Int?
   /// What stands for our address in the Via of requests over WebSocket (RFC 7118 §5.1); nil for the address.
   package var webSocketHost: String?
   package var t1: Duration

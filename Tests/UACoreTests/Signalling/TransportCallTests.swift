@@ -117,7 +117,7 @@ private struct TableResolver: NameResolver {
     let texts = pair.trace.withLock { $0 }
     let invite = try #require(texts.first { $0.contains("\nINVITE ") })
     #expect(invite.contains("Via: SIP/2.0/\(kind.rawValue) "), "\(invite)")
-    if kind.isWebSocket { #expect(invite.contains(".invalid;") && !invite.contains("@\(host)>;")) }
+    if kind.isWebSocket { #expect(invite.contains(".invalid;") && !invite.contains("@\(host)>;"), "\(invite)") }
     await pair.shutDown()
   }
 
