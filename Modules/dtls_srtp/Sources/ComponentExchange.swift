@@ -73,7 +73,7 @@ final class ComponentExchange {
     switch self.state {
     case .waiting(var early):
       self.state = .idle
-      if !early.keep(datagram, from: source, now: now) { self.counters.dropped += 1 }
+      if !early.keep(datagram, kind, from: source, now: now) { self.counters.dropped += 1 }
       self.state = .waiting(early)
     case .idle, .failed: self.counters.dropped += 1
     case .client(let terms, let handshake):

@@ -1,3 +1,4 @@
+internal import Glibc
 internal import ModuleKit
 internal import NetBase
 internal import Runtime
@@ -9,8 +10,9 @@ internal import SRTPEngine
 /// 5-tuple), so a datagram belongs to the association of the port that it came to, and two handshakes never meet. The
 /// path before it still receives for a while: packets under the old keys are on their way. Owned by the transport.
 final class MediaPath {
-  let rtpPort: any DatagramPort
-  let rtcpPort: (any DatagramPort)?
+  /// Nil once the path has closed.
+  private var rtpPort: (any DatagramPort)?
+  private var rtcpPort: (any DatagramPort)?
   var rtpSource = RemoteSource()
   var rtcpSource = RemoteSource()
   var keyExchange: (any KeyExchange)?
@@ -30,16 +32,16 @@ final class MediaPath {
   /// Calls `receive` whenever a socket has something.
   func open(in context: LoopContext, _ receive: @escaping (MediaPath, Component) -> Void) {
     self.isOpen = true
-    self.rtpPort.attach(to: context) { [unowned self] in receive(self, .rtp) }
+    self.rtpPort?.attach(to: context) { [unowned self] in receive(self, .rtp) }
     self.rtcpPort?.attach(to: context) { [unowned self] in receive(self, .rtcp) }
   }
 
-  /// After this nothing is received.
+  /// After this nothing is received, and the sockets are closed.
   func close(in context: LoopContext) {
     guard self.isOpen else { return }
     self.isOpen = false
-    self.rtpPort.detach(from: context)
-    self.rtcpPort?.detach(from: context)
+    self.rtpPort.take()?.detach(from: context)
+    self.rtcpPort.take()?.detach(from: context)
   }
 
   func port(_ component: Component) -> (any DatagramPort)? { component == .rtp ? self.rtpPort : self.rtcpPort }
@@ -74,7 +76,7 @@ final class MediaPath {
 
   func send(_ bytes: RawSpan, to address: SocketAddress, on component: Component) -> SendResult {
     let port = component == .rtcp ? self.rtcpPort ?? self.rtpPort : self.rtpPort
-    return port.send(bytes, to: address)
+    return port?.send(bytes, to: address) ?? .failed(EBADF)
   }
 
   func park(_ packet: borrowing Packet, from source: SocketAddress, on component: Component, now: Instant) {
