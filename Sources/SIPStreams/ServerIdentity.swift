@@ -14,7 +14,9 @@ enum ServerIdentity {
       certificate, channel in
       let names = certificate._subjectAlternativeNames()
       // Without an address in it, what NIOSSL has matched was the name.
-      guard names.contains(where: { $0.nameType == .ipAddress }) else { return channel.eventLoop.makeSucceededFuture(()) }
+      guard names.contains(where: { $0.nameType == .ipAddress }) else {
+        return channel.eventLoop.makeSucceededFuture(())
+      }
       let isMatch = names.contains {
         $0.nameType == .dnsName && Self.matches(String(decoding: $0.contents, as: UTF8.self), serverName)
       }

@@ -9,6 +9,8 @@ internal import Testing
     "Sources/SRTPEngine/SRTPPolicy.swift": "builds a policy on the stack for one call",
     "Sources/SRTPEngine/SRTPLibrary.swift": "has no handle: starts the library once",
     "Sources/SRTPEngine/RetiredSRTP.swift": "frees sessions that nobody else has any more, and does nothing else",
+    "Modules/dns/Sources/CAresQuery.swift": "its channel lives for one call, on that call's thread",
+    "Modules/dns/Sources/CAresResolver.swift": "has no handle: starts the library once",
     "Modules/opus/Sources/Opus.swift": "has no handle: asks for the version",
     "Modules/opus/Sources/OpusCodec.swift": "has no handle: names constants",
     "Modules/srtp/Sources/MasterKey.swift": "has no handle: asks for random bytes, from any thread",

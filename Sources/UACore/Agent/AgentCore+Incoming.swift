@@ -48,7 +48,9 @@ extension AgentCore {
     if !account.settings.acceptsRequests { return .refused(403, nil) }
     if let route = account.route, account.settings.account?.checksOrigin == true,
       !route.route.peer.isSameHost(as: invite.source)
-    { return .refused(403, nil) }
+    {
+      return .refused(403, nil)
+    }
     if invite.replaces != nil { return .taken(account) }
     if self.control.contacts.isBlocked(invite.from.uri) { return .refused(403, nil) }
     if self.control.doNotDisturb { return .refused(480, "Do Not Disturb") }

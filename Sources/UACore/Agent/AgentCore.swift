@@ -199,7 +199,6 @@ package final class AgentCore {
     return CallID(number: self.lastCall)
   }
 
-
   /// 100rel, as the account has it.
   static func policy(of settings: CallSettings) -> CallPolicy {
     switch settings.reliableProvisionals {
