@@ -291,6 +291,46 @@ struct RegistrationTests {
     #expect(lab.requests.last?.path.flow == nil, "the old flow is not used any more")
   }
 
+  @Test("a registrar that closes what it has just accepted is asked again at once only the first time")
+  func closingRegistrar() throws {
+    let lab = Self.outbound()
+    let path = try #require(lab.results.first?.route)
+    for _ in 0..<50 {
+      lab.pair.act { lab.pair.a.flowFailed(path, error: "closed", now: $0) }
+      lab.pair.run(100)
+    }
+    #expect(lab.requests.count == 2, "the first, and one at once")
+    lab.pair.run(31_000)
+    #expect(lab.requests.count == 3)
+    // What lasts is forgiven.
+    lab.pair.run(31_000)
+    lab.pair.act { lab.pair.a.flowFailed(path, error: "closed", now: $0) }
+    lab.pair.run(100)
+    #expect(lab.requests.count == 4)
+    lab.leave()
+    lab.expectEmpty()
+  }
+
+  @Test("who accepts no connections is bound by the port of the one there is, and takes a wrong one back")
+  func connectedPort() throws {
+    let lab = Lab(nil)
+    lab.pair.connectedPort = 40_001
+    lab.pair.act { lab.id = lab.pair.a.register(Lab.settings(transport: .tcp), now: $0) }
+    lab.pair.run(1_000)
+    #expect(lab.story == ["registering", "registered 3600"])
+    let contacts = lab.requests.map { $0.message.headers.list("Contact") }
+    #expect(
+      contacts == [
+        ["<sip:alice@192.0.2.1:5060;transport=tcp>;expires=3600"],
+        [
+          "<sip:alice@192.0.2.1:40001;transport=tcp>;expires=3600",
+          "<sip:alice@192.0.2.1:5060;transport=tcp>;expires=0",
+        ],
+      ])
+    lab.leave()
+    lab.expectEmpty()
+  }
+
   @Test("a registrar without outbound is not pinged, unless the account wants it")
   func noKeepAlive() {
     let plain = Lab()

@@ -44,7 +44,11 @@ extension SIPEndpoint {
     }
     self.learnPublicAddress(essentials.via, path)
     // What belongs to the request later, an ACK or a CANCEL, goes over the connection that it found.
-    if transaction.path.flow == nil { transaction.path.flow = path.flow }
+    if transaction.path.flow == nil {
+      transaction.path.flow = path.flow
+      // Where no port is open for connections, ours is this one's, known only now that there is one.
+      if path.flow != nil { transaction.path.local = path.local }
+    }
     switch transaction.receive(status: status, now: now) {
     case .deliver: self.deliver(response, essentials, status, reason, to: transaction, now)
     case .acknowledgeAndDeliver:

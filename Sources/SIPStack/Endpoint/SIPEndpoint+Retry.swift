@@ -70,8 +70,9 @@ extension SIPEndpoint {
       switch client.receive(challenges: response.headers, &submission.challenges) {
       case .again:
         // The connection that was found serves the second try too.
-        self.resubmit(
-          self.nextRequest(transaction.request), instead: transaction, transaction.path, submission, now)
+        var request = self.nextRequest(transaction.request)
+        if case .registration(let id) = transaction.user { self.renewContact(of: id, in: &request, transaction.path) }
+        self.resubmit(request, instead: transaction, transaction.path, submission, now)
         return .again
       case .refused(let reason):
         self.counters.refusedPasswords += 1

@@ -32,12 +32,19 @@ final class Registration {
   var failedServers = 0
   /// Rounds that failed one after another (RFC 5626 §4.5).
   var failures = 0
+  /// Since when the binding stands.
+  var boundSince: Instant?
+  /// Bindings whose flow broke before `baseWait` was over, one after another.
+  var briefBindings = 0
   /// 423 in a row.
   var tooBrief = 0
   var isBound = false
   /// Whether REGISTER has to be taken back once what is on its way has ended.
   var wantsToLeave = false
   var contact: NameAddress?
+  /// A contact that was bound by mistake; the next REGISTER takes it back.
+  var formerContact: NameAddress?
+  var hasCorrected = false
   /// The path that the binding, or the try, uses.
   var path: SIPPath?
   /// Refresh, or next try.
@@ -61,6 +68,9 @@ final class Registration {
   }
 
   var nextDeadline: Instant? { [self.due, self.ping?.next, self.pongBy].compactMap(\.self).min() }
+
+  /// Whether the binding has stood for `baseWait`.
+  func hasLasted(until now: Instant) -> Bool { self.boundSince.map { now >= $0.advanced(by: Self.baseWait) } ?? false }
 
   /// The upper bound of the wait after so many failed rounds (RFC 5626 §4.5).
   static func wait(afterFailures failures: Int) -> Duration {

@@ -80,6 +80,7 @@ extension SIPEndpoint {
   /// A round tries each server once, beginning with the one that worked last.
   private func beginRound(_ registration: Registration, _ now: Instant) {
     registration.failedServers = 0
+    registration.hasCorrected = false
     registration.tooBrief = 0
     self.emit(.registration(registration.id, .registering))
     self.tryServer(registration, now)
@@ -140,6 +141,10 @@ extension SIPEndpoint {
       other.parameters["expires"] = "\(expires)"
       headers.append("Contact", other.description)
     }
+    if var former = registration.formerContact.take() {
+      former.parameters["expires"] = "0"
+      headers.append("Contact", former.description)
+    }
     headers.append("Expires", "\(expires)")
     let tags = ["path", "gruu"] + (settings.flowNumber != nil && settings.instance != nil ? ["outbound"] : [])
     headers.append("Supported", (self.configuration.supported + tags).joined(separator: ", "))
@@ -173,6 +178,28 @@ extension SIPEndpoint {
     }
     contact.parameters.set("expires", "\(expires)")
     return contact
+  }
+
+  /// Writes the contact of a request that goes again as the connection has it that was found meanwhile.
+  func renewContact(of id: RegistrationID, in request: inout SIPMessage, _ path: SIPPath) {
+    guard let registration = self.registrations[id], !registration.state.isLeaving,
+      registration.settings.moreContacts.isEmpty
+    else { return }
+    let contact = self.contact(registration, path, expires: registration.interval)
+    registration.contact = contact
+    request.headers.set("Contact", contact.description)
+  }
+
+  /// Whether the contact that was bound is not the one that the connection turned out to have; it is bound anew, and
+  /// the old one taken back.
+  private func corrects(_ registration: Registration, _ path: SIPPath, _ now: Instant) -> Bool {
+    guard path.flow != nil, let sent = registration.contact, registration.formerContact == nil else { return false }
+    let right = self.contact(registration, path, expires: registration.interval)
+    guard !right.uri.isEquivalent(to: sent.uri), !registration.hasCorrected else { return false }
+    registration.hasCorrected = true
+    registration.formerContact = sent
+    self.sendRegister(registration, path, alternatives: [], expires: registration.interval, now)
+    return true
   }
 
   // MARK: Its end
@@ -220,9 +247,13 @@ extension SIPEndpoint {
     _ registration: Registration, _ response: ReceivedResponse, _ transaction: ClientTransaction, _ now: Instant
   ) {
     let headers = response.message.headers
-    (registration.failures, registration.failedServers, registration.tooBrief) = (0, 0, 0)
+    (registration.failedServers, registration.tooBrief) = (0, 0)
+    if registration.hasLasted(until: now) { registration.briefBindings = 0 }
+    if registration.briefBindings == 0 { registration.failures = 0 }
     registration.isBound = true
     if registration.wantsToLeave { return self.leave(registration, now) }
+    if self.corrects(registration, transaction.path, now) { return }
+    registration.boundSince = registration.boundSince ?? now
     let contacts = headers.list("Contact").compactMap { try? NameAddress($0) }
     let sent = registration.contact
     let ours = contacts.first { self.isSame($0, sent, registration) }
@@ -282,13 +313,18 @@ extension SIPEndpoint {
     interval * Int64.random(in: 800...1_000, using: &self.generator) / 1_000
   }
 
-  /// The flow of a binding broke: the binding is made anew at once, and after that the back-off counts (RFC 5626 §4.5).
+  /// The flow of a binding broke: the binding is made anew at once where the flow had lasted, else after the back-off
+  /// (RFC 5626 §4.5). A registrar that closes what it has just accepted would be asked again without end.
   func flowFailed(_ registration: Registration, error: String, now: Instant) {
     (registration.ping, registration.pongBy) = (nil, nil)
     registration.path?.flow = nil
     switch registration.state {
     case .registered:
-      registration.isBound = false
+      registration.briefBindings = registration.hasLasted(until: now) ? 0 : registration.briefBindings + 1
+      guard registration.briefBindings < 2 else {
+        return self.failed(registration, status: nil, reason: error, retryAfter: nil, now)
+      }
+      (registration.isBound, registration.boundSince) = (false, nil)
       self.emit(.registration(registration.id, .failed(status: nil, reason: error, retry: .zero)))
       self.beginRound(registration, now)
     case .registering, .waiting, .stopped, .leaving: self.settle(registration)
@@ -302,7 +338,7 @@ extension SIPEndpoint {
       return registration.isBound ? self.leave(registration, now) : self.forget(registration)
     }
     (registration.ping, registration.pongBy) = (nil, nil)
-    registration.isBound = false
+    (registration.isBound, registration.boundSince) = (false, nil)
     registration.path?.flow = nil
     let isPassword = status == 401 || status == 407
     registration.failedServers += 1

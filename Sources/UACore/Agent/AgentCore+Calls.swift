@@ -47,7 +47,8 @@ extension AgentCore {
     let session = self.endpoint.invite(
       OutgoingInvite(
         from: NameAddress(displayName: settings.displayName, uri: identity), to: NameAddress(uri: target),
-        contact: account?.route?.publicGRUU ?? self.contact(identity, local, first.transport), targets: targets,
+        contact: self.contact(of: account, towards: first) ?? self.contact(identity, local, first.transport),
+        targets: targets,
         local: local, headers: headers, body: SIPBody(bytes: offer), routeSet: routeSet,
         account: account?.signalling, policy: Self.policy(of: settings)),
       now: now)

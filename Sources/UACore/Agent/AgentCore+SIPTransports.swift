@@ -52,6 +52,14 @@ extension AgentCore {
     return [listen, SocketAddress(ipv6: 0, 0, port: listen.port)]
   }
 
+  /// What a registrar gave out for us, or what we are registered by where `target` is reached by the same way.
+  func contact(of account: LocalAccount?, towards target: SIPTarget) -> SIPURI? {
+    guard let route = account?.route else { return nil }
+    if let gruu = route.publicGRUU { return gruu }
+    let isSameWay = route.route.transport == target.transport && route.route.peer == target.address
+    return isSameWay ? route.contact.uri : nil
+  }
+
   /// Where the peer reaches us: `identity`'s user at our address (RFC 3261 §8.1.1.8, RFC 7118 §5.1).
   func contact(_ identity: SIPURI, _ local: SocketAddress, _ transport: SIPTransportKind) -> SIPURI {
     var uri = SIPURI(user: identity.user, host: local.uriHost, port: local.port)

@@ -55,6 +55,8 @@ final class Pair {
 
   /// The connection that stream transports use, in both directions.
   var flow = SIPFlow(number: 1)
+  /// The port that A's connections turn out to have, where A accepts none.
+  var connectedPort: UInt16?
   /// What SIPLocator would find; literal addresses by default.
   var locate: (SIPURI) -> [SIPTarget] = { uri in
     let transport = uri.parameters["transport"].flatMap { SIPTransportKind(name: $0) } ?? .udp
@@ -130,10 +132,11 @@ final class Pair {
     {
       let flight = self.flights.remove(at: index)
       let path = flight.path
-      for side in [Side.a, .b] where Self.address(side) == path.peer {
+      for side in [Side.a, .b] where Self.address(side) == path.peer || self.isConnected(side, path.peer) {
         flight.bytes.withRawSpan { span in
+          let port = side == .a && path.transport.isReliable ? self.connectedPort : nil
           self.endpoint(side).receive(
-            span, from: path.local, on: path.peer, transport: path.transport,
+            span, from: path.local, on: port.map(path.peer.with(port:)) ?? path.peer, transport: path.transport,
             flow: path.transport.isReliable ? self.flow : nil, now: self.now)
         }
       }
@@ -166,6 +169,10 @@ final class Pair {
         return
       }
     }
+  }
+
+  private func isConnected(_ side: Side, _ address: SocketAddress) -> Bool {
+    side == .a && self.connectedPort == address.port && address.isSameHost(as: Self.addressA)
   }
 
   private func drain() {
