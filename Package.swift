@@ -94,7 +94,9 @@ let package = Package(
         "Apus", "AllModules", "UACore", "ModuleKit", "Runtime", "NetBase",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: strict),
-    layer("TestSupport", ["NetBase", "Handoff", "Runtime", "ModuleKit"]),
+    layer(
+      "TestSupport",
+      ["NetBase", "Handoff", "Runtime", "ModuleKit", "SIPStack", "RTPStack", "UACore", "AllModules", "g711"]),
     // Tests
     tests("NetBase", ["NetBase"]),
     tests("Handoff", ["Handoff"]),
@@ -112,6 +114,14 @@ let package = Package(
       ]),
     tests("Apus", ["Apus", "UACore", "ModuleKit", "AllModules"]),
     tests("CLI", ["CLI", "UACore", "ModuleKit", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
+    .target(name: "CHeap", path: "Tests/CHeap"),
+    .testTarget(
+      name: "RxModeMatrixTests",
+      dependencies: [
+        "CHeap", "SRTPEngine",
+        "UACore", "ModuleKit", "AllModules", "NetBase", "Handoff", "Runtime", "RTPStack", "SDPCodec", "SIPStack",
+        "sip_udp", "udp", "vumeter",
+      ], path: "Tests/RxModeMatrix", exclude: ["cells.txt"], swiftSettings: strict),
     tests("RepoRules", ["ModuleKit", "AllModules", "UACore"]),
     moduleTests("udp", ["Runtime"]),
     moduleTests("sip_udp", ["Runtime"]),
