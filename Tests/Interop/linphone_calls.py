@@ -7,7 +7,8 @@ import threading
 import time
 import uuid
 
-from lab import MODES, SPEECH, Namespace, Report, apus, check, fresh, is_bound, load, running, speech_share, stop, wait_for
+from lab import (MODES, SPEECH, Namespace, Report, apus, check, fresh, is_bound, load, running, speech_share, stop,
+                 wait_for)
 from peers import ApusRun
 
 SECONDS = 8

@@ -24,14 +24,17 @@ import Testing
     Offset(sequence: 0xC000, timestamp: 0x0100_0000, ssrc: 7), Offset(sequence: 77, timestamp: 0xFFFF_0000, ssrc: 9),
   ]
 
-  @Test("after any jump of sequence number, timestamp or SSRC the peer is heard again at once", arguments: RxMode.allCases)
+  @Test(
+    "after any jump of sequence number, timestamp or SSRC the peer is heard again at once", arguments: RxMode.allCases)
   func jumps(mode: RxMode) throws {
     let agents = try SimulatedAgents(mode: mode, seed: 91)
     let network = agents.simulation.network
     let call = try agents.establishedCall()
     let offset = Locked(Offset())
     network.tap { [unowned network] datagram in
-      guard !datagram.isSignalling, datagram.source.host == "10.0.0.2", datagram.source.port % 2 == 0 else { return true }
+      guard !datagram.isSignalling, datagram.source.host == "10.0.0.2", datagram.source.port % 2 == 0 else {
+        return true
+      }
       let by = offset.withLock { $0 }
       var bytes = datagram.bytes
       let parsed = bytes.withRawSpan { try? RTPHeader(parsing: $0) }

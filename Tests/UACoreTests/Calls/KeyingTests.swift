@@ -87,9 +87,9 @@ import Testing
     }
   }
 
-  @Test("re-keys from both sides at once settle, with hold between them")
-  func rekeyGlare() throws {
-    let agents = try SimulatedAgents(mode: .pool, encryption: "srtp-mand", seed: 54)
+  @Test("re-keys from both sides at once settle, with hold between them", arguments: RxMode.allCases)
+  func rekeyGlare(mode: RxMode) throws {
+    let agents = try SimulatedAgents(mode: mode, encryption: "srtp-mand", seed: 54)
     let call = try agents.establishedCall()
     for round in 0..<20 {
       _ = agents.alice.act { $0.rekey(call) }

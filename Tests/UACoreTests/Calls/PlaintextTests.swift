@@ -32,7 +32,8 @@ import Testing
 
     private static func look(at datagram: Datagram, _ findings: inout Findings) {
       let even = datagram.source.port % 2 == 0
-      findings.addresses[datagram.source.host] = even ? datagram.source : datagram.source.with(port: datagram.source.port - 1)
+      findings.addresses[datagram.source.host] =
+        even ? datagram.source : datagram.source.with(port: datagram.source.port - 1)
       let target = datagram.destination
       findings.addresses[target.host] = target.port % 2 == 0 ? target : target.with(port: target.port - 1)
       let bytes = datagram.bytes

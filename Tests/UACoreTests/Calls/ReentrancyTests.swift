@@ -45,7 +45,9 @@ import Testing
     #expect(agents.simulation.network.mediaSocketCount == 0)
   }
 
-  @Test("a trace that causes messages shows each message once, in the order in which they leave", arguments: RxMode.allCases)
+  @Test(
+    "a trace that causes messages shows each message once, in the order in which they leave", arguments: RxMode.allCases
+  )
   func trace(mode: RxMode) throws {
     let shown = Locked<[String]>([])
     let action = Locked<(@Sendable () -> Void)?>(nil)

@@ -36,7 +36,9 @@ import g711
     return SIPBody(bytes: Array(text.utf8))
   }
 
-  @Test("payload types renegotiated with every packet: each packet is played by its own codec or counted", arguments: RxMode.allCases)
+  @Test(
+    "payload types renegotiated with every packet: each packet is played by its own codec or counted",
+    arguments: RxMode.allCases)
   func atPacketRate(mode: RxMode) throws {
     let agents = try SimulatedAgents(mode: mode, codec: nil, seed: 95)
     let peer = try ScriptedPeer(in: agents.simulation)
@@ -99,7 +101,9 @@ import g711
   /// What `PlainPackets` carry, decoded.
   private static func decoded(isMuLaw: Bool) throws -> Int16 {
     for facet in try G711(settings: ModuleSettings(keys: [])).facets {
-      guard case .codec(let codec) = facet.body, (codec.encodingName.lowercased() == "pcmu") == isMuLaw else { continue }
+      guard case .codec(let codec) = facet.body, (codec.encodingName.lowercased() == "pcmu") == isMuLaw else {
+        continue
+      }
       let decoder = try codec.makeDecoder(CodecParameters(remoteParameters: nil, packetTime: 20, bitrate: nil))()
       var samples: [Int16] = [0]
       var room = samples.mutableSpan

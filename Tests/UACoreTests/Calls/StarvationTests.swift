@@ -20,14 +20,18 @@ import Testing
     return false
   }
 
-  @Test("a call with two per cent of a processor comes up, sends no burst, and is whole again afterwards", arguments: Cell.all)
+  @Test(
+    "a call with two per cent of a processor comes up, sends no burst, and is whole again afterwards",
+    arguments: Cell.all)
   func twoPerCent(cell: Cell) throws {
     let agents = try SimulatedAgents(mode: cell.mode, encryption: cell.encryption, seed: 97)
     let sent = Locked<[Int64: Int]>([:])
     let clock = agents.simulation.clock
     agents.simulation.network.tap { datagram in
       // By the second in which an agent sent its media.
-      if !datagram.isSignalling, datagram.source.host == "10.0.0.1", datagram.source.port % 2 == 0, datagram.bytes[0] >> 6 == 2 {
+      if !datagram.isSignalling, datagram.source.host == "10.0.0.1", datagram.source.port % 2 == 0,
+        datagram.bytes[0] >> 6 == 2
+      {
         sent.withLock { $0[clock.now.nanoseconds / 1_000_000_000, default: 0] += 1 }
       }
       return true

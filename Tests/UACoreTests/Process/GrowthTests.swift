@@ -12,7 +12,9 @@ private struct Holdings: Equatable {
   let descriptors: Int
   let threads: Int
 
-  static var now: Holdings { Holdings(descriptors: self.entries("/proc/self/fd"), threads: self.entries("/proc/self/task")) }
+  static var now: Holdings {
+    Holdings(descriptors: self.entries("/proc/self/fd"), threads: self.entries("/proc/self/task"))
+  }
 
   private static func entries(_ folder: String) -> Int {
     guard let directory = unsafe opendir(folder) else { return -1 }
@@ -52,7 +54,8 @@ private struct Holdings: Equatable {
         }
         guard let before = after else { exit(1) }
         let now = try await Holdings.settled(at: before)
-        #expect(now.descriptors <= before.descriptors && now.threads <= before.threads, "\(mode): \(before), then \(now)")
+        #expect(
+          now.descriptors <= before.descriptors && now.threads <= before.threads, "\(mode): \(before), then \(now)")
         if now.descriptors > before.descriptors || now.threads > before.threads { exit(2) }
         await pair.shutDown()
       }
