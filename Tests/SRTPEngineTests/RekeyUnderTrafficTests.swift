@@ -51,7 +51,7 @@ struct RekeyUnderTrafficTests {
           try outbound.install(key(generation, profile), switchNow: true)
         }
         let isPausing = generation > 0 && tick % interval < pause
-        let second = changesSource ? (ssrc: UInt32(2 + generation), number: 100 + tick) : (ssrc: 2, number: start + tick)
+        let second = changesSource ? (UInt32(2 + generation), 100 + tick) : (UInt32(2), start + tick)
         for (ssrc, number) in isPausing ? [] : [(UInt32(1), start + tick), second] {
           let isRTCP = tick % 25 == 7
           let clear = isRTCP ? rtcp(ssrc: ssrc, mark: UInt8(truncatingIfNeeded: tick)) : rtp(number, ssrc: ssrc)
