@@ -86,7 +86,8 @@ let package = Package(
     // L6
     layer(
       "AllModules",
-      ["ModuleKit", "udp", "sip_udp", "dtls_srtp", "srtp", "opus", "g711", "aufile", "ausine", "aubridge", "vumeter",
+      [
+        "ModuleKit", "udp", "sip_udp", "dtls_srtp", "srtp", "opus", "g711", "aufile", "ausine", "aubridge", "vumeter",
         "ctrl_tcp",
       ]),
     layer("Apus", ["NetBase", "Handoff", "ModuleKit", "UACore", "AllModules"]),

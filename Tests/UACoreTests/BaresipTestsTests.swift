@@ -17,7 +17,9 @@ import Testing
     return text.split(separator: "\n").compactMap { line in
       guard line.hasPrefix("| `test_") else { return nil }
       let cells = line.split(separator: "|").map { $0.filter { $0 != "`" } }
-      func trimmed(_ text: String) -> String { String(text.drop { $0 == " " }.reversed().drop { $0 == " " }.reversed()) }
+      func trimmed(_ text: String) -> String {
+        String(text.drop { $0 == " " }.reversed().drop { $0 == " " }.reversed())
+      }
       return Row(name: trimmed(cells[0]), place: trimmed(cells[1]), function: cells.count > 2 ? trimmed(cells[2]) : "")
     }
   }

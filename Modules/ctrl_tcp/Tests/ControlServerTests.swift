@@ -176,14 +176,21 @@ internal import Testing
     defer { running.stop() }
     let client = try Client(port: running.port)
     defer { close(client.descriptor) }
-    // 100 answers of 100 kB: more than the kernel and the backlog hold.
-    for _ in 0..<100 { client.send(#"17:{"command":"big"},"#) }
+    // 400 answers of 60 kB are more than the kernel's buffers and the backlog hold.
+    for _ in 0..<400 { client.send(#"17:{"command":"big"},"#) }
     let other = try Client(port: running.port)
     defer { close(other.descriptor) }
     other.send(#"18:{"command":"help"},"#)
     #expect(try other.receive(1).first?.contains("did help") == true)
-    let answers = try client.receive(100)
-    #expect(answers.last == "closed" && answers.count < 100)
+    // Nothing is read until the server has stopped working for it.
+    var done = -1
+    while case let count = running.log.withLock({ $0.count }), count != done {
+      done = count
+      usleep(500_000)
+    }
+    #expect(running.log.withLock { $0.count { $0 == "big|" } } < 400)
+    let answers = try client.receive(400)
+    #expect(answers.last == "closed" && answers.count < 400)
   }
 
   @Test("nine are too many clients")

@@ -88,7 +88,7 @@ extension AgentCore {
 
   private var settingCommands: [CoreCommand] {
     [
-      CoreCommand("help", key: "h", "[COMMAND]", "list the commands") { 
+      CoreCommand("help", key: "h", "[COMMAND]", "list the commands") {
         [unowned self] name throws(CommandFailure) in
         let found = self.commands.descriptions.filter { name.isEmpty || $0.name == name }
         guard !found.isEmpty else { throw CommandFailure("there is no command /\(name)") }

@@ -8,7 +8,8 @@ import Testing
 
 /// 100rel as an account's parameter has it.
 @Suite struct ReliableProvisionalTests {
-  static func agents(_ alice: ReliableProvisionals, _ bob: ReliableProvisionals, mode: RxMode) throws -> SimulatedAgents {
+  static func agents(_ alice: ReliableProvisionals, _ bob: ReliableProvisionals, mode: RxMode) throws -> SimulatedAgents
+  {
     let agents = try SimulatedAgents(mode: mode)
     agents.aliceSettings.reliableProvisionals = alice
     agents.bobSettings.reliableProvisionals = bob
