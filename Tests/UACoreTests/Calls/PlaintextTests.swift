@@ -20,17 +20,19 @@ import Testing
 
     private let findings = Locked(Findings())
 
-    init(_ network: SimulatedNetwork) {
+    /// - Parameter word: how many bytes from its end a report has the word with the E bit: behind it comes the tag of
+    ///   AES-CM, and nothing with AEAD.
+    init(_ network: SimulatedNetwork, word: Int) {
       network.tap { [findings] datagram in
         guard !datagram.isSignalling else { return true }
-        findings.withLock { Self.look(at: datagram, &$0) }
+        findings.withLock { Self.look(at: datagram, word: word, &$0) }
         return true
       }
     }
 
     var found: Findings { self.findings.withLock { $0 } }
 
-    private static func look(at datagram: Datagram, _ findings: inout Findings) {
+    private static func look(at datagram: Datagram, word: Int, _ findings: inout Findings) {
       let even = datagram.source.port % 2 == 0
       findings.addresses[datagram.source.host] =
         even ? datagram.source : datagram.source.with(port: datagram.source.port - 1)
@@ -40,9 +42,9 @@ import Testing
       guard bytes.count >= 12, bytes[0] >> 6 == 2 else { return }
       if (192...223).contains(bytes[1]) {
         findings.reports += 1
-        // The name of every source description begins so; with these profiles the E bit is 14 bytes from the end.
+        // The name of every source description begins so.
         let isNamed = (0..<bytes.count - 4).contains { Array(bytes[$0..<$0 + 5]) == Array("apus-".utf8) }
-        if isNamed || bytes[bytes.count - 14] >> 7 == 0 { findings.plain.append("RTCP from \(datagram.source)") }
+        if isNamed || bytes[bytes.count - word] >> 7 == 0 { findings.plain.append("RTCP from \(datagram.source)") }
       } else {
         findings.media += 1
         // Header and 20 ms of PCMU, and nothing that authenticates it.
@@ -70,7 +72,8 @@ import Testing
     let agents = try SimulatedAgents(mode: way.mode, encryption: way.encryption, seed: 81)
     agents.aliceSettings.usesRTCPMux = way.isMuxed
     agents.bobSettings.usesRTCPMux = way.isMuxed
-    let (network, wire) = (agents.simulation.network, Wire(agents.simulation.network))
+    let network = agents.simulation.network
+    let wire = Wire(network, word: way.encryption == "dtls_srtp" ? 4 : 14)
     // Media outruns the answer, and a handshake takes its time.
     network.setSignalling(LinkConditions(delay: 100_000...100_000))
     network.setMedia(LinkConditions(delay: 20_000...20_000))
@@ -97,6 +100,7 @@ import Testing
       agents.run(milliseconds: 1000)
       inject()
     }
+    agents.run(milliseconds: 100)
     agents.alice.act { $0.hangUp(call) }
     #expect(agents.runUntilIdle())
     let found = wire.found

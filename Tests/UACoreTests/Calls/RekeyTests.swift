@@ -27,16 +27,20 @@ import Testing
       let isAlice = generator.happens(0.5)
       let isOffered = isAlice ? agents.alice.act { $0.rekey(call) } : agents.bob.act { $0.rekey(agents.bobCall) }
       if isOffered { offered += 1 }
-      agents.run(milliseconds: 10)
+      // An offer is there before the other side thinks of one.
+      agents.run(milliseconds: isOffered ? 40 : 10)
     }
     #expect(offered == Self.count)
+    #expect(agents.alice.warnings.isEmpty && agents.bob.warnings.isEmpty)
     agents.run(milliseconds: 1000)
     agents.alice.act { $0.hangUp(call) }
     #expect(agents.runUntilIdle())
     for (agent, heard) in [(agents.alice, agents.aliceHears), (agents.bob, agents.bobHears)] {
       let media = agent.ended[0].media
       #expect(media.lost == 0 && media.late == 0 && media.drops == DropCounters(), "\(agent.name) \(media)")
-      #expect(media.rekeys > Self.count / 2 && agent.ended[0].failure == nil)
+      // An INVITE that overtakes the last ACK is offered again later; its keys may then be in use with the next ones.
+      #expect((Self.count * 9 / 10...Self.count).contains(media.rekeys), "\(agent.name) \(media.rekeys)")
+      #expect(agent.ended[0].failure == nil)
       #expect(try ExpectedAudio.matchedSamples(ProbeCapture.samples(heard)) != nil)
     }
   }
