@@ -16,7 +16,7 @@ import Testing
     try agents.call()
     agents.run(milliseconds: 25_000)
     for agent in [agents.alice, agents.bob] {
-      agent.act { core in core.reports.map(\.id).forEach { core.refreshStatistics($0) } }
+      agent.act { core in for call in core.reports { core.refreshStatistics(call.id) } }
       agents.run(milliseconds: 10)
       let report = try #require(agent.report)
       #expect(report.secure != nil && report.state == .established)
