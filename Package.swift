@@ -54,6 +54,8 @@ let package = Package(
     library("COpenSSL", "openssl", "libssl-dev"),
     library("CSRTP", "libsrtp2", "libsrtp2-dev"),
     library("COpus", "opus", "libopus-dev"),
+    // For tests: what OpenSSL draws and reads repeats.
+    .target(name: "CReplay", dependencies: ["COpenSSL"], path: "Sources/CLibs/CReplay"),
     library("CSpeexDSP", "speexdsp", "libspeexdsp-dev"),
     // L1
     layer("NetBase", []),
@@ -96,7 +98,9 @@ let package = Package(
       ], swiftSettings: strict),
     layer(
       "TestSupport",
-      ["NetBase", "Handoff", "Runtime", "ModuleKit", "SIPStack", "RTPStack", "UACore", "AllModules", "g711"]),
+      [
+        "NetBase", "Handoff", "Runtime", "ModuleKit", "SIPStack", "RTPStack", "UACore", "AllModules", "g711", "CReplay",
+      ]),
     // Tests
     tests("NetBase", ["NetBase"]),
     tests("Handoff", ["Handoff"]),
@@ -112,6 +116,11 @@ let package = Package(
         "UACore", "ModuleKit", "AllModules", "NetBase", "Handoff", "Runtime", "RTPStack", "SDPCodec", "SIPStack", "udp",
         "g711", "TestSupport",
       ]),
+    .testTarget(
+      name: "SimulationTests",
+      dependencies: [
+        "UACore", "ModuleKit", "NetBase", "Handoff", "Runtime", "RTPStack", "SIPStack", "SDPCodec", "TestSupport",
+      ], path: "Tests/Simulation", swiftSettings: strict),
     tests("Apus", ["Apus", "UACore", "ModuleKit", "AllModules"]),
     tests("CLI", ["CLI", "UACore", "ModuleKit", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
     tests("RepoRules", ["ModuleKit", "AllModules", "UACore"]),

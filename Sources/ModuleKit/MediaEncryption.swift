@@ -165,6 +165,8 @@ package struct SecuredBy: Sendable {
 
 /// What a key exchange dropped, and how often it had to repeat itself.
 package struct KeyExchangeCounters: Sendable {
+  /// Datagrams that a handshake, or the association that came of it, was given.
+  package var taken = 0
   /// Datagrams from addresses that are not, or no longer, part of the handshake.
   package var strangers = 0
   /// Malformed datagrams, or more than the bounds allow.

@@ -15,6 +15,9 @@ struct EarlyDatagrams {
 
   private var kept: [Early] = []
 
+  /// Datagrams that wait.
+  var count: Int { self.kept.count }
+
   /// Keeps a copy; false when the bounds do not allow it.
   mutating func keep(_ datagram: RawSpan, from source: SocketAddress, now: Instant) -> Bool {
     self.forget(now: now)

@@ -402,6 +402,7 @@ package final class MediaTransport {
     if let counters = self.keyExchange?.counters {
       all.drops.source += counters.strangers
       all.drops.unknown += counters.dropped
+      all.handshakeDatagrams = counters.taken
       all.handshakeRetransmissions = counters.retransmissions
     }
     return all
