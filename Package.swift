@@ -123,6 +123,14 @@ let package = Package(
       ], path: "Tests/Simulation", swiftSettings: strict),
     tests("Apus", ["Apus", "UACore", "ModuleKit", "AllModules"]),
     tests("CLI", ["CLI", "UACore", "ModuleKit", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
+    .target(name: "CHeap", path: "Tests/CHeap"),
+    .testTarget(
+      name: "RxModeMatrixTests",
+      dependencies: [
+        "CHeap", "SRTPEngine",
+        "UACore", "ModuleKit", "AllModules", "NetBase", "Handoff", "Runtime", "RTPStack", "SDPCodec", "SIPStack",
+        "sip_udp", "udp", "vumeter",
+      ], path: "Tests/RxModeMatrix", exclude: ["cells.txt"], swiftSettings: strict),
     tests("RepoRules", ["ModuleKit", "AllModules", "UACore"]),
     moduleTests("udp", ["Runtime"]),
     moduleTests("sip_udp", ["Runtime"]),

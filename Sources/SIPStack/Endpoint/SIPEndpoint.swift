@@ -5,7 +5,8 @@ package import NetBase
 /// Contract: after each call, drain `nextAction()` until it returns nil, and call `timeout(now:)` at `nextDeadline`.
 /// `now` never goes back. One owner: the endpoint is neither Sendable nor locked.
 ///
-/// RFC 3261 with 6026 (accepted states), 3581 (rport) and 3311 (UPDATE is answered, never sent).
+/// RFC 3261 with 6026 (accepted states), 3581 (rport), 3311 (UPDATE), 3262 (100rel), 4028 (session timers), 3515, 4488,
+/// 3891 and 3892 (REFER and Replaces), 6665 (subscriptions).
 package final class SIPEndpoint {
   let configuration: SIPConfiguration
   var generator: SeededGenerator
@@ -17,7 +18,12 @@ package final class SIPEndpoint {
   /// The transactions of requests without a To tag, to tell merged requests (RFC 3261 §8.2.2.2).
   var merges: [MergeKey: ServerTransactionKey] = [:]
   var sessions: [SessionID: InviteSession] = [:]
-  var dialogs: [DialogID: InviteSession] = [:]
+  var dialogs: [DialogID: DialogRecord] = [:]
+  var subscriptions: [SubscriptionID: Subscription] = [:]
+  /// Subscriptions of ours whose dialog is not known yet, by a name without remote tag.
+  var halfDialogs: [DialogID: SubscriptionID] = [:]
+  /// What holds for an incoming call, asked before anything is sent; nil for the configuration's policy.
+  package var policyForCall: ((IncomingInvite) -> CallPolicy)?
   var timers = DeadlineHeap()
   private var lastIdentifier: UInt64 = 0
   private var actions: [SIPAction] = []
@@ -31,11 +37,15 @@ package final class SIPEndpoint {
 
   // MARK: Events in
 
-  /// A datagram came from `source` on our address `local`.
+  /// One message came from `source` on our address `local`: a datagram, a WebSocket message, or what Content-Length
+  /// cut out of a stream.
+  ///
+  /// - Parameter flow: the connection that it came on; nil for UDP.
   package func receive(
-    _ bytes: RawSpan, from source: SocketAddress, on local: SocketAddress, transport: SIPTransportKind, now: Instant
+    _ bytes: RawSpan, from source: SocketAddress, on local: SocketAddress, transport: SIPTransportKind,
+    flow: SIPFlow? = nil, now: Instant
   ) {
-    let path = SIPPath(peer: source, local: local, transport: transport)
+    let path = SIPPath(peer: source, local: local, transport: transport, flow: flow)
     let message: SIPMessage
     let essentials: SIPEssentials
     do {
@@ -54,18 +64,7 @@ package final class SIPEndpoint {
       self.receive(request: message, essentials, uri, path, now)
     case .response(let status, let reason):
       self.counters.responsesReceived += 1
-      self.receive(response: message, essentials, status: status, reason: reason, now)
-    }
-  }
-
-  /// Nothing listens at `address`, or there is no route: requests to it that wait for a response end now.
-  package func transportFailed(to address: SocketAddress, error: String, now: Instant) {
-    let failed = self.clients.values.filter { $0.isPending && $0.path.peer == address }
-    for transaction in failed.sorted(by: { $0.serial < $1.serial }) {
-      self.counters.transportFailures += 1
-      transaction.abandon()
-      self.settle(transaction)
-      self.fail(transaction, .unreachable(error), now)
+      self.receive(response: message, essentials, status: status, reason: reason, path, now)
     }
   }
 
@@ -78,6 +77,7 @@ package final class SIPEndpoint {
         if case .retransmit = transaction.timeout(now: now) { self.sendAgain(transaction) }
         self.settle(transaction)
       case .session(let session): self.timeout(session, now)
+      case .subscription(let subscription): self.timeout(subscription, now)
       }
     }
   }
@@ -100,7 +100,8 @@ package final class SIPEndpoint {
   package var census: SIPCensus {
     SIPCensus(
       clientTransactions: self.clients.count, serverTransactions: self.servers.count, sessions: self.sessions.count,
-      dialogs: self.dialogs.count, timers: self.timers.count, mergeKeys: self.merges.count)
+      subscriptions: self.subscriptions.count, dialogs: self.dialogs.count, timers: self.timers.count,
+      mergeKeys: self.merges.count)
   }
 
   /// Requests of ours that wait for a final response: zero means that it is safe to close the sockets. Linear in the
@@ -112,7 +113,7 @@ package final class SIPEndpoint {
   func emit(_ event: SIPEvent) { self.actions.append(.event(event)) }
 
   func send(_ bytes: [UInt8], _ path: SIPPath) {
-    self.actions.append(.send(bytes: bytes, to: path.peer, from: path.local, transport: path.transport))
+    self.actions.append(.send(bytes: bytes, path))
   }
 
   func sendAgain(_ transaction: ServerTransaction) {

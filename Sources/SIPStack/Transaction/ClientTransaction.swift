@@ -17,8 +17,12 @@ final class ClientTransaction {
   /// Who is told.
   enum User {
     case invite(SessionID)
-    case reinvite(SessionID)
+    /// A re-INVITE or an UPDATE.
+    case reoffer(SessionID)
     case bye(SessionID)
+    case prack(SessionID)
+    /// A SUBSCRIBE, a NOTIFY or a REFER.
+    case subscription(SubscriptionID)
     case request(RequestID)
     /// A CANCEL, or a BYE to a fork that lost: nobody waits for its result.
     case nobody
@@ -30,8 +34,10 @@ final class ClientTransaction {
   let timer: DeadlineHeap.Slot
   let request: SIPMessage
   let bytes: [UInt8]
-  let path: SIPPath
+  var path: SIPPath
   let user: User
+  /// Where the request goes when it fails on `path`, in order.
+  var alternatives: [SIPPath] = []
   private var machine: ClientMachine
   /// The ACK of a failure, to be sent again with each copy of it.
   var failureAcknowledgement: [UInt8]?

@@ -38,7 +38,7 @@ package final class ScriptedPeer: SIPTransportReceiver {
       body(self.endpoint)
       while let action = self.endpoint.nextAction() {
         switch action {
-        case .send(let bytes, let destination, _, _): _ = self.transport?.send(bytes, to: destination)
+        case .send(let bytes, let path): _ = self.transport?.send(bytes, to: path.peer)
         case .event(let event):
           self.events.append(event)
           if case .incomingCall(let id, let invite) = event { self.incoming.append((id, invite)) }

@@ -11,7 +11,8 @@ extension AgentCore {
     self.isDraining = true
     while let action = self.endpoint.nextAction() {
       switch action {
-      case .send(let bytes, let destination, _, _):
+      case .send(let bytes, let path):
+        let destination = path.peer
         guard let transport = self.transports.first else { continue }
         self.trace("sent to \(destination)", bytes)
         if let reason = transport.send(bytes, to: destination) {
@@ -33,11 +34,11 @@ extension AgentCore {
   func handle(_ event: SIPEvent) {
     switch event {
     case .incomingCall(let session, let invite): self.incomingCall(session, invite)
-    case .progress(let session, let status, reason: _, let body):
+    case .progress(let session, let progress):
       guard let call = self.call(session) else { return }
-      if let body { self.take(answer: body, call) }
-      if call.state == .calling || call.state == .ringing { call.state = body == nil ? .ringing : .early }
-      self.emit(status == 180 ? .ringing(call.id) : .progress(call.id, status: status))
+      if let body = progress.body { self.take(answer: body, call) }
+      if call.state == .calling || call.state == .ringing { call.state = progress.body == nil ? .ringing : .early }
+      self.emit(progress.status == 180 ? .ringing(call.id) : .progress(call.id, status: progress.status))
     case .established(let session, let body): self.established(session, body)
     case .answered: break
     case .reoffer(let session, let body, method: _): self.reoffered(session, body)
@@ -51,7 +52,13 @@ extension AgentCore {
       call.wantsHold = nil
       self.emit(.warning(call.id, "the peer refused a change of the call: \(status) \(reason)"))
     case .ended(let session, let reason): self.ended(session, reason)
-    case .requestResult, .requestFailed: break
+    case .referRequested(let refer, _): self.endpoint.rejectRefer(refer, now: self.context.now)
+    case .subscriptionRequested(let subscription, _):
+      self.endpoint.rejectSubscription(subscription, now: self.context.now)
+    case .earlyOffer, .progressAcknowledged, .sessionRefreshed, .headers, .info, .instantMessage, .referAbandoned,
+      .referAccepted, .referProgress, .referEnded, .subscriptionRefreshed, .subscriptionAccepted, .notified,
+      .subscriptionEnded, .requestResult, .requestFailed:
+      break
     }
   }
 
@@ -166,6 +173,7 @@ extension AgentCore {
     case .localHangup: call.end("hangup")
     case .remoteHangup: call.end("hangup")
     case .cancelled: call.end("cancelled")
+    case .replaced: call.end("replaced")
     case .rejected(let status, reason: let text):
       let kind: ModuleError.Kind = status == 408 || status == 503 ? .unavailable : .peer
       call.end(
