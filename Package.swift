@@ -144,3 +144,16 @@ let package = Package(
     moduleTests("vumeter", ["Runtime"]),
   ]
 )
+
+// The fuzzers of Scripts/fuzz: only built with its flags, which bring libFuzzer.
+if Context.environment["APUS_FUZZ"] != nil {
+  package.targets += [
+    .target(name: "CFuzz", path: "Tests/Fuzz/CFuzz"),
+    .executableTarget(
+      name: "apus-fuzz",
+      dependencies: [
+        "CFuzz", "NetBase", "Handoff", "SDPCodec", "SIPStack", "RTPStack", "SRTPEngine", "ModuleKit", "UACore",
+        "AllModules", "srtp", "dtls_srtp", "aufile", "TestSupport",
+      ], path: "Tests/Fuzz/Sources", swiftSettings: strict),
+  ]
+}

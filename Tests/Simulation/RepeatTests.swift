@@ -33,7 +33,9 @@ import Testing
   @Test("randomness and clock are really replayed, not merely unused")
   func isUsed() throws {
     let calls = try (1...40).map { try WholeCall.run(seed: $0) }
-    let secured = calls.filter { $0.scenario.encryptions == ("dtls_srtp", "dtls_srtp") && $0.alice.reports[0].secure != nil }
+    let secured = calls.filter {
+      $0.scenario.encryptions == ("dtls_srtp", "dtls_srtp") && $0.alice.reports[0].secure != nil
+    }
     #expect(!secured.isEmpty)
     for call in secured { #expect(call.use.randomBytes > 300 && call.use.clockReads > 4, "\(call.use)") }
     #expect(Set(calls.map(\.digest)).count == calls.count)

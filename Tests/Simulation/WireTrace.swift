@@ -97,7 +97,9 @@ final class WireTrace: Sendable {
   private static func isPlain(rtcp bytes: [UInt8]) -> Bool {
     let name = Array("apus-".utf8)
     guard bytes.count > name.count else { return true }
-    return (0...bytes.count - name.count).contains { bytes[$0] == name[0] && bytes[$0..<$0 + name.count].elementsEqual(name) }
+    return (0...bytes.count - name.count).contains { start in
+      bytes[start] == name[0] && bytes[start..<start + name.count].elementsEqual(name)
+    }
   }
 
   private static func hash(_ datagram: Datagram, _ time: Int64, _ start: UInt64) -> UInt64 {

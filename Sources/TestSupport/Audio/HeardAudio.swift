@@ -24,7 +24,8 @@ package struct HeardAudio {
         position += 1
         continue
       }
-      let isWhole = (0..<Self.blended).allSatisfy { samples[position + $0] == expected.samples[packet * Self.block + $0] }
+      let start = packet * Self.block
+      let isWhole = (0..<Self.blended).allSatisfy { samples[position + $0] == expected.samples[start + $0] }
       if !isWhole, position == end, packet > 0, self.packets.last == packet - 1 { self.spoiled += 1 }
       let isNext = packet == self.packets.count && (self.packets.isEmpty || position == end)
       if !isWhole || !isNext { self.isGapless = false }

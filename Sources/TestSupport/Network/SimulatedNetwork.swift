@@ -166,7 +166,8 @@ package final class SimulatedNetwork: Sendable {
     self.state.withLock { state in
       state.count(datagram) { $0.sent += 1 }
       let conditions = datagram.isSignalling ? state.signalling : state.media
-      guard passes, !state.silenced.contains(datagram.source.with(port: 0)), !state.generator.happens(conditions.loss) else {
+      guard passes, !state.silenced.contains(datagram.source.with(port: 0)), !state.generator.happens(conditions.loss)
+      else {
         state.count(datagram) { $0.lost += 1 }
         return
       }

@@ -127,7 +127,8 @@ struct Attacker {
     let answer = seen.signalling.first { $0.starts(with: Array("SIP/2.0 200".utf8)) }
     guard let invite, let answer, let aliceMedia = seen.aliceMedia, let bobMedia = seen.bobMedia,
       let sip = HostileSIP(
-        messages: seen.signalling, invite: invite, answer: answer, local: agents.alice.address, peer: agents.bob.address)
+        messages: seen.signalling, invite: invite, answer: answer, local: agents.alice.address, peer: agents.bob.address
+      )
     else { throw ModuleError(.peer, "the call crossed unseen") }
     (self.agents, self.genuine, self.isPlain) = (agents, seen, isPlain)
     (self.aliceMedia, self.bobMedia, self.sip) = (aliceMedia, bobMedia, sip)

@@ -75,7 +75,9 @@ struct HostileMedia {
     for _ in 0..<mutation.number(1...3) {
       let content = mutation.garbage(0...80)
       let length = mutation.chance(0.2) ? mutation.number(0...0xFFFF) : content.count
-      bytes += [mutation.pick([20, 21, 22, 23, 24, 63] as [UInt8]), 0xFE, mutation.pick([0xFD, 0xFF, 0xFC] as [UInt8])]
+      bytes += [
+        mutation.pick([20, 21, 22, 23, 24, 63] as [UInt8]), 0xFE, mutation.pick([0xFD, 0xFF, 0xFC] as [UInt8]),
+      ]
       bytes += [0, UInt8(mutation.number(0...2))] + mutation.garbage(6...6)
       bytes += [UInt8(length >> 8), UInt8(length & 0xFF)] + content
     }

@@ -52,7 +52,8 @@ struct HostileSIP {
     case 3: return [self.request("BYE", body: [], sequence: mutation.number(0...50))]
     case 4:
       let text = String(decoding: mutation.pick(self.genuine), as: UTF8.self)
-      return [mutation.damage(Array(text.utf8), from: 12, limit: 4000)].filter { !$0.starts(with: Array("INVITE".utf8)) }
+      let damaged = mutation.damage(Array(text.utf8), from: 12, limit: 4000)
+      return damaged.starts(with: Array("INVITE".utf8)) ? [self.newDialog(damaged)] : [damaged]
     default:
       // A re-offer that is refused, and the ACK of the refusal.
       var body = mutation.damage(Self.description, limit: 3000)
@@ -60,13 +61,14 @@ struct HostileSIP {
       if body.isEmpty { body = [0x0A] }
       let method = mutation.chance(0.5) ? "INVITE" : "UPDATE"
       let request = self.request(method, body: body, extra: mutation.pick(Self.headers))
-      let acknowledged = method == "INVITE" ? [self.request("ACK", body: [], sequence: self.sequence, isNew: false)] : []
-      return [request] + acknowledged
+      guard method == "INVITE" else { return [request] }
+      return [request, self.request("ACK", body: [], sequence: self.sequence, isNew: false)]
     }
   }
 
   private static let headers = [
-    "", "Require: \(String(repeating: "x", count: 100))\r\n", "Max-Forwards: 0\r\n", "Session-Expires: 0;refresher=uac\r\n",
+    "", "Require: \(String(repeating: "x", count: 100))\r\n", "Max-Forwards: 0\r\n",
+    "Session-Expires: 0;refresher=uac\r\n",
     "Supported: 100rel,timer,replaces\r\n", "Content-Encoding: gzip\r\n", "Subject: \u{FEFF}\u{1F4A3}\r\n",
     "Content-Disposition: session;handling=required\r\n",
   ]
@@ -84,8 +86,9 @@ struct HostileSIP {
   private func bomb(_ mutation: inout Mutation) -> [UInt8] {
     let count = mutation.number(10...400)
     let piece = mutation.pick([
-      "Via: SIP/2.0/UDP a;branch=z9hG4bK1\r\n", "Route: <sip:a;lr>,<sip:b;lr>\r\n", "X: ,,,,,,,,\r\n", ";a=\"\\\"", "(((((",
-      "From: \"\\\\\\\\\"\r\n", "Contact: <sip:@[::]:0>;q=0\r\n", " folded\r\n", "Record-Route: <sip:x;lr>\r\n",
+      "Via: SIP/2.0/UDP a;branch=z9hG4bK1\r\n", "Route: <sip:a;lr>,<sip:b;lr>\r\n", "X: ,,,,,,,,\r\n",
+      ";a=\"\\\"", "(((((", "From: \"\\\\\\\\\"\r\n", "Contact: <sip:@[::]:0>;q=0\r\n", " folded\r\n",
+      "Record-Route: <sip:x;lr>\r\n",
     ])
     return Array(
       ("OPTIONS sip:a@b SIP/2.0\r\n" + String(repeating: piece, count: count)
