@@ -80,6 +80,7 @@ let package = Package(
     module("ausine"),
     module("aubridge"),
     module("vumeter"),
+    module("ctrl_tcp", ["Runtime"]),
     // L5
     layer(
       "UACore",
@@ -87,7 +88,10 @@ let package = Package(
     // L6
     layer(
       "AllModules",
-      ["ModuleKit", "udp", "sip_udp", "dtls_srtp", "srtp", "opus", "g711", "aufile", "ausine", "aubridge", "vumeter"]),
+      [
+        "ModuleKit", "udp", "sip_udp", "dtls_srtp", "srtp", "opus", "g711", "aufile", "ausine", "aubridge", "vumeter",
+        "ctrl_tcp",
+      ]),
     layer("Apus", ["NetBase", "Handoff", "ModuleKit", "UACore", "AllModules"]),
     // L7
     .executableTarget(
@@ -142,6 +146,7 @@ let package = Package(
     moduleTests("ausine"),
     moduleTests("aubridge", ["Runtime"]),
     moduleTests("vumeter", ["Runtime"]),
+    moduleTests("ctrl_tcp", ["Runtime"]),
   ]
 )
 

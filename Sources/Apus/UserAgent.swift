@@ -55,9 +55,10 @@ public final class UserAgent: Sendable {
         .configuration, "listen \(configuration.listen): it takes an address and a port, for example 127.0.0.1:5060")
     }
     var core = UACore.Configuration()
-    core.activeModules = allModules.map { $0.name }.filter { $0 != "vumeter" }
+    core.activeModules = allModules.map { $0.name }.filter { $0 != "vumeter" && $0 != "ctrl_tcp" }
     core.rxMode = configuration.receiveMode
     core.callMaxCalls = nil
+    core.callHoldOtherCalls = false
     let audio = ProgramAudio(format: AudioFormat(sampleRate: configuration.sampleRate, channels: 1))
     var settings = AgentSettings(available: allModules, configuration: core, listen: listen)
     settings.programFacets = audio.facets.map { (ProgramAudio.name, $0) }
@@ -123,9 +124,9 @@ public final class UserAgent: Sendable {
       call.take(event)
       _ = self.calls.withLock { $0.removeValue(forKey: report.id) }
       self.audio.forget(StreamID(number: report.id.number))
-    case .ringing(let id), .progress(let id, _), .established(let id), .secured(let id, _), .mediaEstablished(let id),
-      .digit(let id, _), .held(let id, _), .sourceEnded(let id), .warning(let id, _):
+    case .ringing(let id), .established(let id), .secured(let id, _), .digit(let id, _), .held(let id, _):
       self.calls.withLock { $0[id] }?.take(event)
+    default: break
     }
   }
 }

@@ -96,9 +96,17 @@ struct ConfigAccountTests {
     "what baresip has and Apus doesn't is a warning, and the account is kept",
     arguments: [
       ("<sip:u@h>;medianat=ice", "medianat: ice: this module of baresip is not part of Apus; calls go without it"),
-      ("<sip:u@h>;sipnat=outbound", "sipnat: this parameter of baresip has no effect in Apus"),
-      ("<sip:u@h>;video_codecs=vp8", "video_codecs: this parameter of baresip has no effect in Apus"),
-      ("<sip:u@h>;uas_pass=hunter2", "uas_pass: this parameter of baresip has no effect in Apus"),
+      (
+        "<sip:u@h>;tcpsrcport=5070",
+        "tcpsrcport: this parameter of baresip has no effect in Apus: connections leave from a free port"
+      ),
+      (
+        "<sip:u@h>;video_codecs=vp8", "video_codecs: this parameter of baresip has no effect in Apus: there is no video"
+      ),
+      (
+        "<sip:u@h>;stunpass=hunter2",
+        "stunpass: this parameter of baresip has no effect in Apus: there is no `medianat` that asks a server"
+      ),
       (
         "<sip:u@h;transport=tls>",
         "transport: this Apus has no module sip_tls: the account can't be reached over tls"
@@ -228,5 +236,26 @@ struct ConfigAccountTests {
     var problems: [ConfigProblem] = []
     #expect(ContactsFile.parse(line, file: "contacts", problems: &problems).isEmpty)
     #expect(problems.map(\.description) == ["contacts:1: error: \(sentence)"])
+  }
+}
+
+/// The documentation of the parameters.
+@Suite struct AccountDocumentationTests {
+  /// baresip's, from the documentation of its accounts file.
+  static let baresip = """
+    regint rwait pubint outbound outbound1 outbound2 auth_user auth_pass answermode 100rel sip_autoanswer \
+    sip_autoredirect inreq_allowed catchall mediaenc rtcp_mux ptime audio_codecs audio_source stunserver cert extra \
+    prio fbregint regq sipnat uas_user uas_pass answerdelay dtmfmode sip_autoanswer_beep call_transfer check_origin \
+    mwi medianat natpinhole autelev_pt video_codecs audio_player video_source video_display stunuser stunpass \
+    tcpsrcport
+    """.split(separator: " ").map(String.init)
+
+  @Test("every parameter of baresip is known, and every one is in Docs/accounts.md as it is")
+  func table() throws {
+    #expect(Set(AccountParameters.names) == Set(Self.baresip))
+    let root = #filePath.split(separator: "/").dropLast(3).reduce("") { $0 + "/" + $1 }
+    let text = try ConfigFolder.readText("\(root)/Docs/accounts.md")
+    let rows = text.split(separator: "\n").filter { $0.hasPrefix("|") }.map(String.init)
+    #expect(rows == AccountParameters.documentation)
   }
 }

@@ -1,6 +1,6 @@
 /// The phrase that goes with a status code (RFC 3261 §21).
-enum ReasonPhrase {
-  static func of(_ status: Int) -> String {
+package enum ReasonPhrase {
+  package static func of(_ status: Int) -> String {
     switch status {
     case 100: "Trying"
     case 180: "Ringing"

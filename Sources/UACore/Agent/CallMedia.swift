@@ -32,6 +32,8 @@ package final class CallMedia {
   /// Whether this side holds the peer, from the next offer or answer on.
   package var isOnHold = false
   package private(set) var isHeldByPeer = false
+  /// What is agreed for the audio line; nil before the first answer.
+  package private(set) var negotiated: NegotiatedMedia?
   package private(set) var isEncrypted = false
   /// Whether keys were changed, and the transport has not yet seen them in use both ways.
   package var isRekeying = false
@@ -49,7 +51,7 @@ package final class CallMedia {
     self.stream = stream
     self.codecs = try CodecSelection(
       settings.codecs, from: environment.registry.codecs,
-      eventPayloadType: environment.configuration.telephoneEventPayloadType)
+      eventPayloadType: settings.telephoneEventPayloadType ?? environment.configuration.telephoneEventPayloadType)
     guard let preferred = self.codecs.codecs.first else {
       throw ModuleError(.configuration, "no codec is active: add a module line, for example \"module g711\"")
     }
@@ -166,6 +168,7 @@ package final class CallMedia {
     else { throw MediaRefusal(description: "no codec in common") }
     self.codec = sendCodec
     self.isHeldByPeer = negotiated.isHeldByPeer
+    self.negotiated = negotiated
     let pcm = sendCodec.codec.pcmFormat(sendCodec.parameters)
     if pcm != self.plan.format || negotiated.ptime != self.plan.packetTime, !self.isConfigured {
       self.plan = try self.environment.planner.plan(
