@@ -124,7 +124,7 @@ let package = Package(
       name: "SimulationTests",
       dependencies: [
         "UACore", "ModuleKit", "NetBase", "Handoff", "Runtime", "RTPStack", "SIPStack", "SDPCodec", "TestSupport",
-      ], path: "Tests/Simulation", swiftSettings: strict),
+      ], path: "Tests/Simulation", exclude: ["README.md"], swiftSettings: strict),
     tests("Apus", ["Apus", "UACore", "ModuleKit", "AllModules"]),
     tests("CLI", ["CLI", "UACore", "ModuleKit", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
     .target(name: "CHeap", path: "Tests/CHeap"),
