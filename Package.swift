@@ -128,6 +128,10 @@ let package = Package(
     tests("Apus", ["Apus", "UACore", "ModuleKit", "AllModules"]),
     tests("CLI", ["CLI", "UACore", "ModuleKit", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
     .target(name: "CHeap", path: "Tests/CHeap"),
+    .executableTarget(
+      name: "ThreadedCall",
+      dependencies: ["UACore", "ModuleKit", "AllModules", "NetBase", "Handoff", "Runtime", "SIPStack"],
+      path: "Tests/Valgrind/ThreadedCall", swiftSettings: strict),
     .testTarget(
       name: "RxModeMatrixTests",
       dependencies: [

@@ -1,5 +1,6 @@
 import AllModules
 import ModuleKit
+import NetBase
 import Testing
 
 @testable import UACore
@@ -71,6 +72,14 @@ struct Cell: Hashable, Sendable, CustomTestStringConvertible {
     case .admission(let claim, let policy): claim.isAdmitted(in: self.mode, policy) ? 25 : 0
     }
   }
+
+  /// A loopback address of the cell's own. A socket that one cell has closed may still be sent to; the port must not
+  /// come up in another cell meanwhile.
+  var address: SocketAddress {
+    SocketAddress(ipv4: 0x7F01_0001 + UInt32(Self.numbers[self] ?? 0), port: 0)
+  }
+
+  private static let numbers = Dictionary(uniqueKeysWithValues: Self.all.enumerated().map { ($1, $0) })
 
   /// Every cell there is, from the enums and from what the modules bring.
   static let all: [Cell] = RxMode.allCases.flatMap { mode in

@@ -28,6 +28,6 @@ func wait(
   let end = Instant.now.advanced(byMilliseconds: seconds * 1000)
   while await !condition() {
     guard Instant.now < end else { throw WaitedInVain(what: what) }
-    try await Task.sleep(for: .milliseconds(20))
+    try await Task.sleep(for: .milliseconds(50))
   }
 }

@@ -6,7 +6,7 @@ import Testing
 ///
 /// A cell asserts success, with a least number of packets, or asserts the refusal; none is left out. The cells all run
 /// once, many at a time, whichever test asks first.
-@Suite(.timeLimit(.minutes(10))) struct RxModeMatrixTests {
+@Suite(.timeLimit(.minutes(20))) struct RxModeMatrixTests {
   @Test("holds", arguments: Cell.all)
   func cell(_ cell: Cell) async throws {
     let outcome = try #require(await Matrix.outcomes()[cell], "the cell did not run")

@@ -49,6 +49,13 @@ final class ComponentExchange {
   private var lastRefusal: String?
   private(set) var counters = KeyExchangeCounters()
 
+  /// The counters, with what waits at this moment.
+  var counted: KeyExchangeCounters {
+    var all = self.counters
+    if case .waiting(let early) = self.state { all.waiting = early.count }
+    return all
+  }
+
   init(_ component: Component) { self.component = component }
 
   func start(_ terms: HandshakeTerms, now: Instant, _ actions: inout Queue<KeyExchangeAction>) {
@@ -59,10 +66,7 @@ final class ComponentExchange {
       self.beginClient(terms, to: terms.address, now: now, &actions)
     case .server:
       self.state = .server(terms, [])
-      let kept = early.count
-      let datagrams = early.take(now: now)
-      self.counters.dropped += kept - datagrams.count
-      for datagram in datagrams {
+      for datagram in early.take(now: now, &self.counters) {
         datagram.bytes.withRawSpan { self.receive($0, from: datagram.source, now: now, &actions) }
       }
     }
@@ -78,10 +82,7 @@ final class ComponentExchange {
     switch self.state {
     case .waiting(var early):
       self.state = .idle
-      let before = early.count
-      _ = early.keep(datagram, from: source, now: now)
-      // What was too old, and this one where the bounds do not allow it.
-      self.counters.dropped += before + 1 - early.count
+      early.keep(datagram, kind, from: source, now: now, &self.counters)
       self.state = .waiting(early)
     case .idle, .failed: self.counters.dropped += 1
     case .client(let terms, let handshake):
@@ -289,7 +290,9 @@ final class ComponentExchange {
     case .nothing: self.flush(handshake, &actions)
     case .secured(let keys):
       // Keys first: the peer uses its own as soon as it has our last flight.
-      let by = SecuredBy(source: handshake.source, version: handshake.association.version)
+      let by = SecuredBy(
+        source: handshake.source, version: handshake.association.version,
+        isClient: handshake.association.role == .client)
       actions.append(.secured(self.component, inbound: keys.inbound, outbound: keys.outbound, by))
       self.flush(handshake, &actions)
       self.state = .secured(handshake)

@@ -85,12 +85,7 @@ package final class DTLSKeyExchange: KeyExchange {
   package var counters: KeyExchangeCounters {
     var all = KeyExchangeCounters()
     all.dropped = self.belated
-    return self.components.reduce(into: all) { sum, component in
-      sum.taken += component.counters.taken
-      sum.strangers += component.counters.strangers
-      sum.dropped += component.counters.dropped
-      sum.retransmissions += component.counters.retransmissions
-    }
+    return self.components.reduce(into: all) { $0.add($1.counted) }
   }
 
   /// After each event: whether a component failed for good, or all are secured.

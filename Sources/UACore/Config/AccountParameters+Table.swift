@@ -9,7 +9,7 @@ extension AccountParameters {
         let effect =
           switch parameter.effect {
           case .used: key.help
-          case .ignored(_, let why): "not done: \(why)"
+          case .ignored(_, let why), .kept(_, let why): "not done: \(why)"
           }
         return "| `\(key.name)` | \(key.kind.allowed) | \(key.defaultValue) | \(effect) |"
       }

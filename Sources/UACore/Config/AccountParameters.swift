@@ -7,6 +7,8 @@ enum AccountParameters {
     case used
     /// Nothing: a warning, unless the value is the one that Apus behaves as anyway.
     case ignored(harmless: String?, why: String)
+    /// The account keeps it, and nothing acts on it yet: a warning as well.
+    case kept(harmless: String?, why: String)
   }
 
   struct Parameter: Sendable {
@@ -24,46 +26,37 @@ enum AccountParameters {
   private static let table = Dictionary(all.map { ($0.key.name, $0) }) { first, _ in first }
 
   static let all: [Parameter] = [
-    used(
-      "regint", .integer(0...31_536_000), "3600",
-      "seconds between registrations, and up to 255 more at random while it is not set; 0 doesn't register"),
-    used(
-      "rwait", .integer(0...31_536_000), "0",
-      "percent of the granted time after which a registration is refreshed, held between 5 and 95; 0 is 90"),
-    used(
-      "prio", .integer(0...1_000_000), "0",
-      "0 registers; an account with another number waits until `uareg` asks for it"),
+    kept(
+      "regint", .integer(0...31_536_000), harmless: "0", "there is no registration yet"),
+    kept(
+      "rwait", .integer(0...31_536_000), harmless: "0", "there is no registration yet"),
+    kept(
+      "prio", .integer(0...1_000_000), harmless: "0", "there is no registration yet"),
     ignored(
       "fbregint", .integer(0...31_536_000), harmless: "0", "an account with a `prio` is registered by `uareg` only"),
-    used(
-      "regq", .decimal(0...1), "",
-      "the Contact's preference at the registrar"),
+    kept(
+      "regq", .decimal(0...1), harmless: nil, "there is no registration yet"),
     ignored(
       "pubint", .integer(0...31_536_000), harmless: "0", "presence isn't published"),
-    used(
-      "auth_user", .string, "the address's user",
-      "user name for the digest"),
-    used(
-      "auth_pass", .string, "",
-      "password for the digest", isSecret: true),
+    kept(
+      "auth_user", .string, harmless: nil, "there is no digest authentication yet"),
+    kept(
+      "auth_pass", .string, harmless: nil, "there is no digest authentication yet", isSecret: true),
     used(
       "outbound", .string, "",
       "outbound proxy, a SIP URI in quotes"),
     used(
       "outbound1", .string, "",
       "the same as `outbound`"),
-    used(
-      "outbound2", .string, "",
-      "the proxy that is tried next"),
-    used(
-      "sipnat", .choice(["outbound"]), "",
-      "keeps the connection to the registrar and is reached over it (RFC 5626)"),
-    used(
-      "uas_user", .string, "",
-      "user name that callers need"),
-    used(
-      "uas_pass", .string, "",
-      "password that callers need", isSecret: true),
+    kept(
+      "outbound2", .string, harmless: nil, "only the first proxy is used yet"),
+    kept(
+      "sipnat", .choice(["outbound"]), harmless: nil, "there is no registration yet"),
+    kept(
+      "uas_user", .string, harmless: nil, "callers are not asked for a password yet: nothing is protected by it"),
+    kept(
+      "uas_pass", .string, harmless: nil, "callers are not asked for a password yet: nothing is protected by it",
+      isSecret: true),
     used(
       "answermode", .choice(AnswerMode.allCases.map(\.rawValue)), "manual",
       "how a call is answered; `early` and `early-audio` send sound before it is, `early-video` is `manual`"),
@@ -91,15 +84,13 @@ enum AccountParameters {
     used(
       "inreq_allowed", .bool, "yes",
       "whether requests from outside a dialog are taken"),
-    used(
-      "check_origin", .bool, "yes",
-      "whether a registered account takes calls from its registrar or proxy only"),
+    kept(
+      "check_origin", .bool, harmless: "no", "calls are taken from any address yet: nothing is protected by it"),
     used(
       "catchall", .bool, "no",
       "whether calls for users that no account has come here"),
-    used(
-      "mwi", .bool, "yes",
-      "whether the mailbox is asked for messages, once registered (RFC 3842)"),
+    kept(
+      "mwi", .bool, harmless: "no", "there is no registration yet"),
     used(
       "mediaenc", .string, "none",
       "`srtp`, `srtp-mand`, `srtp-mandf`, `dtls_srtp` or `none`"),
@@ -138,9 +129,8 @@ enum AccountParameters {
       "stunuser", .string, harmless: nil, "there is no `medianat` that asks a server"),
     ignored(
       "stunpass", .string, harmless: nil, "there is no `medianat` that asks a server", isSecret: true),
-    used(
-      "cert", .string, "",
-      "the client's certificate and key for TLS, a PEM file"),
+    kept(
+      "cert", .string, harmless: nil, "there is no SIP over TLS yet"),
     ignored(
       "tcpsrcport", .integer(0...65_535), harmless: "0", "connections leave from a free port"),
     used(
@@ -152,6 +142,14 @@ enum AccountParameters {
     _ name: String, _ kind: ConfigKey.Kind, _ value: String, _ help: String, isSecret: Bool = false
   ) -> Parameter {
     Parameter(key: ConfigKey(name, kind, default: value, help: help), effect: .used, isSecret: isSecret)
+  }
+
+  private static func kept(
+    _ name: String, _ kind: ConfigKey.Kind, harmless: String?, _ why: String, isSecret: Bool = false
+  ) -> Parameter {
+    Parameter(
+      key: ConfigKey(name, kind, default: harmless ?? "", help: why), effect: .kept(harmless: harmless, why: why),
+      isSecret: isSecret)
   }
 
   private static func ignored(

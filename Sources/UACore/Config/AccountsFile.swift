@@ -91,6 +91,9 @@ private struct AccountReading {
     }
     switch known.effect {
     case .used: self.set(parameter.name, plain, in: &account)
+    case .kept(let harmless, let why):
+      if plain != harmless { self.warning(parameter.name, "this parameter of baresip has no effect in Apus: \(why)") }
+      self.set(parameter.name, plain, in: &account)
     case .ignored(let harmless, let why):
       if plain != harmless { self.warning(parameter.name, "this parameter of baresip has no effect in Apus: \(why)") }
       if !known.isSecret { account.otherParameters[parameter.name] = plain }

@@ -15,7 +15,7 @@ actor ScriptedPeer {
   /// Listens; returns SIP's port.
   func start(_ cell: Cell) throws -> UInt16 {
     let core = try self.loop.withContext { context in
-      try ScriptedPeerCore(context, encryption: cell.encryption, usesRTCPMux: cell.usesRTCPMux)
+      try ScriptedPeerCore(context, on: cell.address, encryption: cell.encryption, usesRTCPMux: cell.usesRTCPMux)
     }
     self.core = core
     return core.port

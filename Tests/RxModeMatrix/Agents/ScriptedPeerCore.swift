@@ -23,17 +23,18 @@ final class ScriptedPeerCore: SIPTransportReceiver {
   private(set) var isEstablished = false
   private(set) var isOver = false
 
-  private static let host = SocketAddress(ipv4: 0x7F00_0001, port: 0)
+  private let host: SocketAddress
 
-  init(_ context: LoopContext, encryption: String?, usesRTCPMux: Bool) throws {
+  init(_ context: LoopContext, on host: SocketAddress, encryption: String?, usesRTCPMux: Bool) throws {
     let registry = try ModuleRegistry(available: allModules, active: allModules.map { $0.name }, settings: [:])
     var system = SystemRandomNumberGenerator()
     self.context = context
+    self.host = host
     self.keying = try encryption.map { try registry.encryption($0).makeSession() }
     self.usesRTCPMux = usesRTCPMux
     self.endpoint = SIPEndpoint(configuration: SIPConfiguration(), generator: SeededGenerator(seed: system.next()))
-    self.media = try ScriptedMedia(context, on: Self.host)
-    self.transport = try SIPUDPProvider().open(Self.host, typeOfService: 0, on: context, receiver: self)
+    self.media = try ScriptedMedia(context, on: host)
+    self.transport = try SIPUDPProvider().open(host, typeOfService: 0, on: context, receiver: self)
     self.timer = context.makeTimer { [unowned self] in self.act { $0.timeout(now: self.context.now) } }
   }
 
@@ -70,7 +71,7 @@ final class ScriptedPeerCore: SIPTransportReceiver {
       rtcpAddress: isMuxed ? nil : remote.rtcp?.address)
     let attributes = try self.keying?.answer(to: security) ?? []
     var lines = [
-      "v=0", "o=- 7 1 IN IP4 127.0.0.1", "s=-", "c=IN IP4 127.0.0.1", "t=0 0",
+      "v=0", "o=- 7 1 IN IP4 \(self.host.host)", "s=-", "c=IN IP4 \(self.host.host)", "t=0 0",
       "m=audio \(self.media.port) \(remote.protocolName) 0 8 101", "a=rtpmap:0 PCMU/8000", "a=rtpmap:8 PCMA/8000",
       "a=rtpmap:101 telephone-event/8000",
     ]

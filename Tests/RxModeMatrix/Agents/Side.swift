@@ -27,7 +27,7 @@ final class Side: Sendable {
     configuration.rxWorkers = 2
     configuration.rtpPorts = 20_000...32_000
     var settings = AgentSettings(
-      available: allModules, configuration: configuration, listen: SocketAddress(ipv4: 0x7F00_0001, port: 0))
+      available: allModules, configuration: configuration, listen: cell.address)
     settings.datagrams = self.wire
     settings.programFacets = self.ear.facets
     configure(&settings)
@@ -43,7 +43,7 @@ final class Side: Sendable {
   /// How this side makes and takes calls.
   func account(codecs: [String] = ["pcmu"], device: Int = 0) -> CallSettings {
     let device = AudioDevice(driver: Ear.name, device: "\(device)")
-    var account = CallSettings(identity: "sip:\(self.name)@127.0.0.1", source: device, player: device)
+    var account = CallSettings(identity: "sip:\(self.name)@\(self.cell.address.host)", source: device, player: device)
     account.mediaEncryption = self.cell.encryption
     account.usesRTCPMux = self.cell.usesRTCPMux
     account.codecs = codecs.compactMap { CodecPreference($0) }
@@ -82,7 +82,7 @@ final class Side: Sendable {
 struct Pair: Sendable {
   let alice: Side
   let bob: Side
-  private let port: UInt16
+  private let target: String
 
   init(_ cell: Cell, bobAnswersWith account: ((Side) -> CallSettings)? = nil) async throws {
     self.alice = Side("alice", cell)
@@ -91,7 +91,7 @@ struct Pair: Sendable {
       try await self.alice.agent.start()
       try await self.bob.agent.start()
       try await self.bob.agent.setAccounts([account?(self.bob) ?? self.bob.account()])
-      self.port = await self.bob.agent.listenAddress?.port ?? 0
+      self.target = "sip:bob@\(await self.bob.agent.listenAddress?.description ?? "")"
     } catch {
       await self.alice.shutDown()
       await self.bob.shutDown()
@@ -102,7 +102,7 @@ struct Pair: Sendable {
   var sides: [Side] { [self.alice, self.bob] }
 
   func call(_ settings: CallSettings? = nil) async throws -> CallID {
-    try await self.alice.agent.call("sip:bob@127.0.0.1:\(self.port)", settings: settings ?? self.alice.account())
+    try await self.alice.agent.call(self.target, settings: settings ?? self.alice.account())
   }
 
   /// Waits until each side has heard that many more packets than it had.

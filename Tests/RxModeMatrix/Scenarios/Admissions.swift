@@ -57,7 +57,7 @@ enum Admissions {
     account.player = account.source
     guard claim.isAdmitted(in: cell.mode, policy) else {
       do {
-        _ = try await alice.agent.call("sip:bob@127.0.0.1:9", settings: account)
+        _ = try await alice.agent.call("sip:bob@\(cell.address.host):9", settings: account)
         checks.expect(false, "admitted")
       } catch {
         checks.expect("\(error)" == claim.refusal(in: cell.mode, policy), "says: \(error)")
@@ -78,8 +78,8 @@ enum Admissions {
     do {
       try await bob.agent.start()
       try await bob.agent.setAccounts([bob.account()])
-      let port = await bob.agent.listenAddress?.port ?? 0
-      for account in accounts { _ = try await alice.agent.call("sip:bob@127.0.0.1:\(port)", settings: account) }
+      let target = "sip:bob@\(await bob.agent.listenAddress?.description ?? "")"
+      for account in accounts { _ = try await alice.agent.call(target, settings: account) }
       try await wait(until: "every call has media") {
         let reports = await alice.reports() + (await bob.reports())
         return reports.count == 2 * accounts.count && reports.allSatisfy { $0.media.receivedPackets >= cell.packets }

@@ -147,6 +147,6 @@ private actor Silence {
   func isLasting(_ count: Int) -> Bool {
     self.rounds = count == self.last ? self.rounds + 1 : 0
     self.last = count
-    return self.rounds >= 10
+    return self.rounds >= 4
   }
 }

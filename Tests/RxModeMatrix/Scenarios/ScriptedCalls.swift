@@ -1,4 +1,5 @@
 import ModuleKit
+import NetBase
 
 @testable import UACore
 
@@ -32,7 +33,7 @@ enum ScriptedCalls {
       let port = try await peer.start(cell)
       try await alice.agent.start()
       let call = try await alice.agent.call(
-        "sip:peer@127.0.0.1:\(port)", settings: alice.account(codecs: ["pcmu", "pcma"]))
+        "sip:peer@\(cell.address.host):\(port)", settings: alice.account(codecs: ["pcmu", "pcma"]))
       try await wait(until: "the peer is called") { await peer.isCalled }
       let setup = Setup(alice: alice, peer: peer, call: call)
       switch scenario {
