@@ -125,6 +125,14 @@ let package = Package(
       dependencies: [
         "UACore", "ModuleKit", "NetBase", "Handoff", "Runtime", "RTPStack", "SIPStack", "SDPCodec", "TestSupport",
       ], path: "Tests/Simulation", exclude: ["README.md"], swiftSettings: strict),
+    .target(
+      name: "FuzzTargets",
+      dependencies: [
+        "NetBase", "Handoff", "SDPCodec", "SIPStack", "RTPStack", "SRTPEngine", "ModuleKit", "UACore", "AllModules",
+        "srtp", "dtls_srtp", "aufile", "TestSupport",
+      ], path: "Tests/Fuzz/Targets", swiftSettings: strict),
+    .testTarget(
+      name: "FuzzCorpusTests", dependencies: ["FuzzTargets"], path: "Tests/Fuzz/Tests", swiftSettings: strict),
     tests("Apus", ["Apus", "UACore", "ModuleKit", "AllModules"]),
     tests("CLI", ["CLI", "UACore", "ModuleKit", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
     .target(name: "CHeap", path: "Tests/CHeap"),
@@ -154,15 +162,12 @@ let package = Package(
   ]
 )
 
-// The fuzzers of Scripts/fuzz: only built with its flags, which bring libFuzzer.
+// The program of Scripts/fuzz: only built with its flags, which bring libFuzzer.
 if Context.environment["APUS_FUZZ"] != nil {
   package.targets += [
     .target(name: "CFuzz", path: "Tests/Fuzz/CFuzz"),
     .executableTarget(
-      name: "apus-fuzz",
-      dependencies: [
-        "CFuzz", "NetBase", "Handoff", "SDPCodec", "SIPStack", "RTPStack", "SRTPEngine", "ModuleKit", "UACore",
-        "AllModules", "srtp", "dtls_srtp", "aufile", "TestSupport",
-      ], path: "Tests/Fuzz/Sources", swiftSettings: strict),
+      name: "apus-fuzz", dependencies: ["CFuzz", "FuzzTargets", "Handoff"], path: "Tests/Fuzz/Main",
+      swiftSettings: strict),
   ]
 }

@@ -28,6 +28,12 @@ package enum Replay {
   }
 }
 
+/// Some seeds, one after the other.
+package struct SeedShard: Sendable, CustomStringConvertible {
+  package let seeds: [UInt64]
+  package var description: String { "\(self.seeds.count) seeds from \(self.seeds.first ?? 0) on" }
+}
+
 /// How many seeds a test runs: few in a debug build, all that are asked for in an optimised one.
 package enum Seeds {
   /// `APUS_SEEDS=N` gives that one seed, `APUS_SEEDS=A..B` those from A to B; else 1 up to the count of the build.
@@ -40,6 +46,9 @@ package enum Seeds {
     #endif
   }
 
+  /// Whether this is the long run of `Scripts/test --long`.
+  package static let isLong = unsafe getenv("APUS_LONG") != nil
+
   /// A count of something else than seeds.
   package static func count(debug: Int, release: Int) -> Int {
     #if DEBUG
@@ -50,9 +59,9 @@ package enum Seeds {
   }
 
   /// `seeds` in parts that can run beside each other.
-  package static func shards(of seeds: ClosedRange<UInt64>, _ count: Int = 8) -> [[UInt64]] {
-    let parts = (0..<count).map { part in seeds.filter { $0 % UInt64(count) == UInt64(part) } }
-    return parts.filter { !$0.isEmpty }
+  package static func shards(of seeds: ClosedRange<UInt64>, _ count: Int = 8) -> [SeedShard] {
+    let parts = (0..<count).map { part in SeedShard(seeds: seeds.filter { $0 % UInt64(count) == UInt64(part) }) }
+    return parts.filter { !$0.seeds.isEmpty }
   }
 
   private static var asked: ClosedRange<UInt64>? {

@@ -11,8 +11,8 @@ import Testing
   static let shards = Seeds.shards(of: Seeds.chosen(debug: 60, release: 2000))
 
   @Test("every call ends on both sides, every packet is accounted for, and what arrives is heard", arguments: shards)
-  func soundness(seeds: [UInt64]) throws {
-    for seed in seeds {
+  func soundness(shard: SeedShard) throws {
+    for seed in shard.seeds {
       let call = try WholeCall.run(seed: seed)
       let faults = try call.faults()
       #expect(

@@ -16,8 +16,8 @@ import Testing
     }
   }
 
-  /// A million over all cells.
-  static let inputs = Seeds.count(debug: 600, release: 84_000)
+  /// For each of the twelve cells; in the long run a million over all of them.
+  static let inputs = Seeds.isLong ? 84_000 : Seeds.count(debug: 600, release: 8_400)
   static let seeds = Array(Seeds.chosen(debug: 1, release: 1))
 
   @Test("every hostile datagram is counted, and the call is the same as without", arguments: Cell.all, seeds)
@@ -31,7 +31,11 @@ import Testing
     }
     #expect(call.sent.media + call.sent.signalling >= Self.inputs)
     let share = Double(call.sent.authenticated) / Double(call.sent.media + call.sent.signalling)
-    #expect((0.35...0.65).contains(share), "\(share) past authentication")
+    #expect((0.48...0.58).contains(share), "\(share) past authentication")
+
+    if Seeds.isLong {
+      print("hostile: \(cell.testDescription): \(call.sent), drops \(call.alice.media.drops)")
+    }
 
     // The counters add up to exactly what was sent.
     #expect(call.toSignalling.delivered - call.toSignalling.unread == call.signallingCounted, note)

@@ -9,13 +9,6 @@ import TestSupport
 struct HostileMedia {
   private static let sources = (0..<8).map { UInt32(0xBAD0_0000) + $0 }
   private var sequences = [UInt16](repeating: 1, count: Self.sources.count)
-  private let local: UInt32
-  private let remote: UInt32
-
-  /// - Parameters:
-  ///   - local: the SSRC of the victim, about which nothing is reported.
-  ///   - remote: the SSRC of the real peer.
-  init(local: UInt32, remote: UInt32) { (self.local, self.remote) = (local, remote) }
 
   /// A plain RTP packet in some way wrong.
   mutating func rtp(_ mutation: inout Mutation) -> [UInt8] {

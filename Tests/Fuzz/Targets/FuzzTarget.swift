@@ -1,8 +1,5 @@
-import Handoff
-import NetBase
-
 /// The parsers of what others send, and of what users write.
-enum FuzzTarget: String, CaseIterable, Sendable {
+package enum FuzzTarget: String, CaseIterable, Sendable {
   case sip
   case sipAddress = "sip_address"
   case sipEndpoint = "sip_endpoint"
@@ -22,9 +19,7 @@ enum FuzzTarget: String, CaseIterable, Sendable {
   /// A reader with a mistake in it, which must be found.
   case planted
 
-  static let chosen = Locked(FuzzTarget.sip)
-
-  func run(_ bytes: [UInt8]) {
+  package func run(_ bytes: [UInt8]) {
     switch self {
     case .sip: Signalling.message(bytes)
     case .sipAddress: Signalling.address(bytes)
