@@ -47,7 +47,7 @@ package enum Seeds {
   }
 
   /// Whether this is the long run of `Scripts/test --long`.
-  package static let isLong = unsafe getenv("APUS_LONG") != nil
+  package static let isLong = unsafe getenv("APUS_LONG").map { unsafe String(cString: $0) } == "1"
 
   /// A count of something else than seeds.
   package static func count(debug: Int, release: Int) -> Int {
