@@ -11,6 +11,7 @@ internal import Testing
     "Sources/SRTPEngine/RetiredSRTP.swift": "frees sessions that nobody else has any more, and does nothing else",
     "Modules/dns/Sources/CAresQuery.swift": "its channel lives for one call, on that call's thread",
     "Modules/dns/Sources/CAresResolver.swift": "has no handle: starts the library once",
+    "Sources/TestSupport/Replay.swift": "has no handle: what it sets is the calling thread's own",
     "Modules/opus/Sources/Opus.swift": "has no handle: asks for the version",
     "Modules/opus/Sources/OpusCodec.swift": "has no handle: names constants",
     "Modules/srtp/Sources/MasterKey.swift": "has no handle: asks for random bytes, from any thread",
