@@ -97,7 +97,7 @@ struct WholeCall {
   private static func side(
     _ party: Scenario.Party, _ agent: SimulatedAgent, _ player: String, _ network: SimulatedNetwork, _ trace: WireTrace
   ) -> Side {
-    let (counters, census, isIdle) = agent.act { ($0.signallingCounters, $0.signallingCensus, $0.isIdle) }
+    let (counters, census, isIdle) = agent.act { ($0.signallingCounters, $0.signallingCensus, $0.holdsNothing) }
     return Side(
       party: party, reports: agent.ended, warnings: agent.warnings, heard: ProbeCapture.take(player),
       finishes: ProbeCapture.finishes(player), isIdle: isIdle, runningLoops: agent.ownLoops.running,

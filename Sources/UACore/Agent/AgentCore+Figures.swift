@@ -9,7 +9,7 @@ extension AgentCore {
   package var signallingCensus: SIPCensus { self.endpoint.census }
 
   /// Whether nothing is left of any call; SIP's transactions may outlive them for half a minute.
-  package var isIdle: Bool {
+  package var holdsNothing: Bool {
     self.calls.isEmpty && self.bySession.isEmpty && self.abandoned.isEmpty && self.eventPorts.isEmpty
   }
 }
