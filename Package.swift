@@ -97,7 +97,9 @@ let package = Package(
         "Apus", "AllModules", "UACore", "ModuleKit", "Runtime", "NetBase",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: strict),
-    layer("TestSupport", ["NetBase", "Handoff", "Runtime", "ModuleKit"]),
+    layer(
+      "TestSupport",
+      ["NetBase", "Handoff", "Runtime", "ModuleKit", "SIPStack", "RTPStack", "UACore", "AllModules", "g711"]),
     // Tests
     tests("NetBase", ["NetBase"]),
     tests("Handoff", ["Handoff"]),

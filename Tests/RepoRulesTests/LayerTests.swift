@@ -29,7 +29,10 @@ internal import Testing
       "NetBase", "Runtime", "ModuleKit", "UACore", "AllModules", "Apus", "ArgumentParser", "Foundation",
       "Glibc", "Synchronization",
     ],
-    "Sources/TestSupport": ["NetBase", "Handoff", "Runtime", "ModuleKit", "Glibc", "Synchronization"],
+    "Sources/TestSupport": [
+      "NetBase", "Handoff", "Runtime", "ModuleKit", "SIPStack", "RTPStack", "UACore", "AllModules", "g711", "Glibc",
+      "Synchronization",
+    ],
   ]
 
   /// What every module may import: L1, L2, keys, and what ModuleKit shows it.

@@ -55,7 +55,7 @@ struct BasicCallTests {
         destination: SocketAddress(ipv6: 0xFE80_0000_0000_0000, 2, port: 5060, scope: 3),
         local: SocketAddress(ipv6: 0xFE80_0000_0000_0000, 1, port: 5062, scope: 3), transport: .tcp, body: Pair.offer),
       now: start)
-    guard case .send(let bytes, _, _, .tcp)? = endpoint.nextAction() else {
+    guard case .send(let bytes, let path)? = endpoint.nextAction(), path.transport == .tcp else {
       Issue.record("nothing was sent over TCP")
       return
     }

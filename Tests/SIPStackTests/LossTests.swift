@@ -249,7 +249,8 @@ final class Counted {
         while let action = endpoint.nextAction() {
           isIdle = false
           switch action {
-          case .send(let bytes, let to, let from, _):
+          case .send(let bytes, let path):
+            let (to, from) = (path.peer, path.local)
             bytes.withRawSpan { other.receive($0, from: from, on: to, transport: .udp, now: self.now) }
           case .event(.incomingCall(let id, _)): endpoint.accept(id, body: Pair.answer, now: self.now)
           case .event(.established): if endpoint === self.b { self.established += 1 }

@@ -59,6 +59,8 @@ package struct SIPCounters: Hashable, Sendable {
   package var forkedAnswers = 0
   /// Client transactions that ended because the transport could not reach the peer.
   package var transportFailures = 0
+  /// Requests that went to their next target because one failed, did not answer, or said 503.
+  package var failovers = 0
 
   package init() {}
 

@@ -5,7 +5,8 @@ extension SIPEndpoint {
   /// Sends an INVITE. Without a body it asks the peer for an offer; `answered` brings it then.
   package func invite(_ call: OutgoingInvite, now: Instant) -> SessionID {
     let id = SessionID(value: self.newIdentifier())
-    let path = SIPPath(peer: call.destination, local: call.local, transport: call.transport)
+    let paths = call.targets.map { $0.path(local: call.local) }
+    let path = paths[0]
     var from = call.from
     from.tag = self.newTag()
     var request = self.request(.invite, uri: call.requestURI, from: from, to: call.to, routes: call.routeSet)
@@ -13,7 +14,8 @@ extension SIPEndpoint {
     self.complete(&request, contact: contact)
     for (name, value) in call.headers { request.headers.append(name, value) }
     request.set(body: call.body)
-    let transaction = self.start(request, path, user: .invite(id), now)
+    let transaction = self.start(
+      request, path, user: .invite(id), alternatives: Array(paths.dropFirst()), now)
     let session = InviteSession(
       id: id, timer: self.timers.reserve(), isCaller: true, contact: contact, path: path,
       state: .calling(transaction, .no))

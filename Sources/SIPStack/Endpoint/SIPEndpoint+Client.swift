@@ -4,10 +4,13 @@ internal import NetBase
 extension SIPEndpoint {
   /// Sends `request`, which has no Via yet, in a transaction of its own.
   ///
-  /// - Parameter branch: that of the INVITE, for its CANCEL.
+  /// - Parameters:
+  ///   - branch: that of the INVITE, for its CANCEL.
+  ///   - alternatives: where it goes, in order, when it fails on this path (RFC 3263 §4.3).
   @discardableResult
   func start(
-    _ request: SIPMessage, _ path: SIPPath, user: ClientTransaction.User, branch: String? = nil, _ now: Instant
+    _ request: SIPMessage, _ path: SIPPath, user: ClientTransaction.User, branch: String? = nil,
+    alternatives: [SIPPath] = [], _ now: Instant
   ) -> ClientTransaction {
     guard case .request(let method, _) = request.startLine else { preconditionFailure("a response is not started") }
     let branch = branch ?? self.newBranch()
@@ -18,6 +21,7 @@ extension SIPEndpoint {
       key: ClientTransactionKey(branch: branch, method: method), serial: self.newIdentifier(),
       timer: self.timers.reserve(), request: request, path: path, user: user,
       timers: self.configuration.timers(path.transport), now: now)
+    transaction.alternatives = alternatives
     self.timers.assign(.client(transaction), to: transaction.timer)
     self.clients[transaction.key] = transaction
     self.counters.requestsSent += 1
@@ -29,7 +33,7 @@ extension SIPEndpoint {
   func newBranch() -> String { "z9hG4bK" + self.generator.hexadecimal(words: 1) }
 
   func receive(
-    response: SIPMessage, _ essentials: SIPEssentials, status: Int, reason: String, _ now: Instant
+    response: SIPMessage, _ essentials: SIPEssentials, status: Int, reason: String, _ path: SIPPath, _ now: Instant
   ) {
     let key = ClientTransactionKey(branch: essentials.via.branch, method: essentials.cseq.method)
     // More than one Via means that the response is another element's (RFC 3261 §8.1.3.3).
@@ -37,6 +41,8 @@ extension SIPEndpoint {
       self.counters.unmatchedResponses += 1
       return
     }
+    // What belongs to the request later, an ACK or a CANCEL, goes over the connection that it found.
+    if transaction.path.flow == nil { transaction.path.flow = path.flow }
     switch transaction.receive(status: status, now: now) {
     case .deliver: self.deliver(response, essentials, status, reason, to: transaction, now)
     case .acknowledgeAndDeliver:
@@ -59,6 +65,7 @@ extension SIPEndpoint {
   ) {
     // Nobody waits any more: then the transaction waits no longer than after a CANCEL.
     if status < 200, self.isAbandoned(transaction) { return transaction.cancelled(now: now) }
+    if status == 503, self.failOver(transaction, now) { return }
     let received = ReceivedResponse(message: response, essentials: essentials, status: status, reason: reason)
     switch transaction.user {
     case .invite(let id): self.receive(inviteResponse: received, transaction, self.sessions[id], now)
@@ -73,7 +80,7 @@ extension SIPEndpoint {
     }
   }
 
-  private func isAbandoned(_ transaction: ClientTransaction) -> Bool {
+  func isAbandoned(_ transaction: ClientTransaction) -> Bool {
     switch transaction.user {
     case .invite(let id), .reinvite(let id): self.sessions[id]?.hasEnded ?? true
     case .bye, .request, .nobody: false
@@ -88,7 +95,7 @@ extension SIPEndpoint {
       self.settle(transaction)
     case .timedOut:
       self.settle(transaction)
-      self.fail(transaction, .timeout, now)
+      if !self.failOver(transaction, now) { self.fail(transaction, .timeout, now) }
     case .none, .deliver, .acknowledge, .acknowledgeAndDeliver: self.settle(transaction)
     }
   }

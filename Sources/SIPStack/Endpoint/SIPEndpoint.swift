@@ -31,11 +31,15 @@ package final class SIPEndpoint {
 
   // MARK: Events in
 
-  /// A datagram came from `source` on our address `local`.
+  /// One message came from `source` on our address `local`: a datagram, a WebSocket message, or what Content-Length
+  /// cut out of a stream.
+  ///
+  /// - Parameter flow: the connection that it came on; nil for UDP.
   package func receive(
-    _ bytes: RawSpan, from source: SocketAddress, on local: SocketAddress, transport: SIPTransportKind, now: Instant
+    _ bytes: RawSpan, from source: SocketAddress, on local: SocketAddress, transport: SIPTransportKind,
+    flow: SIPFlow? = nil, now: Instant
   ) {
-    let path = SIPPath(peer: source, local: local, transport: transport)
+    let path = SIPPath(peer: source, local: local, transport: transport, flow: flow)
     let message: SIPMessage
     let essentials: SIPEssentials
     do {
@@ -54,18 +58,7 @@ package final class SIPEndpoint {
       self.receive(request: message, essentials, uri, path, now)
     case .response(let status, let reason):
       self.counters.responsesReceived += 1
-      self.receive(response: message, essentials, status: status, reason: reason, now)
-    }
-  }
-
-  /// Nothing listens at `address`, or there is no route: requests to it that wait for a response end now.
-  package func transportFailed(to address: SocketAddress, error: String, now: Instant) {
-    let failed = self.clients.values.filter { $0.isPending && $0.path.peer == address }
-    for transaction in failed.sorted(by: { $0.serial < $1.serial }) {
-      self.counters.transportFailures += 1
-      transaction.abandon()
-      self.settle(transaction)
-      self.fail(transaction, .unreachable(error), now)
+      self.receive(response: message, essentials, status: status, reason: reason, path, now)
     }
   }
 
@@ -112,7 +105,7 @@ package final class SIPEndpoint {
   func emit(_ event: SIPEvent) { self.actions.append(.event(event)) }
 
   func send(_ bytes: [UInt8], _ path: SIPPath) {
-    self.actions.append(.send(bytes: bytes, to: path.peer, from: path.local, transport: path.transport))
+    self.actions.append(.send(bytes: bytes, path))
   }
 
   func sendAgain(_ transaction: ServerTransaction) {

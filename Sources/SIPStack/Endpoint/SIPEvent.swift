@@ -12,16 +12,11 @@ package struct RequestID: Hashable, Sendable {
   package let value: UInt64
 }
 
-/// Where messages of a session or a transaction travel.
-struct SIPPath: Hashable, Sendable {
-  var peer: SocketAddress
-  var local: SocketAddress
-  var transport: SIPTransportKind
-}
-
 /// What the endpoint wants done. Drain `nextAction()` until nil after each call.
 package enum SIPAction: Sendable {
-  case send(bytes: [UInt8], to: SocketAddress, from: SocketAddress, transport: SIPTransportKind)
+  /// One whole message. With a flow it goes over that connection and no other; without one over the connection to the
+  /// same peer, transport and server name that is open, else over a new one.
+  case send(bytes: [UInt8], SIPPath)
   case event(SIPEvent)
 }
 
@@ -93,25 +88,39 @@ package struct OutgoingInvite: Sendable {
   package var requestURI: SIPURI
   /// Where the peer reaches us.
   package var contact: SIPURI
-  package var destination: SocketAddress
-  /// Our own address as the peer sees it: it stands in Via.
+  /// Where the request goes; the next is tried when one fails (RFC 3263 §4.3).
+  package var targets: [SIPTarget]
+  /// Our own address as the peer sees it: it stands in Via, unless the target names another.
   package var local: SocketAddress
-  package var transport: SIPTransportKind
   /// More header fields, after ours.
   package var headers: [(String, String)]
   /// The offer; nil asks the peer for one.
   package var body: SIPBody?
-  /// Proxies to pass, nearest first; `destination` must be the first of them.
+  /// Proxies to pass, nearest first; the targets must lead to the first of them.
   package var routeSet: [NameAddress]
 
-  /// - Parameter requestURI: the URI of `to` when nil.
+  /// - Parameters:
+  ///   - requestURI: the URI of `to` when nil.
+  ///   - targets: at least one, in the order in which they are tried.
+  package init(
+    from: NameAddress, to: NameAddress, requestURI: SIPURI? = nil, contact: SIPURI, targets: [SIPTarget],
+    local: SocketAddress, headers: [(String, String)] = [], body: SIPBody? = nil, routeSet: [NameAddress] = []
+  ) {
+    precondition(!targets.isEmpty, "an INVITE without a target")
+    (self.from, self.to, self.requestURI, self.contact) = (from, to, requestURI ?? to.uri, contact)
+    (self.targets, self.local) = (targets, local)
+    (self.headers, self.body, self.routeSet) = (headers, body, routeSet)
+  }
+
+  /// An INVITE with one target.
   package init(
     from: NameAddress, to: NameAddress, requestURI: SIPURI? = nil, contact: SIPURI, destination: SocketAddress,
     local: SocketAddress, transport: SIPTransportKind = .udp, headers: [(String, String)] = [], body: SIPBody? = nil,
     routeSet: [NameAddress] = []
   ) {
-    (self.from, self.to, self.requestURI, self.contact) = (from, to, requestURI ?? to.uri, contact)
-    (self.destination, self.local, self.transport) = (destination, local, transport)
-    (self.headers, self.body, self.routeSet) = (headers, body, routeSet)
+    self.init(
+      from: from, to: to, requestURI: requestURI, contact: contact,
+      targets: [SIPTarget(address: destination, transport: transport)], local: local, headers: headers, body: body,
+      routeSet: routeSet)
   }
 }

@@ -30,8 +30,10 @@ final class ClientTransaction {
   let timer: DeadlineHeap.Slot
   let request: SIPMessage
   let bytes: [UInt8]
-  let path: SIPPath
+  var path: SIPPath
   let user: User
+  /// Where the request goes when it fails on `path`, in order.
+  var alternatives: [SIPPath] = []
   private var machine: ClientMachine
   /// The ACK of a failure, to be sent again with each copy of it.
   var failureAcknowledgement: [UInt8]?

@@ -39,7 +39,7 @@ final class ServerTransaction {
   let request: SIPMessage
   let essentials: SIPEssentials
   let uri: SIPURI
-  let path: SIPPath
+  private(set) var path: SIPPath
   private var machine: Machine
   var response: [UInt8]?
   /// The session that an INVITE belongs to.
@@ -61,6 +61,13 @@ final class ServerTransaction {
   var mergeKey: MergeKey {
     MergeKey(
       callID: self.essentials.callID, fromTag: self.essentials.from.tag ?? "", cseq: self.essentials.cseq)
+  }
+
+  /// The connection is gone: what is still to be said goes to the address that the Via names (RFC 3261 §18.2.2).
+  func leaveFlow() {
+    self.path.flow = nil
+    let port = self.essentials.via.port ?? self.path.transport.defaultPort
+    self.path.peer = self.path.peer.with(port: port)
   }
 
   var nextDeadline: Instant? {

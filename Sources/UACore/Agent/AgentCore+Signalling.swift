@@ -11,7 +11,8 @@ extension AgentCore {
     self.isDraining = true
     while let action = self.endpoint.nextAction() {
       switch action {
-      case .send(let bytes, let destination, _, _):
+      case .send(let bytes, let path):
+        let destination = path.peer
         guard let transport = self.transports.first else { continue }
         self.trace("sent to \(destination)", bytes)
         if let reason = transport.send(bytes, to: destination) {

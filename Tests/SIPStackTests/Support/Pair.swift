@@ -168,7 +168,8 @@ final class Pair {
     case .event(let event):
       self.events.append((self.now, side, event))
       self.onEvent(side, event)
-    case .send(let bytes, let to, let from, _):
+    case .send(let bytes, let path):
+      let (to, from) = (path.peer, path.local)
       guard let message = bytes.withRawSpan({ span in try? SIPMessage(datagram: span) }) else {
         Issue.record("an endpoint sent what it cannot parse: \(String(decoding: bytes, as: UTF8.self))")
         return

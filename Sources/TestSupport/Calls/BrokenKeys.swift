@@ -1,18 +1,18 @@
-import ModuleKit
+package import ModuleKit
 
 /// A media encryption that fails when it is asked for an offer.
-struct BrokenKeys: Module, MediaEncryption {
-  static let name = "broken_keys"
-  static let summary = "a media encryption of the tests that fails"
+package struct BrokenKeys: Module, MediaEncryption {
+  package static let name = "broken_keys"
+  package static let summary = "a media encryption of the tests that fails"
 
-  init(settings: ModuleSettings) throws(ModuleError) {}
+  package init(settings: ModuleSettings) throws(ModuleError) {}
 
-  var facets: [Facet] { [Facet(.encryption(self))] }
-  var id: String { "broken" }
-  var offeredProtocol: String { "RTP/SAVP" }
-  var acceptedProtocols: [String] { ["RTP/SAVP"] }
-  var isMandatory: Bool { true }
-  func makeSession() throws(ModuleError) -> any MediaEncryptionSession { Session() }
+  package var facets: [Facet] { [Facet(.encryption(self))] }
+  package var id: String { "broken" }
+  package var offeredProtocol: String { "RTP/SAVP" }
+  package var acceptedProtocols: [String] { ["RTP/SAVP"] }
+  package var isMandatory: Bool { true }
+  package func makeSession() throws(ModuleError) -> any MediaEncryptionSession { Session() }
 
   private final class Session: MediaEncryptionSession {
     let error = ModuleError(.unavailable, "module broken_keys: no keys today")

@@ -1,22 +1,21 @@
-import ModuleKit
-import NetBase
-import Runtime
-import SIPStack
-import TestSupport
+package import ModuleKit
+package import NetBase
+package import Runtime
+package import SIPStack
 
 /// A SIP peer at 10.0.0.3 that does what a test says, with descriptions that the test writes.
-final class ScriptedPeer: SIPTransportReceiver {
-  let main: EventLoop
-  let address = SocketAddress(ipv4: 0x0A00_0003, port: 5060)
-  let media = SocketAddress(ipv4: 0x0A00_0003, port: 30_000)
-  private(set) var events: [SIPEvent] = []
-  private(set) var incoming: [(id: SessionID, invite: IncomingInvite)] = []
+package final class ScriptedPeer: SIPTransportReceiver {
+  package let main: EventLoop
+  package let address = SocketAddress(ipv4: 0x0A00_0003, port: 5060)
+  package let media = SocketAddress(ipv4: 0x0A00_0003, port: 30_000)
+  package private(set) var events: [SIPEvent] = []
+  package private(set) var incoming: [(id: SessionID, invite: IncomingInvite)] = []
   private let endpoint: SIPEndpoint
   private let context: LoopContext
   private var transport: (any SIPTransport)?
   private var timer: TimerID?
 
-  init(in simulation: Simulation) throws {
+  package init(in simulation: Simulation) throws {
     self.main = simulation.makeLoop()
     self.endpoint = SIPEndpoint(configuration: SIPConfiguration(), generator: SeededGenerator(seed: 9))
     self.context = self.main.asOwner { $0 }
@@ -34,12 +33,12 @@ final class ScriptedPeer: SIPTransportReceiver {
   }
 
   /// Runs `body` as the peer's loop and sends what follows.
-  func act(_ body: (SIPEndpoint) -> Void) {
+  package func act(_ body: (SIPEndpoint) -> Void) {
     self.main.asOwner { _ in
       body(self.endpoint)
       while let action = self.endpoint.nextAction() {
         switch action {
-        case .send(let bytes, let destination, _, _): _ = self.transport?.send(bytes, to: destination)
+        case .send(let bytes, let path): _ = self.transport?.send(bytes, to: path.peer)
         case .event(let event):
           self.events.append(event)
           if case .incomingCall(let id, let invite) = event { self.incoming.append((id, invite)) }
@@ -49,19 +48,19 @@ final class ScriptedPeer: SIPTransportReceiver {
     }
   }
 
-  func received(_ bytes: RawSpan, from source: SocketAddress, on transport: any SIPTransport) {
+  package func received(_ bytes: RawSpan, from source: SocketAddress, on transport: any SIPTransport) {
     let copy = bytes.copied()
     self.act { endpoint in
       copy.withRawSpan { endpoint.receive($0, from: source, on: self.address, transport: .udp, now: self.context.now) }
     }
   }
 
-  func failed(to address: SocketAddress, reason: String, on transport: any SIPTransport) {}
+  package func failed(to address: SocketAddress, reason: String, on transport: any SIPTransport) {}
 
-  var now: Instant { self.context.now }
+  package var now: Instant { self.context.now }
 
   /// A description with PCMU and these further lines of the media section.
-  func description(_ lines: [String] = [], protocolName: String = "RTP/AVP", version: Int = 1) -> SIPBody {
+  package func description(_ lines: [String] = [], protocolName: String = "RTP/AVP", version: Int = 1) -> SIPBody {
     let text =
       ([
         "v=0", "o=- 7 \(version) IN IP4 10.0.0.3", "s=-", "c=IN IP4 10.0.0.3", "t=0 0",
@@ -71,7 +70,7 @@ final class ScriptedPeer: SIPTransportReceiver {
   }
 
   /// Where the newest offer or answer of the other side wants media.
-  func mediaAddress(in body: SIPBody) -> SocketAddress? {
+  package func mediaAddress(in body: SIPBody) -> SocketAddress? {
     for line in String(decoding: body.bytes, as: UTF8.self).split(separator: "\r\n") where line.hasPrefix("m=audio ") {
       let port = line.split(separator: " ")[1]
       return UInt16(port).map { SocketAddress(ipv4: 0x0A00_0001, port: $0) }

@@ -1,15 +1,14 @@
-import Handoff
-import ModuleKit
-import NetBase
-import TestSupport
-import g711
+internal import Handoff
+internal import ModuleKit
+internal import NetBase
+internal import g711
 
 /// What the noise of a `probe` source is after G.711.
-enum ExpectedAudio {
+package enum ExpectedAudio {
   private static let known = Locked<[Int16]>([])
 
   /// The first `count` samples of the noise, encoded and decoded.
-  static func muLaw(count: Int) throws -> [Int16] {
+  package static func muLaw(count: Int) throws -> [Int16] {
     let known = self.known.withLock { $0 }
     if known.count >= count { return Array(known[..<count]) }
     let made = try self.coded(count: max(count, 480_000))
@@ -34,7 +33,7 @@ enum ExpectedAudio {
   }
 
   /// How many samples of `heard` after its leading silence are the noise, from its beginning on; nil when one differs.
-  static func matchedSamples(_ heard: [Int16]) throws -> Int? {
+  package static func matchedSamples(_ heard: [Int16]) throws -> Int? {
     guard let first = heard.firstIndex(where: { $0 != 0 }) else { return 0 }
     let expected = try Self.muLaw(count: heard.count)
     // The noise itself may begin with zeros.

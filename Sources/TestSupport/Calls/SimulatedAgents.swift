@@ -1,30 +1,28 @@
-import AllModules
-import Handoff
-import ModuleKit
-import NetBase
-import Runtime
-import SIPStack
-import TestSupport
-
-@testable import UACore
+internal import AllModules
+package import Handoff
+package import ModuleKit
+package import NetBase
+package import Runtime
+internal import SIPStack
+package import UACore
 
 /// One user agent on a simulated main loop, with the events it told.
-final class SimulatedAgent {
-  let name: String
-  let main: EventLoop
-  let core: AgentCore
-  let address: SocketAddress
+package final class SimulatedAgent {
+  package let name: String
+  package let main: EventLoop
+  package let core: AgentCore
+  package let address: SocketAddress
   private let log: EventLog
   /// What a SIP trace showed.
-  let trace = Locked<[String]>([])
+  package let trace = Locked<[String]>([])
 
-  final class EventLog {
+  private final class EventLog {
     var events: [AgentEvent] = []
     /// The loops that transports of their own got.
     var transportLoops: [EventLoop] = []
   }
 
-  init(
+  package init(
     _ name: String, in simulation: Simulation, host: UInt32, configuration: Configuration, seed: UInt64, loss: Double
   ) throws {
     self.name = name
@@ -60,46 +58,46 @@ final class SimulatedAgent {
 
   /// Runs `body` as the agent's main loop.
   @discardableResult
-  func act<Result>(_ body: (AgentCore) throws -> Result) rethrows -> Result {
+  package func act<Result>(_ body: (AgentCore) throws -> Result) rethrows -> Result {
     try self.main.asOwner { _ in try body(self.core) }
   }
 
-  var events: [AgentEvent] { self.log.events }
+  package var events: [AgentEvent] { self.log.events }
 
   /// Reports of the calls that are over, in the order in which they ended.
-  var ended: [CallReport] { self.events.compactMap { if case .ended(let report) = $0 { report } else { nil } } }
+  package var ended: [CallReport] { self.events.compactMap { if case .ended(let report) = $0 { report } else { nil } } }
 
-  var warnings: [String] { self.events.compactMap { if case .warning(_, let text) = $0 { text } else { nil } } }
+  package var warnings: [String] { self.events.compactMap { if case .warning(_, let text) = $0 { text } else { nil } } }
 
-  var digits: [Character?] {
+  package var digits: [Character?] {
     self.events.compactMap { if case .digit(_, let digit) = $0 { .some(digit) } else { nil } }
   }
 
   /// How many transports had a loop of their own, and how many of these loops still run.
-  var ownLoops: (made: Int, running: Int) {
+  package var ownLoops: (made: Int, running: Int) {
     (self.log.transportLoops.count, self.log.transportLoops.count { $0.execute { _ in } })
   }
 
-  var report: CallReport? { self.act { $0.reports.first } }
+  package var report: CallReport? { self.act { $0.reports.first } }
 
-  var isEstablished: Bool { self.report?.state == .established }
+  package var isEstablished: Bool { self.report?.state == .established }
 }
 
 /// Alice, who calls, and Bob, who is called.
-final class SimulatedAgents {
-  let simulation: Simulation
-  let alice: SimulatedAgent
-  let bob: SimulatedAgent
+package final class SimulatedAgents {
+  package let simulation: Simulation
+  package let alice: SimulatedAgent
+  package let bob: SimulatedAgent
   /// What Alice's player and Bob's player are called.
-  let aliceHears = ProbeCapture.makeName()
-  let bobHears = ProbeCapture.makeName()
-  var aliceSettings: CallSettings
-  var bobSettings: CallSettings
+  package let aliceHears = ProbeCapture.makeName()
+  package let bobHears = ProbeCapture.makeName()
+  package var aliceSettings: CallSettings
+  package var bobSettings: CallSettings
 
   /// - Parameters:
   ///   - encryption: the media encryption of both; nil for none.
   ///   - configure: changes what both are configured with.
-  init(
+  package init(
     mode: RxMode = .main, encryption: String? = nil, codec: String? = "pcmu", seed: UInt64 = 1, loss: Double = 0,
     configure: (inout Configuration) -> Void = { _ in }
   ) throws {
@@ -136,7 +134,7 @@ final class SimulatedAgents {
 
   /// Alice calls Bob, who does what his settings say.
   @discardableResult
-  func call() throws -> CallID {
+  package func call() throws -> CallID {
     self.bob.act { $0.accounts = [self.bobSettings] }
     let target = try SIPURI("sip:bob@10.0.0.2")
     return try self.alice.act { try $0.call(target, at: self.bob.address, settings: self.aliceSettings) }
@@ -144,7 +142,7 @@ final class SimulatedAgents {
 
   /// A call that both sides have established, with keys where the call has any.
   @discardableResult
-  func establishedCall() throws -> CallID {
+  package func establishedCall() throws -> CallID {
     let call = try self.call()
     let isUp = self.simulation.run(milliseconds: 5000) {
       self.alice.report?.firstMedia != nil && self.bob.report?.firstMedia != nil && self.alice.isEstablished
@@ -154,15 +152,15 @@ final class SimulatedAgents {
     return call
   }
 
-  func run(milliseconds: Int64) { self.simulation.run(milliseconds: milliseconds) }
+  package func run(milliseconds: Int64) { self.simulation.run(milliseconds: milliseconds) }
 
   /// Runs until both sides have forgotten their calls; false when they don't within ten seconds.
-  func runUntilIdle(milliseconds: Int64 = 10_000) -> Bool {
+  package func runUntilIdle(milliseconds: Int64 = 10_000) -> Bool {
     self.simulation.run(milliseconds: milliseconds) {
       self.alice.act { $0.callCount } == 0 && self.bob.act { $0.callCount } == 0
     }
   }
 
   /// Bob's only call.
-  var bobCall: CallID { self.bob.report?.id ?? CallID(number: 0) }
+  package var bobCall: CallID { self.bob.report?.id ?? CallID(number: 0) }
 }

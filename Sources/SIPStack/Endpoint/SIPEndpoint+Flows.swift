@@ -1,0 +1,88 @@
+package import NetBase
+
+/// What the transports report, and the next target that a request is given to (RFC 3261 §18.4, RFC 3263 §4.3).
+extension SIPEndpoint {
+  /// Nothing listens at `address`, there is no route, or no connection could be made: requests to it that wait for a
+  /// response go to their next target, or end now.
+  ///
+  /// - Parameter transport: which one failed; nil for all of them.
+  package func transportFailed(
+    to address: SocketAddress, transport: SIPTransportKind? = nil, error: String, now: Instant
+  ) {
+    self.failPending(error, now) { path in
+      path.peer == address && (transport.map { $0 == path.transport } ?? true)
+    }
+  }
+
+  /// A connection was closed, by whichever side, or no longer answers. Requests on it that wait for a response go to
+  /// their next target, or end now; responses that are still owed go over a new connection (RFC 3261 §18.2.2).
+  package func flowFailed(_ path: SIPPath, error: String, now: Instant) {
+    guard let flow = path.flow else {
+      return self.transportFailed(to: path.peer, transport: path.transport, error: error, now: now)
+    }
+    for transaction in self.servers.values where transaction.path.flow == flow { transaction.leaveFlow() }
+    for session in self.sessions.values where session.path.flow == flow { session.path.flow = nil }
+    self.failPending(error, now) { pending in
+      // A request may have gone over it before a response told which flow it was.
+      pending.flow == flow
+        || pending.flow == nil && pending.peer == path.peer && pending.transport == path.transport
+    }
+  }
+
+  private func failPending(_ error: String, _ now: Instant, where isFailed: (SIPPath) -> Bool) {
+    let failed = self.clients.values.filter { $0.isPending && isFailed($0.path) }
+    for transaction in failed.sorted(by: { $0.serial < $1.serial }) {
+      self.counters.transportFailures += 1
+      transaction.abandon()
+      self.settle(transaction)
+      if !self.failOver(transaction, now) { self.fail(transaction, .unreachable(error), now) }
+    }
+  }
+
+  /// Sends the request of a transaction that failed to its next target, with a branch of its own.
+  ///
+  /// - Returns: false when there is none, or when nobody waits for the result any more.
+  func failOver(_ transaction: ClientTransaction, _ now: Instant) -> Bool {
+    guard let next = transaction.alternatives.first, self.isWanted(transaction) else { return false }
+    self.counters.failovers += 1
+    self.resubmit(
+      transaction.request, instead: transaction, next, alternatives: Array(transaction.alternatives.dropFirst()), now)
+    return true
+  }
+
+  /// Starts `request` in place of the transaction `old`, whose user gets the result.
+  func resubmit(
+    _ request: SIPMessage, instead old: ClientTransaction, _ path: SIPPath, alternatives: [SIPPath], _ now: Instant
+  ) {
+    var request = request
+    request.headers.remove("Via")
+    let new = self.start(request, path, user: old.user, alternatives: alternatives, now)
+    self.replace(old, by: new)
+  }
+
+  /// Whether the user still wants this request served: no CANCEL is on its way, and the session lives.
+  private func isWanted(_ transaction: ClientTransaction) -> Bool {
+    guard !self.isAbandoned(transaction) else { return false }
+    if case .invite(let id) = transaction.user, case .calling(_, let hangUp)? = self.sessions[id]?.state {
+      return hangUp == .no
+    }
+    return true
+  }
+
+  /// Whoever holds the old transaction holds the new one from now on.
+  private func replace(_ old: ClientTransaction, by new: ClientTransaction) {
+    switch old.user {
+    case .invite(let id):
+      guard let session = self.sessions[id], case .calling(let current, let hangUp) = session.state, current === old
+      else { return }
+      session.state = .calling(new, hangUp)
+      session.path = new.path
+    case .reinvite(let id):
+      guard let session = self.sessions[id], case .sent(let current, let body, let attempt)? = session.outgoingReoffer,
+        current === old
+      else { return }
+      session.outgoingReoffer = .sent(new, body, attempt: attempt)
+    case .bye, .request, .nobody: break
+    }
+  }
+}
