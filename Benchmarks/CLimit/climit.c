@@ -73,12 +73,14 @@ static uint64_t now(void) {
   return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
 }
 
+/// At whole milliseconds, so that what is due within the same one shares a wake-up.
 static void arm(worker *w, uint64_t at) {
+  at = (at + 999999) / 1000000 * 1000000;
   struct itimerspec spec = {.it_value = {(time_t)(at / 1000000000), (long)(at % 1000000000)}};
   timerfd_settime(w->timer, TFD_TIMER_ABSTIME, &spec, NULL);
 }
 
-static void receive(worker *w, leg *l, struct mmsghdr *headers, unsigned batch) {
+static void receive(leg *l, struct mmsghdr *headers, unsigned batch) {
   for (unsigned i = 0; i < batch; i++) headers[i].msg_hdr.msg_namelen = sizeof(struct sockaddr_storage);
   int count = recvmmsg(l->fd, headers, batch, MSG_DONTWAIT, NULL);
   for (int i = 0; i < count; i++) {
@@ -152,7 +154,7 @@ static void *run(void *argument) {
     for (int i = 0; i < count; i++) {
       leg *l = events[i].data.ptr;
       if (l) {
-        receive(w, l, headers, batch);
+        receive(l, headers, batch);
         continue;
       }
       uint64_t expirations;
@@ -227,7 +229,6 @@ static bool open_leg(worker *w, leg *l) {
 
 climit *climit_start(climit_options options) {
   make_tables();
-  if (srtp_init() != srtp_err_status_ok) return NULL;
   climit *limit = calloc(1, sizeof *limit);
   limit->options = options;
   limit->target = (struct sockaddr_in){
@@ -304,7 +305,7 @@ unsigned climit_spread(int fd, const void *bytes, size_t count, const uint16_t *
 }
 
 unsigned climit_drain(int fd) {
-  static __thread uint8_t bytes[64][SLOT];
+  static uint8_t bytes[64][SLOT];
   struct mmsghdr headers[64];
   struct iovec vectors[64];
   memset(headers, 0, sizeof headers);

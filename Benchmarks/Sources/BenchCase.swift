@@ -23,9 +23,9 @@ struct BenchCase: Sendable {
   init(_ direction: PathDirection, _ mode: RxMode, _ profile: SRTPProfile?, workers: Int) {
     (self.direction, self.mode, self.profile) = (direction, mode, profile)
     switch mode {
-    case .main: (self.legs, self.threads, self.batch) = (200, 1, 32)
-    case .pool: (self.legs, self.threads, self.batch) = (200, workers, 32)
-    case .thread: (self.legs, self.threads, self.batch) = (40, 40, 8)
+    case .main: (self.legs, self.threads, self.batch) = (100, 1, 32)
+    case .pool: (self.legs, self.threads, self.batch) = (100, workers, 32)
+    case .thread: (self.legs, self.threads, self.batch) = (24, 24, 8)
     }
   }
 

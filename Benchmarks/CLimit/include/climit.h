@@ -26,7 +26,8 @@ typedef struct {
 
 typedef struct climit climit;
 
-/// NULL when a thread, a socket or a context can't be had.
+/// NULL when a thread, a socket or a context can't be had. With a profile the caller has started libsrtp2, which can be
+/// started but once.
 climit *climit_start(climit_options options);
 /// The port, on 127.0.0.1, at which a leg receives.
 uint16_t climit_port(const climit *limit, unsigned leg);
@@ -42,6 +43,6 @@ unsigned climit_spread(int fd, const void *bytes, size_t count, const uint16_t *
 /// A UDP socket on 127.0.0.1 with a large buffer, or -1.
 int climit_socket(uint16_t *port);
 void climit_close(int fd);
-/// Datagrams that have arrived, which are forgotten; never blocks.
+/// Datagrams that have arrived, which are forgotten; never blocks. For one thread.
 unsigned climit_drain(int fd);
 #endif

@@ -147,7 +147,7 @@ struct AudioPlayout: ~Copyable {
     self.queue.append { tail in
       if let resampler { return resampler.process(samples, into: &tail).produced }
       let fitting = min(samples.count, tail.count)
-      for index in 0..<fitting { tail[index] = samples[index] }
+      tail.copy(samples.extracting(..<fitting))
       return fitting
     }
   }
