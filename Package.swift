@@ -81,6 +81,7 @@ let package = Package(
     module("ausine"),
     module("aubridge"),
     module("vumeter"),
+    module("ctrl_tcp", ["Runtime"]),
     // L5
     layer(
       "UACore",
@@ -88,7 +89,10 @@ let package = Package(
     // L6
     layer(
       "AllModules",
-      ["ModuleKit", "udp", "sip_udp", "dtls_srtp", "srtp", "opus", "g711", "aufile", "ausine", "aubridge", "vumeter"]),
+      [
+        "ModuleKit", "udp", "sip_udp", "dtls_srtp", "srtp", "opus", "g711", "aufile", "ausine", "aubridge", "vumeter",
+        "ctrl_tcp",
+      ]),
     layer("Apus", ["NetBase", "Handoff", "ModuleKit", "UACore", "AllModules"]),
     // L7
     .executableTarget(
@@ -117,6 +121,18 @@ let package = Package(
       ]),
     tests("Apus", ["Apus", "UACore", "ModuleKit", "AllModules"]),
     tests("CLI", ["CLI", "UACore", "ModuleKit", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
+    .target(name: "CHeap", path: "Tests/CHeap"),
+    .executableTarget(
+      name: "ThreadedCall",
+      dependencies: ["UACore", "ModuleKit", "AllModules", "NetBase", "Handoff", "Runtime", "SIPStack"],
+      path: "Tests/Valgrind/ThreadedCall", swiftSettings: strict),
+    .testTarget(
+      name: "RxModeMatrixTests",
+      dependencies: [
+        "CHeap", "SRTPEngine",
+        "UACore", "ModuleKit", "AllModules", "NetBase", "Handoff", "Runtime", "RTPStack", "SDPCodec", "SIPStack",
+        "sip_udp", "udp", "vumeter",
+      ], path: "Tests/RxModeMatrix", exclude: ["cells.txt"], swiftSettings: strict),
     tests("RepoRules", ["ModuleKit", "AllModules", "UACore"]),
     moduleTests("udp", ["Runtime"]),
     moduleTests("sip_udp", ["Runtime"]),
@@ -128,6 +144,7 @@ let package = Package(
     moduleTests("ausine"),
     moduleTests("aubridge", ["Runtime"]),
     moduleTests("vumeter", ["Runtime"]),
+    moduleTests("ctrl_tcp", ["Runtime"]),
   ]
 )
 

@@ -3,7 +3,7 @@
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 BUILD_PACKAGES=(libssl-dev libsrtp2-dev libopus-dev libspeexdsp-dev pkg-config)
-PEER_PACKAGES=(baresip-core sip-tester tshark python3 python3-venv iproute2 libopus0 openssl)
+PEER_PACKAGES=(baresip-core linphone-cli sip-tester tshark python3 python3-venv iproute2 libopus0 openssl)
 PYTHON_PACKAGES=(pesq pystoi numpy scipy soundfile pylibsrtp pyOpenSSL cffi)
 VENV=$ROOT/.build-venv
 

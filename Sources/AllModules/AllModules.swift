@@ -2,6 +2,7 @@ public import ModuleKit
 internal import aubridge
 internal import aufile
 internal import ausine
+internal import ctrl_tcp
 internal import dtls_srtp
 internal import g711
 internal import opus
@@ -13,7 +14,7 @@ internal import vumeter
 /// Every module that is compiled in, in the order of `apus modules`.
 public let allModules: [any Module.Type] = [
   UDP.self, SIPUDP.self, Opus.self, G711.self, SRTP.self, DTLSSRTP.self, AudioFile.self, AudioSine.self,
-  AudioBridge.self, VUMeter.self,
+  AudioBridge.self, VUMeter.self, CtrlTCP.self,
 ]
 
 /// Waits until everything recorded so far, by all agents of the process, is in its files; before the process ends.

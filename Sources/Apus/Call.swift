@@ -120,7 +120,7 @@ public final class Call: Sendable, Identifiable {
       self.change { $0.report = report }
       self.continuation.yield(.ended(report.reason))
       self.continuation.finish()
-    case .incoming, .progress, .mediaEstablished, .sourceEnded, .warning: break
+    default: break
     }
   }
 

@@ -46,7 +46,13 @@ public final class UserAgent: Sendable {
   private let core: UACore.UserAgent
   private let audio: ProgramAudio
   private let account: CallSettings
-  private let calls = Locked<[CallID: Call]>([:])
+  private let calls = Locked(Calls())
+
+  private struct Calls {
+    var known: [CallID: Call] = [:]
+    /// What happened to calls of ours before the program had them.
+    var early: [CallID: [AgentEvent]] = [:]
+  }
 
   /// Makes an agent that listens.
   public init(_ configuration: Configuration = Configuration()) async throws(ApusError) {
@@ -55,9 +61,10 @@ public final class UserAgent: Sendable {
         .configuration, "listen \(configuration.listen): it takes an address and a port, for example 127.0.0.1:5060")
     }
     var core = UACore.Configuration()
-    core.activeModules = allModules.map { $0.name }.filter { $0 != "vumeter" }
+    core.activeModules = allModules.map { $0.name }.filter { $0 != "vumeter" && $0 != "ctrl_tcp" }
     core.rxMode = configuration.receiveMode
     core.callMaxCalls = nil
+    core.callHoldOtherCalls = false
     let audio = ProgramAudio(format: AudioFormat(sampleRate: configuration.sampleRate, channels: 1))
     var settings = AgentSettings(available: allModules, configuration: core, listen: listen)
     settings.programFacets = audio.facets.map { (ProgramAudio.name, $0) }
@@ -108,24 +115,40 @@ public final class UserAgent: Sendable {
   private func known(_ id: CallID, peer: String) -> Call {
     let pipes = self.audio.pipes(of: StreamID(number: id.number))
     return self.calls.withLock { calls in
-      if let call = calls[id] { return call }
+      if let call = calls.known[id] { return call }
       let call = Call(id: id, peer: peer, agent: self.core, pipes: pipes)
-      calls[id] = call
+      calls.known[id] = call
+      for event in calls.early.removeValue(forKey: id) ?? [] {
+        call.take(event)
+        if case .ended = event { self.forget(id, &calls) }
+      }
       return call
     }
+  }
+
+  private func forget(_ id: CallID, _ calls: inout Calls) {
+    calls.known[id] = nil
+    self.audio.forget(StreamID(number: id.number))
   }
 
   private func take(_ event: AgentEvent) {
     switch event {
     case .incoming(let id, let from): self.announceCall.yield(self.known(id, peer: from))
-    case .ended(let report):
-      let call = self.known(report.id, peer: report.peer)
+    case .ended(let report): self.tell(report.id, event, isLast: true)
+    case .ringing(let id), .established(let id), .secured(let id, _), .digit(let id, _), .held(let id, _):
+      self.tell(id, event)
+    default: break
+    }
+  }
+
+  private func tell(_ id: CallID, _ event: AgentEvent, isLast: Bool = false) {
+    self.calls.withLock { calls in
+      guard let call = calls.known[id] else {
+        calls.early[id, default: []].append(event)
+        return
+      }
       call.take(event)
-      _ = self.calls.withLock { $0.removeValue(forKey: report.id) }
-      self.audio.forget(StreamID(number: report.id.number))
-    case .ringing(let id), .progress(let id, _), .established(let id), .secured(let id, _), .mediaEstablished(let id),
-      .digit(let id, _), .held(let id, _), .sourceEnded(let id), .warning(let id, _):
-      self.calls.withLock { $0[id] }?.take(event)
+      if isLast { self.forget(id, &calls) }
     }
   }
 }

@@ -14,6 +14,7 @@ internal import Glibc
 
   /// Parses and runs; every failure is one sentence on standard error and an `ExitStatus`.
   static func main() async {
+    DescriptorLimit.raise()
     do {
       var command = try await asyncParseAsRoot()
       if var asynchronous = command as? any AsyncParsableCommand {

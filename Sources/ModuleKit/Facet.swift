@@ -8,6 +8,8 @@ public struct Facet: Sendable {
     case encryption(any MediaEncryption)
     case datagrams(any DatagramTransport)
     case sipTransport(any SIPTransportProvider)
+    case command(ModuleCommand)
+    case application(any ApplicationProvider)
   }
 
   package let body: Body
@@ -23,6 +25,9 @@ public struct Facet: Sendable {
   /// A filter in both directions of every call, in the order of the config's `module` lines.
   public static func filter(_ offer: StageOffer) -> Facet { Facet(.filter(offer)) }
 
+  /// A command for people and programs.
+  public static func command(_ command: ModuleCommand) -> Facet { Facet(.command(command)) }
+
   /// The word for it in `apus modules`.
   public var kind: String {
     switch self.body {
@@ -33,6 +38,8 @@ public struct Facet: Sendable {
     case .encryption: "media encryption"
     case .datagrams: "media transport"
     case .sipTransport: "SIP transport"
+    case .command: "command"
+    case .application: "application"
     }
   }
 
@@ -41,13 +48,15 @@ public struct Facet: Sendable {
     switch self.body {
     case .source(let offer), .player(let offer), .filter(let offer): offer.safety
     case .codec, .encryption, .datagrams: .confined
-    case .sipTransport: .mainOnly
+    case .sipTransport, .command, .application: .mainOnly
     }
   }
 
   /// Whether the facet runs on a transport's executor, so that the receive mode matters to it.
   public var isOnMediaPath: Bool {
-    if case .sipTransport = self.body { return false }
-    return true
+    switch self.body {
+    case .sipTransport, .command, .application: false
+    case .codec, .source, .player, .filter, .encryption, .datagrams: true
+    }
   }
 }

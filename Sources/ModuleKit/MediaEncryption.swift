@@ -68,8 +68,15 @@ package protocol MediaEncryptionSession: AnyObject {
   func rollback()
   /// Our answer was acknowledged (ACK), so the peer has it.
   func answerConfirmed()
+  /// Whether the attributes that were just made need sockets of their own, as a new association does; once for each.
+  func takesPath() -> Bool
   /// What the transport must be told, in order, until nil; taken after each of the calls above.
   func nextCommand() -> KeyingCommand?
+}
+
+extension MediaEncryptionSession {
+  /// Keys that signalling brings need no other sockets.
+  package func takesPath() -> Bool { false }
 }
 
 /// How an inbound or outbound context relates to the one before it.
@@ -157,9 +164,12 @@ package struct SecuredBy: Sendable {
   package let source: SocketAddress
   /// For example `DTLSv1.2`.
   package let version: String
-  package init(source: SocketAddress, version: String) {
+  /// Whether this side began the handshake: then the peer had the keys first.
+  package let isClient: Bool
+  package init(source: SocketAddress, version: String, isClient: Bool) {
     self.source = source
     self.version = version
+    self.isClient = isClient
   }
 }
 
@@ -171,4 +181,10 @@ package struct KeyExchangeCounters: Sendable {
   package var dropped = 0
   package var retransmissions = 0
   package init() {}
+
+  package mutating func add(_ other: KeyExchangeCounters) {
+    self.strangers += other.strangers
+    self.dropped += other.dropped
+    self.retransmissions += other.retransmissions
+  }
 }

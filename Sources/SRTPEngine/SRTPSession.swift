@@ -8,7 +8,7 @@ internal import NetBase
   private let handle: srtp_t
   private let direction: Direction
   private let replayWindow: Int
-  private var stamp = OwnerStamp()
+  private var stamp = OwnerStamp("an SRTP context")
 
   init(_ material: borrowing SRTPKeyMaterial, direction: Direction, replayWindow: Int) throws(SRTPError) {
     guard (64...1024).contains(replayWindow) else { throw .badReplayWindow(replayWindow) }

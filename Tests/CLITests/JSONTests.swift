@@ -1,6 +1,5 @@
+internal import ModuleKit
 internal import Testing
-
-@testable internal import CLI
 
 @Suite("JSON")
 struct JSONTests {

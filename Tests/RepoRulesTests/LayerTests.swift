@@ -48,6 +48,7 @@ internal import Testing
     "srtp": ["COpenSSL"],
     "opus": ["COpus"],
     "aufile": ["Dispatch"],
+    "ctrl_tcp": ["Runtime"],
   ]
 
   static let modules = Repository.lines("ls \(Repository.root)/Modules")

@@ -1,4 +1,3 @@
-import Glibc
 import NetBase
 import Testing
 
@@ -33,38 +32,4 @@ struct HostileInputTests {
     #expect(inbound.received(clear + [UInt8](repeating: 0, count: 16)).result != .ok)
     #expect(inbound.received(outbound.sent(rtp(2)).bytes) == ok(rtp(2)))
   }
-
-  #if DEBUG
-    private static let stamp = {
-      var stamp = OwnerStamp()
-      stamp.touch()
-      return stamp
-    }()
-
-    @Test("a debug build traps when a second thread calls a context, unless it adopted it")
-    func owner() async {
-      await #expect(processExitsWith: .failure) { HostileInputTests.touchTwice(adopting: false) }
-      await #expect(processExitsWith: .success) { HostileInputTests.touchTwice(adopting: true) }
-    }
-
-    private static func touchTwice(adopting: Bool) {
-      _ = Self.stamp
-      var thread = pthread_t()
-      unsafe pthread_create(&thread, nil, adopting ? Self.adopted : Self.called, nil)
-      pthread_join(thread, nil)
-    }
-
-    private static let called: @convention(c) (UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? = { _ in
-      var stamp = HostileInputTests.stamp
-      stamp.touch()
-      return nil
-    }
-
-    private static let adopted: @convention(c) (UnsafeMutableRawPointer?) -> UnsafeMutableRawPointer? = { _ in
-      var stamp = HostileInputTests.stamp
-      stamp.adopt()
-      stamp.touch()
-      return nil
-    }
-  #endif
 }

@@ -149,7 +149,6 @@ struct ConfigurationTests {
           + "the line is ignored"
       ),
       ("module alsa.so", "warning: module: alsa: this module of baresip is not part of Apus; the line is ignored"),
-      ("module stdio.so", "warning: module: stdio: Apus does this without a module; the line is not needed"),
       (
         "module opsu.so",
         "error: module: neither Apus nor baresip has a module \"opsu\"; did you mean \"opus\"?"

@@ -26,6 +26,15 @@ package struct AudioFile: Module {
           let recording = try Recording(path: path, format: request.format, names: names)
           return { () throws(ModuleError) in try FilePlayer(recording: recording) }
         }),
+      .command(
+        ModuleCommand(CommandDescription("aufileinfo", parameters: "FILE", help: "what a sound file holds")) {
+          path throws(CommandFailure) in
+          do throws(ModuleError) {
+            let file = try speech.withLock { shelf throws(ModuleError) in try shelf.file(at: path) }
+            let rate = file.format.sampleRate * file.format.channels
+            return "\(path): \(file.format), \(file.samples.count * 1000 / rate) ms"
+          } catch { throw CommandFailure(error.message) }
+        }),
     ]
   }
 

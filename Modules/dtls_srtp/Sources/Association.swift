@@ -55,7 +55,7 @@ enum AssociationOutcome: ~Copyable {
   private var bytes = 0
   private var attempt = 0
   private var isCertificateWrong = false
-  private var stamp = OwnerStamp()
+  private var stamp = OwnerStamp("a DTLS association")
   /// Whether the peer has sent anything.
   var hasHeard: Bool { self.bytes > 0 }
   /// When `timeout` wants to be called.
@@ -98,7 +98,10 @@ enum AssociationOutcome: ~Copyable {
     }
   }
 
-  deinit { unsafe SSL_free(self.ssl) }
+  deinit {
+    self.stamp.touch()
+    unsafe SSL_free(self.ssl)
+  }
 
   /// A cookie that can't be guessed.
   static func makeCookie() throws(LibraryError) -> [UInt8] {
@@ -154,10 +157,16 @@ enum AssociationOutcome: ~Copyable {
   func nextDatagram() -> [UInt8]? { self.bio.nextDatagram() }
 
   /// For example `DTLSv1.2`.
-  var version: String { unsafe SSL_get_version(self.ssl).map { unsafe String(cString: $0) } ?? "DTLS" }
+  var version: String {
+    self.stamp.touch()
+    return unsafe SSL_get_version(self.ssl).map { unsafe String(cString: $0) } ?? "DTLS"
+  }
 
   /// Where the handshake stands, in OpenSSL's words.
-  var stateDescription: String { unsafe String(cString: SSL_state_string_long(self.ssl)) }
+  var stateDescription: String {
+    self.stamp.touch()
+    return unsafe String(cString: SSL_state_string_long(self.ssl))
+  }
 
   // MARK: One call into the library
 

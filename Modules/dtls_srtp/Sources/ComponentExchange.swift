@@ -73,7 +73,7 @@ final class ComponentExchange {
     switch self.state {
     case .waiting(var early):
       self.state = .idle
-      if !early.keep(datagram, from: source, now: now) { self.counters.dropped += 1 }
+      if !early.keep(datagram, kind, from: source, now: now) { self.counters.dropped += 1 }
       self.state = .waiting(early)
     case .idle, .failed: self.counters.dropped += 1
     case .client(let terms, let handshake):
@@ -279,7 +279,9 @@ final class ComponentExchange {
     case .nothing: self.flush(handshake, &actions)
     case .secured(let keys):
       // Keys first: the peer uses its own as soon as it has our last flight.
-      let by = SecuredBy(source: handshake.source, version: handshake.association.version)
+      let by = SecuredBy(
+        source: handshake.source, version: handshake.association.version,
+        isClient: handshake.association.role == .client)
       actions.append(.secured(self.component, inbound: keys.inbound, outbound: keys.outbound, by))
       self.flush(handshake, &actions)
       self.state = .secured(handshake)

@@ -81,11 +81,7 @@ package final class DTLSKeyExchange: KeyExchange {
   }
 
   package var counters: KeyExchangeCounters {
-    self.components.reduce(into: KeyExchangeCounters()) { sum, component in
-      sum.strangers += component.counters.strangers
-      sum.dropped += component.counters.dropped
-      sum.retransmissions += component.counters.retransmissions
-    }
+    self.components.reduce(into: KeyExchangeCounters()) { $0.add($1.counters) }
   }
 
   /// After each event: whether a component failed for good, or all are secured.

@@ -29,7 +29,8 @@ public struct DTLSSRTP: Module {
         .configuration, "module dtls_srtp: dtls_srtp_profiles \"\(list)\" has a name other than \(known)")
     }
     do throws(LibraryError) {
-      self.encryption = DTLSSRTPEncryption(certificate: try Certificate(profiles: profiles))
+      self.encryption = DTLSSRTPEncryption(
+        certificate: try Certificate(profiles: profiles), profiles: profiles)
     } catch {
       throw ModuleError(.unavailable, "module dtls_srtp: \(error)")
     }

@@ -1,10 +1,16 @@
 package import ModuleKit
+package import SRTPEngine
 
 /// `mediaenc=dtls_srtp`: nothing in the clear, keys per call, the certificate's fingerprint in SDP.
 package struct DTLSSRTPEncryption: MediaEncryption {
   private let certificate: Certificate
+  private let profiles: [SRTPProfile]
 
-  package init(certificate: Certificate) { self.certificate = certificate }
+  /// - Parameter profiles: those that `certificate` was made with.
+  package init(certificate: Certificate, profiles: [SRTPProfile] = SRTPProfile.preferredForDTLS) {
+    self.certificate = certificate
+    self.profiles = profiles
+  }
 
   package var id: String { "dtls_srtp" }
   package var offeredProtocol: String { "UDP/TLS/RTP/SAVPF" }
@@ -12,6 +18,7 @@ package struct DTLSSRTPEncryption: MediaEncryption {
   package var isMandatory: Bool { true }
 
   package func makeSession() throws(ModuleError) -> any MediaEncryptionSession {
-    DTLSSRTPSession(certificate: self.certificate, acceptedProtocols: self.acceptedProtocols)
+    try DTLSSRTPSession(
+      certificate: self.certificate, profiles: self.profiles, acceptedProtocols: self.acceptedProtocols)
   }
 }

@@ -1,8 +1,19 @@
 internal import ModuleKit
 internal import NetBase
+internal import SRTPEngine
 
-/// The negotiation of one media section (RFC 5763 §5, RFC 8842 §5): fingerprints and roles. Lives on main.
+/// The negotiation of one media section (RFC 5763 §5, RFC 8842 §5): fingerprints, roles and associations. Lives on main.
+///
+/// A new association (new keys) comes with a new path; until its handshake is done the old one stays at work, and an
+/// offer that was refused leaves no trace.
 final class DTLSSRTPSession: MediaEncryptionSession {
+  /// What our description says of our end.
+  private struct Local {
+    let certificate: Certificate
+    /// `tls-id` (RFC 8842 §4).
+    let associationID: String
+  }
+
   /// The association that the descriptions agreed on.
   private struct Agreement {
     let fingerprints: Set<Fingerprint>
@@ -10,26 +21,52 @@ final class DTLSSRTPSession: MediaEncryptionSession {
     let isActive: Bool
     /// As in the peer's last description; appearing or changing asks for a new association.
     let associationID: String?
+
+    func isSame(as remote: RemoteIdentity, isActive: Bool) -> Bool {
+      // Without tls-id, the same fingerprints and roles mean the same association (RFC 8842 §3.1, §5).
+      self.fingerprints == remote.fingerprints && self.isActive == isActive
+        && self.associationID == remote.associationID
+    }
   }
 
-  private let certificate: Certificate
   private let acceptedProtocols: [String]
+  private let profiles: [SRTPProfile]
+  private var local: Local
   private var agreement: Agreement?
+  /// Our end of the association that our offer asks for.
+  private var offered: Local?
+  /// What was in force before an answer of ours that the peer does not have yet.
+  private var before: (local: Local, agreement: Agreement)?
   private var hasExchange = false
+  private var wantsAssociation = false
+  private var needsPath = false
   private var commands = Queue<KeyingCommand>()
 
-  init(certificate: Certificate, acceptedProtocols: [String]) {
-    self.certificate = certificate
+  init(certificate: Certificate, profiles: [SRTPProfile], acceptedProtocols: [String]) throws(ModuleError) {
     self.acceptedProtocols = acceptedProtocols
+    self.profiles = profiles
+    self.local = Local(certificate: certificate, associationID: try Self.makeAssociationID())
   }
 
   func offerAttributes() throws(ModuleError) -> [DescriptionAttribute] {
+    if self.wantsAssociation, let agreement {
+      // A peer that knows no tls-id tells a new association by a new fingerprint.
+      let certificate = agreement.associationID == nil ? try self.makeCertificate() : self.local.certificate
+      let local = Local(certificate: certificate, associationID: try Self.makeAssociationID())
+      self.wantsAssociation = false
+      self.offered = local
+      self.begin(local)
+    }
     // Before the answer: its sender's ClientHello may be here first.
     self.makeExchange()
-    return self.attributes(.actpass)
+    return self.attributes(self.offered ?? self.local, .actpass, showsID: true)
   }
 
-  func requestRekey() -> Bool { false }
+  func requestRekey() -> Bool {
+    guard self.agreement != nil, self.offered == nil else { return false }
+    self.wantsAssociation = true
+    return true
+  }
 
   func answer(to offer: RemoteSecurity) throws(ModuleError) -> [DescriptionAttribute] {
     let remote = try self.identity(offer)
@@ -41,8 +78,17 @@ final class DTLSSRTPSession: MediaEncryptionSession {
     case .active: isActive = false
     case .holdconn: throw ModuleError(.peer, "the peer offers a=setup:holdconn, which is not for DTLS (RFC 8842 §5.1)")
     }
-    try self.agree(remote, isActive: isActive, offer)
-    return self.attributes(isActive ? .active : .passive)
+    if let agreement, !agreement.isSame(as: remote, isActive: isActive) {
+      let local = Local(certificate: self.local.certificate, associationID: try Self.makeAssociationID())
+      self.before = (self.local, agreement)
+      self.begin(local)
+      self.local = local
+      self.agree(remote, isActive: isActive, offer)
+    } else if self.agreement == nil {
+      self.makeExchange()
+      self.agree(remote, isActive: isActive, offer)
+    }
+    return self.attributes(self.local, isActive ? .active : .passive, showsID: remote.associationID != nil)
   }
 
   func receive(answer: RemoteSecurity) throws(ModuleError) {
@@ -54,13 +100,39 @@ final class DTLSSRTPSession: MediaEncryptionSession {
     case .actpass, .holdconn:
       throw ModuleError(.peer, "the peer's answer has neither a=setup:active nor a=setup:passive (RFC 5763 §5)")
     }
-    try self.agree(remote, isActive: isActive, answer)
+    if let offered = self.offered.take() {
+      if let old = self.agreement?.associationID, old == remote.associationID {
+        throw ModuleError(.peer, "the peer answers an offer of a new DTLS association with the a=tls-id of the old one")
+      }
+      self.local = offered
+      self.agree(remote, isActive: isActive, answer)
+    } else if let agreement = self.agreement {
+      guard agreement.isSame(as: remote, isActive: isActive) else {
+        throw ModuleError(.peer, "the peer's answer names another DTLS association, and only an offer may ask for one")
+      }
+    } else {
+      self.makeExchange()
+      self.agree(remote, isActive: isActive, answer)
+    }
   }
 
-  /// An offer changes nothing before its answer.
-  func rollback() {}
+  func rollback() {
+    self.wantsAssociation = false
+    self.needsPath = false
+    self.offered = nil
+    self.commands.removeAll()
+    if let before = self.before.take() {
+      self.local = before.local
+      self.agreement = before.agreement
+    }
+  }
 
-  func answerConfirmed() {}
+  func answerConfirmed() { self.before = nil }
+
+  func takesPath() -> Bool {
+    defer { self.needsPath = false }
+    return self.needsPath
+  }
 
   func nextCommand() -> KeyingCommand? { self.commands.removeFirst() }
 
@@ -71,18 +143,7 @@ final class DTLSSRTPSession: MediaEncryptionSession {
     return try RemoteIdentity(description)
   }
 
-  private func agree(_ remote: RemoteIdentity, isActive: Bool, _ description: RemoteSecurity) throws(ModuleError) {
-    if let current = self.agreement {
-      // Without tls-id, the same fingerprints and roles mean the same association (RFC 8842 §3.1, §5).
-      guard current.fingerprints == remote.fingerprints, current.isActive == isActive,
-        current.associationID == remote.associationID
-      else {
-        throw ModuleError(
-          .peer, "the peer's new description asks for another DTLS association, and that needs a new transport")
-      }
-      return
-    }
-    self.makeExchange()
+  private func agree(_ remote: RemoteIdentity, isActive: Bool, _ description: RemoteSecurity) {
     self.agreement = Agreement(
       fingerprints: remote.fingerprints, isActive: isActive, associationID: remote.associationID)
     self.commands.append(
@@ -92,17 +153,40 @@ final class DTLSSRTPSession: MediaEncryptionSession {
           rtcpAddress: description.rtcpAddress)))
   }
 
-  private func makeExchange() {
+  /// The next association's exchange, on a path of its own.
+  private func begin(_ local: Local) {
+    self.needsPath = true
+    self.hasExchange = false
+    self.makeExchange(local.certificate)
+  }
+
+  private func makeExchange(_ certificate: Certificate? = nil) {
     guard !self.hasExchange else { return }
     self.hasExchange = true
-    let certificate = self.certificate
+    let certificate = certificate ?? self.local.certificate
     self.commands.append(.makeKeyExchange { () throws(ModuleError) in DTLSKeyExchange(certificate: certificate) })
   }
 
-  private func attributes(_ setup: SetupRole) -> [DescriptionAttribute] {
+  private func makeCertificate() throws(ModuleError) -> Certificate {
+    do throws(LibraryError) {
+      return try Certificate(profiles: self.profiles)
+    } catch { throw ModuleError(.unavailable, "module dtls_srtp: \(error)") }
+  }
+
+  /// 128 random bits.
+  private static func makeAssociationID() throws(ModuleError) -> String {
+    do throws(LibraryError) {
+      return try Association.makeCookie().map { byte in
+        let digits = String(byte, radix: 16)
+        return digits.utf8.count < 2 ? "0\(digits)" : digits
+      }.joined()
+    } catch { throw ModuleError(.unavailable, "module dtls_srtp: \(error)") }
+  }
+
+  private func attributes(_ local: Local, _ setup: SetupRole, showsID: Bool) -> [DescriptionAttribute] {
     [
-      DescriptionAttribute("fingerprint", self.certificate.fingerprint.description),
+      DescriptionAttribute("fingerprint", local.certificate.fingerprint.description),
       DescriptionAttribute("setup", setup.rawValue),
-    ]
+    ] + (showsID ? [DescriptionAttribute("tls-id", local.associationID)] : [])
   }
 }

@@ -11,18 +11,25 @@ struct EarlyDatagrams {
     let bytes: [UInt8]
     let source: SocketAddress
     let arrival: Instant
+    let isFirstClientHello: Bool
   }
 
   private var kept: [Early] = []
 
-  /// Keeps a copy; false when the bounds do not allow it.
-  mutating func keep(_ datagram: RawSpan, from source: SocketAddress, now: Instant) -> Bool {
+  /// Keeps a copy; false when the bounds do not allow it. A ClientHello that is sent again takes the other's place.
+  mutating func keep(
+    _ datagram: RawSpan, _ kind: HandshakeDatagram, from source: SocketAddress, now: Instant
+  ) -> Bool {
     self.forget(now: now)
     guard datagram.byteCount <= Self.maximumBytes else { return false }
+    var isFirstClientHello = false
+    if case .firstClientHello = kind { isFirstClientHello = true }
+    if isFirstClientHello { self.kept.removeAll { $0.source == source && $0.isFirstClientHello } }
     let others = Set(self.kept.map(\.source)).subtracting([source])
     guard others.count < Self.maximumSources, self.kept.count(where: { $0.source == source }) < Self.maximumPerSource
     else { return false }
-    self.kept.append(Early(bytes: datagram.copied(), source: source, arrival: now))
+    self.kept.append(
+      Early(bytes: datagram.copied(), source: source, arrival: now, isFirstClientHello: isFirstClientHello))
     return true
   }
 

@@ -57,6 +57,10 @@ private func setup(_ attributes: [DescriptionAttribute]) -> String? {
   attributes.first { $0.name == "setup" }?.value
 }
 
+private func value(of name: String, _ attributes: [DescriptionAttribute]) -> String? {
+  attributes.first { $0.name == name }?.value
+}
+
 private func reason(_ body: () throws -> Void) -> String? {
   do {
     try body()
@@ -71,7 +75,7 @@ private func reason(_ body: () throws -> Void) -> String? {
   func offer() throws {
     let session = try makeSession()
     let offer = try session.offerAttributes()
-    #expect(offer.map(\.name) == ["fingerprint", "setup"])
+    #expect(offer.map(\.name) == ["fingerprint", "setup", "tls-id"])
     #expect(offer[0].value?.hasPrefix("sha-256 ") == true)
     #expect(setup(offer) == "actpass")
     #expect(try told(session).order == "m")
@@ -172,25 +176,103 @@ private func reason(_ body: () throws -> Void) -> String? {
     #expect(try told(offerer).order.isEmpty)
     let again = try answerer.answer(to: description(offer))
     #expect(setup(again) == "active")
-    #expect(!offerer.requestRekey())
   }
 
-  @Test("a re-offer that asks for another association is refused", arguments: ["fingerprint", "role", "tls-id"])
+  @Test(
+    "a re-offer that asks for another association gets one, on a path of its own",
+    arguments: ["fingerprint", "role", "tls-id"])
   func otherAssociation(change: String) throws {
     let session = try makeSession()
     let fingerprint = DescriptionAttribute("fingerprint", other256)
     _ = try session.answer(to: description([fingerprint, DescriptionAttribute("setup", "active")]))
-    _ = try told(session)
+    #expect(try told(session).order == "ms")
+    #expect(!session.takesPath())
     var attributes = [fingerprint, DescriptionAttribute("setup", "actpass")]
     switch change {
     case "fingerprint": attributes[0] = DescriptionAttribute("fingerprint", other256.replacing("AB", with: "CD"))
     case "role": attributes[1] = DescriptionAttribute("setup", "passive")
     default: attributes.append(DescriptionAttribute("tls-id", "abc3de65cddef001be82"))
     }
-    #expect(reason { _ = try session.answer(to: description(attributes)) }?.contains("new transport") == true)
-    #expect(try told(session).order.isEmpty)
-    attributes = [fingerprint, DescriptionAttribute("setup", "actpass")]
-    #expect(setup(try session.answer(to: description(attributes))) == "passive")
+    let answer = try session.answer(to: description(attributes))
+    #expect(session.takesPath() && !session.takesPath())
+    #expect((value(of: "tls-id", answer) != nil) == (change == "tls-id"))
+    let first = try told(session)
+    #expect(first.order == "ms" && first.started.first?.isActive == (change == "role"))
+    // The same offer again is the same association.
+    session.answerConfirmed()
+    _ = try session.answer(to: description(attributes))
+    #expect(try told(session).order.isEmpty && !session.takesPath())
+  }
+
+  @Test("a re-key asks for a new association by tls-id, and both ends begin one")
+  func rekey() throws {
+    let (offerer, answerer) = (try makeSession(), try makeSession())
+    #expect(!offerer.requestRekey(), "there is nothing to change yet")
+    let first = try offerer.offerAttributes()
+    let firstAnswer = try answerer.answer(to: description(first))
+    try offerer.receive(answer: description(firstAnswer, from: addressB))
+    answerer.answerConfirmed()
+    _ = (try told(offerer), try told(answerer))
+    #expect(offerer.requestRekey())
+    let offer = try offerer.offerAttributes()
+    #expect(value(of: "tls-id", offer) != value(of: "tls-id", first))
+    #expect(value(of: "fingerprint", offer) == value(of: "fingerprint", first))
+    #expect(offerer.takesPath())
+    #expect(try told(offerer).order == "m")
+    #expect(!offerer.requestRekey(), "one at a time")
+    let answer = try answerer.answer(to: description(offer))
+    #expect(value(of: "tls-id", answer) != value(of: "tls-id", firstAnswer))
+    try offerer.receive(answer: description(answer, from: addressB))
+    let (one, other) = (try told(offerer), try told(answerer))
+    #expect(one.order == "s" && other.order == "ms" && one.started[0].isActive != other.started[0].isActive)
+  }
+
+  @Test("a peer without tls-id is asked for a new association by a new fingerprint")
+  func rekeyWithoutAssociationID() throws {
+    let session = try makeSession()
+    let fingerprint = DescriptionAttribute("fingerprint", other256)
+    let first = try session.offerAttributes()
+    try session.receive(answer: description([fingerprint, DescriptionAttribute("setup", "active")]))
+    _ = try told(session)
+    #expect(session.requestRekey())
+    let offer = try session.offerAttributes()
+    #expect(value(of: "fingerprint", offer) != value(of: "fingerprint", first))
+    try session.receive(answer: description([fingerprint, DescriptionAttribute("setup", "active")]))
+    #expect(try told(session).order == "ms" && session.takesPath())
+  }
+
+  @Test("a refused re-key leaves the association, and the next offer says so")
+  func refusedRekey() throws {
+    let (offerer, answerer) = (try makeSession(), try makeSession())
+    let first = try offerer.offerAttributes()
+    let answer = try answerer.answer(to: description(first))
+    try offerer.receive(answer: description(answer, from: addressB))
+    #expect(offerer.requestRekey())
+    let offer = try offerer.offerAttributes()
+    offerer.rollback()
+    #expect(try offerer.offerAttributes() == first)
+    #expect(!offerer.takesPath())
+    answerer.answerConfirmed()
+    _ = try answerer.answer(to: description(offer))
+    answerer.rollback()
+    _ = try told(answerer)
+    #expect(try answerer.answer(to: description(first)) == answer)
+    #expect(try told(answerer).order.isEmpty)
+  }
+
+  @Test("an answer that keeps or changes the association against the offer is refused")
+  func wrongAssociationInAnswer() throws {
+    let (offerer, answerer) = (try makeSession(), try makeSession())
+    let first = try offerer.offerAttributes()
+    let answer = try answerer.answer(to: description(first))
+    try offerer.receive(answer: description(answer, from: addressB))
+    _ = try offerer.offerAttributes()
+    var changed = answer
+    changed[2] = DescriptionAttribute("tls-id", "abc3de65cddef001be82")
+    #expect(reason { try offerer.receive(answer: description(changed)) }?.contains("only an offer") == true)
+    #expect(offerer.requestRekey())
+    _ = try offerer.offerAttributes()
+    #expect(reason { try offerer.receive(answer: description(answer)) }?.contains("of the old one") == true)
   }
 
   @Test("two sessions give two exchanges that secure each other, RTCP on its own socket too")

@@ -1,12 +1,12 @@
 internal import COpus
 internal import ModuleKit
+internal import NetBase
 
 /// One libopus decoder; owned by one executor.
 @safe final class OpusDecoder: AudioDecoder {
   let format: AudioFormat
   private let handle: OpaquePointer
-  /// ThreadSanitizer can't see into libopus; a second thread in here is a race on this.
-  private var calls = 0
+  private var stamp = OwnerStamp("an Opus decoder")
 
   init(format: AudioFormat) throws(ModuleError) {
     var status: Int32 = 0
@@ -17,10 +17,13 @@ internal import ModuleKit
     self.format = format
   }
 
-  deinit { unsafe opus_decoder_destroy(self.handle) }
+  deinit {
+    self.stamp.touch()
+    unsafe opus_decoder_destroy(self.handle)
+  }
 
   func decode(_ payload: RawSpan, into samples: inout MutableSpan<Int16>) -> Int? {
-    self.calls &+= 1
+    self.stamp.touch()
     // libopus takes an empty packet for a lost one.
     guard !payload.isEmpty else { return nil }
     let room = min(samples.count / self.format.channels, self.longest)
@@ -29,7 +32,7 @@ internal import ModuleKit
   }
 
   func conceal(next: RawSpan?, into samples: inout MutableSpan<Int16>) {
-    self.calls &+= 1
+    self.stamp.touch()
     let channels = self.format.channels
     // libopus conceals multiples of 2.5 ms, 120 ms at most. The next packet's redundancy (RFC 6716 §2.1.7) speaks of the
     // time just before it, so it belongs to the last piece; where it has none, libopus conceals that piece too.

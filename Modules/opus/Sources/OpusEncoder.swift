@@ -1,5 +1,6 @@
 internal import COpus
 internal import ModuleKit
+internal import NetBase
 
 /// One libopus encoder; owned by one executor.
 ///
@@ -9,8 +10,7 @@ internal import ModuleKit
   private let handle: OpaquePointer
   private let settings: EncoderSettings
   private var isForcedMono = false
-  /// ThreadSanitizer can't see into libopus; a second thread in here is a race on this.
-  private var calls = 0
+  private var stamp = OwnerStamp("an Opus encoder")
 
   init(_ settings: EncoderSettings) throws(ModuleError) {
     var status: Int32 = 0
@@ -40,10 +40,13 @@ internal import ModuleKit
     }
   }
 
-  deinit { unsafe opus_encoder_destroy(self.handle) }
+  deinit {
+    self.stamp.touch()
+    unsafe opus_encoder_destroy(self.handle)
+  }
 
   func encode(_ samples: Span<Int16>, into payload: inout MutableRawSpan) -> EncodeResult {
-    self.calls &+= 1
+    self.stamp.touch()
     self.followChannels(of: samples)
     let frames = Int32(samples.count / self.format.channels)
     let length = unsafe samples.withUnsafeBufferPointer { pcm -> Int32 in
@@ -59,12 +62,12 @@ internal import ModuleKit
   }
 
   func adapt(lossPercent: Int) {
-    self.calls &+= 1
     _ = self.set(OPUS_SET_PACKET_LOSS_PERC_REQUEST, min(max(lossPercent, self.settings.packetLoss, 0), 100))
   }
 
   /// What libopus reports; for tests.
   func value(of request: Int32) -> Int {
+    self.stamp.touch()
     var value: Int32 = 0
     return unsafe copus_encoder_get(self.handle, request, &value) == OPUS_OK ? Int(value) : -1
   }
@@ -78,7 +81,8 @@ internal import ModuleKit
   }
 
   private func set(_ request: Int32, _ value: Int) -> Int32 {
-    unsafe copus_encoder_set(self.handle, request, Int32(clamping: value))
+    self.stamp.touch()
+    return unsafe copus_encoder_set(self.handle, request, Int32(clamping: value))
   }
 }
 

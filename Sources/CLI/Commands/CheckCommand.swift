@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import ModuleKit
 internal import UACore
 
 /// `apus check`: validates a config folder.

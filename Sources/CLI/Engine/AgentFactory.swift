@@ -14,6 +14,7 @@ enum AgentFactory {
     configuration.rxMode = options.rxmode ?? mode
     configuration.rxPolicy = options.rxmodePolicy ?? .lock
     configuration.callMaxCalls = nil
+    configuration.callHoldOtherCalls = false
     configuration.rtpPorts = 10_000...59_998
     var settings = AgentSettings(available: compiledModules, configuration: configuration, listen: listen)
     settings.loss = options.loss

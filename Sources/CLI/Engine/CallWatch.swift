@@ -23,7 +23,7 @@ actor CallWatch {
       switch event {
       case .established(let id): self.established.insert(id)
       case .ended(let report): self.reports.append(report)
-      case .incoming, .ringing, .progress, .secured, .mediaEstablished, .digit, .held, .sourceEnded, .warning: break
+      default: break
       }
       self.wake()
     }

@@ -1,3 +1,4 @@
+internal import ModuleKit
 internal import UACore
 
 /// What a run of `apus load` measured.

@@ -10,6 +10,10 @@ func runAgent(_ options: RunCommand) async throws {
   let stop = StopFlag.onSignal()
   let listen = listenAddress(configuration, options)
   var settings = AgentSettings(available: compiledModules, configuration: configuration, listen: listen)
+  settings.contacts = folder.contacts
+  settings.reload = { () throws(CommandFailure) in
+    do { return try loadFolder(options).configuration } catch { throw CommandFailure(Failure(error).message) }
+  }
   if options.tracesSIP { settings.traceSIP = { StandardError.write("\($0)\n") } }
   let agent = try await AgentFactory.start(settings, name: "main")
   let accounts = folder.accounts.map { CallSettings(account: $0, configuration: configuration) }
@@ -19,7 +23,7 @@ func runAgent(_ options: RunCommand) async throws {
     await agent.shutDown()
     throw Failure(error)
   }
-  let console = Console(agent: agent, accounts: accounts, contacts: folder.contacts, stop: stop)
+  let console = Console(agent: agent, stop: stop)
   let isVerbose = options.isVerbose
   let events = Task {
     for await event in agent.events {

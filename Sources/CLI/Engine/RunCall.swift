@@ -23,7 +23,7 @@ func runCall(_ options: CallCommand) async throws {
       case .secured(_, let profile): StandardError.write("secured by \(profile)\n")
       case .held(_, let isHeld): StandardError.write(isHeld ? "held by the peer\n" : "resumed by the peer\n")
       case .warning(_, let text): StandardError.write("apus: warning: \(text)\n")
-      case .incoming, .progress, .mediaEstablished, .digit, .sourceEnded, .ended: break
+      default: break
       }
     }
   }

@@ -49,6 +49,12 @@ package struct Dialog: Hashable, Sendable {
     self.remoteTarget = Self.contact(invite) ?? received.from.uri
   }
 
+  /// The subscriber's dialog, from a NOTIFY that came before any response (RFC 6665 §4.4.1).
+  package init(notify: SIPMessage, received: SIPEssentials, localSequence: UInt32) {
+    self.init(invite: notify, received: received, localTag: received.to.tag ?? "")
+    self.localSequence = localSequence
+  }
+
   /// The 2xx has the last word on route set and target (RFC 3261 §13.2.2.4).
   package mutating func confirm(response: SIPMessage) {
     self.routeSet = Self.routes(response).reversed()
@@ -65,6 +71,12 @@ package struct Dialog: Hashable, Sendable {
     if let last = self.remoteSequence, sequence < last { return false }
     self.remoteSequence = sequence
     return true
+  }
+
+  /// Takes the number of the next request of ours.
+  package mutating func nextSequence() -> UInt32 {
+    self.localSequence += 1
+    return self.localSequence
   }
 
   /// A request inside the dialog without its Via (RFC 3261 §12.2.1.1).

@@ -13,6 +13,7 @@ struct DeadlineHeap {
     case client(ClientTransaction)
     case server(ServerTransaction)
     case session(InviteSession)
+    case subscription(Subscription)
   }
 
   private struct Entry {

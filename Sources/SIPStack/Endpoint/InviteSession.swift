@@ -36,11 +36,31 @@ final class InviteSession {
     var isReoffer: Bool
   }
 
-  /// Our re-INVITE.
+  /// A re-INVITE or an UPDATE of ours.
+  struct Reoffer {
+    enum Purpose { case user, refresh }
+
+    var method: SIPMethod
+    var body: SIPBody?
+    var purpose: Purpose
+    var record: DialogRecord
+    var headers: [(String, String)] = []
+    var attempt = 1
+
+    /// Whether it is an offer, or asks for one; an UPDATE without a body is neither.
+    var hasOffer: Bool { self.method == .invite || self.body != nil }
+  }
+
   enum OutgoingReoffer {
-    case sent(ClientTransaction, SIPBody, attempt: Int)
+    case sent(ClientTransaction, Reoffer)
     /// 491 came: again at that time (RFC 3261 §14.1).
-    case backingOff(until: Instant, SIPBody, attempt: Int)
+    case backingOff(until: Instant, Reoffer)
+  }
+
+  /// The peer's re-INVITE, UPDATE or PRACK that the user has not answered.
+  struct IncomingReoffer {
+    var transaction: ServerTransaction
+    var record: DialogRecord
   }
 
   let id: SessionID
@@ -48,26 +68,62 @@ final class InviteSession {
   /// Whether the INVITE was ours, and with it the Call-ID.
   let isCaller: Bool
   let contact: NameAddress
-  var path: SIPPath
+  let policy: CallPolicy
   var state: State
   /// The dialog, from the INVITE on at the callee, from the 2xx on at the caller.
-  var dialog: Dialog?
+  var dialog: DialogRecord?
   /// The caller's dialogs before the 2xx, one for each fork that answered so far.
-  var earlyDialogs: [Dialog] = []
+  var earlyDialogs: [DialogRecord] = []
   var answer: UnacknowledgedAnswer?
   var outgoingReoffer: OutgoingReoffer?
-  /// The peer's re-INVITE or UPDATE that the user has not answered.
-  var incomingReoffer: ServerTransaction?
+  var incomingReoffer: IncomingReoffer?
+  /// Reliable provisional responses; nil when they are not used.
+  var reliable: ReliableProvisionals?
+  /// When the session is refreshed and when it expires; nil without an agreement (RFC 4028).
+  var sessionTimer: SessionTimer?
+  /// The number of the peer's INVITE; nil at the caller.
+  var inviteSequence: CSeq?
+  /// The largest Min-SE that a 422 has named, in seconds.
+  var minimumInterval: Int?
+  /// What the peer's messages said that it can do.
+  var peer = PeerCapabilities()
+  /// The last offer or answer of ours, for a refresh by re-INVITE.
+  var localDescription: SIPBody?
+  /// The call that ends when this one is accepted (RFC 3891).
+  var replaces: SessionID?
+  /// Header fields for the BYE that has to wait for its ACK.
+  var byeHeaders: [(String, String)] = []
   /// When the last provisional response is repeated, lest proxies give up (RFC 3261 §13.3.1.1).
   var provisionalRefresh: Instant?
   var hasEnded = false
 
   init(
-    id: SessionID, timer: DeadlineHeap.Slot, isCaller: Bool, contact: NameAddress, path: SIPPath, state: State,
-    dialog: Dialog? = nil
+    id: SessionID, timer: DeadlineHeap.Slot, isCaller: Bool, contact: NameAddress, policy: CallPolicy,
+    state: State, dialog: DialogRecord? = nil
   ) {
     (self.id, self.timer, self.isCaller, self.contact) = (id, timer, isCaller, contact)
-    (self.path, self.state, self.dialog) = (path, state, dialog)
+    (self.policy, self.state, self.dialog) = (policy, state, dialog)
+  }
+
+  /// Whether the INVITE has no final response yet.
+  var isEarly: Bool {
+    switch self.state {
+    case .calling, .incoming: true
+    case .owingAcknowledgement, .answered, .confirmed, .leaving: false
+    }
+  }
+
+  /// The dialog of our own open offer.
+  var outgoingRecord: DialogRecord? {
+    switch self.outgoingReoffer {
+    case .sent(_, let reoffer)?, .backingOff(_, let reoffer)?: reoffer.record
+    case nil: nil
+    }
+  }
+
+  /// The dialog with this name.
+  func record(_ id: DialogID) -> DialogRecord? {
+    self.dialog?.id == id ? self.dialog : self.earlyDialogs.first { $0.id == id }
   }
 
   /// Interval between copies of a provisional response.
@@ -78,8 +134,11 @@ final class InviteSession {
   static let maximumForks = 32
 
   var nextDeadline: Instant? {
-    var deadlines = [self.provisionalRefresh, self.answer.map { min($0.backoff.next, $0.limit) }]
-    if case .backingOff(let until, _, _)? = self.outgoingReoffer { deadlines.append(until) }
+    var deadlines = [
+      self.provisionalRefresh, self.answer.map { min($0.backoff.next, $0.limit) }, self.reliable?.nextDeadline,
+      self.sessionTimer?.nextDeadline,
+    ]
+    if case .backingOff(let until, _)? = self.outgoingReoffer { deadlines.append(until) }
     return deadlines.compactMap(\.self).min()
   }
 

@@ -8,6 +8,10 @@ package struct SIPConfiguration: Sendable {
   package var supported: [String]
   /// The body types that are understood; an INVITE with another gets 415.
   package var accept: [String]
+  /// 100rel and session timers of calls for which nothing else is said.
+  package var policy: CallPolicy
+  /// The event packages that peers may subscribe to; others get 489.
+  package var eventPackages: [String]
   /// What the answer to OPTIONS carries.
   package var optionsBody: SIPBody?
   package var t1: Duration
@@ -18,13 +22,17 @@ package struct SIPConfiguration: Sendable {
 
   package init(
     userAgent: String = "Apus",
-    allow: [SIPMethod] = [.invite, .ack, .cancel, .bye, .options, .update],
-    supported: [String] = [], accept: [String] = ["application/sdp"], optionsBody: SIPBody? = nil,
+    allow: [SIPMethod] = [
+      .invite, .ack, .cancel, .bye, .options, .update, .prack, .info, .message, .refer, .subscribe, .notify,
+    ],
+    supported: [String] = ["replaces", "norefersub"], accept: [String] = ["application/sdp"],
+    optionsBody: SIPBody? = nil, policy: CallPolicy = CallPolicy(), eventPackages: [String] = [],
     t1: Duration = .milliseconds(500), t2: Duration = .seconds(4), t4: Duration = .seconds(5),
     maximumServerTransactions: Int = 65_536
   ) {
     (self.userAgent, self.allow, self.supported, self.accept) = (userAgent, allow, supported, accept)
     (self.optionsBody, self.t1, self.t2, self.t4) = (optionsBody, t1, t2, t4)
+    (self.policy, self.eventPackages) = (policy, eventPackages)
     self.maximumServerTransactions = maximumServerTransactions
   }
 
@@ -75,17 +83,18 @@ package struct SIPCensus: Hashable, Sendable {
   package var clientTransactions: Int
   package var serverTransactions: Int
   package var sessions: Int
+  package var subscriptions: Int
   package var dialogs: Int
   package var timers: Int
   package var mergeKeys: Int
 
   package init(
-    clientTransactions: Int = 0, serverTransactions: Int = 0, sessions: Int = 0, dialogs: Int = 0, timers: Int = 0,
-    mergeKeys: Int = 0
+    clientTransactions: Int = 0, serverTransactions: Int = 0, sessions: Int = 0, subscriptions: Int = 0,
+    dialogs: Int = 0, timers: Int = 0, mergeKeys: Int = 0
   ) {
     (self.clientTransactions, self.serverTransactions, self.sessions) = (
       clientTransactions, serverTransactions, sessions
     )
-    (self.dialogs, self.timers, self.mergeKeys) = (dialogs, timers, mergeKeys)
+    (self.subscriptions, self.dialogs, self.timers, self.mergeKeys) = (subscriptions, dialogs, timers, mergeKeys)
   }
 }

@@ -11,14 +11,16 @@ extension SIPEndpoint {
     from.tag = self.newTag()
     var request = self.request(.invite, uri: call.requestURI, from: from, to: call.to, routes: call.routeSet)
     let contact = NameAddress(uri: call.contact)
-    self.complete(&request, contact: contact)
+    let policy = call.policy ?? self.configuration.policy
+    self.complete(&request, contact: contact, policy)
     for (name, value) in call.headers { request.headers.append(name, value) }
     request.set(body: call.body)
     let transaction = self.start(
       request, path, user: .invite(id), alternatives: Array(paths.dropFirst()), now)
     let session = InviteSession(
-      id: id, timer: self.timers.reserve(), isCaller: true, contact: contact, path: path,
+      id: id, timer: self.timers.reserve(), isCaller: true, contact: contact, policy: policy,
       state: .calling(transaction, .no))
+    session.localDescription = call.body
     self.timers.assign(.session(session), to: session.timer)
     self.sessions[id] = session
     return id
@@ -28,8 +30,10 @@ extension SIPEndpoint {
   package func acknowledge(_ id: SessionID, body: SIPBody?, now: Instant) {
     guard let session = self.sessions[id], case .owingAcknowledgement(let transaction) = session.state else { return }
     self.acknowledge(session, transaction, body: body)
+    if body != nil { session.localDescription = body }
     session.state = .confirmed
     self.emit(.established(id, nil))
+    self.settle(session)
   }
 
   /// Sends OPTIONS outside a dialog; `requestResult` or `requestFailed` brings the result.
@@ -49,7 +53,7 @@ extension SIPEndpoint {
   }
 
   /// A request outside a dialog without its Via (RFC 3261 §8.1.1, §12.2.1.1 for the strict router).
-  private func request(
+  func request(
     _ method: SIPMethod, uri: SIPURI, from: NameAddress, to: NameAddress, routes: [NameAddress]
   ) -> SIPMessage {
     var uri = uri
@@ -72,9 +76,15 @@ extension SIPEndpoint {
   }
 
   /// The header fields that every INVITE of ours has besides.
-  func complete(_ request: inout SIPMessage, contact: NameAddress) {
+  private func complete(_ request: inout SIPMessage, contact: NameAddress, _ policy: CallPolicy) {
     request.headers.append("Contact", contact.description)
-    for (name, value) in self.capabilities { request.headers.append(name, value) }
+    var required: [String] = []
+    if policy.reliableProvisional == .required { required.append("100rel") }
+    if policy.sessionTimers.use == .required { required.append("timer") }
+    if !required.isEmpty { request.headers.append("Require", required.joined(separator: ", ")) }
+    for (name, value) in self.capabilities(policy) + policy.sessionTimers.inviteHeaders() {
+      request.headers.append(name, value)
+    }
     request.headers.append("User-Agent", self.configuration.userAgent)
   }
 
@@ -91,13 +101,16 @@ extension SIPEndpoint {
     case 200..<300: self.accepted(response, transaction, session, now)
     default:
       guard let session, case .calling(_, let hangUp) = session.state else { return }
+      if case .no = hangUp, response.status == 422, self.raiseInterval(session, transaction, response, now) { return }
+      self.emit(.headers(session.id, .invite, status: response.status, response.message.headers))
+      self.abandonReoffers(session, now)
       switch (hangUp, response.status) {
       case (.deferred, _), (.cancelSent, _): self.end(session, .cancelled)
       case (.no, ..<400):
         self.end(session, .redirected(response.message.headers.list("Contact").compactMap { try? NameAddress($0) }))
       case (.no, _): self.end(session, .rejected(status: response.status, reason: response.reason))
       }
-      self.forget(session)
+      self.forget(session, now)
     }
   }
 
@@ -105,33 +118,46 @@ extension SIPEndpoint {
     _ session: InviteSession, _ transaction: ClientTransaction, _ response: ReceivedResponse,
     _ hangUp: InviteSession.HangUp, _ now: Instant
   ) {
-    if response.status > 100, let tag = response.essentials.to.tag,
-      !session.earlyDialogs.contains(where: { $0.id.remoteTag == tag }),
-      session.earlyDialogs.count < InviteSession.maximumForks,
-      let dialog = self.dialog(transaction, response)
-    {
-      session.earlyDialogs.append(dialog)
-      self.dialogs[dialog.id] = session
-    }
+    let record = self.earlyDialog(session, transaction, response)
     switch hangUp {
     case .deferred: self.cancel(session, transaction, now)
     case .cancelSent: break
     case .no:
       guard response.status > 100 else { return }
-      self.emit(
-        .progress(session.id, status: response.status, reason: response.reason, body: response.message.body))
+      if let record, let number = self.reliableNumber(of: response, session) {
+        self.receive(reliable: response, number, transaction, record, session, now)
+      } else {
+        self.emit(.progress(session.id, CallProgress(response, record?.id, isReliable: false)))
+      }
     }
+  }
+
+  /// The early dialog of a provisional response, made when it is the first of its fork.
+  private func earlyDialog(
+    _ session: InviteSession, _ transaction: ClientTransaction, _ response: ReceivedResponse
+  ) -> DialogRecord? {
+    guard response.status > 100, let tag = response.essentials.to.tag else { return nil }
+    if let record = session.earlyDialogs.first(where: { $0.id.remoteTag == tag }) { return record }
+    guard session.earlyDialogs.count < InviteSession.maximumForks,
+      let record = self.record(transaction, response, session)
+    else { return nil }
+    record.exchange = transaction.request.bytes.isEmpty ? .none : .offered
+    session.earlyDialogs.append(record)
+    self.dialogs[record.id] = record
+    return record
   }
 
   /// Sends CANCEL: the session ends with the final response, or 64 × T1 from now (RFC 3261 §9.1).
   func cancel(_ session: InviteSession, _ transaction: ClientTransaction, _ now: Instant) {
     session.state = .calling(transaction, .cancelSent)
-    self.cancel(transaction, now)
+    self.abandonReoffers(session, now)
+    self.cancel(transaction, headers: session.byeHeaders, now)
   }
 
-  func cancel(_ transaction: ClientTransaction, _ now: Instant) {
+  func cancel(_ transaction: ClientTransaction, headers: [(String, String)] = [], _ now: Instant) {
     var request = Self.companion(.cancel, of: transaction.request)
     request.headers.remove("Via")
+    for (name, value) in headers { request.headers.append(name, value) }
     request.headers.append("User-Agent", self.configuration.userAgent)
     self.start(request, transaction.path, user: .nobody, branch: transaction.key.branch, now)
     transaction.cancelled(now: now)
@@ -153,21 +179,21 @@ extension SIPEndpoint {
       return self.declineFork(response, transaction, now)
     }
     guard
-      var dialog = session.earlyDialogs.first(where: { $0.id.remoteTag == tag })
-        ?? self.dialog(transaction, response)
+      let record = session.earlyDialogs.first(where: { $0.id.remoteTag == tag })
+        ?? self.record(transaction, response, session)
     else { return }
-    dialog.confirm(response: response.message)
-    for early in session.earlyDialogs where early.id != dialog.id { self.dialogs[early.id] = nil }
-    session.earlyDialogs = []
-    session.dialog = dialog
-    self.dialogs[dialog.id] = session
+    self.settle(session, on: record, now)
+    record.dialog.confirm(response: response.message)
+    session.peer.note(response.message.headers)
+    self.startTimer(session, from: response.message, now)
+    self.emit(.headers(session.id, .invite, status: response.status, response.message.headers))
     switch hangUp {
     case .deferred, .cancelSent:
       // The 2xx crossed the CANCEL: the call stands, so it is hung up (RFC 3261 §15).
       self.acknowledge(session, transaction, body: nil)
       self.end(session, .cancelled)
-      self.sendBye(session, now)
-    case .no where transaction.request.bytes.isEmpty && response.message.body != nil:
+      self.sendBye(session, headers: session.byeHeaders, now)
+    case .no where transaction.request.bytes.isEmpty && response.message.body != nil && record.exchange == .none:
       transaction.acknowledgements[tag] = .awaited
       session.state = .owingAcknowledgement(transaction)
       self.emit(.answered(session.id, offer: response.message.body))
@@ -176,56 +202,69 @@ extension SIPEndpoint {
       session.state = .confirmed
       self.emit(.established(session.id, response.message.body))
     }
+    self.settle(session)
+  }
+
+  /// One fork has won: its dialog is the session's, the others are let go.
+  private func settle(_ session: InviteSession, on record: DialogRecord, _ now: Instant) {
+    let losers = session.earlyDialogs.filter { $0 !== record }
+    if losers.contains(where: { $0 === session.incomingReoffer?.record || $0 === session.outgoingRecord }) {
+      self.abandonReoffers(session, now)
+    }
+    for loser in losers { self.leave(loser) }
+    session.earlyDialogs = []
+    session.dialog = record
+    self.dialogs[record.id] = record
   }
 
   /// A 2xx of another fork, or one that came after the session was gone: ACK, then BYE (RFC 3261 §13.2.2.4).
   private func declineFork(_ response: ReceivedResponse, _ transaction: ClientTransaction, _ now: Instant) {
     guard transaction.acknowledgements.count < InviteSession.maximumForks,
-      var dialog = self.dialog(transaction, response)
+      let record = self.record(transaction, response, nil)
     else { return }
     self.counters.forkedAnswers += 1
-    let path = dialog.path(from: transaction.path)
-    self.acknowledge(&dialog, transaction, path, body: nil)
-    var bye = dialog.request(.bye)
-    bye.headers.append("User-Agent", self.configuration.userAgent)
-    self.start(bye, path, user: .nobody, now)
+    self.acknowledge(record, transaction, body: nil)
+    self.send(.bye, in: record, user: .nobody, now)
   }
 
-  func failed(invite session: InviteSession, _ reason: EndReason) {
+  func failed(invite session: InviteSession, _ reason: EndReason, _ now: Instant) {
     guard case .calling(_, let hangUp) = session.state else { return }
+    self.abandonReoffers(session, now)
     switch hangUp {
     case .no: self.end(session, reason)
     case .deferred, .cancelSent: self.end(session, .cancelled)
     }
-    self.forget(session)
+    self.forget(session, now)
   }
 
-  private func dialog(_ transaction: ClientTransaction, _ response: ReceivedResponse) -> Dialog? {
+  private func record(
+    _ transaction: ClientTransaction, _ response: ReceivedResponse, _ session: InviteSession?
+  ) -> DialogRecord? {
     guard let sent = try? SIPEssentials(transaction.request) else { return nil }
-    return Dialog(
+    let dialog = Dialog(
       invite: transaction.request, sent: sent, response: response.message, received: response.essentials)
+    let contact = session?.contact ?? NameAddress(uri: sent.from.uri)
+    return DialogRecord(dialog, start: transaction.path, contact: contact, session: session?.id)
   }
 
   // MARK: ACK of a 2xx
 
   /// Sends the ACK of the 2xx that `transaction` has brought, in the session's dialog.
   func acknowledge(_ session: InviteSession, _ transaction: ClientTransaction, body: SIPBody?) {
-    guard var dialog = session.dialog else { return }
-    self.acknowledge(&dialog, transaction, dialog.path(from: session.path), body: body)
-    session.dialog = dialog
+    guard let record = session.dialog else { return }
+    self.acknowledge(record, transaction, body: body)
   }
 
-  private func acknowledge(
-    _ dialog: inout Dialog, _ transaction: ClientTransaction, _ path: SIPPath, body: SIPBody?
-  ) {
+  func acknowledge(_ record: DialogRecord, _ transaction: ClientTransaction, body: SIPBody?) {
     guard let cseq = transaction.request.headers["CSeq"].flatMap({ try? CSeq($0) }) else { return }
-    var request = dialog.request(.ack, sequence: cseq.number)
+    let path = record.path
+    var request = record.dialog.request(.ack, sequence: cseq.number)
     request.headers.prepend(
       "Via", Via(transport: path.transport, sentBy: path.local, branch: self.newBranch()).description)
     request.headers.append("User-Agent", self.configuration.userAgent)
     request.set(body: body)
     let bytes = request.serialized()
-    transaction.acknowledgements[dialog.id.remoteTag] = .sent(bytes, path)
+    transaction.acknowledgements[record.id.remoteTag] = .sent(bytes, path)
     self.counters.requestsSent += 1
     self.send(bytes, path)
   }

@@ -69,9 +69,13 @@ extension SIPEndpoint {
     let received = ReceivedResponse(message: response, essentials: essentials, status: status, reason: reason)
     switch transaction.user {
     case .invite(let id): self.receive(inviteResponse: received, transaction, self.sessions[id], now)
-    case .reinvite(let id): self.receive(reinviteResponse: received, transaction, self.sessions[id], now)
+    case .reoffer(let id): self.receive(reofferResponse: received, transaction, self.sessions[id], now)
+    case .prack: break
+    case .subscription(let id):
+      guard status >= 200, let subscription = self.subscriptions[id] else { return }
+      self.receive(subscriptionResponse: received, transaction, subscription, now)
     case .bye(let id):
-      if status >= 200, let session = self.sessions[id] { self.forget(session) }
+      if status >= 200, let session = self.sessions[id] { self.forget(session, now) }
     case .request(let id):
       guard status >= 200 else { return }
       self.emit(
@@ -82,8 +86,9 @@ extension SIPEndpoint {
 
   func isAbandoned(_ transaction: ClientTransaction) -> Bool {
     switch transaction.user {
-    case .invite(let id), .reinvite(let id): self.sessions[id]?.hasEnded ?? true
-    case .bye, .request, .nobody: false
+    case .invite(let id), .reoffer(let id):
+      transaction.key.method == .invite && self.sessions[id]?.hasEnded ?? true
+    case .bye, .prack, .subscription, .request, .nobody: false
     }
   }
 
@@ -104,11 +109,14 @@ extension SIPEndpoint {
   func fail(_ transaction: ClientTransaction, _ reason: EndReason, _ now: Instant) {
     switch transaction.user {
     case .invite(let id):
-      if let session = self.sessions[id] { self.failed(invite: session, reason) }
-    case .reinvite(let id):
-      if let session = self.sessions[id] { self.failed(reinvite: session, reason, now) }
+      if let session = self.sessions[id] { self.failed(invite: session, reason, now) }
+    case .reoffer(let id):
+      if let session = self.sessions[id] { self.failed(reoffer: session, transaction, reason, now) }
+    case .prack: break
+    case .subscription(let id):
+      if let subscription = self.subscriptions[id] { self.failed(subscription, transaction, reason, now) }
     case .bye(let id):
-      if let session = self.sessions[id] { self.forget(session) }
+      if let session = self.sessions[id] { self.forget(session, now) }
     case .request(let id): self.emit(.requestFailed(id, reason))
     case .nobody: break
     }

@@ -21,7 +21,7 @@ extension SIPEndpoint {
       return self.transportFailed(to: path.peer, transport: path.transport, error: error, now: now)
     }
     for transaction in self.servers.values where transaction.path.flow == flow { transaction.leaveFlow() }
-    for session in self.sessions.values where session.path.flow == flow { session.path.flow = nil }
+    for record in self.dialogs.values where record.start.flow == flow { record.start.flow = nil }
     self.failPending(error, now) { pending in
       // A request may have gone over it before a response told which flow it was.
       pending.flow == flow
@@ -61,12 +61,21 @@ extension SIPEndpoint {
   }
 
   /// Whether the user still wants this request served: no CANCEL is on its way, and the session lives.
-  private func isWanted(_ transaction: ClientTransaction) -> Bool {
+  func isWanted(_ transaction: ClientTransaction) -> Bool {
     guard !self.isAbandoned(transaction) else { return false }
-    if case .invite(let id) = transaction.user, case .calling(_, let hangUp)? = self.sessions[id]?.state {
-      return hangUp == .no
+    switch transaction.user {
+    case .invite(let id):
+      guard case .calling(let current, .no)? = self.sessions[id]?.state else { return false }
+      return current === transaction
+    case .reoffer(let id):
+      guard case .sent(let current, _)? = self.sessions[id]?.outgoingReoffer else { return false }
+      return current === transaction
+    case .bye(let id): return self.sessions[id] != nil
+    case .prack(let id): return self.sessions[id]?.hasEnded == false
+    case .subscription(let id): return self.subscriptions[id]?.request === transaction
+    case .request: return true
+    case .nobody: return false
     }
-    return true
   }
 
   /// Whoever holds the old transaction holds the new one from now on.
@@ -76,13 +85,18 @@ extension SIPEndpoint {
       guard let session = self.sessions[id], case .calling(let current, let hangUp) = session.state, current === old
       else { return }
       session.state = .calling(new, hangUp)
-      session.path = new.path
-    case .reinvite(let id):
-      guard let session = self.sessions[id], case .sent(let current, let body, let attempt)? = session.outgoingReoffer,
+      for early in session.earlyDialogs { self.leave(early) }
+      session.earlyDialogs = []
+    case .reoffer(let id):
+      guard let session = self.sessions[id], case .sent(let current, let reoffer)? = session.outgoingReoffer,
         current === old
       else { return }
-      session.outgoingReoffer = .sent(new, body, attempt: attempt)
-    case .bye, .request, .nobody: break
+      session.outgoingReoffer = .sent(new, reoffer)
+    case .subscription(let id):
+      guard let subscription = self.subscriptions[id], subscription.request === old else { return }
+      subscription.request = new
+      subscription.start = new.path
+    case .bye, .prack, .request, .nobody: break
     }
   }
 }

@@ -1,178 +1,274 @@
 package import NetBase
 
-/// Changing a session that stands: re-INVITE both ways, UPDATE from the peer (RFC 3261 §14, RFC 3311).
+/// Changing a session: re-INVITE and UPDATE, both ways (RFC 3261 §14, RFC 3311).
 extension SIPEndpoint {
   /// Sends a re-INVITE. A glare (491) is tried again by itself; `reofferAnswered` or `reofferFailed` follows.
-  package func reinvite(_ id: SessionID, body: SIPBody, now: Instant) {
-    guard let session = self.sessions[id] else { return }
-    guard self.canReoffer(session) else {
-      guard !session.hasEnded else { return }
-      return self.emit(.reofferFailed(id, status: 491, reason: ReasonPhrase.of(491)))
-    }
-    self.sendReinvite(session, body, attempt: 1, now)
+  package func reinvite(_ id: SessionID, body: SIPBody, headers: [(String, String)] = [], now: Instant) {
+    guard let session = self.sessions[id], !session.hasEnded else { return }
+    guard let record = session.dialog else { return self.refuseReoffer(id) }
+    self.reoffer(
+      session, .init(method: .invite, body: body, purpose: .user, record: record, headers: headers), now)
   }
 
-  /// Accepts the peer's re-INVITE or UPDATE with an answer, or with an offer when it brought none.
-  package func acceptReinvite(_ id: SessionID, body: SIPBody?, now: Instant) {
-    guard let session = self.sessions[id], let transaction = session.incomingReoffer else { return }
+  /// Sends an UPDATE, which needs no ACK and may go out before the call is answered, once an offer was answered
+  /// reliably (RFC 3311 §5.1). Results as for `reinvite`.
+  ///
+  /// - Parameters:
+  ///   - dialog: one of several early dialogs; nil for the only one.
+  ///   - body: an offer; nil only refreshes Contact and the session timer.
+  package func update(
+    _ id: SessionID, dialog: DialogID? = nil, body: SIPBody?, headers: [(String, String)] = [], now: Instant
+  ) {
+    guard let session = self.sessions[id], !session.hasEnded else { return }
+    guard let record = dialog.map({ session.record($0) }) ?? session.dialog ?? session.earlyDialogs.first else {
+      return self.refuseReoffer(id)
+    }
+    self.reoffer(
+      session, .init(method: .update, body: body, purpose: .user, record: record, headers: headers), now)
+  }
+
+  /// Accepts the peer's re-INVITE, UPDATE or PRACK with an answer, or with an offer when it brought none.
+  package func acceptReinvite(
+    _ id: SessionID, body: SIPBody?, headers: [(String, String)] = [], now: Instant
+  ) {
+    guard let session = self.sessions[id], let incoming = session.incomingReoffer else { return }
     session.incomingReoffer = nil
-    session.dialog?.refreshTarget(from: transaction.request)
-    if transaction.essentials.cseq.method == .invite {
-      self.answer(session, transaction, body: body, isReoffer: true, now)
-    } else {
-      self.respond(transaction, 200, headers: self.dialogHeaders(session), body: body, now)
+    let transaction = incoming.transaction
+    incoming.record.dialog.refreshTarget(from: transaction.request)
+    if body != nil { session.localDescription = body }
+    switch transaction.essentials.cseq.method {
+    case .invite: self.answer(session, transaction, body: body, isReoffer: true, headers: headers, now)
+    case .update:
+      self.respond(
+        transaction, 200, headers: self.dialogHeaders(session) + self.timerHeaders(session, transaction, now) + headers,
+        body: body, now)
+      self.settle(session)
+    default: self.respond(transaction, 200, headers: headers, body: body, now)
     }
   }
 
-  /// Refuses the peer's re-INVITE or UPDATE; the session stays as it was.
+  /// Refuses the peer's re-INVITE, UPDATE or PRACK; the session stays as it was.
   ///
   /// - Parameter status: 300 to 699; 488 is the usual one.
-  package func rejectReinvite(_ id: SessionID, status: Int = 488, reason: String? = nil, now: Instant) {
+  package func rejectReinvite(
+    _ id: SessionID, status: Int = 488, reason: String? = nil, headers: [(String, String)] = [], now: Instant
+  ) {
     precondition((300..<700).contains(status), "rejectReinvite with a status that does not refuse")
-    guard let session = self.sessions[id], let transaction = session.incomingReoffer else { return }
+    guard let session = self.sessions[id], let incoming = session.incomingReoffer else { return }
     session.incomingReoffer = nil
-    self.respond(transaction, status, reason: reason, now)
+    self.respond(incoming.transaction, status, reason: reason, headers: headers, now)
   }
 
-  /// Whether no other INVITE is on its way in this dialog (RFC 3261 §14.1).
-  private func canReoffer(_ session: InviteSession) -> Bool {
-    guard case .confirmed = session.state else { return false }
-    return session.outgoingReoffer == nil && session.incomingReoffer == nil && session.answer == nil
+  // MARK: Ours
+
+  private func refuseReoffer(_ id: SessionID) {
+    self.emit(.reofferFailed(id, status: 491, reason: ReasonPhrase.of(491)))
   }
 
-  private func sendReinvite(_ session: InviteSession, _ body: SIPBody, attempt: Int, _ now: Instant) {
-    guard var dialog = session.dialog else { return }
-    var request = dialog.request(.invite)
-    session.dialog = dialog
-    self.complete(&request, contact: session.contact)
-    request.set(body: body)
-    let transaction = self.start(request, dialog.path(from: session.path), user: .reinvite(session.id), now)
-    session.outgoingReoffer = .sent(transaction, body, attempt: attempt)
+  private func reoffer(_ session: InviteSession, _ reoffer: InviteSession.Reoffer, _ now: Instant) {
+    guard self.canSend(reoffer, session) else { return self.refuseReoffer(session.id) }
+    self.sendReoffer(session, reoffer, now)
+  }
+
+  /// Whether no other offer is on its way (RFC 3261 §14.1, RFC 3311 §5.1).
+  func canSend(_ reoffer: InviteSession.Reoffer, _ session: InviteSession) -> Bool {
+    guard session.outgoingReoffer == nil, session.incomingReoffer == nil, session.answer == nil else { return false }
+    switch session.state {
+    case .confirmed: return session.dialog === reoffer.record
+    case .calling(_, .no), .incoming:
+      return reoffer.method == .update && (reoffer.record.exchange == .complete || !reoffer.hasOffer)
+        && session.reliable?.outstanding == nil && session.record(reoffer.record.id) != nil
+    case .calling(_, .deferred), .calling(_, .cancelSent), .owingAcknowledgement, .answered, .leaving: return false
+    }
+  }
+
+  func sendReoffer(_ session: InviteSession, _ reoffer: InviteSession.Reoffer, _ now: Instant) {
+    let headers =
+      self.dialogHeaders(session) + self.refreshHeaders(session) + reoffer.headers
+    let transaction = self.send(
+      reoffer.method, in: reoffer.record, user: .reoffer(session.id), headers: headers, body: reoffer.body, now)
+    session.outgoingReoffer = .sent(transaction, reoffer)
+    self.settle(session)
   }
 
   /// The random wait after a 491 is over.
-  func retry(_ session: InviteSession, _ body: SIPBody, attempt: Int, _ now: Instant) {
+  func retry(_ session: InviteSession, _ reoffer: InviteSession.Reoffer, _ now: Instant) {
     session.outgoingReoffer = nil
-    if self.canReoffer(session) {
-      self.sendReinvite(session, body, attempt: attempt + 1, now)
+    var reoffer = reoffer
+    if self.canSend(reoffer, session) {
+      reoffer.attempt += 1
+      self.sendReoffer(session, reoffer, now)
     } else {
       // The peer's own change is not done yet.
-      self.backOff(session, body, attempt: attempt, now)
+      self.backOff(session, reoffer, now)
     }
   }
 
   /// Whoever made the Call-ID waits 2.1 to 4 s, the other 0 to 2 s, in steps of 10 ms (RFC 3261 §14.1).
-  private func backOff(_ session: InviteSession, _ body: SIPBody, attempt: Int, _ now: Instant) {
+  func backOff(_ session: InviteSession, _ reoffer: InviteSession.Reoffer, _ now: Instant) {
     let steps = session.isCaller ? 210...400 : 1...200
     let wait = Int64.random(in: Int64(steps.lowerBound)...Int64(steps.upperBound), using: &self.generator)
-    session.outgoingReoffer = .backingOff(
-      until: now.advanced(byMilliseconds: wait * 10), body, attempt: attempt)
+    session.outgoingReoffer = .backingOff(until: now.advanced(byMilliseconds: wait * 10), reoffer)
     self.settle(session)
   }
 
-  // MARK: The peer's answer to ours
-
   func receive(
-    reinviteResponse response: ReceivedResponse, _ transaction: ClientTransaction, _ session: InviteSession?,
+    reofferResponse response: ReceivedResponse, _ transaction: ClientTransaction, _ session: InviteSession?,
     _ now: Instant
   ) {
     if (200..<300).contains(response.status) {
-      self.accepted(reinvite: response, transaction, session, now)
+      self.accepted(reoffer: response, transaction, session, now)
       return
     }
-    guard response.status >= 300, let session, let (body, attempt) = self.pending(transaction, session) else { return }
+    guard response.status >= 300, let session, let reoffer = self.pending(transaction, session) else { return }
+    self.emit(
+      .headers(session.id, transaction.key.method, status: response.status, response.message.headers))
     session.outgoingReoffer = nil
     switch response.status {
-    case 491 where attempt < InviteSession.maximumReofferAttempts:
-      self.backOff(session, body, attempt: attempt, now)
+    case 491 where reoffer.attempt < InviteSession.maximumReofferAttempts:
+      self.backOff(session, reoffer, now)
+    case 422 where self.raiseInterval(session, reoffer, response, now): break
     case 408, 481:
       // The dialog is gone at the other end (RFC 3261 §12.2.1.2).
+      guard session.dialog === reoffer.record else { return self.failed(session, reoffer, response, now) }
       self.end(
         session, response.status == 408 ? .timeout : .rejected(status: response.status, reason: response.reason))
-      self.sendBye(session, now)
-    default:
-      self.emit(.reofferFailed(session.id, status: response.status, reason: response.reason))
+      self.abandonInvite(session, now)
+    default: self.failed(session, reoffer, response, now)
+    }
+  }
+
+  private func failed(
+    _ session: InviteSession, _ reoffer: InviteSession.Reoffer, _ response: ReceivedResponse, _ now: Instant
+  ) {
+    switch reoffer.purpose {
+    case .user: self.emit(.reofferFailed(session.id, status: response.status, reason: response.reason))
+    case .refresh: self.refreshFailed(session, reoffer, status: response.status, now)
     }
   }
 
   private func accepted(
-    reinvite response: ReceivedResponse, _ transaction: ClientTransaction, _ session: InviteSession?, _ now: Instant
+    reoffer response: ReceivedResponse, _ transaction: ClientTransaction, _ session: InviteSession?, _ now: Instant
   ) {
     let tag = response.essentials.to.tag ?? ""
     if case .sent(let bytes, let path)? = transaction.acknowledgements[tag] {
       self.counters.retransmissionsSent += 1
       return self.send(bytes, path)
     }
-    guard let session, tag == session.dialog?.id.remoteTag else { return }
-    session.dialog?.refreshTarget(from: response.message)
-    self.acknowledge(session, transaction, body: nil)
-    guard self.pending(transaction, session) != nil else { return }
-    session.outgoingReoffer = nil
-    self.emit(.reofferAnswered(session.id, response.message.body))
-  }
-
-  /// What `transaction` offers, if it is the session's own re-INVITE still.
-  private func pending(_ transaction: ClientTransaction, _ session: InviteSession) -> (SIPBody, attempt: Int)? {
-    guard case .sent(let current, let body, let attempt)? = session.outgoingReoffer, current === transaction else {
-      return nil
+    guard let session else { return }
+    if transaction.key.method == .invite {
+      guard let record = session.dialog, tag == record.id.remoteTag else { return }
+      record.dialog.refreshTarget(from: response.message)
+      self.acknowledge(record, transaction, body: nil)
     }
-    return (body, attempt)
+    guard let reoffer = self.pending(transaction, session) else { return }
+    session.outgoingReoffer = nil
+    reoffer.record.dialog.refreshTarget(from: response.message)
+    session.peer.note(response.message.headers)
+    if reoffer.body != nil { session.localDescription = reoffer.body }
+    if session.dialog === reoffer.record, !session.isEarly { self.startTimer(session, from: response.message, now) }
+    self.emit(
+      .headers(session.id, transaction.key.method, status: response.status, response.message.headers))
+    switch reoffer.purpose {
+    case .user: self.emit(.reofferAnswered(session.id, response.message.body))
+    case .refresh: self.emit(.sessionRefreshed(session.id, response.message.body))
+    }
+    self.settle(session)
   }
 
-  func failed(reinvite session: InviteSession, _ reason: EndReason, _ now: Instant) {
-    guard !session.hasEnded else { return }
+  /// What `transaction` offers, if it is the session's own re-INVITE or UPDATE still.
+  private func pending(_ transaction: ClientTransaction, _ session: InviteSession) -> InviteSession.Reoffer? {
+    guard case .sent(let current, let reoffer)? = session.outgoingReoffer, current === transaction else { return nil }
+    return reoffer
+  }
+
+  func failed(reoffer session: InviteSession, _ transaction: ClientTransaction, _ reason: EndReason, _ now: Instant) {
+    guard !session.hasEnded, let reoffer = self.pending(transaction, session) else { return }
+    session.outgoingReoffer = nil
+    guard session.dialog === reoffer.record else {
+      // An early dialog that is silent may be a fork that lost; the INVITE has its own timer.
+      return self.emit(.reofferFailed(session.id, status: 408, reason: ReasonPhrase.of(408)))
+    }
     self.end(session, reason)
-    if case .unreachable = reason { return self.forget(session) }
-    self.sendBye(session, now)
+    if case .unreachable = reason, !session.isEarly { return self.forget(session, now) }
+    self.abandonInvite(session, now)
   }
 
-  // MARK: The peer's offer
+  // MARK: The peer's
 
-  func receive(reoffer transaction: ServerTransaction, _ session: InviteSession, _ now: Instant) {
-    let isInvite = transaction.essentials.cseq.method == .invite
+  func receive(reoffer transaction: ServerTransaction, _ record: DialogRecord, _ session: InviteSession, _ now: Instant)
+  {
+    let method = transaction.essentials.cseq.method
+    let isInvite = method == .invite
     let body = transaction.request.body
+    if case .leaving = session.state { return self.refuse(transaction, 481, now) }
+    if let refusal = self.intervalRefusal(session.policy.sessionTimers, transaction.request) {
+      return self.refuse(transaction, 422, headers: refusal, now)
+    }
+    session.peer.note(transaction.request.headers)
     if !isInvite, body == nil {
-      // An UPDATE without an offer only refreshes the target (RFC 3311 §5.2).
-      session.dialog?.refreshTarget(from: transaction.request)
-      self.respond(transaction, 200, headers: self.dialogHeaders(session), now)
+      // An UPDATE without an offer only refreshes the target and the timer (RFC 3311 §5.2).
+      record.dialog.refreshTarget(from: transaction.request)
+      let timer = session.isEarly ? [] : self.timerHeaders(session, transaction, now)
+      self.respond(transaction, 200, headers: self.dialogHeaders(session) + timer, now)
+      self.settle(session)
       return
     }
+    if let (status, headers) = self.offerRefusal(transaction, record, session, now) {
+      return self.refuse(transaction, status, headers: headers, now)
+    }
+    transaction.session = session.id
+    session.incomingReoffer = .init(transaction: transaction, record: record)
+    if isInvite { self.respond(transaction, 100, now) }
+    self.emit(.headers(session.id, method, status: nil, transaction.request.headers))
+    self.emit(.reoffer(session.id, body, method: method))
+  }
+
+  /// Why an offer is not taken now; nil when it is (RFC 3261 §14.2, RFC 3311 §5.2).
+  private func offerRefusal(
+    _ transaction: ServerTransaction, _ record: DialogRecord, _ session: InviteSession, _ now: Instant
+  ) -> (status: Int, headers: [(String, String)])? {
+    let isInvite = transaction.essentials.cseq.method == .invite
+    var later: [(String, String)] { [("Retry-After", "\(Int.random(in: 0...10, using: &self.generator))")] }
     switch session.state {
     case .answered where isInvite:
       // The peer has our 2xx, or it would not go on: its ACK was lost on the way.
-      guard let answer = session.answer, !answer.isOffer else { return self.refuse(transaction, 491, now) }
+      guard let answer = session.answer, !answer.isOffer else { return (491, []) }
       self.acknowledged(session, answer, body: nil, now)
     case .confirmed: break
-    // No offer of the peer is answered before the call is (RFC 3311 §5.2).
-    case .incoming: return self.refuse(transaction, 500, headers: [("Retry-After", "1")], now)
-    case .calling, .owingAcknowledgement, .answered: return self.refuse(transaction, 491, now)
-    case .leaving: return self.refuse(transaction, 481, now)
+    case .calling where !isInvite, .incoming where !isInvite:
+      switch record.exchange {
+      case .complete where session.reliable?.outstanding == nil: break
+      case .complete, .offered: return (491, [])
+      case .none, .received: return (500, later)
+      }
+    case .incoming: return (500, later)
+    case .calling, .owingAcknowledgement, .answered: return (491, [])
+    case .leaving: return (481, [])
     }
-    if session.incomingReoffer != nil {
-      return self.refuse(transaction, 500, headers: [("Retry-After", "1")], now)
-    }
-    if case .sent? = session.outgoingReoffer { return self.refuse(transaction, 491, now) }
+    if session.incomingReoffer != nil { return (500, later) }
+    if case .sent(_, let reoffer)? = session.outgoingReoffer, reoffer.hasOffer { return (491, []) }
     if let answer = session.answer {
-      guard !answer.isOffer else { return self.refuse(transaction, 491, now) }
+      guard !answer.isOffer else { return (491, []) }
       self.acknowledged(session, answer, body: nil, now)
     }
-    transaction.session = session.id
-    session.incomingReoffer = transaction
-    if isInvite { self.respond(transaction, 100, now) }
-    self.emit(.reoffer(session.id, body, method: transaction.essentials.cseq.method))
+    return nil
   }
 
-  /// The session ends: the peer's open offer is refused (RFC 3261 §15.1.2), and ours waits no longer than a CANCEL
-  /// would let it.
+  /// The session ends, or its early dialog is lost: the peer's open offer is refused (RFC 3261 §15.1.2), and ours waits
+  /// no longer than a CANCEL would let it.
   func abandonReoffers(_ session: InviteSession, _ now: Instant) {
-    if case .sent(let transaction, _, _)? = session.outgoingReoffer {
+    if case .sent(let transaction, let reoffer)? = session.outgoingReoffer {
       transaction.cancelled(now: now)
       self.settle(transaction)
+      if !session.hasEnded, reoffer.purpose == .user {
+        self.emit(.reofferFailed(session.id, status: 487, reason: ReasonPhrase.of(487)))
+      }
     }
     session.outgoingReoffer = nil
-    guard let transaction = session.incomingReoffer else { return }
+    guard let incoming = session.incomingReoffer else { return }
     session.incomingReoffer = nil
-    self.respond(transaction, 487, now)
+    self.respond(incoming.transaction, 487, now)
     if !session.hasEnded { self.emit(.reofferCancelled(session.id)) }
   }
 }

@@ -39,8 +39,9 @@ extension SIPEndpoint {
     }
     if let tag = essentials.to.tag {
       let id = DialogID(callID: essentials.callID, localTag: tag, remoteTag: essentials.from.tag ?? "")
-      guard let session = self.dialogs[id] else { return self.refuse(transaction, 481, now) }
-      return self.receive(inDialog: transaction, id, session, now)
+      if let record = self.dialogs[id] { return self.receive(inDialog: transaction, record, now) }
+      if method == .notify, self.receive(firstNotify: transaction, source, now) { return }
+      return self.refuse(transaction, 481, now)
     }
     if let refusal = self.refusal(of: transaction) {
       return self.refuse(transaction, refusal.status, headers: refusal.headers, now)
@@ -49,6 +50,9 @@ extension SIPEndpoint {
     switch method {
     case .invite: self.receive(invite: transaction, source: source, now)
     case .options: self.answer(options: transaction, now)
+    case .subscribe: self.receive(subscribe: transaction, source: source, now)
+    case .refer: self.receive(refer: transaction, source: source, now)
+    case .message: self.receive(message: transaction, nil, now)
     default: self.refuse(transaction, 481, now)
     }
   }
@@ -66,7 +70,10 @@ extension SIPEndpoint {
       // OPTIONS may be answered by whoever it reached last (RFC 3261 §16.3).
       if count == 0 && method != .options { return (483, []) }
     }
-    if let unsupported = self.unsupported(request) { return (420, [("Unsupported", unsupported)]) }
+    // What an INVITE may require depends on who is called.
+    if method != .invite, let unsupported = self.unsupported(request, self.configuration.policy) {
+      return (420, [("Unsupported", unsupported)])
+    }
     if method == .invite, let body = request.body, !self.understands(body.contentType) {
       return (415, [("Accept", self.configuration.accept.joined(separator: ", "))])
     }
@@ -74,9 +81,10 @@ extension SIPEndpoint {
   }
 
   /// The option tags of Require that are not supported, as a list; nil when all are.
-  func unsupported(_ request: SIPMessage) -> String? {
+  func unsupported(_ request: SIPMessage, _ policy: CallPolicy) -> String? {
+    let supported = self.supported(policy)
     let unknown = request.headers.list("Require").filter { tag in
-      !self.configuration.supported.contains { $0.isSame(ignoringCaseOf: tag) }
+      !supported.contains { $0.isSame(ignoringCaseOf: tag) }
     }
     return unknown.isEmpty ? nil : unknown.joined(separator: ", ")
   }
@@ -89,17 +97,27 @@ extension SIPEndpoint {
 
   var allowed: String { self.configuration.allow.map(\.name).joined(separator: ", ") }
 
-  /// Allow and Supported, as requests and responses that make a dialog carry them.
-  var capabilities: [(String, String)] {
+  /// The option tags that hold for a call.
+  private func supported(_ policy: CallPolicy) -> [String] {
+    var tags = self.configuration.supported
+    if policy.reliableProvisional != .no, !tags.contains("100rel") { tags.append("100rel") }
+    if policy.sessionTimers.isSupported, !tags.contains("timer") { tags.append("timer") }
+    return tags
+  }
+
+  /// Allow, Supported and Allow-Events, as requests and responses that make a dialog carry them.
+  func capabilities(_ policy: CallPolicy) -> [(String, String)] {
     var headers = [("Allow", self.allowed)]
-    if !self.configuration.supported.isEmpty {
-      headers.append(("Supported", self.configuration.supported.joined(separator: ", ")))
+    let supported = self.supported(policy)
+    if !supported.isEmpty { headers.append(("Supported", supported.joined(separator: ", "))) }
+    if !self.configuration.eventPackages.isEmpty {
+      headers.append(("Allow-Events", self.configuration.eventPackages.joined(separator: ", ")))
     }
     return headers
   }
 
   func answer(options transaction: ServerTransaction, _ now: Instant) {
-    var headers = self.capabilities
+    var headers = self.capabilities(self.configuration.policy)
     headers.append(("Accept", self.configuration.accept.joined(separator: ", ")))
     self.respond(transaction, 200, headers: headers, body: self.configuration.optionsBody, now)
   }
@@ -122,7 +140,7 @@ extension SIPEndpoint {
     var headers = SIPHeaders()
     for via in essentials.vias { headers.append("Via", via) }
     if status == 100, let stamp = request.headers["Timestamp"] { headers.append("Timestamp", stamp) }
-    if essentials.cseq.method == .invite, (101..<300).contains(status) {
+    if [.invite, .subscribe, .refer].contains(essentials.cseq.method), (101..<300).contains(status) {
       for route in request.headers.all("Record-Route") { headers.append("Record-Route", route) }
     }
     headers.append("From", request.headers["From"] ?? "")

@@ -10,11 +10,28 @@ extension SIPEndpoint {
   /// - Parameters:
   ///   - status: what an unanswered incoming call gets, 300 to 699.
   ///   - reason: its phrase; nil for the usual one.
-  package func hangUp(_ id: SessionID, status: Int = 486, reason: String? = nil, now: Instant) {
+  ///   - headers: for the BYE, the CANCEL or the refusal: Reason for example (RFC 3326).
+  package func hangUp(
+    _ id: SessionID, status: Int = 486, reason: String? = nil, headers: [(String, String)] = [], now: Instant
+  ) {
     precondition((300..<700).contains(status), "hangUp with a status that does not refuse")
     guard let session = self.sessions[id] else { return }
+    self.hangUp(session, .localHangup, status: status, reason: reason, headers: headers, now)
+  }
+
+  /// Another call takes the place of this one, whatever state it is in (RFC 3891 §3).
+  func replace(_ id: SessionID, by other: SessionID, _ now: Instant) {
+    guard let session = self.sessions[id] else { return }
+    self.hangUp(session, .replaced(by: other), status: 486, reason: nil, headers: [], now)
+  }
+
+  private func hangUp(
+    _ session: InviteSession, _ end: EndReason, status: Int, reason: String?, headers: [(String, String)],
+    _ now: Instant
+  ) {
     switch session.state {
     case .calling(let transaction, .no):
+      session.byeHeaders = headers
       if transaction.isProceedingInvite {
         self.cancel(session, transaction, now)
       } else {
@@ -22,19 +39,22 @@ extension SIPEndpoint {
       }
     case .owingAcknowledgement(let transaction):
       self.acknowledge(session, transaction, body: nil)
-      self.end(session, .localHangup)
-      self.sendBye(session, now)
+      self.end(session, end)
+      self.sendBye(session, headers: headers, now)
     case .incoming(let transaction):
-      self.respond(transaction, status, reason: reason, now)
-      self.end(session, .localHangup)
-      self.forget(session)
+      self.respond(transaction, status, reason: reason, headers: headers, now)
+      self.abandonReoffers(session, now)
+      self.end(session, end)
+      self.forget(session, now)
     case .answered:
       // The callee's BYE waits for the ACK, or for the end of its time (RFC 3261 §15).
       session.state = .leaving
-      self.end(session, .localHangup)
+      session.byeHeaders = headers
+      self.abandonReoffers(session, now)
+      self.end(session, end)
     case .confirmed:
-      self.end(session, .localHangup)
-      self.sendBye(session, now)
+      self.end(session, end)
+      self.sendBye(session, headers: headers, now)
     case .calling(_, .deferred), .calling(_, .cancelSent), .leaving: break
     }
   }
@@ -44,28 +64,36 @@ extension SIPEndpoint {
     guard !session.hasEnded else { return }
     session.hasEnded = true
     session.provisionalRefresh = nil
+    session.sessionTimer = nil
+    session.reliable?.stop()
     self.emit(.ended(session.id, reason))
-  }
-
-  /// Sends BYE; the session stays until its transaction is over, so that a BYE that crosses it is answered with 200.
-  func sendBye(_ session: InviteSession, _ now: Instant) {
-    guard var dialog = session.dialog else { return self.forget(session) }
-    self.abandonReoffers(session, now)
-    session.state = .leaving
-    session.answer = nil
-    var bye = dialog.request(.bye)
-    bye.headers.append("User-Agent", self.configuration.userAgent)
-    session.dialog = dialog
-    self.start(bye, dialog.path(from: session.path), user: .bye(session.id), now)
     self.settle(session)
   }
 
+  /// Sends BYE; the session stays until its transaction is over, so that a BYE that crosses it is answered with 200.
+  func sendBye(_ session: InviteSession, headers: [(String, String)] = [], _ now: Instant) {
+    guard let record = session.dialog else { return self.forget(session, now) }
+    self.abandonReoffers(session, now)
+    session.state = .leaving
+    session.answer = nil
+    self.send(.bye, in: record, user: .bye(session.id), headers: headers, now)
+    self.settle(session)
+  }
+
+  /// The session has ended for the user: BYE to a call that stands, a refusal to one that was not answered.
+  func abandonInvite(_ session: InviteSession, _ now: Instant) {
+    guard case .incoming(let transaction) = session.state else { return self.sendBye(session, now) }
+    self.respond(transaction, 480, now)
+    self.forget(session, now)
+  }
+
   /// Takes the session and its dialogs out of the tables.
-  func forget(_ session: InviteSession) {
+  func forget(_ session: InviteSession, _ now: Instant) {
     guard self.sessions[session.id] === session else { return }
+    self.abandonReoffers(session, now)
     self.sessions[session.id] = nil
-    if let id = session.dialog?.id { self.dialogs[id] = nil }
-    for early in session.earlyDialogs { self.dialogs[early.id] = nil }
+    if let record = session.dialog { self.leave(record) }
+    for early in session.earlyDialogs { self.leave(early) }
     self.timers.release(session.timer)
   }
 
@@ -76,7 +104,7 @@ extension SIPEndpoint {
       if answer.limit <= now {
         session.answer = nil
         self.end(session, .timeout)
-        self.sendBye(session, now)
+        self.sendBye(session, headers: session.byeHeaders, now)
       } else if answer.backoff.fires(at: now) {
         session.answer = answer
         self.counters.retransmissionsSent += 1
@@ -87,59 +115,84 @@ extension SIPEndpoint {
       session.provisionalRefresh = now.advanced(by: InviteSession.provisionalInterval)
       if case .incoming(let transaction) = session.state { self.sendAgain(transaction) }
     }
-    if case .backingOff(let until, let body, let attempt)? = session.outgoingReoffer, until <= now {
-      self.retry(session, body, attempt: attempt, now)
+    if case .backingOff(let until, let reoffer)? = session.outgoingReoffer, until <= now {
+      self.retry(session, reoffer, now)
     }
+    self.timeout(reliable: session, now)
+    if let timer = session.sessionTimer { self.timeout(sessionTimer: timer, session, now) }
     self.settle(session)
   }
 
   // MARK: Requests inside a dialog
 
-  func receive(inDialog transaction: ServerTransaction, _ id: DialogID, _ session: InviteSession, _ now: Instant) {
-    let sequence = transaction.essentials.cseq.number
-    guard self.accepts(sequence, id, session) else { return self.refuse(transaction, 500, now) }
-    if let unsupported = self.unsupported(transaction.request) {
+  func receive(inDialog transaction: ServerTransaction, _ record: DialogRecord, _ now: Instant) {
+    guard record.dialog.accepts(sequence: transaction.essentials.cseq.number) else {
+      return self.refuse(transaction, 500, headers: [("Retry-After", "1")], now)
+    }
+    let session = record.session.flatMap { self.sessions[$0] }
+    if let unsupported = self.unsupported(transaction.request, session?.policy ?? self.configuration.policy) {
       return self.refuse(transaction, 420, headers: [("Unsupported", unsupported)], now)
     }
     switch transaction.essentials.cseq.method {
-    case .bye: self.receive(bye: transaction, id, session, now)
     case .options: self.answer(options: transaction, now)
-    case .invite, .update: self.receive(reoffer: transaction, session, now)
+    case .message: self.receive(message: transaction, record, now)
+    case .subscribe: self.receive(subscribe: transaction, record, now)
+    case .notify: self.receive(notify: transaction, record, now)
+    case .refer: self.receive(refer: transaction, record, session, now)
+    case .invite, .update, .bye, .prack, .info:
+      // A dialog that only subscriptions keep has no session (RFC 5057 §4).
+      guard let session else { return self.refuse(transaction, 481, now) }
+      self.receive(inSession: transaction, record, session, now)
     default: self.refuse(transaction, 405, headers: [("Allow", self.allowed)], now)
     }
   }
 
-  private func accepts(_ sequence: UInt32, _ id: DialogID, _ session: InviteSession) -> Bool {
-    if session.dialog?.id == id { return session.dialog?.accepts(sequence: sequence) ?? false }
-    guard let index = session.earlyDialogs.firstIndex(where: { $0.id == id }) else { return false }
-    return session.earlyDialogs[index].accepts(sequence: sequence)
+  private func receive(
+    inSession transaction: ServerTransaction, _ record: DialogRecord, _ session: InviteSession, _ now: Instant
+  ) {
+    switch transaction.essentials.cseq.method {
+    case .bye: self.receive(bye: transaction, record, session, now)
+    case .prack: self.receive(prack: transaction, record, session, now)
+    case .info: self.receive(info: transaction, session, now)
+    default: self.receive(reoffer: transaction, record, session, now)
+    }
   }
 
-  private func receive(bye transaction: ServerTransaction, _ id: DialogID, _ session: InviteSession, _ now: Instant) {
+  private func receive(
+    bye transaction: ServerTransaction, _ record: DialogRecord, _ session: InviteSession, _ now: Instant
+  ) {
     self.respond(transaction, 200, now)
     switch session.state {
     case .calling(let invite, let hangUp):
       // The peer gave up on its 2xx, which we never saw. Another fork may still answer.
-      session.earlyDialogs.removeAll { $0.id == id }
-      self.dialogs[id] = nil
+      if session.incomingReoffer?.record === record || session.outgoingRecord === record {
+        self.abandonReoffers(session, now)
+      }
+      session.earlyDialogs.removeAll { $0 === record }
+      self.leave(record)
       guard session.earlyDialogs.isEmpty else { return }
       switch hangUp {
       case .no, .deferred: self.cancel(invite, now)
       case .cancelSent: break
       }
-      self.end(session, .remoteHangup)
-      self.forget(session)
+      self.end(session, .remoteHangup, transaction)
     case .incoming(let invite):
       self.respond(invite, 487, now)
-      self.end(session, .remoteHangup)
-      self.forget(session)
+      self.end(session, .remoteHangup, transaction)
     case .leaving where session.answer == nil:
       // Our own BYE is in flight and finds its end in its transaction.
-      break
+      return
     case .owingAcknowledgement, .answered, .confirmed, .leaving:
       self.abandonReoffers(session, now)
-      self.end(session, .remoteHangup)
-      self.forget(session)
+      self.end(session, .remoteHangup, transaction)
     }
+    self.forget(session, now)
+  }
+
+  private func end(_ session: InviteSession, _ reason: EndReason, _ transaction: ServerTransaction) {
+    if !session.hasEnded {
+      self.emit(.headers(session.id, transaction.essentials.cseq.method, status: nil, transaction.request.headers))
+    }
+    self.end(session, reason)
   }
 }

@@ -5,7 +5,8 @@ package import NetBase
 /// Contract: after each call, drain `nextAction()` until it returns nil, and call `timeout(now:)` at `nextDeadline`.
 /// `now` never goes back. One owner: the endpoint is neither Sendable nor locked.
 ///
-/// RFC 3261 with 6026 (accepted states), 3581 (rport) and 3311 (UPDATE is answered, never sent).
+/// RFC 3261 with 6026 (accepted states), 3581 (rport), 3311 (UPDATE), 3262 (100rel), 4028 (session timers), 3515, 4488,
+/// 3891 and 3892 (REFER and Replaces), 6665 (subscriptions).
 package final class SIPEndpoint {
   let configuration: SIPConfiguration
   var generator: SeededGenerator
@@ -17,7 +18,12 @@ package final class SIPEndpoint {
   /// The transactions of requests without a To tag, to tell merged requests (RFC 3261 §8.2.2.2).
   var merges: [MergeKey: ServerTransactionKey] = [:]
   var sessions: [SessionID: InviteSession] = [:]
-  var dialogs: [DialogID: InviteSession] = [:]
+  var dialogs: [DialogID: DialogRecord] = [:]
+  var subscriptions: [SubscriptionID: Subscription] = [:]
+  /// Subscriptions of ours whose dialog is not known yet, by a name without remote tag.
+  var halfDialogs: [DialogID: SubscriptionID] = [:]
+  /// What holds for an incoming call, asked before anything is sent; nil for the configuration's policy.
+  package var policyForCall: ((IncomingInvite) -> CallPolicy)?
   var timers = DeadlineHeap()
   private var lastIdentifier: UInt64 = 0
   private var actions: [SIPAction] = []
@@ -71,6 +77,7 @@ package final class SIPEndpoint {
         if case .retransmit = transaction.timeout(now: now) { self.sendAgain(transaction) }
         self.settle(transaction)
       case .session(let session): self.timeout(session, now)
+      case .subscription(let subscription): self.timeout(subscription, now)
       }
     }
   }
@@ -93,7 +100,8 @@ package final class SIPEndpoint {
   package var census: SIPCensus {
     SIPCensus(
       clientTransactions: self.clients.count, serverTransactions: self.servers.count, sessions: self.sessions.count,
-      dialogs: self.dialogs.count, timers: self.timers.count, mergeKeys: self.merges.count)
+      subscriptions: self.subscriptions.count, dialogs: self.dialogs.count, timers: self.timers.count,
+      mergeKeys: self.merges.count)
   }
 
   /// Requests of ours that wait for a final response: zero means that it is safe to close the sockets. Linear in the

@@ -24,29 +24,62 @@ package enum SIPAction: Sendable {
 package enum SIPEvent: Sendable {
   /// An INVITE; 100 was sent. The user calls `ring`, `accept`, `reject` or `hangUp`.
   case incomingCall(SessionID, IncomingInvite)
-  /// A provisional response above 100; a body is early media's description.
-  case progress(SessionID, status: Int, reason: String, body: SIPBody?)
+  /// A provisional response above 100; a body is early media's description. One that was asked to be confirmed is
+  /// (RFC 3262).
+  case progress(SessionID, CallProgress)
+  /// A reliable provisional response with the offer, to an INVITE without: the user owes
+  /// `acknowledgeProgress(_:dialog:body:now:)`.
+  case earlyOffer(SessionID, CallProgress)
+  /// The PRACK of a reliable `ring` has come, with the answer when the ring carried an offer.
+  case progressAcknowledged(SessionID, SIPBody?)
   /// The 2xx to an INVITE without offer, with the peer's offer: the user owes `acknowledge(_:body:now:)`.
   case answered(SessionID, offer: SIPBody?)
   /// The call stands. Caller: the 2xx's body, its ACK is sent (nil after `acknowledge`). Callee: the ACK has come, with
   /// its body when the offer was in our 2xx.
   case established(SessionID, SIPBody?)
-  /// A re-INVITE, or an UPDATE with a body: the user owes `acceptReinvite` or `rejectReinvite`. Without a body the
-  /// peer asks for an offer.
+  /// A re-INVITE, or an UPDATE or a PRACK with a body: the user owes `acceptReinvite` or `rejectReinvite`. Without a
+  /// body the peer asks for an offer.
   case reoffer(SessionID, SIPBody?, method: SIPMethod)
   /// The peer took the re-INVITE back, or hung up: no answer is owed any more.
   case reofferCancelled(SessionID)
   /// The ACK of a re-INVITE that was accepted here has come, with a body when the offer was in our 2xx.
   case reofferAcknowledged(SessionID, SIPBody?)
-  /// The peer accepted our re-INVITE; the ACK is sent.
+  /// The peer accepted our re-INVITE or UPDATE; an ACK is sent.
   case reofferAnswered(SessionID, SIPBody?)
-  /// Our re-INVITE was refused or not possible now; the session stays as it was.
+  /// Our re-INVITE or UPDATE was refused or not possible now; the session stays as it was.
   case reofferFailed(SessionID, status: Int, reason: String)
+  /// A refresh of ours went through (RFC 4028); a re-INVITE's answer is here, and as before unless the peer changes.
+  case sessionRefreshed(SessionID, SIPBody?)
+  /// The header fields of the peer's final response to an INVITE, of its re-INVITE or of its BYE or CANCEL: always ahead
+  /// of the event that the message leads to. `status` is nil for a request.
+  case headers(SessionID, SIPMethod, status: Int?, SIPHeaders)
+  /// INFO in a call, answered.
+  case info(SessionID, IncomingInfo)
+  /// MESSAGE, answered; without a session it came outside a call.
+  case instantMessage(SessionID?, IncomingMessage)
+  /// The peer asks us to call someone: the user owes `acceptRefer` or `rejectRefer`, and `notifyRefer` after accepting.
+  case referRequested(ReferID, IncomingRefer)
+  /// At the REFER's receiver: nobody listens for `notifyRefer` any more.
+  case referAbandoned(ReferID)
+  /// The peer accepted our REFER (2xx); what follows is told by `referProgress` and `referEnded`.
+  case referAccepted(ReferID, status: Int)
+  case referProgress(ReferID, ReferProgress)
+  /// The last of a REFER of ours: exactly once for each.
+  case referEnded(ReferID, ReferEnd)
+  /// A peer subscribes to a package of `SIPConfiguration.eventPackages`.
+  case subscriptionRequested(SubscriptionID, IncomingSubscription)
+  /// At the notifier: the subscriber refreshed; the last body was sent again.
+  case subscriptionRefreshed(SubscriptionID)
+  /// Our SUBSCRIBE was accepted, or refreshed, for so many seconds.
+  case subscriptionAccepted(SubscriptionID, expires: Int)
+  case notified(SubscriptionID, SIPNotification)
+  /// The subscription is over: exactly once for each, at either end.
+  case subscriptionEnded(SubscriptionID, SubscriptionEnd)
   /// The session is over: exactly once for each.
   case ended(SessionID, EndReason)
-  /// The final response to a request outside a dialog.
+  /// The final response to a request outside a dialog, or to an INFO or MESSAGE in one.
   case requestResult(RequestID, status: Int, reason: String, headers: SIPHeaders, body: SIPBody?)
-  /// A request outside a dialog got no response.
+  /// Such a request got no response.
   case requestFailed(RequestID, EndReason)
 }
 
@@ -63,6 +96,8 @@ package enum EndReason: Hashable, Sendable {
   case redirected([NameAddress])
   /// No response (timers B and F, 408 in a dialog), or no ACK.
   case timeout
+  /// Another call took its place (RFC 3891).
+  case replaced(by: SessionID)
   /// The transport said that the peer cannot be reached.
   case unreachable(String)
 }
@@ -79,6 +114,8 @@ package struct IncomingInvite: Sendable {
   package let source: SocketAddress
   package let local: SocketAddress
   package let transport: SIPTransportKind
+  /// The call whose place it takes when it is accepted; that one is hung up by itself (RFC 3891).
+  package let replaces: SessionID?
 }
 
 /// An INVITE to be sent.
@@ -98,29 +135,32 @@ package struct OutgoingInvite: Sendable {
   package var body: SIPBody?
   /// Proxies to pass, nearest first; the targets must lead to the first of them.
   package var routeSet: [NameAddress]
+  /// 100rel and session timers; nil for what the configuration says.
+  package var policy: CallPolicy?
 
   /// - Parameters:
   ///   - requestURI: the URI of `to` when nil.
   ///   - targets: at least one, in the order in which they are tried.
   package init(
     from: NameAddress, to: NameAddress, requestURI: SIPURI? = nil, contact: SIPURI, targets: [SIPTarget],
-    local: SocketAddress, headers: [(String, String)] = [], body: SIPBody? = nil, routeSet: [NameAddress] = []
+    local: SocketAddress, headers: [(String, String)] = [], body: SIPBody? = nil, routeSet: [NameAddress] = [],
+    policy: CallPolicy? = nil
   ) {
     precondition(!targets.isEmpty, "an INVITE without a target")
     (self.from, self.to, self.requestURI, self.contact) = (from, to, requestURI ?? to.uri, contact)
     (self.targets, self.local) = (targets, local)
-    (self.headers, self.body, self.routeSet) = (headers, body, routeSet)
+    (self.headers, self.body, self.routeSet, self.policy) = (headers, body, routeSet, policy)
   }
 
   /// An INVITE with one target.
   package init(
     from: NameAddress, to: NameAddress, requestURI: SIPURI? = nil, contact: SIPURI, destination: SocketAddress,
     local: SocketAddress, transport: SIPTransportKind = .udp, headers: [(String, String)] = [], body: SIPBody? = nil,
-    routeSet: [NameAddress] = []
+    routeSet: [NameAddress] = [], policy: CallPolicy? = nil
   ) {
     self.init(
       from: from, to: to, requestURI: requestURI, contact: contact,
       targets: [SIPTarget(address: destination, transport: transport)], local: local, headers: headers, body: body,
-      routeSet: routeSet)
+      routeSet: routeSet, policy: policy)
   }
 }

@@ -74,7 +74,9 @@ extension SRVRecord {
     ordered.reserveCapacity(records.count)
     for priority in Set(records.map(\.priority)).sorted() {
       // Those of weight zero stand first, so that they have a small chance and no more.
-      var rest = records.filter { $0.priority == priority }.sorted { ($0.weight == 0 ? 0 : 1) < ($1.weight == 0 ? 0 : 1) }
+      var rest = records.filter { $0.priority == priority }.sorted {
+        ($0.weight == 0 ? 0 : 1) < ($1.weight == 0 ? 0 : 1)
+      }
       while !rest.isEmpty {
         let total = rest.reduce(0) { $0 + Int($1.weight) }
         let chosen = Int.random(in: 0...total, using: &generator)

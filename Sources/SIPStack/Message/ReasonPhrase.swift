@@ -1,6 +1,6 @@
 /// The phrase that goes with a status code (RFC 3261 §21).
-enum ReasonPhrase {
-  static func of(_ status: Int) -> String {
+package enum ReasonPhrase {
+  package static func of(_ status: Int) -> String {
     switch status {
     case 100: "Trying"
     case 180: "Ringing"
@@ -8,6 +8,7 @@ enum ReasonPhrase {
     case 182: "Queued"
     case 183: "Session Progress"
     case 200: "OK"
+    case 202: "Accepted"
     case 300: "Multiple Choices"
     case 301: "Moved Permanently"
     case 302: "Moved Temporarily"
@@ -19,6 +20,10 @@ enum ReasonPhrase {
     case 415: "Unsupported Media Type"
     case 416: "Unsupported URI Scheme"
     case 420: "Bad Extension"
+    case 421: "Extension Required"
+    case 422: "Session Interval Too Small"
+    case 423: "Interval Too Brief"
+    case 469: "Bad Info Package"
     case 480: "Temporarily Unavailable"
     case 481: "Call/Transaction Does Not Exist"
     case 482: "Loop Detected"
@@ -26,10 +31,12 @@ enum ReasonPhrase {
     case 486: "Busy Here"
     case 487: "Request Terminated"
     case 488: "Not Acceptable Here"
+    case 489: "Bad Event"
     case 491: "Request Pending"
     case 500: "Server Internal Error"
     case 501: "Not Implemented"
     case 503: "Service Unavailable"
+    case 504: "Server Time-out"
     case 505: "Version Not Supported"
     case 600: "Busy Everywhere"
     case 603: "Decline"

@@ -12,6 +12,11 @@ package struct SIPMethod: Hashable, Sendable, CustomStringConvertible {
   package static let update = SIPMethod("UPDATE")
   package static let register = SIPMethod("REGISTER")
   package static let prack = SIPMethod("PRACK")
+  package static let info = SIPMethod("INFO")
+  package static let message = SIPMethod("MESSAGE")
+  package static let refer = SIPMethod("REFER")
+  package static let subscribe = SIPMethod("SUBSCRIBE")
+  package static let notify = SIPMethod("NOTIFY")
 
   package var description: String { self.name }
 }

@@ -105,6 +105,28 @@ package struct SIPURI: Hashable, Sendable, CustomStringConvertible {
       }, as: UTF8.self)
   }
 
+  /// `text` with everything escaped that the value of a URI's header may not hold as it is (RFC 3261 §25.1).
+  static func escape(header text: String) -> String {
+    let digits = Array("0123456789ABCDEF".utf8)
+    let plain = Set("-_.!~*'()[]/?:+$".utf8)
+    return String(
+      decoding: text.utf8.flatMap { byte in
+        byte.isAlphanumeric || plain.contains(byte)
+          ? [byte] : [.percent, digits[Int(byte >> 4)], digits[Int(byte & 15)]]
+      }, as: UTF8.self)
+  }
+
+  /// The value of one of the header fields that the URI asks for, unescaped.
+  package func header(_ name: String) -> String? {
+    for pair in (self.headers ?? "").split(separator: "&") {
+      let parts = pair.split(separator: "=", maxSplits: 1)
+      if parts.count == 2, Self.unescape(String(parts[0])).isSame(ignoringCaseOf: name) {
+        return Self.unescape(String(parts[1]))
+      }
+    }
+    return nil
+  }
+
   static func unescape(_ text: String) -> String {
     let bytes = Array(text.utf8)
     var plain: [UInt8] = []

@@ -17,8 +17,12 @@ final class ClientTransaction {
   /// Who is told.
   enum User {
     case invite(SessionID)
-    case reinvite(SessionID)
+    /// A re-INVITE or an UPDATE.
+    case reoffer(SessionID)
     case bye(SessionID)
+    case prack(SessionID)
+    /// A SUBSCRIBE, a NOTIFY or a REFER.
+    case subscription(SubscriptionID)
     case request(RequestID)
     /// A CANCEL, or a BYE to a fork that lost: nobody waits for its result.
     case nobody

@@ -8,7 +8,9 @@ extension AgentCore {
   /// Calls `target`, which is at `destination`.
   ///
   /// - Throws: what is wrong with the settings, before anything is sent.
-  package func call(_ target: SIPURI, at destination: SocketAddress, settings: CallSettings) throws -> CallID {
+  package func call(
+    _ target: SIPURI, at destination: SocketAddress, settings: CallSettings, headers: [(String, String)] = []
+  ) throws -> CallID {
     guard let transport = self.transports.first, let identity = try? SIPURI(settings.identity) else {
       throw ModuleError(.configuration, "account \(settings.identity): it is not a SIP URI")
     }
@@ -27,23 +29,25 @@ extension AgentCore {
     let session = self.endpoint.invite(
       OutgoingInvite(
         from: NameAddress(displayName: settings.displayName, uri: identity), to: NameAddress(uri: target),
-        contact: Self.contact(identity, local), destination: destination, local: local, body: SIPBody(bytes: offer)),
+        contact: Self.contact(identity, local), destination: destination, local: local, headers: headers,
+        body: SIPBody(bytes: offer), policy: Self.policy(of: settings)),
       now: now)
     let call = Call(
       id: id, session: session, isOutgoing: true, peer: "\(target)", settings: settings, began: now)
     self.add(call, media)
+    self.emit(.outgoing(id, to: call.peer))
     self.drain()
     return id
   }
 
   /// Accepts a call that came in.
   package func answer(_ id: CallID) {
-    guard let call = self.calls[id], call.state == .incoming || call.state == .ringing, let media = call.media else {
-      return
-    }
+    guard let call = self.calls[id], call.isWaiting, let media = call.media else { return }
     do {
       let body: [UInt8]
-      if let offer = call.pendingOffer {
+      if let early = call.earlyAnswer {
+        body = early
+      } else if let offer = call.pendingOffer {
         body = try media.answer(to: offer)
         call.pendingOffer = nil
       } else {
@@ -51,6 +55,7 @@ extension AgentCore {
         body = try media.makeOffer()
       }
       self.endpoint.accept(call.session, body: SIPBody(bytes: body), now: self.context.now)
+      self.notice(.callAnswered, call: call)
     } catch {
       call.end("media", failure: Self.failure(error), status: 488)
       self.endpoint.reject(
@@ -97,9 +102,11 @@ extension AgentCore {
     return self.reoffer(call)
   }
 
-  package func send(digits: String, on id: CallID) { _ = self.calls[id]?.media?.post(.sendDigits(digits)) }
-
-  package func mute(_ id: CallID, _ isMuted: Bool) { _ = self.calls[id]?.media?.post(.mute(isMuted)) }
+  package func mute(_ id: CallID, _ isMuted: Bool) {
+    guard let call = self.calls[id] else { return }
+    call.isMuted = isMuted
+    _ = call.media?.post(.mute(isMuted))
+  }
 
   /// Asks the call's transport for its figures; `report` has them a moment later.
   package func refreshStatistics(_ id: CallID) { _ = self.calls[id]?.media?.post(.reportStatistics) }

@@ -1,7 +1,6 @@
 package import ModuleKit
 package import NetBase
 internal import Runtime
-internal import SDPCodec
 internal import SIPStack
 
 extension AgentCore {
@@ -14,7 +13,7 @@ extension AgentCore {
       case .send(let bytes, let path):
         let destination = path.peer
         guard let transport = self.transports.first else { continue }
-        self.trace("sent to \(destination)", bytes)
+        self.trace(.sent, bytes, local: path.local, peer: destination)
         if let reason = transport.send(bytes, to: destination) {
           self.endpoint.transportFailed(to: destination, error: reason, now: self.context.now)
         }
@@ -25,20 +24,22 @@ extension AgentCore {
     if let timer, let deadline = self.endpoint.nextDeadline { self.context.arm(timer, at: deadline) }
   }
 
-  /// Shows a message to whoever traces; what SDP says of keys is left out.
-  func trace(_ what: String, _ bytes: [UInt8]) {
-    guard let show = self.settings.traceSIP, !bytes.isEmpty else { return }
-    show("\(what)\n\(SDPRedaction.redacted(String(decoding: bytes, as: UTF8.self)))")
+  /// Shows a message to whoever traces; keys and digests are left out.
+  func trace(_ direction: SIPTrace.Direction, _ bytes: [UInt8], local: SocketAddress, peer: SocketAddress) {
+    guard self.isTracing, !bytes.isEmpty else { return }
+    let text = SIPTrace.text(direction, bytes, local: local, peer: peer, at: self.context.now)
+    if let show = self.settings.traceSIP { show(text) } else { self.emit(.output(text)) }
   }
 
   func handle(_ event: SIPEvent) {
     switch event {
     case .incomingCall(let session, let invite): self.incomingCall(session, invite)
-    case .progress(let session, let status, reason: _, let body):
+    case .progress(let session, let progress):
       guard let call = self.call(session) else { return }
-      if let body { self.take(answer: body, call) }
-      if call.state == .calling || call.state == .ringing { call.state = body == nil ? .ringing : .early }
-      self.emit(status == 180 ? .ringing(call.id) : .progress(call.id, status: status))
+      if let body = progress.body { self.take(answer: body, call) }
+      if call.state == .calling || call.state == .ringing { call.state = progress.body == nil ? .ringing : .early }
+      self.emit(progress.status == 180 ? .ringing(call.id) : .progress(call.id, status: progress.status))
+      self.notifyReferrer(of: call, status: progress.status)
     case .established(let session, let body): self.established(session, body)
     case .answered: break
     case .reoffer(let session, let body, method: _): self.reoffered(session, body)
@@ -52,49 +53,19 @@ extension AgentCore {
       call.wantsHold = nil
       self.emit(.warning(call.id, "the peer refused a change of the call: \(status) \(reason)"))
     case .ended(let session, let reason): self.ended(session, reason)
-    case .requestResult, .requestFailed: break
+    case .info(let session, let info): self.received(info, session)
+    case .instantMessage(let session, let message): self.received(message, in: session)
+    case .requestResult(let request, let status, let reason, let headers, _):
+      self.settled(request, .answered(status: status, reason: reason, headers: headers))
+    case .requestFailed(let request, let reason): self.settled(request, .failed(reason))
+    case .referRequested(let refer, let request): self.referred(refer, request)
+    case .referEnded(let refer, let end): self.ended(refer, end)
+    case .subscriptionRequested(let subscription, _):
+      self.endpoint.rejectSubscription(subscription, now: self.context.now)
+    case .earlyOffer, .progressAcknowledged, .sessionRefreshed, .headers, .referAbandoned, .referAccepted,
+      .referProgress, .subscriptionRefreshed, .subscriptionAccepted, .notified, .subscriptionEnded:
+      break
     }
-  }
-
-  func incomingCall(_ session: SessionID, _ invite: IncomingInvite) {
-    let now = self.context.now
-    let limit = self.settings.configuration.callMaxCalls ?? .max
-    guard !self.isClosing, let settings = self.account(for: invite.requestURI), self.calls.count < limit else {
-      let isFull = self.calls.count >= limit
-      return self.endpoint.reject(
-        session, status: isFull ? 486 : 480, reason: isFull ? "Max Calls" : nil, headers: [], now: now)
-    }
-    let id = self.nextCall()
-    let call = Call(
-      id: id, session: session, isOutgoing: false, peer: "\(invite.from.uri)", settings: settings, began: now)
-    do {
-      let media = try self.makeMedia(id, settings, towards: invite.source)
-      call.pendingOffer = invite.body?.bytes
-      self.add(call, media)
-    } catch {
-      self.emit(.warning(id, "\(error)"))
-      return self.endpoint.reject(session, status: 488, reason: nil, headers: [], now: now)
-    }
-    self.emit(.incoming(id, from: call.peer))
-    if settings.answersAtOnce, settings.answerDelay == 0 { return self.answer(id) }
-    call.state = .ringing
-    self.endpoint.ring(session, status: 180, reason: nil, body: nil, now: now)
-    if settings.answersAtOnce {
-      self.context.schedule(at: now.advanced(byMilliseconds: Int64(settings.answerDelay))) { [weak self] in
-        self?.answer(id)
-      }
-    } else if let timeout = self.settings.configuration.callLocalTimeout {
-      self.context.schedule(at: now.advanced(by: .seconds(timeout))) { [weak self] in
-        guard let self, let call = self.calls[id], call.state == .ringing else { return }
-        call.end("timeout")
-        self.reject(id, status: 480)
-      }
-    }
-  }
-
-  /// The account whose user is called, else the first.
-  func account(for target: SIPURI) -> CallSettings? {
-    self.accounts.first { (try? SIPURI($0.identity))?.user == target.user } ?? self.accounts.first
   }
 
   func established(_ session: SessionID, _ body: SIPBody?) {
@@ -116,6 +87,7 @@ extension AgentCore {
     call.state = .established
     call.established = self.context.now
     self.emit(.established(call.id))
+    self.notifyReferrer(of: call, status: 200)
   }
 
   @discardableResult
@@ -167,6 +139,7 @@ extension AgentCore {
     case .localHangup: call.end("hangup")
     case .remoteHangup: call.end("hangup")
     case .cancelled: call.end("cancelled")
+    case .replaced: call.end("replaced")
     case .rejected(let status, reason: let text):
       let kind: ModuleError.Kind = status == 408 || status == 503 ? .unavailable : .peer
       call.end(
@@ -177,13 +150,36 @@ extension AgentCore {
       call.end("unreachable", failure: ModuleError(.unavailable, "\(call.peer) is not there: \(text)"))
     case .redirected(let contacts):
       let targets = contacts.map(\.description).joined(separator: ", ")
+      self.notice(.callRedirect, call: call, parameter: targets)
+      self.follow(contacts, call)
       call.end("redirected", failure: ModuleError(.peer, "\(call.peer) redirects to \(targets)"))
     }
+    self.notifyReferrer(of: call, status: call.status ?? 503)
     call.ended = self.context.now
     call.hasSIPEnded = true
     call.state = .ended
     if call.media?.transport == nil { call.hasMediaEnded = true } else { call.media?.stop() }
     self.finish(call)
+  }
+
+  /// Calls where a 3xx leads, when the account allows it; five times at most (RFC 3261 §8.1.3.4).
+  private func follow(_ contacts: [NameAddress], _ call: Call) {
+    guard call.settings.followsRedirects, call.redirections < 5, !self.isClosing,
+      let target = contacts.first(where: { $0.uri.scheme == .sip || $0.uri.scheme == .sips })?.uri,
+      let account = self.account(call.settings.identity)
+    else { return }
+    let (redirections, refer) = (call.redirections + 1, call.refer)
+    call.refer = nil
+    self.place(target, from: account, headers: []) { [weak self] result in
+      guard let self else { return }
+      switch result {
+      case .success(let id):
+        self.calls[id]?.redirections = redirections
+        self.calls[id]?.refer = refer
+        self.warn("call \(id): redirected to \(target)")
+      case .failure(let failure): self.warn(failure.description)
+      }
+    }
   }
 
   /// The call can't go on.
@@ -196,8 +192,8 @@ extension AgentCore {
 
 extension AgentCore: SIPTransportReceiver {
   package func received(_ bytes: RawSpan, from source: SocketAddress, on transport: any SIPTransport) {
-    if self.settings.traceSIP != nil { self.trace("received from \(source)", bytes.copied()) }
     let local = (try? self.contactAddress(towards: source, transport)) ?? transport.localAddress
+    if self.isTracing { self.trace(.received, bytes.copied(), local: local, peer: source) }
     self.endpoint.receive(bytes, from: source, on: local, transport: .udp, now: self.context.now)
     self.drain()
   }

@@ -65,6 +65,9 @@ extension AgentCore {
     case .statistics(let statistics): call.statistics = statistics
     case .retired(let contexts): _ = consume contexts
     case .rekeyed: call.media?.isRekeying = false
+    case .rekeyFailed(let error):
+      call.media?.rekeyFailed()
+      self.emit(.warning(call.id, "the keys stay as they were: \(error.message)"))
     case .closed(let statistics):
       call.statistics = statistics
       call.hasMediaEnded = true

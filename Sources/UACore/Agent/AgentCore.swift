@@ -9,13 +9,14 @@ internal import SRTPEngine
 ///
 /// An instance, never a global. `UserAgent` is the actor around it; simulations drive it directly.
 package final class AgentCore {
-  let settings: AgentSettings
+  var settings: AgentSettings
   let main: EventLoop
   let context: LoopContext
   let environment: MediaEnvironment
   let loops: TransportLoops
   let registry: ModuleRegistry
-  let emit: (AgentEvent) -> Void
+  /// The agent's owner, told of every event.
+  let sink: (AgentEvent) -> Void
   var endpoint: SIPEndpoint
   var transports: [any SIPTransport] = []
   var timer: TimerID?
@@ -28,8 +29,27 @@ package final class AgentCore {
   var abandoned: [CallID: CallMedia] = [:]
   /// For closures that leave main and come back.
   private(set) lazy var reference = LoopBound(WeakCore(core: self), on: self.main)
-  /// Who answers calls that come in, the first one also those for no one else; empty refuses them all with 480.
-  package var accounts: [CallSettings] = []
+  package internal(set) var localAccounts: [LocalAccount] = []
+  var nextAccount = 0
+  /// Whether SIP messages are shown; to `traceSIP`, or as output where there is none.
+  var isTracing: Bool
+  /// Names this agent to registrars, for its life (RFC 5626 §4.1).
+  let instanceID: String
+  /// Calls whose peers were asked to call someone else.
+  var refers: [ReferID: CallID] = [:]
+  /// REFERs outside calls, and whom they went to.
+  var looseRefers: [ReferID: String] = [:]
+  /// Who waits for the outcome of a request.
+  var requests: [RequestID: (RequestOutcome) -> Void] = [:]
+  /// Who waits for a name's address.
+  var lookups: [UInt64: (SocketAddress?) -> Void] = [:]
+  var lastLookup: UInt64 = 0
+  /// What modules that give commands and hear what happens have started.
+  var applications: [any Application] = []
+  /// Commands, by name and by key.
+  package private(set) lazy var commands = CommandRegistry()
+  /// What a person or a program at the controls has chosen.
+  package private(set) lazy var control = CallControl(core: self)
   /// Whether the agent takes no new calls: it is about to end.
   package private(set) var isClosing = false
 
@@ -58,7 +78,9 @@ package final class AgentCore {
     self.context = context
     self.loops = loops
     self.registry = registry
-    self.emit = emit
+    self.sink = emit
+    self.isTracing = settings.traceSIP != nil
+    self.instanceID = Self.makeUUID(generator.next(), generator.next())
     self.environment = try MediaEnvironment(
       settings: settings, registry: registry, main: main, loops: loops, seed: generator.next(),
       wallClockOffset: wallClockOffset)
@@ -80,6 +102,10 @@ package final class AgentCore {
       self.endpoint.timeout(now: self.context.now)
       self.drain()
     }
+    self.endpoint.policyForCall = { [unowned self] invite in
+      self.account(for: invite.requestURI).map { Self.policy(of: $0.settings) } ?? CallPolicy()
+    }
+    try self.startApplications()
   }
 
   /// Checks what can be checked of an account before its first call: codecs, encryption, source and player.
@@ -109,7 +135,7 @@ package final class AgentCore {
     self.calls.keys.sorted { $0.number < $1.number }.compactMap { self.report($0) }
   }
 
-  /// Ends every call, and takes no new one; `ended` comes for each.
+  /// Ends every call, and takes no new one; `ended` comes for each call.
   package func hangUpAll() {
     self.isClosing = true
     for id in self.calls.keys.sorted(by: { $0.number < $1.number }) { self.hangUp(id) }
@@ -117,6 +143,11 @@ package final class AgentCore {
 
   /// Closes the SIP transports; calls that still exist are forgotten.
   package func close() {
+    for application in self.applications {
+      application.take(AgentNotice(.exit))
+      application.stop()
+    }
+    self.applications = []
     for transport in self.transports { transport.close() }
     self.transports = []
     if let timer { self.context.remove(timer) }
@@ -128,6 +159,7 @@ package final class AgentCore {
   /// Forgets a call when SIP and media are both done with it.
   func finish(_ call: Call) {
     guard call.hasSIPEnded, call.hasMediaEnded, self.calls[call.id] != nil else { return }
+    self.notice(.callClosed, call: call, parameter: call.closing)
     self.calls[call.id] = nil
     self.bySession[call.session] = nil
     if let port = self.eventPorts.removeValue(forKey: call.id) { self.context.unregister(port) }
@@ -137,6 +169,7 @@ package final class AgentCore {
 
   func add(_ call: Call, _ media: CallMedia) {
     call.media = media
+    call.sipCallID = self.endpoint.callID(of: call.session) ?? ""
     self.calls[call.id] = call
     self.bySession[call.session] = call.id
   }
@@ -158,6 +191,30 @@ package final class AgentCore {
 
   static func contact(_ identity: SIPURI, _ local: SocketAddress) -> SIPURI {
     SIPURI(user: identity.user, host: local.uriHost, port: local.port)
+  }
+
+  /// 100rel, as the account has it.
+  static func policy(of settings: CallSettings) -> CallPolicy {
+    switch settings.reliableProvisionals {
+    case .no: CallPolicy(reliableProvisional: .no)
+    case .yes: CallPolicy(reliableProvisional: .yes)
+    case .required: CallPolicy(reliableProvisional: .required)
+    }
+  }
+
+  /// A random UUID (RFC 9562 §5.4).
+  private static func makeUUID(_ high: UInt64, _ low: UInt64) -> String {
+    func hexadecimal(_ value: UInt64, _ digits: Int) -> String {
+      let text = String(value, radix: 16)
+      return String(repeating: "0", count: max(0, digits - text.count)) + text
+    }
+    let (high, low) = (high & ~0xF000 | 0x4000, low & ~(0xC000 << 48) | 0x8000 << 48)
+    let first = hexadecimal(high, 16)
+    let second = hexadecimal(low, 16)
+    let parts = [
+      first.prefix(8), first.dropFirst(8).prefix(4), first.suffix(4), second.prefix(4), second.suffix(12),
+    ]
+    return parts.joined(separator: "-")
   }
 
   static func failure(_ error: any Error) -> ModuleError {

@@ -20,6 +20,10 @@ package struct AgentSettings: Sendable {
   package var datagrams: (any DatagramTransport)?
   /// Takes the place of the SIP transports that the modules bring.
   package var sipTransports: [any SIPTransportProvider]?
+  /// Whom the contacts file names.
+  package var contacts: [Contact]
+  /// Reads the config folder again, for `conf_reload`; nil where there is none.
+  package var reload: (@Sendable () throws(CommandFailure) -> Configuration)?
 
   package init(available: [any Module.Type], configuration: Configuration, listen: SocketAddress) {
     self.available = available
@@ -31,56 +35,7 @@ package struct AgentSettings: Sendable {
     self.programFacets = []
     self.datagrams = nil
     self.sipTransports = nil
-  }
-}
-
-/// How an account makes and takes calls.
-package struct CallSettings: Sendable {
-  /// `sip:user@host`, the caller's identity.
-  package var identity: String
-  package var displayName: String?
-  /// The media encryption's id; nil for none.
-  package var mediaEncryption: String?
-  /// In order; empty for all that are active.
-  package var codecs: [CodecPreference]
-  /// Milliseconds.
-  package var packetTime: Int
-  package var usesRTCPMux: Bool
-  /// Nil: silence.
-  package var source: AudioDevice?
-  /// Nil: nothing is played.
-  package var player: AudioDevice?
-  /// Whether calls that come in are answered without anyone being asked.
-  package var answersAtOnce: Bool
-  /// Milliseconds before an automatic answer.
-  package var answerDelay: Int
-
-  package init(identity: String, source: AudioDevice?, player: AudioDevice?) {
-    self.identity = identity
-    self.displayName = nil
-    self.mediaEncryption = nil
-    self.codecs = []
-    self.packetTime = 20
-    self.usesRTCPMux = false
-    self.source = source
-    self.player = player
-    self.answersAtOnce = false
-    self.answerDelay = 0
-  }
-}
-
-extension CallSettings {
-  /// What an account's line says; the config's devices where it names none.
-  package init(account: Account, configuration: Configuration) {
-    self.init(
-      identity: account.address.aor, source: account.audioSource ?? configuration.audioSource,
-      player: account.audioPlayer ?? configuration.audioPlayer)
-    self.displayName = account.displayName
-    self.mediaEncryption = account.mediaEncryption
-    self.codecs = account.audioCodecs
-    self.packetTime = account.packetTime
-    self.usesRTCPMux = account.rtcpMux
-    self.answersAtOnce = account.answerMode == .auto
-    self.answerDelay = account.answerDelay
+    self.contacts = []
+    self.reload = nil
   }
 }

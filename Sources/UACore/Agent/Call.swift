@@ -9,7 +9,13 @@ final class Call {
   let session: SessionID
   let isOutgoing: Bool
   let peer: String
+  /// The peer's display name, as it gives it.
+  var peerName: String?
   let settings: CallSettings
+  /// SIP's Call-ID.
+  var sipCallID = ""
+  /// Who diverted the call here (RFC 5806).
+  var diverter: String?
   /// When the INVITE left or came.
   let began: Instant
   var state: CallState
@@ -18,6 +24,18 @@ final class Call {
   /// The peer's offer, while it waits for someone to answer.
   var pendingOffer: [UInt8]?
   var isLateOffer = false
+  /// The answer that went out with early media, which the 2xx repeats.
+  var earlyAnswer: [UInt8]?
+  /// Whether it is answered by itself, or was; then a person's `accept` comes too late.
+  var answersItself = false
+  var isMuted = false
+  /// Digits that wait to be sent by INFO, and whether one is under way.
+  var infoDigits = ""
+  var isSendingInfo = false
+  /// The REFER that asked for this call, while the one who sent it waits for news.
+  var refer: ReferID?
+  /// How many redirections led here.
+  var redirections = 0
   var established: Instant?
   var ended: Instant?
   var secured: Instant?
@@ -47,10 +65,19 @@ final class Call {
     self.state = isOutgoing ? .calling : .incoming
   }
 
+  /// Whether it came in and nobody has answered it yet.
+  var isWaiting: Bool { !self.isOutgoing && [.incoming, .ringing, .early].contains(self.state) }
+
   /// Notes why the call ends; the first reason stands.
   func end(_ reason: String, failure: ModuleError? = nil, status: Int? = nil) {
     guard self.reason.isEmpty else { return }
     (self.reason, self.failure, self.status) = (reason, failure, status)
+  }
+
+  /// Why it ended, as baresip says it: a status with its reason, or a sentence.
+  var closing: String {
+    if let status { return "\(status) \(ReasonPhrase.of(status))" }
+    return self.failure?.message ?? self.reason
   }
 
   /// When media first crossed under keys, either way.

@@ -25,6 +25,8 @@ package final class CallMedia {
   private var offered: OfferAnswer?
   private var lastAnswer: [UInt8]?
   private var localAddress: SocketAddress
+  /// Where media is received until the next association, whose path was opened, has replaced the one in force.
+  private var addressBefore: SocketAddress?
   private var plan: StagePlan
   private var audioIndex = 0
   package private(set) var transport: TransportHandle?
@@ -32,6 +34,8 @@ package final class CallMedia {
   /// Whether this side holds the peer, from the next offer or answer on.
   package var isOnHold = false
   package private(set) var isHeldByPeer = false
+  /// What is agreed for the audio line; nil before the first answer.
+  package private(set) var negotiated: NegotiatedMedia?
   package private(set) var isEncrypted = false
   /// Whether keys were changed, and the transport has not yet seen them in use both ways.
   package var isRekeying = false
@@ -49,7 +53,7 @@ package final class CallMedia {
     self.stream = stream
     self.codecs = try CodecSelection(
       settings.codecs, from: environment.registry.codecs,
-      eventPayloadType: environment.configuration.telephoneEventPayloadType)
+      eventPayloadType: settings.telephoneEventPayloadType ?? environment.configuration.telephoneEventPayloadType)
     guard let preferred = self.codecs.codecs.first else {
       throw ModuleError(.configuration, "no codec is active: add a module line, for example \"module g711\"")
     }
@@ -81,7 +85,9 @@ package final class CallMedia {
 
   /// The next offer; keys are the old ones unless a new one was asked for.
   package func makeOffer() throws -> [UInt8] {
-    let local = self.local(attributes: try self.keying?.offerAttributes() ?? [])
+    let attributes = try self.keying?.offerAttributes() ?? []
+    try self.openPathIfNeeded()
+    let local = self.local(attributes: attributes)
     var lines: [LocalMedia?] = Array(repeating: nil, count: self.audioIndex)
     lines.append(local)
     let offer = try self.negotiator.makeOffer(lines)
@@ -101,6 +107,7 @@ package final class CallMedia {
     let remote = RemoteMedia(answer, index: self.audioIndex)
     if let rejection = negotiated[self.audioIndex].rejection { throw MediaRefusal(description: rejection.description) }
     try self.keying?.receive(answer: try self.security(of: remote))
+    self.addressBefore = nil
     // The stream first: packets that wait for their keys must find it.
     try self.apply(negotiated[self.audioIndex])
     try self.postKeying()
@@ -110,6 +117,17 @@ package final class CallMedia {
   package func rollback() {
     self.negotiator.rollback()
     self.keying?.rollback()
+    guard let before = self.addressBefore.take() else { return }
+    self.localAddress = before
+    self.isRekeying = false
+    _ = self.post(.closePath)
+  }
+
+  /// The handshake of the next association failed: the next offer asks for another one, as the peer's end of this one
+  /// is no better.
+  package func rekeyFailed() {
+    self.isRekeying = false
+    _ = self.keying?.requestRekey()
   }
 
   /// Makes the next offer carry new keys; false where the media encryption can't.
@@ -127,6 +145,7 @@ package final class CallMedia {
       }
       self.audioIndex = remote.index
       let attributes = try self.keying?.answer(to: try self.security(of: remote)) ?? []
+      try self.openPathIfNeeded()
       let lines = media.map { $0.index == remote.index ? self.local(attributes: attributes) : nil }
       let answer = try self.negotiator.makeAnswer(lines)
       try self.apply(self.negotiator.negotiated[remote.index])
@@ -141,6 +160,7 @@ package final class CallMedia {
   /// The peer has our answer.
   package func answerConfirmed() throws {
     self.keying?.answerConfirmed()
+    self.addressBefore = nil
     try self.postKeying()
   }
 
@@ -166,6 +186,7 @@ package final class CallMedia {
     else { throw MediaRefusal(description: "no codec in common") }
     self.codec = sendCodec
     self.isHeldByPeer = negotiated.isHeldByPeer
+    self.negotiated = negotiated
     let pcm = sendCodec.codec.pcmFormat(sendCodec.parameters)
     if pcm != self.plan.format || negotiated.ptime != self.plan.packetTime, !self.isConfigured {
       self.plan = try self.environment.planner.plan(
@@ -197,6 +218,16 @@ package final class CallMedia {
       if command.isRekey { self.isRekeying = true }
       try self.require(self.post(.keying(command)))
     }
+  }
+
+  /// Sockets for a new association, before the description that names them leaves.
+  private func openPathIfNeeded() throws {
+    guard self.keying?.takesPath() == true else { return }
+    let ports = try self.environment.openPorts(on: self.localAddress.with(port: 0))
+    self.addressBefore = self.addressBefore ?? self.localAddress
+    self.localAddress = ports.address
+    self.isRekeying = true
+    try self.require(self.post(.openPath(ports)))
   }
 
   private func require(_ isPosted: Bool) throws {

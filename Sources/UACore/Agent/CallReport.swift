@@ -49,18 +49,32 @@ package struct CallReport: Sendable {
   package var media: TransportStatistics
 }
 
-/// What happens to an agent's calls.
+/// What happens to an agent and its calls.
 package enum AgentEvent: Sendable {
   case incoming(CallID, from: String)
+  /// A call of ours was sent.
+  case outgoing(CallID, to: String)
   case ringing(CallID)
   case progress(CallID, status: Int)
   case established(CallID)
   case secured(CallID, profile: String)
   case mediaEstablished(CallID)
   case digit(CallID, Character?)
+  /// Whether the peer holds us.
   case held(CallID, Bool)
+  /// The peer's REFER made or will make a call.
+  case transfer(CallID, to: String)
+  case transferFailed(CallID, String)
   case sourceEnded(CallID)
   /// Something of a call went wrong and the call goes on.
   case warning(CallID, String)
   case ended(CallReport)
+  /// An account's registration changed; `account` is its address of record.
+  case registration(account: String, LocalAccount.Registration)
+  case messageWaiting(account: String, String)
+  case message(account: String, from: String, contentType: String, text: String)
+  /// Text for whoever gave a command, or looks on.
+  case output(String)
+  /// Someone asked for the end of the program.
+  case quit
 }

@@ -1,4 +1,4 @@
-internal import ModuleKit
+package import ModuleKit
 package import NetBase
 package import Runtime
 internal import SIPStack
@@ -70,6 +70,11 @@ package actor UserAgent {
     let destination = try await resolve(host: uri.host, port: uri.port ?? 5060)
     guard let core else { throw ModuleError(.unavailable, "the agent is not running") }
     return try core.call(uri, at: destination, settings: settings)
+  }
+
+  /// Carries out a line as people type it: `/name parameters`, a key with its parameters behind it, or digits.
+  package func execute(_ line: String) -> CommandResult {
+    self.core?.execute(line: line) ?? CommandResult(isOK: false, text: "the agent is not running")
   }
 
   package func answer(_ id: CallID) { self.core?.answer(id) }

@@ -1,5 +1,6 @@
 internal import CSpeexDSP
 package import ModuleKit
+internal import NetBase
 
 /// Converts interleaved 16-bit samples between rates, and between mono and stereo; owned by one executor.
 ///
@@ -15,8 +16,7 @@ package import ModuleKit
   private let channels: Int
   /// Room for samples between the conversion of channels and that of rates.
   private var scratch: [Int16]
-  /// ThreadSanitizer can't see into speexdsp; a second thread in here is a race on this.
-  private var calls = 0
+  private var stamp = OwnerStamp("a resampler")
 
   private static let scratchFrames = 960
 
@@ -46,7 +46,10 @@ package import ModuleKit
     self.latency = unsafe Int(speex_resampler_get_output_latency(handle))
   }
 
-  deinit { if let handle = unsafe self.handle { unsafe speex_resampler_destroy(handle) } }
+  deinit {
+    self.stamp.touch()
+    if let handle = unsafe self.handle { unsafe speex_resampler_destroy(handle) }
+  }
 
   /// Converts as much of `input` as `output` has room for.
   ///
@@ -55,7 +58,7 @@ package import ModuleKit
   package func process(
     _ input: Span<Int16>, into output: inout MutableSpan<Int16>
   ) -> (consumed: Int, produced: Int) {
-    self.calls &+= 1
+    self.stamp.touch()
     let frames = input.count / self.input.channels
     let room = output.count / self.output.channels
     var (consumed, produced) = (0, 0)

@@ -20,6 +20,9 @@ package enum DTMFMode: String, CaseIterable, Sendable {
   case auto
 }
 
+/// Whether provisional responses are acknowledged (`100rel`, RFC 3262).
+package enum ReliableProvisionals: String, CaseIterable, Sendable { case no, yes, required }
+
 /// A codec as an account names it, `opus/48000/2`; what isn't named matches anything.
 package struct CodecPreference: Hashable, Sendable, CustomStringConvertible {
   package let name: String
@@ -57,8 +60,26 @@ package struct Account: Sendable {
   /// Nil: not set.
   package var displayName: String?
   package var address: AddressOfRecord
-  /// Seconds; nil is the default, 3600 and up to 255 more at random; 0 doesn't register.
+  /// Seconds; nil is the default, 3600 s and up to 255 more at random; 0 doesn't register.
   package var registrationInterval: Int?
+  /// 0 registers at once; others when they are asked to (`prio`).
+  package var priority = 0
+  /// Percent of the interval after which registration is refreshed (`rwait`); nil is the protocol machine's choice.
+  package var registrationWait: Int?
+  /// The Contact's preference, 0 to 1 (`regq`).
+  package var registrationPreference: String?
+  /// RFC 5626 (`sipnat=outbound`).
+  package var usesOutbound = false
+  /// Who may send requests to this account (`uas_user`, `uas_pass`); nil for everybody.
+  package var serverUser: String?
+  package var serverPassword: Password?
+  package var reliableProvisionals = ReliableProvisionals.no
+  package var acceptsRequests = true
+  package var checksOrigin = true
+  package var catchAll = false
+  package var subscribesMessageWaiting = true
+  /// The client certificate of TLS, a file.
+  package var certificate: String?
   /// Nil is the user of `address`.
   package var authUser: String?
   package var authPassword: Password?

@@ -6,11 +6,13 @@ enum AccountParameters {
   enum Effect: Sendable {
     case used
     /// Nothing: a warning, unless the value is the one that Apus behaves as anyway.
-    case ignored(harmless: String?)
+    case ignored(harmless: String?, why: String)
+    /// The account keeps it, and nothing acts on it yet: a warning as well.
+    case kept(harmless: String?, why: String)
   }
 
   struct Parameter: Sendable {
-    /// The value without it stands in baresip's manual; here it is Apus's.
+    /// The default is shown, and may be words.
     let key: ConfigKey
     let effect: Effect
     /// Never to be shown.
@@ -23,64 +25,138 @@ enum AccountParameters {
 
   private static let table = Dictionary(all.map { ($0.key.name, $0) }) { first, _ in first }
 
-  private static let all: [Parameter] = [
-    used("regint", .integer(0...31_536_000), "seconds between registrations; 0 is none"),
-    used("auth_user", .string, "user name for the digest"),
-    secret("auth_pass", "password for the digest"),
-    used("outbound", .string, "outbound proxy"),
-    used("outbound1", .string, "outbound proxy"),
-    used("outbound2", .string, "second outbound proxy"),
-    used("answermode", .choice(AnswerMode.allCases.map(\.rawValue)), "how a call is answered"),
-    used("answerdelay", .integer(0...3_600_000), "milliseconds before a call is answered by itself"),
-    used("dtmfmode", .choice(DTMFMode.allCases.map(\.rawValue)), "how digits are sent"),
-    used("call_transfer", .bool, "whether REFER is accepted"),
-    used("sip_autoanswer", .bool, "whether a caller may ask for an automatic answer"),
-    used("sip_autoredirect", .bool, "whether a 3xx is followed without asking"),
-    used("mediaenc", .string, "media encryption"),
-    used("medianat", .string, "NAT traversal of media"),
-    used("rtcp_mux", .bool, "whether RTCP shares the RTP socket"),
-    used("ptime", .integer(10...120), "milliseconds of audio in a packet"),
-    used("autelev_pt", .integer(0...127), "payload type of telephone events; 0 is audio_telev_pt"),
-    used("audio_codecs", .string, "codecs in order, NAME[/RATE[/CHANNELS]]"),
-    used("audio_source", .string, "MODULE,DEVICE"),
-    used("audio_player", .string, "MODULE,DEVICE"),
-    used("extra", .string, "free text"),
-    ignored("prio", .integer(0...1_000_000), harmless: "0"),
-    ignored("rwait", .integer(0...100), harmless: "0"),
-    ignored("fbregint", .integer(0...31_536_000), harmless: "0"),
-    ignored("pubint", .integer(0...31_536_000), harmless: "0"),
-    ignored("regq", .decimal(0...1), harmless: nil),
-    ignored("sipnat", .choice(["outbound"]), harmless: nil),
-    ignored("uas_user", .string, harmless: nil),
-    secret("uas_pass", "", effect: .ignored(harmless: nil)),
-    ignored("100rel", .choice(["no", "yes", "required"]), harmless: "no"),
-    ignored("sip_autoanswer_beep", .choice(["on", "off", "local"]), harmless: "off"),
-    ignored("inreq_allowed", .bool, harmless: "yes"),
-    ignored("check_origin", .bool, harmless: "yes"),
-    ignored("catchall", .bool, harmless: "no"),
-    ignored("mwi", .bool, harmless: "no"),
-    ignored("natpinhole", .bool, harmless: "no"),
-    ignored("video_codecs", .string, harmless: nil),
-    ignored("video_source", .string, harmless: nil),
-    ignored("video_display", .string, harmless: nil),
-    ignored("stunserver", .string, harmless: nil),
-    ignored("stunuser", .string, harmless: nil),
-    secret("stunpass", "", effect: .ignored(harmless: nil)),
-    ignored("cert", .string, harmless: nil),
-    ignored("tcpsrcport", .integer(0...65_535), harmless: "0"),
+  static let all: [Parameter] = [
+    kept(
+      "regint", .integer(0...31_536_000), harmless: "0", "there is no registration yet"),
+    kept(
+      "rwait", .integer(0...31_536_000), harmless: "0", "there is no registration yet"),
+    kept(
+      "prio", .integer(0...1_000_000), harmless: "0", "there is no registration yet"),
+    ignored(
+      "fbregint", .integer(0...31_536_000), harmless: "0", "an account with a `prio` is registered by `uareg` only"),
+    kept(
+      "regq", .decimal(0...1), harmless: nil, "there is no registration yet"),
+    ignored(
+      "pubint", .integer(0...31_536_000), harmless: "0", "presence isn't published"),
+    kept(
+      "auth_user", .string, harmless: nil, "there is no digest authentication yet"),
+    kept(
+      "auth_pass", .string, harmless: nil, "there is no digest authentication yet", isSecret: true),
+    used(
+      "outbound", .string, "",
+      "outbound proxy, a SIP URI in quotes"),
+    used(
+      "outbound1", .string, "",
+      "the same as `outbound`"),
+    kept(
+      "outbound2", .string, harmless: nil, "only the first proxy is used yet"),
+    kept(
+      "sipnat", .choice(["outbound"]), harmless: nil, "there is no registration yet"),
+    kept(
+      "uas_user", .string, harmless: nil, "callers are not asked for a password yet: nothing is protected by it"),
+    kept(
+      "uas_pass", .string, harmless: nil, "callers are not asked for a password yet: nothing is protected by it",
+      isSecret: true),
+    used(
+      "answermode", .choice(AnswerMode.allCases.map(\.rawValue)), "manual",
+      "how a call is answered; `early` and `early-audio` send sound before it is, `early-video` is `manual`"),
+    used(
+      "answerdelay", .integer(0...3_600_000), "0",
+      "milliseconds before a call is answered by itself"),
+    used(
+      "sip_autoanswer", .bool, "no",
+      "whether a caller may ask to be answered: Call-Info, Alert-Info, Answer-Mode (RFC 5373)"),
+    ignored(
+      "sip_autoanswer_beep", .choice(["on", "off", "local", "yes", "no"]), harmless: "off",
+      "no tone is played before an automatic answer"),
+    used(
+      "sip_autoredirect", .bool, "no",
+      "whether a 3xx is followed without asking"),
+    used(
+      "100rel", .choice(ReliableProvisionals.allCases.map(\.rawValue)), "no",
+      "whether provisional responses are acknowledged (RFC 3262)"),
+    used(
+      "call_transfer", .bool, "yes",
+      "whether a REFER in a call makes a call; one from outside a call never does"),
+    used(
+      "dtmfmode", .choice(DTMFMode.allCases.map(\.rawValue)), "rtpevent",
+      "how digits are sent: RFC 4733, INFO, or INFO where the peer has no telephone events"),
+    used(
+      "inreq_allowed", .bool, "yes",
+      "whether requests from outside a dialog are taken"),
+    kept(
+      "check_origin", .bool, harmless: "no", "calls are taken from any address yet: nothing is protected by it"),
+    used(
+      "catchall", .bool, "no",
+      "whether calls for users that no account has come here"),
+    kept(
+      "mwi", .bool, harmless: "no", "there is no registration yet"),
+    used(
+      "mediaenc", .string, "none",
+      "`srtp`, `srtp-mand`, `srtp-mandf`, `dtls_srtp` or `none`"),
+    used(
+      "medianat", .string, "none",
+      "a module's name, or `none`"),
+    ignored(
+      "natpinhole", .bool, harmless: "no", "media ports are opened by the first packet of a call"),
+    used(
+      "rtcp_mux", .bool, "no",
+      "whether RTCP shares the RTP socket (RFC 5761)"),
+    used(
+      "ptime", .integer(10...120), "20",
+      "milliseconds of audio in a packet"),
+    used(
+      "autelev_pt", .integer(0...127), "0",
+      "payload type of telephone events; 0 is `audio_telev_pt`"),
+    used(
+      "audio_codecs", .string, "all, in the order of the modules",
+      "codecs in order, NAME[/RATE[/CHANNELS]], with commas"),
+    used(
+      "audio_source", .string, "the config's",
+      "MODULE,DEVICE"),
+    used(
+      "audio_player", .string, "the config's",
+      "MODULE,DEVICE"),
+    ignored(
+      "video_codecs", .string, harmless: nil, "there is no video"),
+    ignored(
+      "video_source", .string, harmless: nil, "there is no video"),
+    ignored(
+      "video_display", .string, harmless: nil, "there is no video"),
+    ignored(
+      "stunserver", .string, harmless: nil, "there is no `medianat` that asks a server"),
+    ignored(
+      "stunuser", .string, harmless: nil, "there is no `medianat` that asks a server"),
+    ignored(
+      "stunpass", .string, harmless: nil, "there is no `medianat` that asks a server", isSecret: true),
+    kept(
+      "cert", .string, harmless: nil, "there is no SIP over TLS yet"),
+    ignored(
+      "tcpsrcport", .integer(0...65_535), harmless: "0", "connections leave from a free port"),
+    used(
+      "extra", .string, "",
+      "free text, shown by `uastat`"),
   ]
 
-  private static func used(_ name: String, _ kind: ConfigKey.Kind, _ help: String) -> Parameter {
-    Parameter(key: ConfigKey(name, kind, default: "", help: help), effect: .used, isSecret: false)
+  private static func used(
+    _ name: String, _ kind: ConfigKey.Kind, _ value: String, _ help: String, isSecret: Bool = false
+  ) -> Parameter {
+    Parameter(key: ConfigKey(name, kind, default: value, help: help), effect: .used, isSecret: isSecret)
   }
 
-  private static func ignored(_ name: String, _ kind: ConfigKey.Kind, harmless: String?) -> Parameter {
+  private static func kept(
+    _ name: String, _ kind: ConfigKey.Kind, harmless: String?, _ why: String, isSecret: Bool = false
+  ) -> Parameter {
     Parameter(
-      key: ConfigKey(name, kind, default: harmless ?? "", help: ""), effect: .ignored(harmless: harmless),
-      isSecret: false)
+      key: ConfigKey(name, kind, default: harmless ?? "", help: why), effect: .kept(harmless: harmless, why: why),
+      isSecret: isSecret)
   }
 
-  private static func secret(_ name: String, _ help: String, effect: Effect = .used) -> Parameter {
-    Parameter(key: ConfigKey(name, .string, default: "", help: help), effect: effect, isSecret: true)
+  private static func ignored(
+    _ name: String, _ kind: ConfigKey.Kind, harmless: String?, _ why: String, isSecret: Bool = false
+  ) -> Parameter {
+    Parameter(
+      key: ConfigKey(name, kind, default: harmless ?? "", help: why), effect: .ignored(harmless: harmless, why: why),
+      isSecret: isSecret)
   }
 }

@@ -91,8 +91,11 @@ private struct AccountReading {
     }
     switch known.effect {
     case .used: self.set(parameter.name, plain, in: &account)
-    case .ignored(let harmless):
-      if plain != harmless { self.warning(parameter.name, "this parameter of baresip has no effect in Apus") }
+    case .kept(let harmless, let why):
+      if plain != harmless { self.warning(parameter.name, "this parameter of baresip has no effect in Apus: \(why)") }
+      self.set(parameter.name, plain, in: &account)
+    case .ignored(let harmless, let why):
+      if plain != harmless { self.warning(parameter.name, "this parameter of baresip has no effect in Apus: \(why)") }
       if !known.isSecret { account.otherParameters[parameter.name] = plain }
     }
   }
@@ -100,6 +103,18 @@ private struct AccountReading {
   private mutating func set(_ name: String, _ value: String, in account: inout Account) {
     switch name {
     case "regint": account.registrationInterval = Int(value)
+    case "rwait": account.registrationWait = Int(value).flatMap { $0 == 0 ? nil : min(max($0, 5), 95) }
+    case "prio": account.priority = Int(value) ?? 0
+    case "regq": account.registrationPreference = value
+    case "sipnat": account.usesOutbound = true
+    case "uas_user": account.serverUser = value
+    case "uas_pass": account.serverPassword = Password(value)
+    case "100rel": account.reliableProvisionals = ReliableProvisionals(rawValue: value) ?? .no
+    case "inreq_allowed": account.acceptsRequests = value == "yes"
+    case "check_origin": account.checksOrigin = value == "yes"
+    case "catchall": account.catchAll = value == "yes"
+    case "mwi": account.subscribesMessageWaiting = value == "yes"
+    case "cert": account.certificate = value
     case "auth_user": account.authUser = value
     case "auth_pass": account.authPassword = Password(value)
     case "outbound", "outbound1": self.setProxy(name, value) { account.outbound.insert($0, at: 0) }
@@ -189,7 +204,7 @@ private struct AccountReading {
       return nil
     }
     self.drivers.check(device, key: name, at: self.location, problems: &self.problems)
-    return device
+    return self.drivers.isThere(device) ? device : nil
   }
 
   private mutating func check(transport: String) {

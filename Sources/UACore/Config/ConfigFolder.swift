@@ -49,6 +49,7 @@ package struct ConfigFolder: Sendable {
     let accountsFile = "\(path)/accounts"
     var accounts: [Account] = []
     if let text = try readText(ifPresent: accountsFile) {
+      if let warning = Self.modeWarning(accountsFile, text) { problems.append(warning) }
       accounts = AccountsFile.parse(
         text, file: accountsFile, configuration: configuration, modules: modules, problems: &problems)
     } else {
@@ -74,6 +75,17 @@ package struct ConfigFolder: Sendable {
     try write(DefaultConfig.text(modules: modules), to: "\(path)/config", mode: 0o644)
     try write(DefaultConfig.accounts, to: "\(path)/accounts", mode: 0o600)
     try write(DefaultConfig.contacts, to: "\(path)/contacts", mode: 0o644)
+  }
+
+  /// Passwords that every user of the machine can read are worth a warning.
+  private static func modeWarning(_ path: String, _ text: String) -> ConfigProblem? {
+    var status = stat()
+    guard ConfigLines(text).contains(where: { $0.content.contains("auth_pass=") }), unsafe stat(path, &status) == 0,
+      status.st_mode & 0o007 != 0
+    else { return nil }
+    return ConfigProblem(
+      .warning, file: path, line: 0, key: "account",
+      "every user of this machine can read the passwords in it: chmod 600 \(path)")
   }
 
   private static func readText(ifPresent path: String) throws(ConfigFileError) -> String? {

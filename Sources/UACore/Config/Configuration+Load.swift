@@ -75,6 +75,9 @@ private struct Reading {
       problems.append(
         location.error(
           key.name, "\"\(plain)\" is not allowed: it takes an address and a port, for example 0.0.0.0:5060"))
+    case CoreKeys.redialAttempts.name where plain != "inf" && !(0...1_000_000).contains(Int(plain) ?? -1):
+      problems.append(
+        location.error(key.name, "\"\(plain)\" is not allowed: it takes a number from 0 to 1000000, or inf"))
     case CoreKeys.audioSource.name, CoreKeys.audioPlayer.name, CoreKeys.audioAlert.name:
       guard AudioDevice(plain) != nil else {
         problems.append(location.error(key.name, "\"\(plain)\" is not allowed: it takes MODULE,DEVICE"))
@@ -106,6 +109,8 @@ private struct Reading {
     if name.hasSuffix(".so") { name.removeLast(3) }
     if self.modules.contains(where: { $0.name == name }) {
       if !self.active.contains(name) { self.active.append(name) }
+    } else if KnownElsewhere.builtIn.contains(name) {
+      return
     } else if let warning = KnownElsewhere.warning(forModule: name) {
       if self.seen["module \(name)"] == nil { problems.append(location.warning(key, "\(name): \(warning)")) }
       self.seen["module \(name)"] = location
@@ -125,6 +130,7 @@ private struct Reading {
     for key in [CoreKeys.audioPlayer, CoreKeys.audioSource, CoreKeys.audioAlert] {
       guard let location = self.seen[key.name], let device = AudioDevice(self.values[key]) else { continue }
       check.check(device, key: key.name, at: location, problems: &problems)
+      if !check.isThere(device) { self.values[key] = "" }
     }
     var configuration = Configuration(self.values, modules: active)
     configuration.moduleValues = self.moduleValues
@@ -138,6 +144,8 @@ struct DriverCheck: Sendable {
   let active: [String]
   /// Names of all modules of this build.
   let compiledIn: [String]
+
+  func isThere(_ device: AudioDevice) -> Bool { self.active.contains(device.driver) }
 
   func check(_ device: AudioDevice, key: String, at location: ConfigLocation, problems: inout [ConfigProblem]) {
     let name = device.driver

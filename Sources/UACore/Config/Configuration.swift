@@ -36,6 +36,13 @@ package struct Configuration: Sendable {
   /// Nil is without limit.
   package var callMaxCalls: Int?
   package var callHoldOtherCalls: Bool
+  /// How often a call that was not answered is made again; nil is without end.
+  package var redialAttempts: Int?
+  /// Seconds.
+  package var redialDelay: Int
+  package var menuCleanNumber: Bool
+  /// Nil: calls don't ask to be answered.
+  package var autoAnswerMethod: AutoAnswer.Method?
   /// Nil: not set.
   package var audioPath: String?
   package var audioPlayer: AudioDevice?
@@ -73,6 +80,10 @@ package struct Configuration: Sendable {
     self.callLocalTimeout = values.positive(CoreKeys.callLocalTimeout)
     self.callMaxCalls = values.positive(CoreKeys.callMaxCalls)
     self.callHoldOtherCalls = values[CoreKeys.callHoldOtherCalls] == "yes"
+    self.redialAttempts = values[CoreKeys.redialAttempts] == "inf" ? nil : values.integer(CoreKeys.redialAttempts)
+    self.redialDelay = values.integer(CoreKeys.redialDelay)
+    self.menuCleanNumber = values[CoreKeys.menuCleanNumber] == "yes"
+    self.autoAnswerMethod = AutoAnswer.Method(rawValue: values[CoreKeys.autoAnswerMethod])
     self.audioPath = values.text(CoreKeys.audioPath)
     self.audioPlayer = AudioDevice(values[CoreKeys.audioPlayer])
     self.audioSource = AudioDevice(values[CoreKeys.audioSource])

@@ -26,6 +26,18 @@ package enum CoreKeys {
     "call_hold_other_calls", .bool, default: "yes",
     help: "Whether the other calls are put on hold when one is answered, dialled or resumed.")
 
+  package static let redialAttempts = ConfigKey(
+    "redial_attempts", .string, default: "0",
+    help: "How often a call that was not answered is made again: a number, or inf for without end.")
+  package static let redialDelay = ConfigKey(
+    "redial_delay", .integer(0...86_400), default: "5", help: "Seconds before a call is made again.")
+  package static let menuCleanNumber = ConfigKey(
+    "menu_clean_number", .bool, default: "no",
+    help: "Whether blanks, brackets, dots, slashes and hyphens are taken out of numbers that are dialled.")
+  package static let autoAnswerMethod = ConfigKey(
+    "sip_autoanswer_method", .choice(AutoAnswer.Method.allCases.map(\.rawValue)), default: "",
+    help: "How calls ask to be answered, once setadelay was used.")
+
   package static let audioPath = ConfigKey(
     "audio_path", .string, default: "",
     help: "Folder in which sound files without a folder of their own are looked for.")
@@ -84,6 +96,7 @@ package enum CoreKeys {
   package static let sections: [Section] = [
     Section(title: "SIP", keys: [sipListen, sipTOS]),
     Section(title: "Calls", keys: [callLocalTimeout, callMaxCalls, callHoldOtherCalls]),
+    Section(title: "Menu", keys: [redialAttempts, redialDelay, menuCleanNumber, autoAnswerMethod]),
     Section(
       title: "Audio", keys: [audioPath, audioPlayer, audioSource, audioAlert, telephoneEventPayloadType]),
     Section(

@@ -73,10 +73,10 @@ package enum DefaultConfig {
   /// What a commented-out key shows, where its default is empty.
   private static let examples = [
     "sip_listen": "0.0.0.0:5060", "audio_path": "/usr/share/apus", "audio_alert": "aubridge,alert",
-    "net_interface": "eth0", "net_af": "ipv4",
+    "net_interface": "eth0", "sip_autoanswer_method": "rfc5373", "net_af": "ipv4",
   ]
-  /// Modules that a fresh folder leaves off: they write to the terminal.
-  private static let commentedOut: Set<String> = ["vumeter"]
+  /// Modules that a fresh folder leaves off: they write to the terminal, or open a port.
+  private static let commentedOut: Set<String> = ["vumeter", "ctrl_tcp"]
 
   private static func heading(_ title: String) -> String {
     "\n#\(String(repeating: "-", count: 78))\n# \(title)\n\n"

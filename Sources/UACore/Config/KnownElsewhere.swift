@@ -2,7 +2,6 @@
 enum KnownElsewhere {
   /// What becomes of a baresip module's line.
   static func warning(forModule name: String) -> String? {
-    if builtIn.contains(name) { return "Apus does this without a module; the line is not needed" }
     if modules.contains(name) { return "this module of baresip is not part of Apus; the line is ignored" }
     return nil
   }
@@ -19,8 +18,10 @@ enum KnownElsewhere {
     return nil
   }
 
-  /// Modules of baresip whose work is done by Apus's core.
-  static let builtIn: Set<String> = ["account", "auconv", "auresamp", "contact", "menu", "stdio", "uuid"]
+  /// Modules of baresip whose work is done by Apus's core; their lines are taken as they are.
+  static let builtIn: Set<String> = [
+    "account", "auconv", "auresamp", "contact", "debug_cmd", "menu", "stdio", "uuid",
+  ]
 
   /// Modules of baresip, past ones too.
   static let modules: Set<String> = Set(
@@ -49,7 +50,7 @@ enum KnownElsewhere {
     cons_listen ctrl_tcp_listen http_listen dtls_srtp_use_ec ice_policy ice_debug ice_turn ice_nomination ice_mode \
     opus_bitrate opus_stereo opus_sprop_stereo opus_cbr opus_inbandfec opus_dtx opus_mirror opus_complexity \
     opus_application opus_samplerate opus_packet_loss opus_ms_channels opus_ms_streams opus_ms_c_streams \
-    redial_attempts redial_delay ringback_disabled statmode_default menu_bell menu_clean_number sip_autoanswer_method \
+    ringback_disabled statmode_default menu_bell \
     sip_autoanswer_beep menu_max_earlyaudio menu_max_earlyvideo_rx menu_max_earlyvideo_tx menu_message_tone \
     ring_aufile callwaiting_aufile ringback_aufile notfound_aufile busy_aufile error_aufile hangup_aufile \
     sip_autoanswer_aufile snd_path mixausrc_wish_size augain netroam_interval natpmp_server pcp_server video_selfview \

@@ -27,6 +27,9 @@ struct KeyStore: ~Copyable {
     }
   }
 
+  /// Whether a key waits until the peer can read it.
+  var hasPending: Bool { self.rtpOutbound.hasPending }
+
   func hasInbound(for component: Component) -> Bool {
     self.isOwn(component) ? self.rtcpInbound.generationCount > 0 : self.rtpInbound.generationCount > 0
   }
@@ -76,7 +79,7 @@ struct KeyStore: ~Copyable {
   /// under its new key also tells that it can read ours.
   private mutating func noteRekey() {
     guard self.rtpInbound.heard else { return }
-    if self.rtpOutbound.hasPending { try? self.rtpOutbound.switchToPending() }
+    if self.rtpOutbound.hasPending { try? self.switchOutbound() }
     guard self.rtpOutbound.packetsUnderCurrentKey > 0 else { return }
     self.isRekeying = false
     self.rekeys += 1

@@ -6,6 +6,10 @@ package import SRTPEngine
 package enum TransportCommand: ~Copyable, Sendable {
   case keying(KeyingCommand)
   case configure(StreamSettings)
+  /// Sockets for the next association: what comes of it replaces what is in force once it is secured.
+  case openPath(MediaPorts)
+  /// The next association will not be.
+  case closePath
   case sendDigits(String)
   case mute(Bool)
   /// Answered with `statistics`.
@@ -37,6 +41,8 @@ package enum TransportEvent: ~Copyable, Sendable {
   case retired(RetiredSRTP)
   /// The newest keys are in use both ways.
   case rekeyed
+  /// The next association failed; the old keys stay in force.
+  case rekeyFailed(ModuleError)
   /// Nothing of the transport runs any more.
   case closed(TransportStatistics)
 }

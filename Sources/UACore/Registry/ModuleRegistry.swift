@@ -17,6 +17,8 @@ package final class ModuleRegistry {
   package let encryptions: [any MediaEncryption]
   package let datagrams: (any DatagramTransport)?
   package let sipTransports: [any SIPTransportProvider]
+  package let commands: [ModuleCommand]
+  package let applications: [any ApplicationProvider]
 
   /// Makes the active modules.
   ///
@@ -52,6 +54,8 @@ package final class ModuleRegistry {
     }
     self.encryptions = facets.compactMap { if case .encryption(let one) = $0.facet.body { one } else { nil } }
     self.datagrams = facets.lazy.compactMap { if case .datagrams(let one) = $0.facet.body { one } else { nil } }.first
+    self.commands = facets.compactMap { if case .command(let one) = $0.facet.body { one } else { nil } }
+    self.applications = facets.compactMap { if case .application(let one) = $0.facet.body { one } else { nil } }
     self.sipTransports = facets.compactMap { if case .sipTransport(let one) = $0.facet.body { one } else { nil } }
   }
 

@@ -36,6 +36,9 @@ final class Pair {
   static let offer = SIPBody(bytes: Array("offer".utf8))
   static let answer = SIPBody(bytes: Array("answer".utf8))
 
+  static let allowed =
+    "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK, INFO, MESSAGE, REFER, SUBSCRIBE, NOTIFY"
+
   let a: SIPEndpoint
   let b: SIPEndpoint
   private(set) var now = Instant(nanoseconds: 1_000_000_000)
@@ -50,9 +53,12 @@ final class Pair {
   /// What a user does about an event.
   var onEvent: (Side, SIPEvent) -> Void = { _, _ in }
 
-  init(seed: UInt64 = 1, configuration: SIPConfiguration = SIPConfiguration()) {
+  /// - Parameter b: the configuration of B where it differs.
+  init(
+    seed: UInt64 = 1, configuration: SIPConfiguration = SIPConfiguration(), b: SIPConfiguration? = nil
+  ) {
     self.a = SIPEndpoint(configuration: configuration, generator: SeededGenerator(seed: seed &* 2))
-    self.b = SIPEndpoint(configuration: configuration, generator: SeededGenerator(seed: seed &* 2 &+ 1))
+    self.b = SIPEndpoint(configuration: b ?? configuration, generator: SeededGenerator(seed: seed &* 2 &+ 1))
   }
 
   func endpoint(_ side: Side) -> SIPEndpoint { side == .a ? self.a : self.b }
@@ -250,8 +256,10 @@ extension Pair {
   }
 
   /// A call that stands, both timers of its set-up still running.
-  static func standing(seed: UInt64 = 1) throws -> (Pair, SessionID, SessionID) {
-    let pair = Pair(seed: seed)
+  static func standing(
+    seed: UInt64 = 1, configuration: SIPConfiguration = SIPConfiguration(), b: SIPConfiguration? = nil
+  ) throws -> (Pair, SessionID, SessionID) {
+    let pair = Pair(seed: seed, configuration: configuration, b: b)
     pair.answerByItself()
     let caller = pair.call()
     pair.run(2_000)

@@ -88,7 +88,7 @@ import Testing
     #expect(agents.bob.ended.count == 2 && agents.alice.ended.count == 2)
     try agents.call()
     #expect(agents.runUntilIdle())
-    #expect(agents.alice.ended.last?.status == 480)
+    #expect(agents.alice.ended.last?.status == 503)
     #expect(agents.bob.ended.count == 2)
   }
 }

@@ -42,7 +42,7 @@ import Testing
     #expect(drops.noKey >= 40 && drops.total == drops.noKey, "\(drops)")
   }
 
-  @Test("50 re-keys in a running call lose nothing", arguments: RxMode.allCases, ["srtp", "srtp-mand"])
+  @Test("50 re-keys in a running call lose nothing", arguments: RxMode.allCases, ["srtp", "srtp-mand", "dtls_srtp"])
   func rekey(mode: RxMode, encryption: String) throws {
     let agents = try SimulatedAgents(mode: mode, encryption: encryption, seed: 51)
     agents.simulation.network.setMedia(LinkConditions(delay: 5000...40_000))
@@ -65,11 +65,14 @@ import Testing
       #expect(try ExpectedAudio.matchedSamples(ProbeCapture.samples(heard)) != nil)
       #expect(agent.warnings.isEmpty)
     }
+    #expect(agents.simulation.network.mediaSocketCount == 0)
   }
 
-  @Test("re-keys at a pace that outruns their answers are refused or made good, and lose nothing")
-  func rekeyInHaste() throws {
-    let agents = try SimulatedAgents(encryption: "srtp-mand", seed: 53)
+  @Test(
+    "re-keys at a pace that outruns their answers are refused or made good, and lose nothing",
+    arguments: ["srtp-mand", "dtls_srtp"])
+  func rekeyInHaste(encryption: String) throws {
+    let agents = try SimulatedAgents(encryption: encryption, seed: 53)
     agents.simulation.network.setMedia(LinkConditions(delay: 1000...60_000))
     let call = try agents.establishedCall()
     var offered = 0
@@ -80,16 +83,17 @@ import Testing
     agents.run(milliseconds: 2000)
     agents.alice.act { $0.hangUp(call) }
     #expect(agents.runUntilIdle())
-    #expect(offered > 20)
+    #expect(offered > (encryption == "dtls_srtp" ? 10 : 20))
     for report in agents.alice.ended + agents.bob.ended {
       #expect(report.media.lost == 0 && report.media.drops == DropCounters(), "\(report.media.drops)")
       #expect(report.failure == nil)
     }
   }
 
-  @Test("re-keys from both sides at once settle, with hold between them")
-  func rekeyGlare() throws {
-    let agents = try SimulatedAgents(mode: .pool, encryption: "srtp-mand", seed: 54)
+  @Test(
+    "re-keys from both sides at once settle, with hold between them", arguments: ["srtp-mand", "dtls_srtp"])
+  func rekeyGlare(encryption: String) throws {
+    let agents = try SimulatedAgents(mode: .pool, encryption: encryption, seed: 54)
     let call = try agents.establishedCall()
     for round in 0..<20 {
       _ = agents.alice.act { $0.rekey(call) }
@@ -147,9 +151,55 @@ import Testing
     #expect(media.drops.auth == 1 && media.drops.total == 1, "\(media.drops)")
   }
 
-  @Test("a call without SDES keys has none to change", arguments: [nil, "dtls_srtp"])
-  func nothingToRekey(encryption: String?) throws {
-    let agents = try SimulatedAgents(encryption: encryption)
+  @Test(
+    "new DTLS associations over a network that loses handshake and media lose only what was lost", arguments: [1, 2])
+  func rekeyUnderLoss(seed: UInt64) throws {
+    let agents = try SimulatedAgents(mode: .thread, encryption: "dtls_srtp", seed: seed) { $0.rtpTimeout = nil }
+    let call = try agents.establishedCall()
+    agents.simulation.network.setMedia(LinkConditions(delay: 1000...30_000, loss: 0.05, duplication: 0.05))
+    for _ in 0..<30 {
+      _ = agents.alice.act { $0.rekey(call) }
+      agents.run(milliseconds: 1500)
+    }
+    agents.simulation.network.setMedia(LinkConditions())
+    agents.run(milliseconds: 3000)
+    agents.alice.act { $0.hangUp(call) }
+    #expect(agents.runUntilIdle())
+    for report in agents.alice.ended + agents.bob.ended {
+      let media = report.media
+      #expect(report.failure == nil && media.rekeys >= 25, "\(media.rekeys)")
+      #expect(media.drops.auth == 0 && media.drops.plaintext == 0 && media.drops.noKey == 0, "\(media.drops)")
+    }
+    #expect(agents.simulation.network.mediaSocketCount == 0)
+  }
+
+  @Test("a DTLS re-key whose handshake never gets through leaves the old keys at work, and the next one works")
+  func rekeyWithoutHandshake() throws {
+    let agents = try SimulatedAgents(encryption: "dtls_srtp", seed: 57)
+    let call = try agents.establishedCall()
+    agents.run(milliseconds: 200)
+    agents.simulation.network.tap { datagram in
+      datagram.isSignalling || !(20..<64).contains(datagram.bytes.first ?? 0)
+    }
+    #expect(agents.alice.act { $0.rekey(call) })
+    agents.run(milliseconds: 32_000)
+    #expect(agents.alice.isEstablished && agents.bob.isEstablished)
+    #expect(agents.alice.warnings.contains { $0.contains("the keys stay as they were") }, "\(agents.alice.warnings)")
+    agents.simulation.network.tap { _ in true }
+    #expect(agents.alice.act { $0.rekey(call) })
+    agents.run(milliseconds: 2000)
+    agents.alice.act { $0.hangUp(call) }
+    #expect(agents.runUntilIdle())
+    for report in agents.alice.ended + agents.bob.ended {
+      #expect(report.media.lost == 0 && report.media.drops == DropCounters(), "\(report.media.drops)")
+      #expect(report.media.rekeys == 1)
+    }
+    #expect(agents.simulation.network.mediaSocketCount == 0)
+  }
+
+  @Test("a call without encryption has no keys to change")
+  func nothingToRekey() throws {
+    let agents = try SimulatedAgents(encryption: nil)
     let call = try agents.establishedCall()
     #expect(!agents.alice.act { $0.rekey(call) })
     agents.run(milliseconds: 100)

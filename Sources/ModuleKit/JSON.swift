@@ -1,5 +1,5 @@
-/// A JSON value whose objects keep the order of their keys, for `--json`.
-enum JSON: Equatable, Sendable {
+/// A JSON value whose objects keep the order of their keys: what `--json` prints and `ctrl_tcp` speaks.
+package enum JSON: Equatable, Sendable {
   case null
   case bool(Bool)
   case integer(Int)
@@ -9,15 +9,32 @@ enum JSON: Equatable, Sendable {
   case array([JSON])
   case object([Member])
 
-  struct Member: Equatable, Sendable {
-    let key: String
-    let value: JSON
+  package struct Member: Equatable, Sendable {
+    package let key: String
+    package let value: JSON
+
+    package init(key: String, value: JSON) {
+      self.key = key
+      self.value = value
+    }
+  }
+
+  /// The value of an object's member, the first of that name; nil where there is none.
+  package subscript(_ key: String) -> JSON? {
+    guard case .object(let members) = self else { return nil }
+    return members.first { $0.key == key }?.value
+  }
+
+  /// The text of a string; nil for everything else.
+  package var text: String? {
+    guard case .string(let text) = self else { return nil }
+    return text
   }
 }
 
 extension JSON: CustomStringConvertible {
   /// RFC 8259, on one line.
-  var description: String {
+  package var description: String {
     var text = ""
     self.write(to: &text)
     return text
@@ -84,13 +101,13 @@ extension JSON: CustomStringConvertible {
 extension JSON: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, ExpressibleByFloatLiteral,
   ExpressibleByBooleanLiteral, ExpressibleByNilLiteral, ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral
 {
-  init(stringLiteral value: String) { self = .string(value) }
-  init(integerLiteral value: Int) { self = .integer(value) }
-  init(floatLiteral value: Double) { self = .number(value) }
-  init(booleanLiteral value: Bool) { self = .bool(value) }
-  init(nilLiteral: ()) { self = .null }
-  init(arrayLiteral elements: JSON...) { self = .array(elements) }
-  init(dictionaryLiteral elements: (String, JSON)...) {
+  package init(stringLiteral value: String) { self = .string(value) }
+  package init(integerLiteral value: Int) { self = .integer(value) }
+  package init(floatLiteral value: Double) { self = .number(value) }
+  package init(booleanLiteral value: Bool) { self = .bool(value) }
+  package init(nilLiteral: ()) { self = .null }
+  package init(arrayLiteral elements: JSON...) { self = .array(elements) }
+  package init(dictionaryLiteral elements: (String, JSON)...) {
     self = .object(elements.map { Member(key: $0.0, value: $0.1) })
   }
 }

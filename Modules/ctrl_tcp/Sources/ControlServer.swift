@@ -1,0 +1,61 @@
+internal import Glibc
+package import ModuleKit
+package import NetBase
+package import Runtime
+
+/// The listening socket and its clients; lives on main.
+package final class ControlServer: Application {
+  private static let maximumClients = 8
+
+  /// Where it listens.
+  package let address: SocketAddress
+  private let listener: TCPSocket
+  private let loop: LoopContext
+  private unowned let host: any ApplicationHost
+  private var watch: WatchID?
+  private var clients: [ControlClient] = []
+
+  package init(listen: SocketAddress, on loop: LoopContext, host: any ApplicationHost) throws(ModuleError) {
+    do throws(SocketError) {
+      self.listener = try TCPSocket(listening: listen)
+    } catch {
+      let advice = error.isAddressInUse ? "; choose another ctrl_tcp_listen" : ""
+      throw ModuleError(.unavailable, "module ctrl_tcp: cannot listen on \(error)\(advice)")
+    }
+    self.address = self.listener.localAddress
+    self.loop = loop
+    self.host = host
+    self.watch = loop.watch(self.listener.descriptor) { [unowned self] in self.accept() }
+    if !listen.isLoopback {
+      host.warn(
+        "ctrl_tcp listens on \(self.address): whoever reaches it has control of calls and accounts; "
+          + "ctrl_tcp_listen 127.0.0.1:4444 keeps it on this machine")
+    }
+  }
+
+  package func take(_ notice: AgentNotice) {
+    guard !self.clients.isEmpty else { return }
+    let bytes = NetstringReader.wrapped(notice.json.description)
+    for client in self.clients { client.send(bytes) }
+    self.clients.removeAll { $0.isClosed }
+  }
+
+  package func stop() {
+    for client in self.clients { client.close() }
+    self.clients = []
+    if let watch { self.loop.unwatch(watch, self.listener.descriptor) }
+    self.watch = nil
+    self.listener.close()
+  }
+
+  private func accept() {
+    self.clients.removeAll { $0.isClosed }
+    while let socket = self.listener.accept() {
+      guard self.clients.count < Self.maximumClients else {
+        socket.close()
+        continue
+      }
+      self.clients.append(ControlClient(socket, on: self.loop, host: self.host))
+    }
+  }
+}

@@ -1,0 +1,59 @@
+/// What a command is called, by people and by programs; names and keys are baresip's where it has the command.
+public struct CommandDescription: Hashable, Sendable {
+  /// When a command can be used.
+  public enum Scope: Sendable {
+    case always
+    /// While there is a call.
+    case inCall
+  }
+
+  /// Typed after a slash, or sent by `ctrl_tcp`.
+  public let name: String
+  /// Typed alone, or in front of the parameters; nil for none.
+  public let key: Character?
+  /// What comes after the name, for the help; empty when nothing does.
+  public let parameters: String
+  /// One line, without a full stop.
+  public let help: String
+  public let scope: Scope
+
+  public init(_ name: String, key: Character? = nil, parameters: String = "", scope: Scope = .always, help: String) {
+    self.name = name
+    self.key = key
+    self.parameters = parameters
+    self.scope = scope
+    self.help = help
+  }
+}
+
+/// A command did not do what it was asked: one sentence for whoever gave it.
+public struct CommandFailure: Error, Hashable, CustomStringConvertible {
+  public let description: String
+  public init(_ description: String) { self.description = description }
+}
+
+/// A command that a module brings.
+public struct ModuleCommand: Sendable {
+  public let description: CommandDescription
+  /// Carries it out, on main, without blocking; gives what is to be shown.
+  public let run: @Sendable (_ parameters: String) throws(CommandFailure) -> String
+
+  public init(
+    _ description: CommandDescription, run: @escaping @Sendable (_ parameters: String) throws(CommandFailure) -> String
+  ) {
+    self.description = description
+    self.run = run
+  }
+}
+
+/// What a command came to.
+public struct CommandResult: Hashable, Sendable {
+  public let isOK: Bool
+  /// What it shows, or why it failed.
+  public let text: String
+
+  public init(isOK: Bool, text: String) {
+    self.isOK = isOK
+    self.text = text
+  }
+}

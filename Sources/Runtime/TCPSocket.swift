@@ -1,0 +1,56 @@
+internal import CLinux
+internal import Glibc
+package import NetBase
+
+/// A TCP socket that never blocks: one that listens, or one connection. One owner, on one loop.
+package final class TCPSocket {
+  package let descriptor: Int32
+  private var isOpen = true
+  /// Whether the kernel took all of what was sent last.
+  package private(set) var isWritable = true
+
+  private init(descriptor: Int32) { self.descriptor = descriptor }
+
+  /// Listens; port 0 is any free one.
+  package init(listening address: SocketAddress) throws(SocketError) {
+    let descriptor = clinux_tcp_listen(address.clinux)
+    guard descriptor >= 0 else { throw SocketError(code: -descriptor, address: address) }
+    self.descriptor = descriptor
+  }
+
+  deinit { self.close() }
+
+  package var localAddress: SocketAddress { SocketAddress(clinux_local_address(self.descriptor)) }
+
+  /// The next connection that waits; nil when there is none.
+  package func accept() -> TCPSocket? {
+    let connection = clinux_tcp_accept(self.descriptor)
+    return connection < 0 ? nil : TCPSocket(descriptor: connection)
+  }
+
+  /// How many bytes the kernel took, 0 when its buffer is full; nil when the connection is gone.
+  package func send(_ bytes: ArraySlice<UInt8>) -> Int? {
+    let sent = unsafe bytes.withUnsafeBytes {
+      unsafe clinux_tcp_send(self.descriptor, $0.baseAddress, $0.count)
+    }
+    self.isWritable = sent == bytes.count
+    if sent >= 0 { return sent }
+    return sent == -Int(EAGAIN) || sent == -Int(EINTR) ? 0 : nil
+  }
+
+  /// What has arrived, 16 KiB at most, empty when nothing has; nil when the peer has closed, or the connection is gone.
+  package func receive() -> ArraySlice<UInt8>? {
+    var bytes = [UInt8](repeating: 0, count: 16_384)
+    let count = unsafe bytes.withUnsafeMutableBytes {
+      unsafe clinux_tcp_receive(self.descriptor, $0.baseAddress, $0.count)
+    }
+    if count > 0 { return bytes[..<count] }
+    return count == -Int(EAGAIN) || count == -Int(EINTR) ? [] : nil
+  }
+
+  package func close() {
+    guard self.isOpen else { return }
+    self.isOpen = false
+    Glibc.close(self.descriptor)
+  }
+}

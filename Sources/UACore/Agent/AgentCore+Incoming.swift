@@ -1,0 +1,116 @@
+internal import ModuleKit
+internal import NetBase
+internal import Runtime
+internal import SIPStack
+
+/// Calls that come in: who they are for, whether they are taken, and how they are answered.
+extension AgentCore {
+  func incomingCall(_ session: SessionID, _ invite: IncomingInvite) {
+    let now = self.context.now
+    let account: LocalAccount
+    switch self.admission(of: invite) {
+    case .refused(let status, let reason, let headers):
+      return self.endpoint.reject(session, status: status, reason: reason, headers: headers, now: now)
+    case .taken(let found): account = found
+    }
+    let settings = account.settings
+    let id = self.nextCall()
+    let call = Call(
+      id: id, session: session, isOutgoing: false, peer: "\(invite.from.uri)", settings: settings, began: now)
+    call.peerName = invite.from.displayName.flatMap { $0.isEmpty ? nil : $0 }
+    call.diverter = invite.headers["Diversion"].flatMap { try? NameAddress($0) }.map { "\($0.uri)" }
+    do {
+      let media = try self.makeMedia(id, settings, towards: invite.source)
+      call.pendingOffer = invite.body?.bytes
+      self.add(call, media)
+    } catch {
+      self.emit(.warning(id, "\(error)"))
+      return self.endpoint.reject(session, status: 488, reason: nil, headers: [], now: now)
+    }
+    self.emit(.incoming(id, from: call.peer))
+    guard call.state == .incoming else { return }
+    // Who takes the place of a call that stands is answered like that call was (RFC 3891 §3).
+    let takesPlace = invite.replaces.flatMap { self.call($0) }?.state == .established
+    self.offerToUser(
+      call, after: takesPlace ? 0 : AutoAnswer.delay(asked: invite.headers, settings: settings))
+  }
+
+  private enum IncomingAdmission {
+    case taken(LocalAccount)
+    case refused(Int, String?, headers: [(String, String)] = [])
+  }
+
+  private func admission(of invite: IncomingInvite) -> IncomingAdmission {
+    // A server that ends, or is full, says when to try again (RFC 3261 §21.5.4).
+    if self.isClosing { return .refused(503, nil, headers: [("Retry-After", "30")]) }
+    guard !self.localAccounts.isEmpty else { return .refused(480, nil) }
+    guard let account = self.account(for: invite.requestURI) else { return .refused(404, nil) }
+    if !account.settings.acceptsRequests { return .refused(403, nil) }
+    if invite.replaces != nil { return .taken(account) }
+    if self.control.contacts.isBlocked(invite.from.uri) { return .refused(403, nil) }
+    if self.control.doNotDisturb { return .refused(480, "Do Not Disturb") }
+    if let limit = self.settings.configuration.callMaxCalls, self.calls.count >= limit {
+      return .refused(486, "Max Calls")
+    }
+    return .taken(account)
+  }
+
+  /// Rings, or answers by itself.
+  ///
+  /// - Parameter delay: milliseconds until an automatic answer; nil where a person decides.
+  private func offerToUser(_ call: Call, after delay: Int?) {
+    let now = self.context.now
+    let id = call.id
+    call.answersItself = delay != nil
+    if delay == 0 { return self.answerItself(id) }
+    call.state = .ringing
+    if call.settings.answerMode.sendsEarlyMedia, let offer = call.pendingOffer, let media = call.media {
+      do {
+        let answer = try media.answer(to: offer)
+        call.pendingOffer = nil
+        call.earlyAnswer = answer
+        call.state = .early
+        self.endpoint.ring(call.session, status: 183, reason: nil, body: SIPBody(bytes: answer), now: now)
+      } catch {
+        call.end("media", failure: Self.failure(error), status: 488)
+        return self.endpoint.reject(call.session, status: 488, reason: nil, headers: [], now: now)
+      }
+    } else {
+      self.endpoint.ring(call.session, status: 180, reason: nil, body: nil, now: now)
+    }
+    if let delay {
+      self.context.schedule(at: now.advanced(byMilliseconds: Int64(delay))) { [weak self] in self?.answerItself(id) }
+    } else if let timeout = self.settings.configuration.callLocalTimeout {
+      self.context.schedule(at: now.advanced(by: .seconds(timeout))) { [weak self] in
+        guard let self, let call = self.calls[id], call.isWaiting else { return }
+        call.end("timeout")
+        self.reject(id, status: 480)
+      }
+    }
+  }
+
+  private func answerItself(_ id: CallID) {
+    guard let call = self.calls[id], call.isWaiting else { return }
+    if call.settings.account != nil, self.settings.configuration.callHoldOtherCalls { self.holdOthers(than: id) }
+    self.answer(id)
+  }
+
+  /// Puts every call that stands, but one, on hold.
+  func holdOthers(than id: CallID?) {
+    for call in self.calls.values.sorted(by: { $0.id.number < $1.id.number })
+    where call.id != id && call.state == .established && call.media?.isOnHold == false {
+      self.setHold(call.id, true)
+    }
+  }
+}
+
+extension AnswerMode {
+  /// Whether the answer goes out before anyone has answered.
+  var sendsEarlyMedia: Bool {
+    switch self {
+    case .early, .earlyAudio: true
+    // There is no video to send early.
+    case .manual, .earlyVideo, .auto: false
+    }
+  }
+}

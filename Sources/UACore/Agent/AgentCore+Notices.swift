@@ -1,0 +1,83 @@
+internal import ModuleKit
+internal import SDPCodec
+
+extension AgentCore {
+  /// Tells an event to the agent's owner, and to the applications in baresip's words.
+  func emit(_ event: AgentEvent) {
+    self.sink(event)
+    switch event {
+    case .incoming(let id, _): self.notice(.callIncoming, id)
+    case .outgoing(let id, _): self.notice(.callOutgoing, id)
+    case .ringing(let id): self.notice(.callRinging, id)
+    case .progress(let id, _): self.notice(.callProgress, id)
+    case .established(let id): self.notice(.callEstablished, id)
+    case .secured(let id, let profile): self.notice(.encrypted, id, parameter: profile)
+    case .mediaEstablished(let id): self.notice(.mediaEstablished, id, parameter: "audio")
+    case .digit(let id, let digit):
+      self.notice(digit == nil ? .digitEnd : .digitStart, id, parameter: digit.map { String($0) } ?? "")
+    case .held(let id, let isHeld): self.notice(isHeld ? .hold : .resume, id)
+    case .transfer(let id, let target): self.notice(.transfer, id, parameter: target)
+    case .transferFailed(let id, let reason): self.notice(.transferFailed, id, parameter: reason)
+    case .sourceEnded(let id): self.notice(.endOfFile, id)
+    case .registration(let aor, let state): self.notice(state, aor)
+    case .messageWaiting(let aor, let text): self.tell(AgentNotice(.messageWaiting, account: aor, parameter: text))
+    case .message(let aor, let from, let type, let text):
+      var notice = AgentNotice(.message, account: aor, parameter: text)
+      notice.peer = from
+      notice.contentType = type
+      self.tell(notice)
+    case .quit: self.tell(AgentNotice(.shutdown))
+    // `finish` tells it while the call is still known.
+    case .ended, .warning, .output: break
+    }
+    self.control.take(event)
+  }
+
+  private func notice(_ state: LocalAccount.Registration, _ aor: String) {
+    switch state {
+    case .registering: self.tell(AgentNotice(.registering, account: aor))
+    case .registered: self.tell(AgentNotice(.registerOK, account: aor, parameter: "200 OK"))
+    case .failed(let reason): self.tell(AgentNotice(.registerFail, account: aor, parameter: reason))
+    case .unregistered: self.tell(AgentNotice(.unregistering, account: aor))
+    case .none: break
+    }
+  }
+
+  func notice(_ kind: AgentNotice.Kind, _ id: CallID, parameter: String = "") {
+    guard let call = self.calls[id] else { return }
+    self.notice(kind, call: call, parameter: parameter)
+  }
+
+  func notice(_ kind: AgentNotice.Kind, call: Call, parameter: String = "") {
+    guard !self.applications.isEmpty else { return }
+    var notice = AgentNotice(
+      kind, account: call.settings.identity, call: self.facts(of: call), parameter: parameter)
+    if kind == .rtcp { notice.rtcp = call.statistics.notice }
+    self.tell(notice)
+  }
+
+  func notice(_ kind: AgentNotice.Kind, account: LocalAccount, parameter: String = "") {
+    self.tell(AgentNotice(kind, account: account.aor, parameter: parameter))
+  }
+
+  private func tell(_ notice: AgentNotice) {
+    for application in self.applications { application.take(notice) }
+  }
+
+  private func facts(of call: Call) -> AgentNotice.Call {
+    let media = call.media?.negotiated
+    return AgentNotice.Call(
+      isOutgoing: call.isOutgoing, peerURI: call.peer, peerName: call.peerName, id: call.sipCallID,
+      remoteDirection: media?.remoteDirection.rawValue ?? "inactive",
+      localDirection: media == nil ? "inactive" : call.media?.isOnHold == true ? "sendonly" : "sendrecv",
+      direction: media?.direction.rawValue ?? "inactive", diverter: call.diverter)
+  }
+}
+
+extension TransportStatistics {
+  fileprivate var notice: AgentNotice.RTCP {
+    AgentNotice.RTCP(
+      sent: (self.sentPackets, 0, 0), received: (self.receivedPackets, self.lost, Int(self.jitter * 1000)),
+      roundTrip: Int((self.roundTrip ?? 0) * 1000))
+  }
+}

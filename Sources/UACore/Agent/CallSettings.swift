@@ -1,0 +1,89 @@
+/// How an account makes and takes calls.
+package struct CallSettings: Sendable {
+  /// `sip:user@host`, the caller's identity.
+  package var identity: String
+  package var displayName: String?
+  /// The account's line, where there is one: what registration and routing need.
+  package var account: Account?
+  /// The media encryption's id; nil for none.
+  package var mediaEncryption: String?
+  /// In order; empty for all that are active.
+  package var codecs: [CodecPreference]
+  /// Milliseconds.
+  package var packetTime: Int
+  /// Nil is the config's `audio_telev_pt`.
+  package var telephoneEventPayloadType: UInt8?
+  package var dtmfMode: DTMFMode
+  package var usesRTCPMux: Bool
+  /// Nil: silence.
+  package var source: AudioDevice?
+  /// Nil: nothing is played.
+  package var player: AudioDevice?
+  package var answerMode: AnswerMode
+  /// Milliseconds before an automatic answer.
+  package var answerDelay: Int
+  /// Whether a caller may ask for an automatic answer, and after how long.
+  package var acceptsAutoAnswer: Bool
+  /// Whether a REFER of the peer's makes a call (`call_transfer`).
+  package var acceptsTransfer: Bool
+  /// Whether a 3xx is followed (`sip_autoredirect`).
+  package var followsRedirects: Bool
+  /// Whether calls for users that no account has come here.
+  package var catchesAll: Bool
+  /// Whether requests from outside a dialog are taken at all (`inreq_allowed`).
+  package var acceptsRequests: Bool
+  package var reliableProvisionals: ReliableProvisionals
+
+  package init(identity: String, source: AudioDevice?, player: AudioDevice?) {
+    self.identity = identity
+    self.displayName = nil
+    self.account = nil
+    self.mediaEncryption = nil
+    self.codecs = []
+    self.packetTime = 20
+    self.telephoneEventPayloadType = nil
+    self.dtmfMode = .rtpevent
+    self.usesRTCPMux = false
+    self.source = source
+    self.player = player
+    self.answerMode = .manual
+    self.answerDelay = 0
+    self.acceptsAutoAnswer = false
+    self.acceptsTransfer = false
+    self.followsRedirects = false
+    self.catchesAll = true
+    self.acceptsRequests = true
+    self.reliableProvisionals = .no
+  }
+
+  /// Whether calls that come in are answered without anyone being asked.
+  package var answersAtOnce: Bool {
+    get { self.answerMode == .auto }
+    set { self.answerMode = newValue ? .auto : .manual }
+  }
+}
+
+extension CallSettings {
+  /// What an account's line says; the config's devices where it names none.
+  package init(account: Account, configuration: Configuration) {
+    self.init(
+      identity: account.address.aor, source: account.audioSource ?? configuration.audioSource,
+      player: account.audioPlayer ?? configuration.audioPlayer)
+    self.account = account
+    self.displayName = account.displayName
+    self.mediaEncryption = account.mediaEncryption
+    self.codecs = account.audioCodecs
+    self.packetTime = account.packetTime
+    self.telephoneEventPayloadType = account.telephoneEventPayloadType
+    self.dtmfMode = account.dtmfMode
+    self.usesRTCPMux = account.rtcpMux
+    self.answerMode = account.answerMode
+    self.answerDelay = account.answerDelay
+    self.acceptsAutoAnswer = account.sipAutoanswer
+    self.acceptsTransfer = account.callTransfer
+    self.followsRedirects = account.sipAutoredirect
+    self.catchesAll = account.catchAll
+    self.acceptsRequests = account.acceptsRequests
+    self.reliableProvisionals = account.reliableProvisionals
+  }
+}

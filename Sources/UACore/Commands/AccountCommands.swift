@@ -1,0 +1,147 @@
+internal import ModuleKit
+internal import SIPStack
+
+/// Accounts by command: baresip's `ua…`, `answermode`, `100rel`.
+extension AgentCore {
+  var accountCommands: [CoreCommand] {
+    [
+      CoreCommand("reginfo", key: "r", "list the accounts, and where they are registered") { [unowned self] _ in
+        self.accountList
+      },
+      CoreCommand("uafind", "ACCOUNT", "make an account the current one") {
+        [unowned self] name throws(CommandFailure) in
+        let account = try self.named(name)
+        self.control.choose(account: account)
+        return "ua: \(account.aor)"
+      },
+      CoreCommand("uanew", "<sip:user@host>;parameters", "add an account, as a line of the accounts file") {
+        [unowned self] line throws(CommandFailure) in
+        let settings = try self.settings(accountLine: line)
+        self.add(account: settings)
+        return self.accountList
+      },
+      CoreCommand("uadel", "ACCOUNT", "take an account away; its calls go on") {
+        [unowned self] name throws(CommandFailure) in
+        let account = try self.named(name)
+        self.remove(account: account)
+        return "deleting ua: \(account.aor)"
+      },
+      CoreCommand("uadelall", "take every account away") { [unowned self] _ in
+        for account in self.localAccounts { self.remove(account: account) }
+        return self.accountList
+      },
+      CoreCommand("uaaddheader", "NAME=VALUE [ACCOUNT]", "add a header field to an account's calls") {
+        [unowned self] text throws(CommandFailure) in
+        let (field, account) = try self.fieldAndAccount(text)
+        let parts = field.split(separator: "=", maxSplits: 1).map(String.init)
+        guard parts.count == 2, Self.isHeaderName(parts[0]), parts[1].allSatisfy({ !$0.isNewline }) else {
+          throw CommandFailure("/uaaddheader takes NAME=VALUE, where NAME is one that SIP itself doesn't use")
+        }
+        account.headers.append((parts[0], parts[1]))
+        return ""
+      },
+      CoreCommand("uarmheader", "NAME [ACCOUNT]", "take a header field out of an account's calls") {
+        [unowned self] text throws(CommandFailure) in
+        let (name, account) = try self.fieldAndAccount(text)
+        let before = account.headers.count
+        account.headers.removeAll { $0.name.lowercased() == name.lowercased() }
+        guard account.headers.count < before else { throw CommandFailure("\(account.aor) has no header field \(name)") }
+        return ""
+      },
+      CoreCommand("answermode", "manual|early|early-audio|early-video|auto [ACCOUNT]", "how calls are answered") {
+        [unowned self] text throws(CommandFailure) in
+        let words = text.split(separator: " ").map(String.init)
+        guard let word = words.first, let mode = AnswerMode(rawValue: word) else {
+          throw CommandFailure("Invalid answer mode: \(text)")
+        }
+        for account in try self.accounts(named: words.dropFirst().first) { account.settings.answerMode = mode }
+        return "Answer mode changed to: \(mode.rawValue)"
+      },
+      CoreCommand("100rel", "no|yes|required [ACCOUNT]", "whether provisional responses are acknowledged") {
+        [unowned self] text throws(CommandFailure) in
+        let words = text.split(separator: " ").map(String.init)
+        guard let word = words.first, let mode = ReliableProvisionals(rawValue: word) else {
+          throw CommandFailure("/100rel takes no, yes or required")
+        }
+        for account in try self.accounts(named: words.dropFirst().first) {
+          account.settings.reliableProvisionals = mode
+        }
+        return "100rel mode changed to: \(mode.rawValue)"
+      },
+    ]
+  }
+
+  private var accountList: String {
+    let current = self.control.currentAccount
+    let lines = self.localAccounts.map { account in
+      let mark = account === current ? ">" : "-"
+      let mailbox = account.messageWaiting.map { ", mailbox: \($0)" } ?? ""
+      return "\(account.number) \(mark) \(account.aor)  \(account.registration.text)\(mailbox)"
+    }
+    return (["--- User Agents (\(lines.count)) ---"] + lines).joined(separator: "\n")
+  }
+
+  /// - Parameter name: none is the current account.
+  private func named(_ name: String) throws(CommandFailure) -> LocalAccount {
+    let found = name.isEmpty ? self.control.currentAccount : self.account(name)
+    guard let found else {
+      throw CommandFailure(name.isEmpty ? "there is no account" : "there is no account \(name); /reginfo lists them")
+    }
+    return found
+  }
+
+  /// - Parameter name: nil is every account.
+  private func accounts(named name: String?) throws(CommandFailure) -> [LocalAccount] {
+    guard let name else { return self.localAccounts }
+    return [try self.named(name)]
+  }
+
+  private func fieldAndAccount(_ text: String) throws(CommandFailure) -> (String, LocalAccount) {
+    let words = text.split(separator: " ").map(String.init)
+    if words.count > 1, let last = words.last, let account = self.account(last) {
+      return (words.dropLast().joined(separator: " "), account)
+    }
+    guard !words.isEmpty else { throw CommandFailure("the name of a header field is missing") }
+    return (text, try self.named(""))
+  }
+
+  private func settings(accountLine line: String) throws(CommandFailure) -> CallSettings {
+    let configuration = self.settings.configuration
+    var problems: [ConfigProblem] = []
+    let account = AccountsFile.parse(
+      line: line, configuration: configuration, modules: self.settings.available, problems: &problems)
+    guard let account else {
+      let first = problems.first { $0.severity == .error }
+      throw CommandFailure(first.map { "\($0.key): \($0.message)" } ?? "a line is <sip:user@host>;parameter=value")
+    }
+    let settings = CallSettings(account: account, configuration: configuration)
+    do { try self.validate(settings) } catch { throw CommandFailure("\(error)") }
+    return settings
+  }
+
+  /// A token (RFC 3261 §25.1) that is not one of the fields which the protocol machines write.
+  private static func isHeaderName(_ name: String) -> Bool {
+    let own: Set<String> = [
+      "via", "from", "to", "call-id", "cseq", "contact", "max-forwards", "route", "record-route", "content-length",
+      "content-type", "authorization", "proxy-authorization", "require", "supported", "v", "f", "t", "i", "m", "l", "c",
+      "k",
+    ]
+    return !name.isEmpty && !own.contains(name.lowercased())
+      && name.utf8.allSatisfy { byte in
+        (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte & 0xDF) || "-.!%*_+`'~".utf8.contains(byte)
+      }
+  }
+}
+
+extension LocalAccount.Registration {
+  /// A few words for a list.
+  package var text: String {
+    switch self {
+    case .none: "does not register"
+    case .registering: "registering"
+    case .registered: "registered"
+    case .failed(let reason): "not registered: \(reason)"
+    case .unregistered: "not registered"
+    }
+  }
+}

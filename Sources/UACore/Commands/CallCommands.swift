@@ -1,0 +1,137 @@
+internal import ModuleKit
+
+/// What baresip's module `menu` has while there is a call.
+extension AgentCore {
+  var callCommands: [CoreCommand] {
+    [
+      CoreCommand("hold", key: "x", "[CALL]", scope: .inCall, "hold the current call") {
+        [unowned self] name throws(CommandFailure) in
+        self.setHold(try self.standing(name).id, true)
+        return ""
+      },
+      CoreCommand("resume", key: "X", "[CALL]", scope: .inCall, "resume the current call; the others are held") {
+        [unowned self] name throws(CommandFailure) in
+        let call = try self.standing(name)
+        if self.settings.configuration.callHoldOtherCalls { self.holdOthers(than: call.id) }
+        self.control.choose(call: call.id)
+        self.setHold(call.id, false)
+        return ""
+      },
+      CoreCommand("line", key: "@", "LINE", scope: .inCall, "make the call of this number the current one") {
+        [unowned self] text throws(CommandFailure) in
+        guard let number = UInt64(text), let call = self.calls[CallID(number: number)], call.state != .ended else {
+          throw CommandFailure("call not found (line=\(text))")
+        }
+        self.control.choose(call: call.id)
+        return "setting current call: line \(number)"
+      },
+      CoreCommand("callfind", "CALL", scope: .inCall, "make the call of this Call-ID the current one") {
+        [unowned self] name throws(CommandFailure) in
+        guard !name.isEmpty else { throw CommandFailure("/callfind takes a Call-ID") }
+        self.control.choose(call: try self.control.call(named: name).id)
+        return "setting current call: \(name)"
+      },
+      CoreCommand("mute", key: "m", "[yes|no]", scope: .inCall, "send silence, or sound again") {
+        [unowned self] text throws(CommandFailure) in
+        let call = try self.control.call(named: "")
+        guard ["", "yes", "no"].contains(text) else { throw CommandFailure("/mute takes yes or no") }
+        self.mute(call.id, text.isEmpty ? !call.isMuted : text == "yes")
+        return "call \(call.isMuted ? "muted" : "un-muted")"
+      },
+      CoreCommand("unmute", scope: .inCall, "send sound again") {
+        [unowned self] _ throws(CommandFailure) in
+        self.mute(try self.control.call(named: "").id, false)
+        return "call un-muted"
+      },
+      CoreCommand("sndcode", "DIGITS", scope: .inCall, "send digits: 0-9 * # A-D") {
+        [unowned self] digits throws(CommandFailure) in
+        let call = try self.standing("")
+        guard !digits.isEmpty, digits.allSatisfy({ "0123456789*#ABCDabcd".contains($0) }) else {
+          throw CommandFailure("/sndcode takes digits: 0-9 * # A-D")
+        }
+        self.send(digits: digits.uppercased(), on: call.id)
+        return ""
+      },
+      CoreCommand("reinvite", key: "I", scope: .inCall, "offer the call's description again") {
+        [unowned self] _ throws(CommandFailure) in
+        guard self.reoffer(try self.standing("")) else {
+          throw CommandFailure("an offer still waits for its answer: try again")
+        }
+        return ""
+      },
+      CoreCommand("rekey", key: "k", scope: .inCall, "change the current call's keys") {
+        [unowned self] _ throws(CommandFailure) in
+        guard self.rekey(try self.standing("").id) else {
+          throw CommandFailure("this call's keys can't be changed now")
+        }
+        return ""
+      },
+      CoreCommand("audio_debug", key: "A", scope: .inCall, "show the current call's audio") {
+        [unowned self] _ throws(CommandFailure) in
+        let call = try self.control.call(named: "")
+        self.refreshStatistics(call.id)
+        return self.report(call.id).map { self.audioText($0) } ?? ""
+      },
+      CoreCommand("aubitrate", "BIT/S", scope: .inCall, "change the encoder's bit rate") { _ throws(CommandFailure) in
+        throw CommandFailure("the bit rate is fixed for a call: set opus_bitrate in the config")
+      },
+      CoreCommand("medialdir", "audio=DIRECTION", scope: .inCall, "change the direction of this side's audio") {
+        [unowned self] text throws(CommandFailure) in
+        let call = try self.standing("")
+        switch text.hasPrefix("audio=") ? text.dropFirst(6) : text[...] {
+        case "sendonly": self.setHold(call.id, true)
+        case "sendrecv": self.setHold(call.id, false)
+        default: throw CommandFailure("/medialdir takes audio=sendrecv or audio=sendonly")
+        }
+        return ""
+      },
+      CoreCommand("video_debug", key: "V", scope: .inCall, "show the current call's video") {
+        _ throws(CommandFailure) in
+        throw CommandFailure("this Apus has no video")
+      },
+      CoreCommand("videodir", "DIRECTION", scope: .inCall, "change the direction of video") {
+        _ throws(CommandFailure) in
+        throw CommandFailure("this Apus has no video")
+      },
+      CoreCommand("transfer", key: "t", "URI|NUMBER|NAME", scope: .inCall, "let the peer call someone else") {
+        [unowned self] text throws(CommandFailure) in
+        let call = try self.standing("")
+        self.transfer(call, to: try self.control.target(text, from: call))
+        return "call \(call.id): transferring"
+      },
+      CoreCommand("atransferstart", key: "T", "URI|NUMBER|NAME", scope: .inCall, "call whom the peer is to talk to") {
+        [unowned self] text throws(CommandFailure) in try self.control.startTransfer(text)
+      },
+      CoreCommand("atransferexec", scope: .inCall, "connect the two") {
+        [unowned self] _ throws(CommandFailure) in try self.control.finishTransfer()
+      },
+      CoreCommand("atransferabort", scope: .inCall, "end the second call, and go on with the first") {
+        [unowned self] _ throws(CommandFailure) in try self.control.abortTransfer()
+      },
+      CoreCommand("statmode", key: "S", scope: .inCall, "whether figures are shown while a call stands") {
+        _ throws(CommandFailure) in
+        throw CommandFailure("there is no status line: /callstat shows the figures")
+      },
+      CoreCommand("stopringing", scope: .inCall, "stop the ring tone") { _ in "" },
+    ]
+  }
+
+  /// A call that stands: the named one, or the current one.
+  func standing(_ name: String) throws(CommandFailure) -> Call {
+    let call = try self.control.call(named: name)
+    guard call.state == .established else { throw CommandFailure("call \(call.id) is not established") }
+    return call
+  }
+
+  private func audioText(_ report: CallReport) -> String {
+    let media = report.media
+    return """
+      codec \(report.codec ?? "none"), \(report.mediaEncryption) \(report.profile ?? "")
+      sent \(media.sentPackets) packets, \(media.sentBytes) bytes, not taken by the kernel \(media.sendFailures)
+      received \(media.receivedPackets) packets, \(media.receivedBytes) bytes, lost \(media.lost), late \(media.late), \
+      twice \(media.duplicate), jitter \(media.jitter) ms, concealed \(media.concealed) ms
+      dropped: auth \(media.drops.auth), replay \(media.drops.replay), plaintext \(media.drops.plaintext), \
+      source \(media.drops.source), unknown \(media.drops.unknown), no key \(media.drops.noKey)
+      """
+  }
+}

@@ -1,0 +1,144 @@
+internal import Glibc
+internal import ModuleKit
+internal import NetBase
+internal import Runtime
+internal import SIPStack
+
+/// What baresip's module `debug_cmd` has: the state of everything, and a few switches.
+extension AgentCore {
+  var debugCommands: [CoreCommand] {
+    [
+      CoreCommand("sipstat", key: "i", "SIP: what was seen, sent and dropped, and what is held") { [unowned self] _ in
+        Self.fields(of: self.endpoint.counters) + "\n" + Self.fields(of: self.endpoint.census)
+      },
+      CoreCommand("uastat", key: "u", "the current account's settings") {
+        [unowned self] _ throws(CommandFailure) in
+        guard let account = self.control.currentAccount else { throw CommandFailure("there is no account") }
+        return account.text
+      },
+      CoreCommand("netstat", key: "n", "where SIP listens, and what its sockets carried") { [unowned self] _ in
+        let counters = self.endpoint.counters
+        return "SIP listens on \(self.listenAddress.map { "\($0)" } ?? "nothing")\n"
+          + "received \(counters.requestsReceived) requests, \(counters.responsesReceived) responses; "
+          + "sent \(counters.requestsSent) requests, \(counters.responsesSent) responses, "
+          + "\(counters.retransmissionsSent) again; \(counters.transportFailures) peers were not there"
+      },
+      CoreCommand("modules", "the modules that are switched on") { [unowned self] _ in
+        self.settings.configuration.activeModules.joined(separator: "\n")
+      },
+      CoreCommand("config", "the settings in force") { [unowned self] _ in
+        Self.fields(of: self.settings.configuration)
+      },
+      CoreCommand("conf_reload", "read the config file again; calls and sockets stay as they are") {
+        [unowned self] _ throws(CommandFailure) in
+        guard let reload = self.settings.reload else { throw CommandFailure("there is no config file to read") }
+        self.adopt(try reload())
+        return "the settings of calls are in force; those of sockets, media and modules need a new start"
+      },
+      CoreCommand("timers", "SIP's timers") { [unowned self] _ in
+        let next = self.endpoint.nextDeadline.map { $0.nanoseconds(since: self.context.now) / 1_000_000 }
+        return "\(self.endpoint.census.timers) timers, the next in \(next.map { "\($0) ms" } ?? "-")"
+      },
+      CoreCommand("memstat", key: "y", "memory of the process") { _ in
+        var usage = rusage()
+        unsafe getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+        return "at most \(usage.ru_maxrss) KiB resident"
+      },
+      CoreCommand("sysinfo", key: "s", "the machine, and this program") { [unowned self] _ in
+        var name = utsname()
+        unsafe uname(&name)
+        let mode = self.settings.configuration.rxMode.rawValue
+        return "apus \(apusVersion), rtp_rxmode \(mode), \(self.settings.available.count) modules compiled in\n"
+          + "\(Self.text(of: name.sysname)) \(Self.text(of: name.release)) \(Self.text(of: name.machine))"
+      },
+      CoreCommand("siptrace", "[yes|no]", "show every SIP message, keys and digests left out") {
+        [unowned self] text throws(CommandFailure) in
+        guard ["", "yes", "no", "on", "off"].contains(text) else { throw CommandFailure("/siptrace takes yes or no") }
+        self.isTracing = text.isEmpty ? !self.isTracing : text == "yes" || text == "on"
+        return "SIP trace: \(self.isTracing ? "on" : "off")"
+      },
+      CoreCommand("apistate", "accounts and calls, as one JSON object") { [unowned self] _ in self.state.description },
+      CoreCommand("main", "the main loop") { [unowned self] _ in
+        "epoll, \(self.calls.count) calls, \(self.lookups.count) names are looked up, "
+          + "\(self.requests.count) requests wait for an answer"
+      },
+      CoreCommand("loglevel", key: "v", "how much is logged") { _ throws(CommandFailure) in
+        throw CommandFailure("there are no levels: \"apus run -v\" logs every event, /siptrace every SIP message")
+      },
+      CoreCommand("play", "FILE", "play a sound file here") { _ throws(CommandFailure) in
+        throw CommandFailure("sounds are played in calls: /ausrc aufile,FILE is what the next call's peer hears")
+      },
+      CoreCommand("uuid", "this agent's instance identifier") { [unowned self] _ in self.instanceID },
+    ]
+  }
+
+  private var state: JSON {
+    [
+      "accounts": .array(
+        self.localAccounts.map { account in
+          ["aor": .string(account.aor), "registration": .string(account.registration.text)]
+        }),
+      "calls": .array(
+        self.reports.map { report in
+          [
+            "line": .integer(Int(report.id.number)), "id": .string(self.calls[report.id]?.sipCallID ?? ""),
+            "peeruri": .string(report.peer), "direction": .string(report.isOutgoing ? "outgoing" : "incoming"),
+            "state": .string(report.state.rawValue), "onhold": .bool(report.isOnHold),
+          ]
+        }),
+    ]
+  }
+
+  /// `name: value`, a line each, of a structure that holds no secret.
+  private static func fields(of value: Any) -> String {
+    Mirror(reflecting: value).children.map { child in
+      var text = "\(child.value)"
+      if text.hasPrefix("Optional("), text.hasSuffix(")") { text = String(text.dropFirst(9).dropLast()) }
+      return "\(child.label ?? "")  \(text)"
+    }.joined(separator: "\n")
+  }
+
+  /// The text of a C array of characters.
+  private static func text(of field: some Any) -> String {
+    let bytes = Mirror(reflecting: field).children.compactMap { $0.value as? CChar }
+    return String(decoding: bytes.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+  }
+
+  /// Takes over those settings that may change while calls stand.
+  private func adopt(_ new: Configuration) {
+    self.settings.configuration.callMaxCalls = new.callMaxCalls
+    self.settings.configuration.callLocalTimeout = new.callLocalTimeout
+    self.settings.configuration.callHoldOtherCalls = new.callHoldOtherCalls
+    self.settings.configuration.menuCleanNumber = new.menuCleanNumber
+    self.settings.configuration.autoAnswerMethod = new.autoAnswerMethod
+  }
+}
+
+extension LocalAccount {
+  /// The settings, a line each; no password among them.
+  var text: String {
+    let settings = self.settings
+    func yesOrNo(_ value: Bool) -> String { value ? "yes" : "no" }
+    var lines: [String] = []
+    func add(_ name: String, _ value: String) { if !value.isEmpty { lines.append("\(name)  \(value)") } }
+    add("account", self.aor)
+    add("display name", settings.displayName ?? "")
+    add("registration", self.registration.text)
+    add("outbound", settings.account?.outbound.joined(separator: ", ") ?? "")
+    add("answermode", settings.answerMode.rawValue)
+    add("answerdelay", String(settings.answerDelay))
+    add("mediaenc", settings.mediaEncryption ?? "none")
+    add("dtmfmode", settings.dtmfMode.rawValue)
+    add("audio_codecs", settings.codecs.map(\.description).joined(separator: ","))
+    add("audio_source", settings.source.map(\.description) ?? "none")
+    add("audio_player", settings.player.map(\.description) ?? "none")
+    add("ptime", String(settings.packetTime))
+    add("rtcp_mux", yesOrNo(settings.usesRTCPMux))
+    add("100rel", settings.reliableProvisionals.rawValue)
+    add("call_transfer", yesOrNo(settings.acceptsTransfer))
+    add("catchall", yesOrNo(settings.catchesAll))
+    for header in self.headers { add("header", "\(header.name): \(header.value)") }
+    add("extra", settings.account?.extra ?? "")
+    return lines.joined(separator: "\n")
+  }
+}

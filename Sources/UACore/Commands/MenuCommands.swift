@@ -1,0 +1,188 @@
+internal import ModuleKit
+internal import SIPStack
+
+/// What baresip's module `menu` has whether there is a call or not.
+extension AgentCore {
+  var menuCommands: [CoreCommand] { self.dialCommands + self.accountCommands + self.settingCommands }
+
+  private var dialCommands: [CoreCommand] {
+    [
+      CoreCommand("dial", key: "d", "URI|NUMBER|NAME", "call someone; without a parameter, the last again") {
+        [unowned self] text throws(CommandFailure) in try self.control.dial(text)
+      },
+      CoreCommand("dialdir", "URI audio=DIRECTION", "call someone with a direction of audio") {
+        [unowned self] text throws(CommandFailure) in
+        let words = text.split(separator: " ").map(String.init)
+        guard let target = words.first, let direction = Self.direction(in: words.dropFirst()) else {
+          throw CommandFailure("/dialdir takes a URI and audio=sendrecv, sendonly, recvonly or inactive")
+        }
+        guard direction == "sendrecv" else {
+          throw CommandFailure("calls begin with audio both ways: use /hold after it")
+        }
+        return try self.control.dial(target)
+      },
+      CoreCommand("accept", key: "a", "[CALL]", "accept the incoming call") {
+        [unowned self] name throws(CommandFailure) in
+        let call = try self.control.accept(name)
+        return "call \(call.id): accepted"
+      },
+      CoreCommand("acceptdir", "audio=DIRECTION", "accept the incoming call with a direction of audio") {
+        [unowned self] text throws(CommandFailure) in
+        guard Self.direction(in: text.split(separator: " ").map(String.init)[...]) == "sendrecv" else {
+          throw CommandFailure("/acceptdir takes audio=sendrecv: calls begin with audio both ways")
+        }
+        let call = try self.control.accept("")
+        return "call \(call.id): accepted"
+      },
+      CoreCommand("hangup", key: "b", "[CALL]", "end the current call, or refuse it") {
+        [unowned self] name throws(CommandFailure) in
+        let call = try self.control.call(named: name)
+        self.hangUp(call.id)
+        return ""
+      },
+      CoreCommand("hangupall", key: "B", "[in|out|all]", "end every call") {
+        [unowned self] which throws(CommandFailure) in
+        guard ["", "all", "in", "out"].contains(which) else { throw CommandFailure("/hangupall takes in, out or all") }
+        for call in self.sortedCalls where which.isEmpty || which == "all" || call.isOutgoing == (which == "out") {
+          self.hangUp(call.id)
+        }
+        return ""
+      },
+      CoreCommand("listcalls", key: "l", "list the calls") { [unowned self] _ in
+        self.refreshAll()
+        return self.reports.isEmpty ? "there is no call" : self.reports.map(\.line).joined(separator: "\n")
+      },
+      CoreCommand("callstat", key: "c", "show the current call's figures") {
+        [unowned self] _ throws(CommandFailure) in
+        self.refreshAll()
+        return self.report(try self.control.call(named: "").id)?.line ?? ""
+      },
+      CoreCommand("options", key: "o", "URI", "ask someone what it can do") {
+        [unowned self] text throws(CommandFailure) in
+        let (target, account) = try self.control.target(text)
+        self.sendOptions(to: target, from: account)
+        return ""
+      },
+      CoreCommand("refer", key: "R", "URI REFER-TO", "ask someone, outside a call, to call someone else") {
+        [unowned self] text throws(CommandFailure) in
+        let words = text.split(separator: " ").map(String.init)
+        guard words.count == 2 else { throw CommandFailure("/refer takes whom to ask, and whom to call") }
+        let (peer, account) = try self.control.target(words[0])
+        let (target, _) = try self.control.target(words[1])
+        self.sendRefer(to: peer, target: target, from: account)
+        return ""
+      },
+      CoreCommand("message", key: "M", "URI TEXT", "send a message; in a call, its peer is meant when there is no URI")
+      {
+        [unowned self] text throws(CommandFailure) in try self.control.sendMessage(text)
+      },
+      CoreCommand("calllog", "show the last calls") { [unowned self] _ in
+        let entries = self.control.history.entries
+        guard !entries.isEmpty else { return "no call has ended yet" }
+        return entries.map { entry in
+          "\(entry.isMissed ? "missed from" : entry.isOutgoing ? "to" : "from") \(entry.peer), \(Int(entry.duration)) s"
+        }.joined(separator: "\n")
+      },
+    ]
+  }
+
+  private var settingCommands: [CoreCommand] {
+    [
+      CoreCommand("help", key: "h", "[COMMAND]", "list the commands") {
+        [unowned self] name throws(CommandFailure) in
+        let found = self.commands.descriptions.filter { name.isEmpty || $0.name == name }
+        guard !found.isEmpty else { throw CommandFailure("there is no command /\(name)") }
+        return found.map(\.line).joined(separator: "\n")
+      },
+      CoreCommand("about", "what this is") { _ in "Apus \(apusVersion), a modular SIP user agent; MIT licence" },
+      CoreCommand("dnd", "[on|off]", "refuse calls that come in") { [unowned self] text throws(CommandFailure) in
+        switch text {
+        case "on", "yes": self.control.doNotDisturb = true
+        case "off", "no": self.control.doNotDisturb = false
+        case "": self.control.doNotDisturb.toggle()
+        default: throw CommandFailure("/dnd takes on or off")
+        }
+        return "do not disturb: \(self.control.doNotDisturb ? "on" : "off")"
+      },
+      CoreCommand("setadelay", "[SECONDS]", "ask peers to answer calls of ours after so many seconds") {
+        [unowned self] text throws(CommandFailure) in
+        guard !text.isEmpty, let seconds = Int(text), seconds >= 0 else {
+          self.control.askedAnswerDelay = nil
+          return "SIP auto answer delay disabled"
+        }
+        guard self.settings.configuration.autoAnswerMethod != nil else {
+          throw CommandFailure("set sip_autoanswer_method in the config first: rfc5373, call-info or alert-info")
+        }
+        self.control.askedAnswerDelay = seconds
+        return "SIP auto answer delay changed to \(seconds)"
+      },
+      CoreCommand("setansval", "[URI]", "what Call-Info or Alert-Info names when a call asks to be answered") {
+        [unowned self] text throws(CommandFailure) in
+        guard text.allSatisfy({ !$0.isNewline && $0 != "<" && $0 != ">" }) else {
+          throw CommandFailure("/setansval takes a URI, without angle brackets")
+        }
+        if !text.isEmpty { self.control.askedAnswerValue = text }
+        return "SIP auto answer value: \(self.control.askedAnswerValue)"
+      },
+      CoreCommand("ausrc", "MODULE,DEVICE", "what the next calls send") { [unowned self] text throws(CommandFailure) in
+        guard let device = AudioDevice(text), (try? self.registry.source(device.driver)) != nil else {
+          throw CommandFailure("no such audio-source: \(text)")
+        }
+        for account in self.localAccounts { account.settings.source = device }
+        return "switch audio device: \(device)"
+      },
+      CoreCommand("auplay", "MODULE,DEVICE", "where the next calls are heard") {
+        [unowned self] text throws(CommandFailure) in
+        guard let device = AudioDevice(text), (try? self.registry.player(device.driver)) != nil else {
+          throw CommandFailure("no such audio-player: \(text)")
+        }
+        for account in self.localAccounts { account.settings.player = device }
+        return "switch audio player: \(device)"
+      },
+      CoreCommand("entransp", "udp|tcp|tls|ws|wss yes|no", "switch a SIP transport") { _ throws(CommandFailure) in
+        throw CommandFailure("transports are opened at the start: their module lines in the config switch them")
+      },
+      CoreCommand("tlsissuer", "who issued the TLS certificate") { _ throws(CommandFailure) in
+        throw CommandFailure("\"openssl x509 -issuer -in FILE\" shows it; FILE is sip_certificate in the config")
+      },
+      CoreCommand("tlssubject", "whom the TLS certificate names") { _ throws(CommandFailure) in
+        throw CommandFailure("\"openssl x509 -subject -in FILE\" shows it; FILE is sip_certificate in the config")
+      },
+      CoreCommand("vidsrc", "MODULE,DEVICE", "what video calls send") { _ throws(CommandFailure) in
+        throw CommandFailure("this Apus has no video")
+      },
+    ]
+  }
+
+  private static func direction(in words: ArraySlice<String>) -> String? {
+    for word in words {
+      let value = word.hasPrefix("audio=") ? String(word.dropFirst(6)) : word
+      if ["sendrecv", "sendonly", "recvonly", "inactive"].contains(value) { return value }
+    }
+    return nil
+  }
+
+  var sortedCalls: [Call] { self.calls.values.sorted { $0.id.number < $1.id.number } }
+
+  func refreshAll() { for call in self.calls.keys { self.refreshStatistics(call) } }
+}
+
+extension CommandDescription {
+  /// `/name PARAMETERS  key  help`.
+  var line: String {
+    let call = "/\(self.name)\(self.parameters.isEmpty ? "" : " \(self.parameters)")"
+    let padding = String(repeating: " ", count: max(1, 32 - call.count))
+    return "\(call)\(padding)\(self.key.map { String($0) } ?? " ")  \(self.help)"
+  }
+}
+
+extension CallReport {
+  /// One line of a list of calls.
+  var line: String {
+    let media = self.media
+    let held = self.isOnHold ? ", on hold" : self.isHeldByPeer ? ", held by the peer" : ""
+    return "call \(self.id): \(self.state.rawValue) \(self.peer), \(self.codec ?? "no codec"), "
+      + "\(self.mediaEncryption)\(held), sent \(media.sentPackets), received \(media.receivedPackets), "
+      + "lost \(media.lost), dropped \(media.drops.total)"
+  }
+}

@@ -1,0 +1,129 @@
+internal import ModuleKit
+internal import NetBase
+internal import Runtime
+internal import SDPCodec
+internal import SIPStack
+
+/// What came of a request outside a call, or of one of its own in a call.
+enum RequestOutcome {
+  case answered(status: Int, reason: String, headers: SIPHeaders)
+  case failed(EndReason)
+
+  /// A few words.
+  var text: String {
+    switch self {
+    case .answered(let status, let reason, _): "\(status) \(reason)"
+    case .failed(.timeout): "no answer"
+    case .failed(.unreachable(let why)): why
+    case .failed(let reason): "\(reason)"
+    }
+  }
+}
+
+/// Requests that are not calls: OPTIONS, and messages and digits in calls.
+extension AgentCore {
+  /// Calls `then`, once, when a request's final response is there, or none will come.
+  func await(_ request: RequestID, _ then: @escaping (RequestOutcome) -> Void) {
+    self.requests[request] = then
+    self.drain()
+  }
+
+  func settled(_ request: RequestID, _ outcome: RequestOutcome) {
+    self.requests.removeValue(forKey: request)?(outcome)
+  }
+
+  /// Asks `target` what it can do; the answer comes as output.
+  func sendOptions(to target: SIPURI, from account: LocalAccount) {
+    self.locate(target, for: account) { [weak self] address in
+      guard let self else { return }
+      guard let address else { return self.warn("\(target.host): the name has no address") }
+      guard let identity = try? SIPURI(account.aor), let transport = self.transports.first,
+        let local = try? self.contactAddress(towards: address, transport)
+      else { return self.warn("OPTIONS to \(target): there is no route") }
+      let request = self.endpoint.options(
+        to: NameAddress(uri: target), from: NameAddress(uri: identity), destination: address, local: local,
+        now: self.context.now)
+      self.await(request) { [weak self] outcome in
+        guard case .answered(let status, _, let headers) = outcome, status < 300 else {
+          self?.warn("OPTIONS of \(target): \(outcome.text)")
+          return
+        }
+        let fields = ["Allow", "Accept", "Supported", "Server", "User-Agent"].flatMap { name in
+          headers.all(name).map { "\(name): \($0)" }
+        }
+        self?.warn((["OPTIONS of \(target): \(outcome.text)"] + fields).joined(separator: "\n"))
+      }
+    }
+  }
+
+  /// Asks `peer` to call `target`, outside a call; what comes of it is output.
+  func sendRefer(to peer: SIPURI, target: SIPURI, from account: LocalAccount) {
+    self.locate(peer, for: account) { [weak self] address in
+      guard let self else { return }
+      guard let address else { return self.warn("\(peer.host): the name has no address") }
+      guard let identity = try? SIPURI(account.aor), let transport = self.transports.first,
+        let local = try? self.contactAddress(towards: address, transport)
+      else { return self.warn("REFER to \(peer): there is no route") }
+      let from = NameAddress(displayName: account.settings.displayName, uri: identity)
+      let refer = self.endpoint.refer(
+        OutgoingRefer(
+          from: from, to: NameAddress(uri: peer), contact: Self.contact(identity, local),
+          targets: [SIPTarget(address: address)], local: local, target: NameAddress(uri: target), referredBy: from),
+        now: self.context.now)
+      self.looseRefers[refer] = "\(peer)"
+      self.drain()
+    }
+  }
+
+  /// A MESSAGE came, and was answered.
+  func received(_ message: IncomingMessage, in session: SessionID?) {
+    let account = session.flatMap { self.call($0)?.settings.identity } ?? self.account(for: message.to.uri)?.aor
+    guard let account, !self.control.contacts.isBlocked(message.from.uri) else { return }
+    let text = message.body.map { String(decoding: $0.bytes, as: UTF8.self) } ?? ""
+    self.emit(
+      .message(
+        account: account, from: "\(message.from.uri)", contentType: message.body?.contentType ?? "text/plain",
+        text: text))
+  }
+
+  // MARK: Digits
+
+  /// Sends digits as the account's `dtmfmode` says: as telephone events, or as INFO, one after the other.
+  package func send(digits: String, on id: CallID) {
+    guard let call = self.calls[id] else { return }
+    switch call.settings.dtmfMode {
+    case .rtpevent: _ = call.media?.post(.sendDigits(digits))
+    case .auto where call.media?.negotiated?.sendTelephoneEvent != nil: _ = call.media?.post(.sendDigits(digits))
+    case .auto, .info:
+      call.infoDigits += digits
+      if !call.isSendingInfo { self.sendNextInfo(id) }
+    }
+  }
+
+  /// INFOs do not overtake each other: the next one leaves when the last one is answered.
+  private func sendNextInfo(_ id: CallID) {
+    guard let call = self.calls[id], !call.hasSIPEnded, let digit = call.infoDigits.first else {
+      self.calls[id]?.isSendingInfo = false
+      return
+    }
+    call.infoDigits.removeFirst()
+    call.isSendingInfo = true
+    let body = DTMFInfo(digit: digit)?.relayBody
+    let request = self.endpoint.info(call.session, body: body, headers: [], now: self.context.now)
+    self.await(request) { [weak self] outcome in
+      guard let self else { return }
+      if case .answered(let status, _, _) = outcome, status < 300 { return self.sendNextInfo(id) }
+      self.calls[id]?.infoDigits = ""
+      self.calls[id]?.isSendingInfo = false
+      self.emit(.warning(id, "the peer takes no digits by INFO: \(outcome.text)"))
+    }
+  }
+
+  /// INFO of the peer's: a digit, or something that is not for us.
+  func received(_ info: IncomingInfo, _ session: SessionID) {
+    guard let call = self.call(session), let digit = info.digit?.digit, digit != "!" else { return }
+    call.digits.append(digit)
+    self.emit(.digit(call.id, digit))
+    self.emit(.digit(call.id, nil))
+  }
+}

@@ -1,0 +1,97 @@
+internal import ModuleKit
+internal import NetBase
+internal import Runtime
+internal import SIPStack
+
+/// Transfers, at all three ends (RFC 5589): REFER in a call asks, and its NOTIFY tells what came of it.
+extension AgentCore {
+  // MARK: Asking
+
+  /// Asks the peer of a call to call `target` instead: a blind transfer. The peer is held meanwhile.
+  func transfer(_ call: Call, to target: SIPURI) {
+    if call.media?.isOnHold == false { self.setHold(call.id, true) }
+    let refer = self.endpoint.refer(
+      call.session, to: NameAddress(uri: target), referredBy: self.identity(of: call), now: self.context.now)
+    self.refers[refer] = call.id
+    self.drain()
+  }
+
+  /// Connects the peers of two calls with each other: an attended transfer. Both are held meanwhile.
+  func transfer(_ call: Call, to other: Call) throws(CommandFailure) {
+    guard let target = self.endpoint.remoteParty(of: other.session) else {
+      throw CommandFailure("call \(other.id) has no peer to transfer to")
+    }
+    for each in [call, other] where each.media?.isOnHold == false { self.setHold(each.id, true) }
+    let refer = self.endpoint.refer(
+      call.session, to: target, replaces: other.session, referredBy: self.identity(of: call), now: self.context.now)
+    self.refers[refer] = call.id
+    self.drain()
+  }
+
+  /// What came of a REFER of ours: the call is over when its peer reached the other one.
+  func ended(_ refer: ReferID, _ end: ReferEnd) {
+    if let peer = self.looseRefers.removeValue(forKey: refer) { return self.warn("REFER to \(peer): \(end.text)") }
+    guard let id = self.refers.removeValue(forKey: refer), let call = self.calls[id] else { return }
+    switch end {
+    case .completed(let status, _) where (200..<300).contains(status): self.hangUp(call.id)
+    case .unobserved: self.hangUp(call.id)
+    case .completed(let status, let reason), .refused(let status, let reason):
+      self.emit(.transferFailed(id, "\(status) \(reason)"))
+    case .lost: self.emit(.transferFailed(id, "nothing more was heard of it"))
+    }
+  }
+
+  // MARK: Being asked
+
+  /// A peer asks for a call: in a call of an account that allows it, and never from outside of one.
+  func referred(_ refer: ReferID, _ request: IncomingRefer) {
+    let now = self.context.now
+    let target = request.target.uri
+    guard let session = request.session, let call = self.call(session), call.settings.acceptsTransfer,
+      let account = self.account(call.settings.identity)
+    else { return self.endpoint.rejectRefer(refer, status: 603, headers: [], now: now) }
+    guard request.method == .invite, target.scheme == .sip || target.scheme == .sips, !target.host.isEmpty else {
+      return self.endpoint.rejectRefer(refer, status: 501, headers: [], now: now)
+    }
+    let limit = self.settings.configuration.callMaxCalls ?? .max
+    guard !self.isClosing, self.calls.count <= limit else {
+      return self.endpoint.rejectRefer(refer, status: 486, headers: [], now: now)
+    }
+    self.endpoint.acceptRefer(refer, now: now)
+    self.emit(.transfer(call.id, to: "\(target)"))
+    var headers = request.inviteHeaders
+    if !headers.contains(where: { $0.0 == "Referred-By" }), let by = request.referredBy {
+      headers.append(("Referred-By", by))
+    }
+    self.place(target, from: account, headers: headers) { [weak self] result in
+      guard let self else { return }
+      switch result {
+      case .success(let id): self.calls[id]?.refer = refer
+      case .failure: self.endpoint.notifyRefer(refer, status: 503, now: self.context.now)
+      }
+      self.drain()
+    }
+  }
+
+  /// Tells whoever asked for the call how it is getting on.
+  func notifyReferrer(of call: Call, status: Int) {
+    guard let refer = call.refer else { return }
+    if status >= 200 { call.refer = nil }
+    self.endpoint.notifyRefer(refer, status: status, now: self.context.now)
+  }
+
+  private func identity(of call: Call) -> NameAddress? {
+    (try? SIPURI(call.settings.identity)).map { NameAddress(displayName: call.settings.displayName, uri: $0) }
+  }
+}
+
+extension ReferEnd {
+  /// A few words.
+  var text: String {
+    switch self {
+    case .completed(let status, let reason), .refused(let status, let reason): "\(status) \(reason)"
+    case .unobserved: "accepted; nothing more will be heard of it"
+    case .lost: "nothing more was heard of it"
+    }
+  }
+}

@@ -1,0 +1,89 @@
+internal import ModuleKit
+internal import Runtime
+internal import SIPStack
+
+/// Transfers and messages, as they are asked for at the controls.
+extension CallControl {
+  /// Whom a parameter means, and from which account.
+  func target(_ typed: String) throws(CommandFailure) -> (SIPURI, LocalAccount) {
+    guard let account = self.currentAccount else { throw CommandFailure("there is no account") }
+    return (try self.uri(typed, of: account.settings), account)
+  }
+
+  /// Whom a parameter means, seen from the account of a call.
+  func target(_ typed: String, from call: Call) throws(CommandFailure) -> SIPURI {
+    try self.uri(typed, of: call.settings)
+  }
+
+  private func uri(_ typed: String, of settings: CallSettings) throws(CommandFailure) -> SIPURI {
+    guard !typed.isEmpty else { throw CommandFailure("a SIP URI is missing, for example sip:bob@192.0.2.1") }
+    var text = typed
+    if self.core.settings.configuration.menuCleanNumber { text = DialString.cleaned(text) ?? text }
+    if let contact = self.contacts.find(name: text) { text = "\(contact.address)" }
+    let address = settings.account?.address ?? Account(uri: settings.identity)?.address
+    let target = DialString.completed(text, for: address)
+    guard let uri = try? SIPURI(target), uri.scheme == .sip || uri.scheme == .sips, !uri.host.isEmpty else {
+      throw CommandFailure("\(target) is not a SIP URI: write sip:user@host")
+    }
+    return uri
+  }
+
+  func startTransfer(_ typed: String) throws(CommandFailure) -> String {
+    let call = try self.core.standing("")
+    let target = try self.target(typed, from: call)
+    guard let account = self.core.account(call.settings.identity) else { throw CommandFailure("its account is gone") }
+    self.core.setHold(call.id, true)
+    var failure: CommandFailure?
+    self.core.place(target, from: account, headers: []) { [weak self] result in
+      guard let self else { return }
+      switch result {
+      case .success(let other):
+        self.attendedTransfer = (call.id, other)
+        self.choose(call: other)
+      case .failure(let why):
+        failure = why
+        self.core.setHold(call.id, false)
+      }
+    }
+    if let failure { throw failure }
+    return "call \(call.id): is held; /atransferexec connects its peer with \(target)"
+  }
+
+  func finishTransfer() throws(CommandFailure) -> String {
+    guard let (from, to) = self.attendedTransfer, let call = self.core.calls[from], let other = self.core.calls[to]
+    else {
+      throw CommandFailure("no pending attended call transfer available")
+    }
+    guard other.state == .established else { throw CommandFailure("call \(other.id) is not answered yet") }
+    try self.core.transfer(call, to: other)
+    self.attendedTransfer = nil
+    return "call \(call.id): transferring to \(other.peer)"
+  }
+
+  func abortTransfer() throws(CommandFailure) -> String {
+    guard let (from, to) = self.attendedTransfer else {
+      throw CommandFailure("no pending attended call transfer available")
+    }
+    self.attendedTransfer = nil
+    self.core.hangUp(to)
+    self.choose(call: from)
+    self.core.setHold(from, false)
+    return "call \(from): goes on"
+  }
+
+  /// `URI TEXT`, or only text for the peer of the current call.
+  func sendMessage(_ text: String) throws(CommandFailure) -> String {
+    guard !text.isEmpty else { throw CommandFailure("/message takes whom, and the text") }
+    if let id = self.currentCall, let call = self.core.calls[id], call.state == .established,
+      !text.lowercased().hasPrefix("sip")
+    {
+      let body = SIPBody(contentType: "text/plain;charset=UTF-8", bytes: Array(text.utf8))
+      let request = self.core.endpoint.message(call.session, body: body, headers: [], now: self.core.context.now)
+      self.core.await(request) { [weak core = self.core] outcome in
+        core?.warn("message to \(call.peer): \(outcome.text)")
+      }
+      return ""
+    }
+    throw CommandFailure("messages need a call")
+  }
+}

@@ -1,0 +1,76 @@
+package import ModuleKit
+internal import NetBase
+package import SIPStack
+
+/// The contacts, and which one is chosen; lives on main.
+package struct ContactBook {
+  package private(set) var contacts: [Contact]
+  /// Where `contact_prev` and `contact_next` are.
+  package private(set) var selection = 0
+
+  package init(_ contacts: [Contact]) { self.contacts = contacts }
+
+  package var selected: Contact? {
+    self.contacts.indices.contains(self.selection) ? self.contacts[self.selection] : nil
+  }
+
+  package mutating func select(by step: Int) {
+    guard !self.contacts.isEmpty else { return }
+    self.selection = min(max(0, self.selection + step), self.contacts.count - 1)
+  }
+
+  /// Adds one line of the contacts file's syntax.
+  package mutating func add(line: String) throws(CommandFailure) -> Contact {
+    var problems: [ConfigProblem] = []
+    guard let contact = ContactsFile.parse(line, file: "contact", problems: &problems).first, !problems.hasErrors else {
+      throw CommandFailure(problems.first?.message ?? "a contact is \"Name\" <sip:user@host>")
+    }
+    self.contacts.removeAll { $0.address.aor == contact.address.aor }
+    self.contacts.append(contact)
+    return contact
+  }
+
+  /// Takes the contact with this address away; false when there is none.
+  package mutating func remove(_ uri: String) -> Bool {
+    let before = self.contacts.count
+    self.contacts.removeAll { $0.address.aor == uri || "\($0.address)" == uri }
+    self.selection = min(self.selection, max(0, self.contacts.count - 1))
+    return self.contacts.count < before
+  }
+
+  package mutating func removeAll() {
+    self.contacts = []
+    self.selection = 0
+  }
+
+  /// The contact with exactly this address.
+  package func find(_ uri: String) -> Contact? { self.contacts.first { $0.address.aor == uri } }
+
+  /// The contact that a peer is: the same user and host, else the same host and no better.
+  package func find(peer uri: String) -> Contact? {
+    guard let uri = try? SIPURI(uri) else { return nil }
+    let named = self.contacts.filter { !Self.isForEverybody($0) }
+    return named.first { $0.address.user == uri.user && $0.address.host == uri.host }
+      ?? named.first { $0.address.host == uri.host && $0.address.user != nil }
+  }
+
+  /// A name to dial: the display name of one contact, or the beginning of just one.
+  package func find(name: String) -> Contact? {
+    let wanted = name.lowercased()
+    let named = self.contacts.filter { $0.displayName != nil }
+    if let exact = named.first(where: { $0.displayName?.lowercased() == wanted }) { return exact }
+    let near = named.filter { $0.displayName?.lowercased().hasPrefix(wanted) == true }
+    return near.count == 1 ? near[0] : nil
+  }
+
+  /// Whether calls of `peer` are refused: its own rule counts before the one for everybody.
+  package func isBlocked(_ peer: SIPURI) -> Bool {
+    let own = self.contacts.first {
+      !Self.isForEverybody($0) && $0.address.user == peer.user && $0.address.host == peer.host
+    }
+    if let access = own?.access { return access == .block }
+    return self.contacts.contains { Self.isForEverybody($0) && $0.access == .block }
+  }
+
+  private static func isForEverybody(_ contact: Contact) -> Bool { contact.address.aor == "sip:*@*" }
+}

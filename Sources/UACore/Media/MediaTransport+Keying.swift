@@ -1,0 +1,207 @@
+internal import Handoff
+internal import ModuleKit
+internal import NetBase
+internal import Runtime
+internal import SRTPEngine
+
+/// How a transport gets its keys, and the paths that new associations bring.
+extension MediaTransport {
+  /// A path that was replaced is closed by then, whatever the peer does.
+  private static let longestLinger: Int64 = 30_000
+  /// As many as there are old generations of keys.
+  private static let maximumFormerPaths = 3
+
+  // MARK: Commands
+
+  func obey(_ command: consuming KeyingCommand) {
+    let now = self.context.now
+    do {
+      switch consume command {
+      case .plain:
+        self.security = .plain
+        self.stream.outputIsReady(now: now)
+        self.drainParked(of: self.path, now: now)
+      case .installInbound(let material, let continuity):
+        self.security = .encrypted
+        try self.keys.installInbound(material, continuity, for: .rtp, now: now)
+        self.drainParked(of: self.path, now: now)
+      case .installOutbound(let material, let continuity, let switchNow):
+        self.security = .encrypted
+        try self.keys.installOutbound(material, continuity, for: .rtp, switchNow: switchNow)
+        self.reportSecure()
+      case .switchOutbound: try self.keys.switchOutbound()
+      case .makeKeyExchange(let make):
+        self.security = .encrypted
+        (self.nextPath ?? self.path).keyExchange = try make()
+      case .startKeyExchange(let remote):
+        self.security = .encrypted
+        let path = self.nextPath ?? self.path
+        self.keys.isPerComponent = remote.rtcpAddress != nil
+        path.keyExchange?.start(remote, now: now)
+        self.runKeyExchange(of: path, now: now)
+      }
+    } catch let error as ModuleError {
+      self.fail(error)
+    } catch {
+      self.fail(ModuleError(.peer, "\(error)"))
+    }
+  }
+
+  // MARK: Key exchange
+
+  func runKeyExchange(of path: MediaPath, now: Instant) {
+    while let action = path.keyExchange?.nextAction() {
+      switch consume action {
+      case .send(let datagram, let address, let component):
+        datagram.withRawSpan { self.send($0, to: address, on: path, component) }
+      case .secured(let component, let inbound, let outbound, let by):
+        self.secured(path, component, inbound, outbound, by, now: now)
+      case .failed(let reason):
+        if path === self.path {
+          self.fail(ModuleError(.peer, reason))
+        } else if path === self.nextPath {
+          // The old keys stay at work.
+          self.closeNext()
+          self.outbox.post(.rekeyFailed(ModuleError(.peer, reason)))
+        }
+      case .closed: if path === self.path { self.outbox.post(.peerLeft) }
+      }
+    }
+  }
+
+  /// Inbound first: nothing may be sent under a new key before the peer's packets under it can be read. A client sends
+  /// under its new key at once, for the server has it; the server when it hears the client under its own, which tells
+  /// that the client has our last flight.
+  private func secured(
+    _ path: MediaPath, _ component: Component, _ inbound: consuming SRTPKeyMaterial,
+    _ outbound: consuming SRTPKeyMaterial, _ by: SecuredBy, now: Instant
+  ) {
+    let isNext = path === self.nextPath
+    do {
+      try self.keys.installInbound(inbound, .fresh, for: component, now: now)
+      try self.keys.installOutbound(outbound, .fresh, for: component, switchNow: !isNext || by.isClient)
+    } catch {
+      self.fail(ModuleError(.peer, "\(error)"))
+      return
+    }
+    path.secure(component)
+    path.learn(by.source, component, now: now)
+    self.securedBy = by
+    if case .rtp = component {
+      if isNext, by.isClient { self.switchPaths() }
+      self.reportSecure()
+    }
+    self.drainParked(of: path, now: now)
+  }
+
+  func reportSecure() {
+    guard !self.hasReportedSecure, let profile = self.keys.profile else { return }
+    self.hasReportedSecure = true
+    self.stream.outputIsReady(now: self.context.now)
+    self.outbox.post(.secured(SecurityReport(profile: profile, dtlsVersion: self.securedBy?.version)))
+  }
+
+  /// Whether packets that come to `path` can be opened. Those that outrun a new association's keys are parked: to the
+  /// old keys they would be forgeries.
+  func hasKeys(for path: MediaPath, _ component: Component) -> Bool {
+    let owner = self.keys.isPerComponent ? component : .rtp
+    return self.keys.hasInbound(for: component) && (path.keyExchange == nil || path.isSecured(owner))
+  }
+
+  // MARK: Paths
+
+  /// Every path that is open, the newest last.
+  var paths: [MediaPath] { self.formerPaths + [self.path] + (self.nextPath.map { [$0] } ?? []) }
+
+  func open(_ path: MediaPath) {
+    path.open(in: self.context) { [unowned self] path, component in self.receive(on: path, component) }
+  }
+
+  /// Listens on what the next association runs over; before the description leaves, for the peer may be quick.
+  func openNext(_ ports: consuming MediaPorts) {
+    self.closeNext()
+    let rtp = ports.rtp.take()
+    let path = MediaPath(rtpPort: rtp, rtcpPort: ports.rtcp.take())
+    self.nextPath = path
+    self.open(path)
+  }
+
+  /// The offer was refused, or the handshake failed: what is in force stays.
+  func closeNext() {
+    guard let path = self.nextPath else { return }
+    self.nextPath = nil
+    self.close(path)
+  }
+
+  /// A packet was authenticated that came to `path`.
+  func heard(on path: MediaPath) { if path === self.nextPath, !self.keys.hasPending { self.switchPaths() } }
+
+  private func switchPaths() {
+    guard let next = self.nextPath else { return }
+    self.path.end = self.context.now.advanced(byMilliseconds: Self.longestLinger)
+    self.formerPaths.append(self.path)
+    self.path = next
+    self.nextPath = nil
+    if self.formerPaths.count > Self.maximumFormerPaths { self.close(self.formerPaths.removeFirst()) }
+  }
+
+  /// The newest keys are in use both ways: what is under way on older paths has three round trips left.
+  func peerUsesNewKeys(now: Instant) {
+    let grace = min(max((self.keys.roundTrip ?? .zero) * 3, .milliseconds(500)), .seconds(3))
+    for path in self.formerPaths { path.end = min(path.end ?? now, now.advanced(by: grace)) }
+  }
+
+  private func close(_ path: MediaPath) {
+    path.close(in: self.context)
+    self.drops.noKey += path.unkeyed
+    if let counters = path.keyExchange?.counters { self.closedExchanges.add(counters) }
+  }
+
+  func timeoutPaths(now: Instant) {
+    self.timeout(self.path, now: now)
+    if let next = self.nextPath { self.timeout(next, now: now) }
+    guard !self.formerPaths.isEmpty else { return }
+    for path in self.formerPaths { self.timeout(path, now: now) }
+    while let oldest = self.formerPaths.first, let end = oldest.end, end <= now {
+      self.close(self.formerPaths.removeFirst())
+    }
+  }
+
+  private func timeout(_ path: MediaPath, now: Instant) {
+    if let deadline = path.keyExchange?.nextDeadline, deadline <= now {
+      path.keyExchange?.timeout(now: now)
+      self.runKeyExchange(of: path, now: now)
+    }
+    path.parkedRTP.timeout(now: now)
+    path.parkedRTCP.timeout(now: now)
+  }
+
+  var pathDeadline: Instant? {
+    var next = self.path.nextDeadline
+    if let deadline = self.nextPath?.nextDeadline { next = min(next ?? deadline, deadline) }
+    for path in self.formerPaths {
+      if let deadline = path.nextDeadline { next = min(next ?? deadline, deadline) }
+    }
+    return next
+  }
+
+  var exchangeCounters: KeyExchangeCounters {
+    var sum = self.closedExchanges
+    for path in self.paths {
+      if let counters = path.keyExchange?.counters { sum.add(counters) }
+    }
+    return sum
+  }
+
+  func drainParked(of path: MediaPath, now: Instant) {
+    guard self.stream.isConfigured, path.parkedRTP.count + path.parkedRTCP.count > 0 else { return }
+    var waiting = ParkedPackets()
+    swap(&waiting, &path.parkedRTP)
+    waiting.drain(now: now) { self.receive(&$0, from: $1, on: path, .rtp, now: now) }
+    self.drops.noKey += waiting.counters.total
+    waiting = ParkedPackets()
+    swap(&waiting, &path.parkedRTCP)
+    waiting.drain(now: now) { self.receive(&$0, from: $1, on: path, .rtcp, now: now) }
+    self.drops.noKey += waiting.counters.total
+  }
+}

@@ -1,0 +1,99 @@
+internal import NetBase
+internal import SIPStack
+internal import Testing
+
+@Suite("Forks")
+struct ForkTests {
+  /// A response to A's INVITE from the fork with this tag.
+  static func answer(
+    _ pair: Pair, _ status: Int, tag: String, headers: [(String, String)] = [], body: SIPBody? = nil
+  ) throws {
+    let invite = try #require(pair.all("INVITE", from: .a).last?.message)
+    var answer = SIPMessage(.response(status: status, reason: "Fork"), headers: SIPHeaders())
+    for name in ["Via", "From", "To", "Call-ID", "CSeq"] { answer.headers.append(name, invite.headers[name] ?? "") }
+    answer.headers.set("To", "<sip:bob@192.0.2.2>;tag=\(tag)")
+    answer.headers.append("Contact", "<sip:\(tag)@192.0.2.2>")
+    for (name, value) in headers { answer.headers.append(name, value) }
+    answer.set(body: body)
+    pair.inject(answer.serialized(), to: .a, from: Pair.addressB)
+  }
+
+  static func pair() -> Pair {
+    let pair = ReliableProvisionalTests.pair()
+    pair.link = { _ in [] }
+    return pair
+  }
+
+  static func progress(_ pair: Pair) -> [CallProgress] {
+    pair.events.compactMap { if case .progress(_, let progress) = $0.event { progress } else { nil } }
+  }
+
+  @Test("each fork has its dialog: early media of each is told apart, and a PRACK goes to each (RFC 3261 §12.1)")
+  func early() throws {
+    let pair = Self.pair()
+    _ = pair.call()
+    let bodies = ["one", "two"].map { SIPBody(bytes: Array($0.utf8)) }
+    for (tag, body) in zip(["f1", "f2"], bodies) {
+      try Self.answer(pair, 183, tag: tag, headers: [("Require", "100rel"), ("RSeq", "7")], body: body)
+    }
+    let heard = Self.progress(pair)
+    #expect(heard.map { $0.dialog?.remoteTag } == ["f1", "f2"] && heard.map(\.body) == bodies)
+    let pracks = pair.all("PRACK", from: .a).map(\.message)
+    #expect(pracks.map { try? NameAddress($0.headers["To"] ?? "").tag } == ["f1", "f2"])
+    #expect(pracks.map { $0.headers["CSeq"] } == ["2 PRACK", "2 PRACK"], "each dialog counts for itself")
+    #expect(pracks.map { $0.startLine } == ["f1", "f2"].map { .request(.prack, Pair.uri("sip:\($0)@192.0.2.2")) })
+    #expect(pair.a.census.dialogs == 2)
+  }
+
+  @Test("copies of a reliable response, and one that skips a number, are neither confirmed nor told (RFC 3262 §4)")
+  func sequence() throws {
+    let pair = Self.pair()
+    _ = pair.call()
+    func ring(_ tag: String, _ number: Int) throws {
+      try Self.answer(pair, 180, tag: tag, headers: [("Require", "100rel"), ("RSeq", "\(number)")])
+    }
+    try ring("f1", 7)
+    try ring("f1", 7)
+    try ring("f1", 9)
+    try ring("f1", 8)
+    try ring("f2", 40)
+    #expect(Self.progress(pair).count == 3)
+    #expect(
+      pair.all("PRACK", from: .a).map { $0.message.headers["RAck"] ?? "" } == [
+        "7 1 INVITE", "8 1 INVITE", "40 1 INVITE",
+      ])
+  }
+
+  @Test("the first 2xx wins; each later one is acknowledged and hung up, and early dialogs are let go")
+  func late() throws {
+    let pair = Self.pair()
+    let id = pair.call()
+    for tag in ["f1", "f2", "f3"] { try Self.answer(pair, 180, tag: tag) }
+    try Self.answer(pair, 200, tag: "f2", body: Pair.answer)
+    #expect(pair.established(.a) == [Pair.answer] && pair.a.census.dialogs == 1)
+    for tag in ["f1", "f4", "f1"] { try Self.answer(pair, 200, tag: tag, body: Pair.answer) }
+    let byes = pair.all("BYE", from: .a).map { try? NameAddress($0.message.headers["To"] ?? "").tag }
+    #expect(byes == ["f1", "f4"] && pair.count("ACK", from: .a) == 4 && pair.a.counters.forkedAnswers == 2)
+    #expect(pair.ends(.a).isEmpty)
+    pair.act { pair.a.hangUp(id, now: $0) }
+    pair.runToEnd()
+    pair.expectEmpty()
+  }
+
+  @Test("an early UPDATE goes to the fork that is named; if another one wins it has failed")
+  func updateOfLoser() throws {
+    let pair = Self.pair()
+    let id = pair.call()
+    for tag in ["f1", "f2"] {
+      try Self.answer(pair, 183, tag: tag, headers: [("Require", "100rel"), ("RSeq", "1")], body: Pair.answer)
+    }
+    let second = try #require(Self.progress(pair).last?.dialog)
+    pair.act { pair.a.update(id, dialog: second, body: ReofferTests.hold, now: $0) }
+    #expect(pair.all("UPDATE", from: .a).first?.message.startLine == .request(.update, Pair.uri("sip:f2@192.0.2.2")))
+    try Self.answer(pair, 200, tag: "f1", body: Pair.answer)
+    #expect(ReofferTests.words(pair, .a) == ["failed 487"] && pair.established(.a).count == 1)
+    pair.act { pair.a.hangUp(id, now: $0) }
+    pair.runToEnd()
+    pair.expectEmpty()
+  }
+}

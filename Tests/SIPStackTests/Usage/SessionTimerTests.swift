@@ -1,0 +1,168 @@
+internal import NetBase
+internal import SIPStack
+internal import Testing
+
+@Suite("Session timers")
+struct SessionTimerTests {
+  typealias Policy = SessionTimerPolicy
+
+  static func configuration(_ policy: Policy, withoutUpdate: Bool = false) -> SIPConfiguration {
+    var configuration = SIPConfiguration(policy: CallPolicy(sessionTimers: policy))
+    if withoutUpdate { configuration.allow.removeAll { $0 == .update } }
+    return configuration
+  }
+
+  static func standing(_ a: Policy, _ b: Policy, withoutUpdate: Bool = false) throws -> (Pair, SessionID, SessionID) {
+    let pair = try Pair.standing(
+      configuration: Self.configuration(a, withoutUpdate: withoutUpdate),
+      b: Self.configuration(b, withoutUpdate: withoutUpdate))
+    ReofferTests.acceptAll(pair.0)
+    return pair
+  }
+
+  static let asking = Policy(use: .requested, interval: 100, minimum: 90)
+
+  @Test(
+    "who refreshes: the answer says, and that side does, at half the interval (RFC 4028 §7, §9)",
+    arguments: [
+      (Policy.Refresher.unspecified, Policy.Refresher.unspecified, Pair.Side.a),
+      (.local, .unspecified, .a), (.remote, .unspecified, .b), (.unspecified, .local, .b), (.unspecified, .remote, .a),
+    ])
+  func refresher(a: Policy.Refresher, b: Policy.Refresher, side: Pair.Side) throws {
+    let (pair, caller, _) = try Self.standing(
+      Policy(use: .requested, interval: 100, refresher: a), Policy(use: .requested, interval: 100, refresher: b))
+    let answer = try #require(pair.all("200 INVITE", from: .b).first?.message)
+    #expect(answer.headers["Session-Expires"] == "100;refresher=\(side == .a ? "uac" : "uas")")
+    #expect((answer.headers["Require"] == "timer") == (side == .a))
+    pair.run(1_000_000)
+    #expect(pair.ends(.a).isEmpty && pair.ends(.b).isEmpty)
+    let other: Pair.Side = side == .a ? .b : .a
+    #expect((19...21).contains(pair.count("UPDATE", from: side)) && pair.count("UPDATE", from: other) == 0)
+    let update = try #require(pair.all("UPDATE", from: side).first?.message)
+    #expect(update.headers["Session-Expires"] == "100;refresher=uac" && update.bytes.isEmpty)
+    pair.act { pair.a.hangUp(caller, now: $0) }
+    pair.runToEnd()
+    pair.expectEmpty()
+  }
+
+  @Test(
+    "a peer that does not allow UPDATE is refreshed by a re-INVITE with the same description", arguments: [true, false])
+  func byReinvite(byCaller: Bool) throws {
+    let (pair, caller, _) = try Self.standing(
+      Policy(use: .requested, interval: 100, refresher: byCaller ? .local : .remote), Policy(), withoutUpdate: true)
+    pair.run(200_000)
+    let side: Pair.Side = byCaller ? .a : .b
+    let invites = pair.all("INVITE", from: side).dropFirst(byCaller ? 1 : 0)
+    #expect(invites.count >= 3 && pair.count("UPDATE", from: side) == 0)
+    #expect(invites.allSatisfy { $0.message.body == (byCaller ? Pair.offer : Pair.answer) })
+    #expect(pair.ends(.a).isEmpty && pair.ends(.b).isEmpty)
+    pair.act { pair.a.hangUp(caller, now: $0) }
+    pair.runToEnd()
+    pair.expectEmpty()
+  }
+
+  @Test("without refresh the other side sends BYE shortly before the end", arguments: [true, false])
+  func expiry(callerDies: Bool) throws {
+    let (pair, _, _) = try Self.standing(
+      Policy(use: .requested, interval: 300, refresher: callerDies ? .local : .remote), Policy())
+    let began = pair.now
+    let dead: Pair.Side = callerDies ? .a : .b
+    let living: Pair.Side = callerDies ? .b : .a
+    pair.link = { $0.from == dead ? [] : [10] }
+    pair.run(320_000)
+    #expect(pair.ends(living) == [.timeout])
+    let bye = try #require(pair.all("BYE", from: living).first)
+    #expect((266_000...269_000).contains(bye.at.milliseconds(since: began)))
+    #expect(bye.message.headers["Reason"] == "SIP;cause=408;text=\"Session expired\"")
+    pair.runToEnd()
+    pair.expectEmpty()
+  }
+
+  @Test("422 names a longer interval, and the INVITE is sent again with it (RFC 4028 §7.3)")
+  func tooSmall() throws {
+    let (pair, _, _) = try Self.standing(Self.asking, Policy(minimum: 600))
+    let refusal = try #require(pair.all("422 INVITE", from: .b).first?.message)
+    #expect(refusal.headers["Min-SE"] == "600")
+    let invites = pair.all("INVITE", from: .a)
+    let first = try SIPEssentials(#require(invites.first?.message))
+    let second = try SIPEssentials(#require(invites.last?.message))
+    #expect(invites.count == 2 && invites.last?.message.headers["Session-Expires"] == "600")
+    #expect(invites.last?.message.headers["Min-SE"] == "600")
+    #expect(second.callID == first.callID && second.cseq.number == 2 && second.via.branch != first.via.branch)
+    #expect(pair.events.filter { if case .incomingCall = $0.event { true } else { false } }.count == 1)
+  }
+
+  @Test("a 422 that asks for no more than before ends the call")
+  func stubborn() throws {
+    let pair = Pair(configuration: Self.configuration(Policy(use: .requested, interval: 700)))
+    pair.link = { _ in [] }
+    _ = pair.call()
+    for number in 1...3 {
+      guard let invite = pair.all("INVITE", from: .a).last?.message, invite.headers["CSeq"] == "\(number) INVITE" else {
+        break
+      }
+      var answer = SIPMessage(.response(status: 422, reason: "No"), headers: SIPHeaders())
+      for name in ["Via", "From", "To", "Call-ID", "CSeq"] { answer.headers.append(name, invite.headers[name] ?? "") }
+      answer.headers.set("To", (invite.headers["To"] ?? "") + ";tag=x")
+      answer.headers.append("Min-SE", "800")
+      pair.inject(answer.serialized(), to: .a, from: Pair.addressB)
+    }
+    #expect(pair.all("INVITE", from: .a).last?.message.headers["CSeq"] == "2 INVITE")
+    #expect(pair.ends(.a) == [.rejected(status: 422, reason: "No")])
+    pair.runToEnd()
+    pair.expectEmpty()
+  }
+
+  @Test(
+    "who may, and who must",
+    arguments: [
+      (Policy.Use.no, Policy.Use.no, nil, nil), (.requested, .no, nil, nil), (.no, .requested, "uas", nil),
+      (.accepted, .accepted, nil, nil), (.requested, .accepted, "uac", nil), (.accepted, .requested, "uac", nil),
+      (.required, .accepted, "uac", nil), (.required, .no, nil, 420), (.no, .required, nil, 421),
+    ] as [(Policy.Use, Policy.Use, String?, Int?)])
+  func policies(a: Policy.Use, b: Policy.Use, refresher: String?, refusal: Int?) throws {
+    let pair = Pair(configuration: Self.configuration(Policy(use: a)), b: Self.configuration(Policy(use: b)))
+    pair.answerByItself()
+    let id = pair.call()
+    pair.run(3_000)
+    if let refusal {
+      #expect(pair.count("\(refusal) INVITE", from: .b) == 1 && pair.incoming == nil)
+    } else {
+      let answer = try #require(pair.all("200 INVITE", from: .b).first?.message)
+      #expect(answer.headers["Session-Expires"] == refresher.map { "1800;refresher=\($0)" })
+    }
+    pair.act { pair.a.hangUp(id, now: $0) }
+    pair.runToEnd()
+    pair.expectEmpty()
+  }
+
+  @Test("any re-INVITE or UPDATE that goes through counts as a refresh")
+  func refreshedByReinvite() throws {
+    let (pair, caller, callee) = try Self.standing(
+      Policy(use: .requested, interval: 300, refresher: .local), Policy())
+    for _ in 0..<5 {
+      pair.run(140_000)
+      pair.act { pair.b.reinvite(callee, body: ReofferTests.hold, now: $0) }
+    }
+    #expect(pair.count("UPDATE", from: .a) == 0 && pair.ends(.a).isEmpty)
+    pair.run(200_000)
+    #expect(pair.count("UPDATE", from: .a) == 1, "the refresher stays the same, whoever sends in between")
+    pair.act { pair.a.hangUp(caller, now: $0) }
+    pair.runToEnd()
+    pair.expectEmpty()
+  }
+
+  @Test("a refresh in the middle of a change of the peer's waits for it")
+  func refreshDuringChange() throws {
+    let (pair, caller, callee) = try Self.standing(
+      Policy(use: .requested, interval: 100, refresher: .local), Policy())
+    pair.onEvent = { _, _ in }
+    pair.run(46_000)
+    pair.act { pair.b.reinvite(callee, body: ReofferTests.hold, now: $0) }
+    pair.run(10_000)
+    #expect(pair.count("UPDATE", from: .a) == 0)
+    pair.act { pair.a.rejectReinvite(caller, now: $0) }
+    pair.run(5_000)
+    #expect(pair.count("UPDATE", from: .a) == 1 && pair.ends(.a).isEmpty)
+  }
+}

@@ -1,0 +1,122 @@
+import Handoff
+import ModuleKit
+import TestSupport
+import Testing
+
+@testable import UACore
+
+/// How lines become commands.
+@Suite struct CommandTests {
+  private static func registry(_ calls: Locked<[String]>) throws -> CommandRegistry {
+    let registry = CommandRegistry()
+    try registry.add(CommandDescription("test", key: "@", help: "a test")) { text in
+      calls.withLock { $0.append("test \(text)") }
+      return "done"
+    }
+    return registry
+  }
+
+  @Test("test_cmd: a key calls its command, and no other")
+  func key() throws {
+    let calls = Locked<[String]>([])
+    let registry = try Self.registry(calls)
+    #expect(registry.name(forKey: "h", parameters: "") == nil)
+    let name = try #require(registry.name(forKey: "@", parameters: ""))
+    #expect(registry.execute(name, "") == CommandResult(isOK: true, text: "done"))
+    #expect(calls.withLock { $0 } == ["test "])
+    // It takes no parameters, so a word that begins with the key is not the key.
+    #expect(registry.name(forKey: "@", parameters: "home") == nil)
+    registry.remove("test")
+    #expect(registry.name(forKey: "@", parameters: "") == nil)
+  }
+
+  @Test("test_cmd_long: a name calls its command with its parameters; a near miss is asked about")
+  func long() throws {
+    let calls = Locked<[String]>([])
+    let registry = try Self.registry(calls)
+    #expect(registry.execute("test", "123").isOK)
+    #expect(calls.withLock { $0 } == ["test 123"])
+    let unknown = registry.execute("tesd", "")
+    #expect(!unknown.isOK && unknown.text.contains("did you mean \"test\"?"))
+    #expect(throws: ModuleError.self) { try registry.add(CommandDescription("test", help: "")) { _ in "" } }
+    #expect(throws: ModuleError.self) { try registry.add(CommandDescription("other", key: "@", help: "")) { _ in "" } }
+  }
+
+  /// Names and keys of baresip's modules `menu`, `debug_cmd` and `contact`, and of its core.
+  static let baresip: [(String, Character?)] = [
+    ("quit", "q"), ("insmod", nil), ("rmmod", nil), ("100rel", nil), ("about", nil), ("accept", "a"),
+    ("acceptdir", nil),
+    ("answermode", nil), ("auplay", nil), ("ausrc", nil), ("callstat", "c"), ("dial", "d"), ("dialdir", nil),
+    ("dnd", nil), ("entransp", nil), ("hangup", "b"), ("hangupall", nil), ("help", "h"), ("listcalls", "l"),
+    ("options", "o"), ("refer", "R"), ("reginfo", "r"), ("setadelay", nil), ("setansval", nil), ("uadel", nil),
+    ("uadelall", nil), ("uafind", nil), ("uanew", nil), ("uaaddheader", nil), ("uarmheader", nil),
+    ("vidsrc", nil), ("tlsissuer", nil), ("tlssubject", nil), ("aubitrate", nil), ("audio_debug", "A"),
+    ("callfind", nil), ("hold", "x"), ("line", "@"), ("mute", "m"), ("reinvite", "I"), ("resume", "X"),
+    ("sndcode", nil), ("statmode", "S"), ("transfer", "t"), ("atransferstart", "T"), ("atransferexec", nil),
+    ("atransferabort", nil), ("video_debug", "V"), ("videodir", nil), ("medialdir", nil), ("stopringing", nil),
+    ("apistate", nil), ("conf_reload", nil), ("config", nil), ("loglevel", "v"), ("main", nil),
+    ("memstat", "y"), ("modules", nil), ("netstat", "n"), ("play", nil), ("sipstat", "i"), ("siptrace", nil),
+    ("sysinfo", "s"), ("timers", nil), ("uastat", "u"), ("uuid", nil), ("contacts", "C"), ("dialcontact", "D"),
+    ("message", "M"), ("contact_prev", "<"), ("contact_next", ">"), ("addcontact", nil), ("rmcontact", nil),
+    ("clrcontacts", nil),
+  ]
+
+  @Test("every command of baresip's menu, contact and debug_cmd is there, on its key", arguments: baresip)
+  func isThere(name: String, key: Character?) throws {
+    let agents = try SimulatedAgents()
+    let commands = agents.alice.act { $0.commands.descriptions }
+    let command = try #require(commands.first { $0.name == name })
+    if let key { #expect(command.key == key) }
+    #expect(!command.help.isEmpty)
+  }
+
+  @Test("help lists every command; modules add theirs")
+  func help() throws {
+    let agents = try SimulatedAgents()
+    let text = agents.alice.act { $0.execute(line: "h") }.text
+    #expect(text.contains("/dial URI|NUMBER|NAME") && text.contains("  d  "))
+    #expect(text.split(separator: "\n").count == agents.alice.act { $0.commands.descriptions }.count)
+  }
+
+  @Test(
+    "a line that is no command says so",
+    arguments: ["/nonsense", "%", "hello", "/hold", "x", "/dial", "d", "/uafind nobody", "/line 7", "@7", "/dnd maybe"])
+  func refused(line: String) throws {
+    let agents = try SimulatedAgents()
+    agents.alice.act { $0.accounts = [agents.aliceSettings] }
+    let result = agents.alice.act { $0.execute(line: line) }
+    #expect(!result.isOK && !result.text.isEmpty)
+  }
+
+  @Test("test_cparam_call_decode: a call is named by its number or its Call-ID; none is the current one")
+  func callParameter() throws {
+    let agents = try CallControlTests.agents(isAsked: false)
+    for _ in 0..<2 {
+      try CallControlTests.run("d sip:bob@10.0.0.2", agents.alice)
+      agents.run(milliseconds: 500)
+    }
+    let ids = agents.alice.act { $0.sortedCalls.map(\.sipCallID) }
+    #expect(Set(ids).count == 2)
+    let named = agents.alice.act { core in
+      ["", "1", ids[0], "nobody"].map { name in (try? core.control.call(named: name))?.id.number }
+    }
+    #expect(named == [2, 1, 1, nil])
+    try CallControlTests.run("/callfind \(ids[0])", agents.alice)
+    #expect(agents.alice.act { $0.control.currentCall?.number } == 1)
+    // The same call has the same name at its other end.
+    #expect(agents.bob.act { $0.sortedCalls.map(\.sipCallID) } == ids)
+  }
+
+  @Test("test_cparam_ua_decode: an account is named by its number or its address, with or without sip:")
+  func accountParameter() throws {
+    let agents = try CallControlTests.agents()
+    try CallControlTests.run("/uanew <sip:carol@10.0.0.1>;regint=0", agents.alice)
+    for name in ["1", "2", "sip:carol@10.0.0.1", "carol@10.0.0.1", "SIP:Carol@10.0.0.1"] {
+      let found = agents.alice.act { $0.account(name)?.aor }
+      #expect(found == (name == "1" || name == "2" ? found : "sip:carol@10.0.0.1"))
+    }
+    let numbers = agents.alice.act { $0.localAccounts.map(\.number) }
+    #expect(agents.alice.act { $0.account("\(numbers[1])")?.aor } == "sip:carol@10.0.0.1")
+    #expect(agents.alice.act { $0.account("nobody@nowhere") } == nil)
+  }
+}

@@ -1,0 +1,188 @@
+import Handoff
+import ModuleKit
+import NetBase
+import SIPStack
+import TestSupport
+import Testing
+
+@testable import UACore
+
+/// Transfers between three agents, and who may ask for one.
+@Suite struct TransferTests {
+  /// Alice calls Bob; Carol is called.
+  struct Three {
+    let agents: SimulatedAgents
+    let carol: SimulatedAgent
+
+    init(mode: RxMode = .main, acceptsTransfer: Bool = true) throws {
+      var configuration = Configuration()
+      configuration.activeModules = ["opus", "g711", "srtp", "dtls_srtp", "aubridge", "ausine", "probe"]
+      configuration.rxMode = mode
+      self.agents = try SimulatedAgents(mode: mode)
+      self.carol = try SimulatedAgent(
+        "carol", in: self.agents.simulation, host: 0x0A00_0004, configuration: configuration, seed: 77, loss: 0)
+      self.agents.bobSettings.acceptsTransfer = acceptsTransfer
+      self.agents.alice.act { $0.accounts = [self.agents.aliceSettings] }
+      self.agents.bob.act { $0.accounts = [self.agents.bobSettings] }
+      var settings = CallSettings(
+        identity: "sip:carol@10.0.0.4", source: AudioDevice(driver: "probe", device: ""), player: nil)
+      settings.codecs = self.agents.bobSettings.codecs
+      settings.answersAtOnce = true
+      self.carol.act { $0.accounts = [settings] }
+      try CallControlTests.run("/dial sip:bob@10.0.0.2", self.agents.alice)
+      self.agents.run(milliseconds: 1000)
+      try #require(self.agents.bob.isEstablished)
+    }
+
+    func end() {
+      for agent in [self.agents.alice, self.agents.bob, self.carol] { agent.act { $0.hangUpAll() } }
+      self.agents.run(milliseconds: 40_000)
+      for agent in [self.agents.alice, self.agents.bob, self.carol] { #expect(agent.act { $0.callCount } == 0) }
+    }
+  }
+
+  @Test("test_call_transfer: the peer calls whom it is told to, and the first call ends", arguments: RxMode.allCases)
+  func blind(mode: RxMode) throws {
+    let three = try Three(mode: mode)
+    try CallControlTests.run("/transfer sip:carol@10.0.0.4", three.agents.alice)
+    three.agents.run(milliseconds: 3000)
+    #expect(three.agents.alice.act { $0.callCount } == 0)
+    #expect(three.agents.bob.act { $0.reports.map(\.peer) } == ["sip:carol@10.0.0.4"])
+    #expect(three.agents.bob.isEstablished && three.carol.isEstablished)
+    let invite = three.carol.trace.withLock { $0.first { $0.contains("INVITE sip:carol") } }
+    #expect(invite?.contains("Referred-By: <sip:alice@10.0.0.1>") == true)
+    three.end()
+  }
+
+  @Test("test_call_transfer_fail: whoever asked hears that it failed, and the call stands")
+  func blindFails() throws {
+    let three = try Three()
+    try CallControlTests.run("/dnd on", three.carol)
+    try CallControlTests.run("/transfer sip:carol@10.0.0.4", three.agents.alice)
+    three.agents.run(milliseconds: 3000)
+    let failures = three.agents.alice.events.compactMap {
+      if case .transferFailed(_, let reason) = $0 { reason } else { nil }
+    }
+    #expect(failures.count == 1 && failures[0].hasPrefix("480"))
+    #expect(three.agents.alice.isEstablished && three.agents.bob.act { $0.callCount } == 1)
+    three.end()
+  }
+
+  @Test("an account that does not allow transfers declines, and dials nobody")
+  func notAllowed() throws {
+    let three = try Three(acceptsTransfer: false)
+    try CallControlTests.run("/transfer sip:carol@10.0.0.4", three.agents.alice)
+    three.agents.run(milliseconds: 3000)
+    let failures = three.agents.alice.events.compactMap {
+      if case .transferFailed(_, let reason) = $0 { reason } else { nil }
+    }
+    #expect(failures == ["603 Decline"])
+    #expect(three.carol.events.isEmpty && three.agents.bob.act { $0.callCount } == 1)
+    three.end()
+  }
+
+  @Test("test_ua_refer: a REFER from outside a call is declined, whatever the account allows")
+  func outside() throws {
+    let three = try Three()
+    try CallControlTests.run("/refer sip:bob@10.0.0.2 sip:carol@10.0.0.4", three.agents.alice)
+    three.agents.run(milliseconds: 3000)
+    let output = three.agents.alice.events.compactMap { if case .output(let text) = $0 { text } else { nil } }
+    #expect(output == ["REFER to sip:bob@10.0.0.2: 603 Decline"])
+    #expect(three.carol.events.isEmpty)
+    three.end()
+  }
+
+  @Test("test_call_attended_transfer: two calls become one between their peers", arguments: RxMode.allCases)
+  func attended(mode: RxMode) throws {
+    let three = try Three(mode: mode)
+    try CallControlTests.run("/atransferstart sip:carol@10.0.0.4", three.agents.alice)
+    three.agents.run(milliseconds: 1000)
+    #expect(three.carol.isEstablished && three.agents.alice.act { $0.callCount } == 2)
+    try CallControlTests.run("/atransferexec", three.agents.alice)
+    three.agents.run(milliseconds: 4000)
+    #expect(three.agents.alice.act { $0.callCount } == 0)
+    #expect(three.agents.bob.act { $0.callCount } == 1 && three.carol.act { $0.callCount } == 1)
+    #expect(three.agents.bob.isEstablished && three.carol.isEstablished)
+    #expect(three.carol.report?.peer == "sip:bob@10.0.0.2")
+    three.end()
+  }
+
+  @Test("an attended transfer that is aborted ends the second call, and the first goes on")
+  func aborted() throws {
+    let three = try Three()
+    #expect(!three.agents.alice.act { $0.execute(line: "/atransferexec") }.isOK)
+    try CallControlTests.run("/atransferstart sip:carol@10.0.0.4", three.agents.alice)
+    three.agents.run(milliseconds: 1000)
+    #expect(three.agents.alice.act { $0.reports.first?.isOnHold } == true)
+    try CallControlTests.run("/atransferabort", three.agents.alice)
+    three.agents.run(milliseconds: 1000)
+    #expect(three.carol.act { $0.callCount } == 0)
+    #expect(three.agents.alice.act { $0.reports.map(\.isOnHold) } == [false])
+    three.end()
+  }
+
+  @Test("a redirection is followed where the account allows it, and told where it does not", arguments: [true, false])
+  func redirected(isFollowed: Bool) throws {
+    let agents = try SimulatedAgents()
+    let peer = try ScriptedPeer(in: agents.simulation)
+    agents.aliceSettings.followsRedirects = isFollowed
+    agents.alice.act { $0.accounts = [agents.aliceSettings] }
+    agents.bob.act { $0.accounts = [agents.bobSettings] }
+    try CallControlTests.run("/dial sip:x@10.0.0.3", agents.alice)
+    agents.run(milliseconds: 200)
+    let call = try #require(peer.incoming.first)
+    peer.act {
+      $0.reject(call.id, status: 302, reason: nil, headers: [("Contact", "<sip:bob@10.0.0.2>")], now: peer.now)
+    }
+    agents.run(milliseconds: 1000)
+    #expect(agents.alice.ended.map(\.reason) == ["redirected"])
+    #expect(agents.bob.act { $0.callCount } == (isFollowed ? 1 : 0))
+  }
+
+  @Test("dtmfmode info sends digits by INFO, in their order; auto takes telephone events where the peer has them")
+  func info() throws {
+    let agents = try SimulatedAgents()
+    for (mode, infos) in [(DTMFMode.info, 5), (.auto, 0)] {
+      agents.aliceSettings.dtmfMode = mode
+      agents.alice.act { $0.accounts = [agents.aliceSettings] }
+      agents.bob.act { $0.accounts = [agents.bobSettings] }
+      agents.bob.trace.withLock { $0.removeAll() }
+      try CallControlTests.run("/dial sip:bob@10.0.0.2", agents.alice)
+      agents.run(milliseconds: 1000)
+      try CallControlTests.run("12*#9", agents.alice)
+      agents.run(milliseconds: 3000)
+      #expect(agents.bob.report?.digits == "12*#9")
+      #expect(agents.bob.trace.withLock { $0.count { $0.contains(" <-- INFO sip:") } } == infos)
+      try CallControlTests.run("b", agents.alice)
+      agents.run(milliseconds: 1000)
+    }
+  }
+
+  @Test("test_ua_options: a peer says what it can do")
+  func options() throws {
+    let agents = try SimulatedAgents()
+    agents.alice.act { $0.accounts = [agents.aliceSettings] }
+    agents.bob.act { $0.accounts = [agents.bobSettings] }
+    try CallControlTests.run("/options sip:bob@10.0.0.2", agents.alice)
+    agents.run(milliseconds: 500)
+    let output = agents.alice.events.compactMap { if case .output(let text) = $0 { text } else { nil } }
+    #expect(output.count == 1 && output[0].hasPrefix("OPTIONS of sip:bob@10.0.0.2: 200 OK\nAllow: INVITE"))
+  }
+
+  @Test("test_message: a message in a call arrives, and its sender hears so")
+  func message() throws {
+    let agents = try SimulatedAgents()
+    agents.alice.act { $0.accounts = [agents.aliceSettings] }
+    agents.bob.act { $0.accounts = [agents.bobSettings] }
+    try CallControlTests.run("/dial sip:bob@10.0.0.2", agents.alice)
+    agents.run(milliseconds: 500)
+    try CallControlTests.run("/message good morning", agents.alice)
+    agents.run(milliseconds: 500)
+    let messages = agents.bob.events.compactMap { event -> String? in
+      if case .message(let account, let from, _, let text) = event { "\(account) \(from) \(text)" } else { nil }
+    }
+    #expect(messages == ["sip:bob@10.0.0.2 sip:alice@10.0.0.1 good morning"])
+    let output = agents.alice.events.compactMap { if case .output(let text) = $0 { text } else { nil } }
+    #expect(output == ["message to sip:bob@10.0.0.2: 200 OK"])
+  }
+}
