@@ -13,6 +13,9 @@ struct LegMemory: Sendable {
   let mode: RxMode
   /// The account's word; nil for none.
   let encryption: String?
+  /// Whether each leg keeps memory that it should not, to show that it is seen.
+  let isPlanted: Bool
+  private static let plantedBytes = 100 << 10
 
   var encryptionName: String { self.encryption ?? "none" }
 
@@ -21,7 +24,9 @@ struct LegMemory: Sendable {
 
   /// Measures in a process of its own: this program, asked for one line.
   func measure() throws -> MemoryFigures {
-    let command = "/proc/\(getpid())/exe --leg-memory \(self.mode.rawValue),\(self.encryptionName)"
+    let command =
+      "/proc/\(getpid())/exe --leg-memory \(self.mode.rawValue),\(self.encryptionName)"
+      + (self.isPlanted ? " --plant leg" : "")
     guard let pipe = unsafe popen(command, "r") else { throw BenchFailure("the memory benchmark did not start") }
     var line = [CChar](repeating: 0, count: 256)
     _ = unsafe fgets(&line, 256, pipe)
@@ -42,10 +47,12 @@ struct LegMemory: Sendable {
     // Nobody is told more than needed: what waits in the streams of events would count as memory of the calls.
     let readers = [caller, callee].map { agent in Task { for await _ in agent.events {} } }
     let target = "sip:bench@127.0.0.1:\(await callee.listenAddress?.port ?? 0)"
-    try await self.place(Self.fewCalls, caller, target)
+    var planted: [[UInt8]] = []
+    try await self.place(Self.fewCalls, caller, target, planted: &planted)
     let few = Self.resident
-    try await self.place(Self.manyCalls, caller, target)
+    try await self.place(Self.manyCalls, caller, target, planted: &planted)
     let many = Self.resident
+    _ = consume planted
     await caller.shutDown()
     await callee.shutDown()
     for reader in readers { await reader.value }
@@ -76,8 +83,11 @@ struct LegMemory: Sendable {
   }
 
   /// Goes on to `count` calls, and waits until all of them have been up for a second.
-  private func place(_ count: Int, _ caller: UserAgent, _ target: String) async throws {
+  private func place(
+    _ count: Int, _ caller: UserAgent, _ target: String, planted: inout [[UInt8]]
+  ) async throws {
     while await caller.reports.count < count {
+      if self.isPlanted { planted.append([UInt8](repeating: 1, count: 2 * Self.plantedBytes)) }
       _ = try await caller.call(target, settings: self.account)
       Pace.sleep(until: Instant.now.advanced(byMilliseconds: 12))
     }

@@ -146,13 +146,15 @@ struct PathFigures: Sendable {
   let limitSRTPPerPacket: Double
 
   /// What is out of bounds, in a sentence each.
-  var violations: [String] {
+  ///
+  /// - Parameter judgesTime: whether CPU time counts.
+  func violations(judgesTime: Bool) -> [String] {
     let name = "\(self.bench.direction) \(self.bench.mode) \(self.bench.profileName)"
     var all: [String] = []
     if self.allocations > 0 {
       all.append("\(name): \(self.allocations) allocations in \(self.packets) packets, 0 allowed")
     }
-    if self.bench.direction == .receive, self.ratio > Self.maximumRatio {
+    if judgesTime, self.bench.direction == .receive, self.ratio > Self.maximumRatio {
       all.append("\(name): \(fixed(self.ratio, 2)) x the C program, \(Self.maximumRatio) allowed")
     }
     if self.srtpPerPacket > self.limitSRTPPerPacket + 0.5 {

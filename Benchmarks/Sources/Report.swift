@@ -6,27 +6,33 @@ struct Report {
   private var paths: [PathFigures] = []
   private var memories: [MemoryFigures] = []
   private(set) var violations: [String] = []
+  private var keptCount = 0
   private let json: Bool
+  private let judgesTime: Bool
 
-  init(json: Bool) { self.json = json }
+  init(json: Bool, judgesTime: Bool) {
+    self.json = json
+    self.judgesTime = judgesTime
+  }
 
   mutating func add(_ figures: PathFigures) {
     if self.paths.isEmpty { self.say(Self.pathHeader) }
     self.paths.append(figures)
-    self.violations += figures.violations
+    let broken = figures.violations(judgesTime: self.judgesTime)
+    self.count(broken)
     let bench = figures.bench
     self.say(
       pad(bench.direction.rawValue, 8) + pad(bench.mode.rawValue, 7) + pad(bench.profileName, 25)
         + right("\(bench.legs)", 5) + right("\(figures.packets)", 9) + right(fixed(figures.nanoseconds, 0), 9)
         + right(fixed(figures.limitNanoseconds, 0), 9) + right(fixed(figures.ratio, 2), 7)
         + right("\(figures.allocations)", 7) + right(fixed(figures.srtpPerPacket, 1), 9)
-        + right(fixed(figures.limitSRTPPerPacket, 1), 9) + (figures.violations.isEmpty ? "" : "  <-"))
+        + right(fixed(figures.limitSRTPPerPacket, 1), 9) + (broken.isEmpty ? "" : "  <-"))
   }
 
   mutating func add(_ figures: MemoryFigures) {
     if self.memories.isEmpty { self.say("\n" + Self.memoryHeader) }
     self.memories.append(figures)
-    self.violations += figures.violations
+    self.count(figures.violations)
     let memory = figures.memory
     self.say(
       pad("memory", 8) + pad(memory.mode.rawValue, 7) + pad(memory.encryptionName, 25) + right("\(figures.few)", 14)
@@ -39,6 +45,7 @@ struct Report {
     guard self.json else {
       print(self.violations.isEmpty ? "\nall bounds are kept" : "\nout of bounds:")
       for violation in self.violations { print("  \(violation)") }
+      print("\(self.keptCount) passed, \(self.lineCount - self.keptCount) failed")
       return
     }
     let paths = self.paths.map { figures in
@@ -62,6 +69,13 @@ struct Report {
       {"ok":\(self.violations.isEmpty),"packet_path":[\(paths.joined(separator: ","))],\
       "memory":[\(memories.joined(separator: ","))],"violations":[\(violations.joined(separator: ","))]}
       """)
+  }
+
+  private var lineCount: Int { self.paths.count + self.memories.count }
+
+  private mutating func count(_ broken: [String]) {
+    self.violations += broken
+    if broken.isEmpty { self.keptCount += 1 }
   }
 
   private func say(_ line: String) {
