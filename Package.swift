@@ -162,3 +162,8 @@ if hasBenchmarks {
       ], path: "Benchmarks/Sources", swiftSettings: strict),
   ]
 }
+
+// Scripts/mutants builds only the tests that it needs: their targets' names, with blanks between them.
+if let wanted = Context.environment["APUS_TEST_TARGETS"]?.split(separator: " ").map(String.init) {
+  package.targets.removeAll { $0.isTest && !wanted.contains($0.name) }
+}

@@ -34,6 +34,17 @@ extension Mailbox<Parcel> {
     #expect(mailbox.next() == nil && mailbox.dropCount == 0)
   }
 
+  @Test("an urgent message finds room in the reserve when others don't, and waits its turn")
+  func urgent() {
+    let mailbox = Mailbox<Parcel>(capacity: 2, reserve: 1) {}
+    for number in 0..<2 { #expect(mailbox.refused(number) == nil) }
+    #expect(mailbox.refused(2) == 2)
+    let isRefused = mailbox.offer(Parcel(sender: 0, number: 3), isUrgent: true) != nil
+    let isRefusedThen = mailbox.offer(Parcel(sender: 0, number: 4), isUrgent: true) != nil
+    #expect(!isRefused && isRefusedThen && mailbox.dropCount == 2)
+    #expect(mailbox.next() == 0 && mailbox.next() == 1 && mailbox.next() == 3 && mailbox.next() == nil)
+  }
+
   @Test("a full mailbox gives the message back, counts it and wakes no one")
   func full() {
     let wakes = Locked(0)

@@ -24,7 +24,15 @@ struct RekeyUnderTrafficTests {
   }
 
   /// One direction of a call, 50 packets a second of each of two SSRCs, each packet up to 90 ms late.
-  private func run(rekeys: Int, seed: UInt64, profiles: [SRTPProfile], every interval: Int) throws -> InboundCounters {
+  ///
+  /// - Parameters:
+  ///   - start: the first sequence number; by default near a wrap, so that it falls among the re-keys.
+  ///   - pause: how many packets are not sent from a re-key on, as when it comes with hold.
+  ///   - changesSource: whether the second SSRC is another one after each re-key.
+  private func run(
+    rekeys: Int, seed: UInt64, profiles: [SRTPProfile], every interval: Int, start: Int = 65_000, pause: Int = 0,
+    changesSource: Bool = false
+  ) throws -> InboundCounters {
     var random = Seeded(state: seed)
     var outbound = OutboundKeys()
     var keys = InboundKeys()
@@ -32,8 +40,6 @@ struct RekeyUnderTrafficTests {
     try keys.install(key(0, profiles[0]), now: at(0))
     var flight: [InFlight] = []
     var (generation, sent, tick) = (0, 0, 0)
-    // Starts near a wrap, so that it falls among the re-keys.
-    let start = 65_000
     while generation < rekeys || !flight.isEmpty {
       let now = Int64(tick) * 20
       if generation < rekeys {
@@ -44,9 +50,11 @@ struct RekeyUnderTrafficTests {
           try keys.install(key(generation, profile), now: at(now))
           try outbound.install(key(generation, profile), switchNow: true)
         }
-        for ssrc in [1, 2] as [UInt32] {
+        let isPausing = generation > 0 && tick % interval < pause
+        let second = changesSource ? (UInt32(2 + generation), 100 + tick) : (UInt32(2), start + tick)
+        for (ssrc, number) in isPausing ? [] : [(UInt32(1), start + tick), second] {
           let isRTCP = tick % 25 == 7
-          let clear = isRTCP ? rtcp(ssrc: ssrc, mark: UInt8(truncatingIfNeeded: tick)) : rtp(start + tick, ssrc: ssrc)
+          let clear = isRTCP ? rtcp(ssrc: ssrc, mark: UInt8(truncatingIfNeeded: tick)) : rtp(number, ssrc: ssrc)
           let wire = outbound.sent(clear, isRTCP: isRTCP)
           let arrival = now + Int64.random(in: 0...90, using: &random)
           flight.append(InFlight(arrival: arrival, clear: clear, wire: wire, isRTCP: isRTCP))
@@ -63,7 +71,8 @@ struct RekeyUnderTrafficTests {
       tick += 1
     }
     #expect(keys.counters.accepted == sent)
-    let end = Int64(tick) * 20 + 4000
+    // A key that nothing was sent under yet leaves the old one its 30 s.
+    let end = Int64(tick) * 20 + (pause > 0 ? 31_000 : 4000)
     keys.timeout(now: at(end))
     #expect(keys.generationCount == 1 && keys.nextDeadline == nil)
     var old = try OutboundSRTP(key(generation - 1, profiles[(generation - 1) % profiles.count]))
@@ -82,6 +91,17 @@ struct RekeyUnderTrafficTests {
   @Test("re-keys that change the suite each time lose no packet", arguments: 1...4 as ClosedRange<UInt64>)
   func suites(seed: UInt64) throws {
     _ = try self.run(rekeys: 100, seed: seed, profiles: SRTPProfile.allCases, every: 4)
+  }
+
+  @Test(
+    "a re-key together with another suite, hold, another SSRC and a wrap loses no packet",
+    arguments: [0, 3, 6], [false, true])
+  func together(pause: Int, changesSource: Bool) throws {
+    for seed in 11...14 as ClosedRange<UInt64> {
+      _ = try self.run(
+        rekeys: 60, seed: seed, profiles: SRTPProfile.allCases, every: 8, start: 65_536 - Int(seed) * 17, pause: pause,
+        changesSource: changesSource)
+    }
   }
 
   @Test("re-keys a second apart lose no packet")

@@ -20,10 +20,13 @@ package final class SimulatedAgent {
     var events: [AgentEvent] = []
     /// The loops that transports of their own got.
     var transportLoops: [EventLoop] = []
+    /// What a program does when it hears of an event, there and then.
+    var handler: (AgentEvent) -> Void = { _ in }
   }
 
   package init(
-    _ name: String, in simulation: Simulation, host: UInt32, configuration: Configuration, seed: UInt64, loss: Double
+    _ name: String, in simulation: Simulation, host: UInt32, configuration: Configuration, seed: UInt64, loss: Double,
+    adjust: (inout AgentSettings) -> Void = { _ in }
   ) throws {
     self.name = name
     self.main = simulation.makeLoop()
@@ -36,6 +39,7 @@ package final class SimulatedAgent {
     settings.datagrams = simulation.network
     settings.sipTransports = [simulation.network]
     settings.traceSIP = { [trace = self.trace] text in trace.withLock { $0.append(text) } }
+    adjust(&settings)
     let workers = configuration.rxMode == .pool ? [simulation.makeLoop(), simulation.makeLoop()] : []
     let loops = TransportLoops(
       main: self.main, pool: workers.isEmpty ? nil : LoopPool(loops: workers),
@@ -48,7 +52,10 @@ package final class SimulatedAgent {
     self.core = try main.asOwner { context in
       let core = try AgentCore(
         settings: settings, main: main, context: context, loops: loops, wallClockOffset: 1_700_000_000_000_000_000,
-        emit: { log.events.append($0) })
+        emit: { event in
+          log.events.append(event)
+          log.handler(event)
+        })
       try core.start()
       return core
     }
@@ -63,6 +70,9 @@ package final class SimulatedAgent {
   }
 
   package var events: [AgentEvent] { self.log.events }
+
+  /// Has `handler` called within every event from now on, as the agent's main loop.
+  package func onEvent(_ handler: @escaping (AgentEvent) -> Void) { self.log.handler = handler }
 
   /// Reports of the calls that are over, in the order in which they ended.
   package var ended: [CallReport] { self.events.compactMap { if case .ended(let report) = $0 { report } else { nil } } }
@@ -97,9 +107,10 @@ package final class SimulatedAgents {
   /// - Parameters:
   ///   - encryption: the media encryption of both; nil for none.
   ///   - configure: changes what both are configured with.
+  ///   - adjust: changes what both are made with.
   package init(
     mode: RxMode = .main, encryption: String? = nil, codec: String? = "pcmu", seed: UInt64 = 1, loss: Double = 0,
-    configure: (inout Configuration) -> Void = { _ in }
+    configure: (inout Configuration) -> Void = { _ in }, adjust: (inout AgentSettings) -> Void = { _ in }
   ) throws {
     var configuration = Configuration()
     configuration.activeModules = ["opus", "g711", "srtp", "dtls_srtp", "aubridge", "ausine", "probe", "broken_keys"]
@@ -108,9 +119,11 @@ package final class SimulatedAgents {
     let simulation = Simulation(seed: seed)
     self.simulation = simulation
     self.alice = try SimulatedAgent(
-      "alice", in: simulation, host: 0x0A00_0001, configuration: configuration, seed: seed &* 2, loss: loss)
+      "alice", in: simulation, host: 0x0A00_0001, configuration: configuration, seed: seed &* 2, loss: loss,
+      adjust: adjust)
     self.bob = try SimulatedAgent(
-      "bob", in: simulation, host: 0x0A00_0002, configuration: configuration, seed: seed &* 2 + 1, loss: loss)
+      "bob", in: simulation, host: 0x0A00_0002, configuration: configuration, seed: seed &* 2 + 1, loss: loss,
+      adjust: adjust)
     func settings(_ identity: String, _ player: String) -> CallSettings {
       var settings = CallSettings(
         identity: identity, source: AudioDevice(driver: "probe", device: ""),

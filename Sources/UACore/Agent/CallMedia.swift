@@ -173,7 +173,7 @@ package final class CallMedia {
   }
 
   /// Ends the transport; `closed` comes when it is done.
-  package func stop() { _ = self.transport?.post(.stop) }
+  package func stop() { self.transport?.stop() }
 
   private func apply(_ negotiated: NegotiatedMedia) throws {
     guard let remoteRTP = negotiated.remoteRTP?.address else {

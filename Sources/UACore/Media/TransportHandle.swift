@@ -24,7 +24,7 @@ package final class TransportHandle: Sendable {
     self.loop = loop
     self.ownsLoop = ownsLoop
     let slot = PortSlot()
-    let commands = Mailbox<TransportCommand>(capacity: 64) { slot.signal(loop) }
+    let commands = Mailbox<TransportCommand>(capacity: 64, reserve: 1) { slot.signal(loop) }
     let events = Mailbox<TransportEvent>(capacity: 128, wake: announce)
     let box = LoopBound<MediaTransport>(on: loop)
     self.commands = commands
@@ -44,6 +44,9 @@ package final class TransportHandle: Sendable {
 
   /// Posts a command; false when the lane is full, and the caller fails with a reason.
   package func post(_ command: consuming sending TransportCommand) -> Bool { self.commands.post(command) }
+
+  /// Posts the last command; there is always room for it, however far behind the transport is.
+  package func stop() { _ = self.commands.offer(.stop, isUrgent: true) }
 
   /// The oldest event that waits; on main.
   package func nextEvent() -> sending TransportEvent? { self.events.take() }

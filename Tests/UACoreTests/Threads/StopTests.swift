@@ -1,56 +1,10 @@
-import AllModules
 import Glibc
 import Handoff
 import ModuleKit
-import NetBase
 import TestSupport
 import Testing
 
 @testable import UACore
-
-/// Two agents on threads of their own, over the kernel's loopback.
-private struct LivePair: Sendable {
-  let alice: UserAgent
-  let bob: UserAgent
-  let violations = Violations()
-  let port: UInt16
-
-  init(mode: RxMode, encryption: String?, player: AudioDevice, bobPlayer: AudioDevice? = nil) async throws {
-    var configuration = Configuration()
-    configuration.activeModules = ["sip_udp", "g711", "srtp", "dtls_srtp", "probe", "slow"]
-    configuration.rxMode = mode
-    configuration.rxWorkers = 2
-    configuration.rtpPorts = 20_000...32_000
-    var settings = AgentSettings(
-      available: allModules + [ProbeAudio.self, SlowAudio.self], configuration: configuration,
-      listen: SocketAddress(ipv4: 0x7F00_0001, port: 0))
-    settings.datagrams = WatchedTransport(violations: self.violations)
-    self.alice = UserAgent(settings, name: "alice")
-    self.bob = UserAgent(settings, name: "bob")
-    try await self.alice.start()
-    try await self.bob.start()
-    self.port = await self.bob.listenAddress?.port ?? 0
-    try await self.bob.setAccounts([Self.account("bob", encryption, bobPlayer ?? player)])
-  }
-
-  static func account(_ name: String, _ encryption: String?, _ player: AudioDevice) -> CallSettings {
-    var account = CallSettings(
-      identity: "sip:\(name)@127.0.0.1", source: AudioDevice(driver: "probe", device: ""), player: player)
-    account.mediaEncryption = encryption
-    account.answersAtOnce = true
-    return account
-  }
-
-  func call(_ encryption: String?, _ player: AudioDevice) async throws -> CallID {
-    try await self.alice.call(
-      "sip:bob@127.0.0.1:\(self.port)", settings: Self.account("alice", encryption, player))
-  }
-
-  func shutDown() async {
-    await self.alice.shutDown()
-    await self.bob.shutDown()
-  }
-}
 
 /// The end of transports, with threads that ThreadSanitizer sees.
 @Suite(.serialized, .timeLimit(.minutes(5))) struct StopTests {
@@ -61,11 +15,7 @@ private struct LivePair: Sendable {
     let player = ProbeCapture.makeName()
     let device = AudioDevice(driver: "probe", device: player)
     let pair = try await LivePair(mode: mode, encryption: encryption, player: device)
-    let ended = Task {
-      var reports: [CallReport] = []
-      for await event in pair.alice.events { if case .ended(let report) = event { reports.append(report) } }
-      return reports
-    }
+    let ended = LivePair.reports(of: pair.alice)
     var generator = TestGenerator(seed: 61)
     for round in 0..<50 {
       let call = try await pair.call(encryption, device)

@@ -1,0 +1,52 @@
+internal import Testing
+
+/// The patches that bring known bugs back must not rot between two runs of `Scripts/test --mutants`.
+@Suite struct MutantTests {
+  /// The bug classes that the code so far can have; Tests/Mutants/README.md says what the others wait for.
+  static let classes = Set(1...20).subtracting([8, 19])
+
+  static let patches = Repository.lines("cd \(Repository.root) && ls Tests/Mutants/*.patch")
+
+  /// What every test file below Tests and Modules holds.
+  private static let tests = Repository.swiftFiles(below: "Tests", "Modules/*/Tests")
+    .compactMap { Repository.text(of: $0) }.joined(separator: "\n")
+
+  /// The lines before the diff, by what they begin with.
+  private static func header(of patch: String) throws -> [String: String] {
+    var header: [String: String] = [:]
+    for line in try #require(Repository.text(of: patch)).split(separator: "\n").prefix(while: { !$0.hasPrefix("---") })
+    {
+      let parts = line.split(separator: ":", maxSplits: 1)
+      guard parts.count == 2 else { continue }
+      header[String(parts[0])] = String(parts[1].drop { $0 == " " })
+    }
+    return header
+  }
+
+  @Test("every bug class that applies has a mutant, and the table of classes names it")
+  func classesAreCovered() throws {
+    let covered = Set(try Self.patches.compactMap { Int(try Self.header(of: $0)["Class"] ?? "") })
+    #expect(covered == Self.classes, "\(covered.symmetricDifference(Self.classes).sorted())")
+    let table = try #require(Repository.text(of: "Tests/Mutants/README.md"))
+    for number in Self.classes { #expect(table.contains("\n| \(number) | "), "class \(number) is not in the table") }
+  }
+
+  @Test("a mutant still applies, and what it must fail is there", arguments: patches)
+  func applies(_ patch: String) throws {
+    let header = try Self.header(of: patch)
+    #expect(header["Mutant"] != nil && Int(header["Limit"] ?? "") != nil)
+    #expect(["debug", "thread", "address"].contains(header["Build"]))
+    let number = try #require(header["Class"].flatMap { Int($0) })
+    let name = try #require(patch.split(separator: "/").last)
+    #expect(name.hasPrefix(number < 10 ? "0\(number)-" : "\(number)-"))
+    // Target.Suite/test, or Target.Suite.
+    let path = try #require(header["Filter"]).split(separator: ".", maxSplits: 1)
+    let parts = try #require(path.count == 2 ? path[1].split(separator: "/") : nil)
+    #expect(Self.tests.contains("struct \(parts[0]) "), "there is no suite \(parts[0])")
+    if parts.count > 1 { #expect(Self.tests.contains("func \(parts[1])("), "there is no test \(parts[1])") }
+    // Without a repository, git takes the folder as it is.
+    let answer = Repository.output(
+      of: "cd \(Repository.root) && GIT_DIR=/nowhere git apply --check \(patch) 2>&1 && echo applies")
+    #expect(answer == "applies\n", "make it anew, as Tests/Mutants/README.md says: \(answer)")
+  }
+}
