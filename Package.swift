@@ -57,6 +57,8 @@ let package = Package(
     library("COpenSSL", "openssl", "libssl-dev"),
     library("CSRTP", "libsrtp2", "libsrtp2-dev"),
     library("COpus", "opus", "libopus-dev"),
+    // For tests: what OpenSSL draws and reads repeats.
+    .target(name: "CReplay", dependencies: ["COpenSSL"], path: "Sources/CLibs/CReplay"),
     library("CSpeexDSP", "speexdsp", "libspeexdsp-dev"),
     // L1
     layer("NetBase", []),
@@ -103,7 +105,9 @@ let package = Package(
       ], swiftSettings: strict),
     layer(
       "TestSupport",
-      ["NetBase", "Handoff", "Runtime", "ModuleKit", "SIPStack", "RTPStack", "UACore", "AllModules", "g711"]),
+      [
+        "NetBase", "Handoff", "Runtime", "ModuleKit", "SIPStack", "RTPStack", "UACore", "AllModules", "g711", "CReplay",
+      ]),
     // Tests
     tests("NetBase", ["NetBase"]),
     tests("Handoff", ["Handoff"]),
@@ -119,6 +123,19 @@ let package = Package(
         "UACore", "ModuleKit", "AllModules", "NetBase", "Handoff", "Runtime", "RTPStack", "SDPCodec", "SIPStack", "udp",
         "g711", "TestSupport",
       ]),
+    .testTarget(
+      name: "SimulationTests",
+      dependencies: [
+        "UACore", "ModuleKit", "NetBase", "Handoff", "Runtime", "RTPStack", "SIPStack", "SDPCodec", "TestSupport",
+      ], path: "Tests/Simulation", exclude: ["README.md"], swiftSettings: strict),
+    .target(
+      name: "FuzzTargets",
+      dependencies: [
+        "NetBase", "Handoff", "SDPCodec", "SIPStack", "RTPStack", "SRTPEngine", "ModuleKit", "UACore", "AllModules",
+        "srtp", "dtls_srtp", "aufile", "TestSupport",
+      ], path: "Tests/Fuzz/Targets", swiftSettings: strict),
+    .testTarget(
+      name: "FuzzCorpusTests", dependencies: ["FuzzTargets"], path: "Tests/Fuzz/Tests", swiftSettings: strict),
     tests("Apus", ["Apus", "UACore", "ModuleKit", "AllModules"]),
     tests("CLI", ["CLI", "UACore", "ModuleKit", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
     .target(name: "CHeap", path: "Tests/CHeap"),
@@ -160,6 +177,16 @@ if hasBenchmarks {
         "CAllocations", "CLimit", "UACore", "AllModules", "ModuleKit", "Runtime", "SRTPEngine", "RTPStack", "Handoff",
         "NetBase", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], path: "Benchmarks/Sources", swiftSettings: strict),
+  ]
+}
+
+// The program of Scripts/fuzz: only built with its flags, which bring libFuzzer.
+if Context.environment["APUS_FUZZ"] != nil {
+  package.targets += [
+    .target(name: "CFuzz", path: "Tests/Fuzz/CFuzz"),
+    .executableTarget(
+      name: "apus-fuzz", dependencies: ["CFuzz", "FuzzTargets", "Handoff"], path: "Tests/Fuzz/Main",
+      swiftSettings: strict),
   ]
 }
 

@@ -175,14 +175,20 @@ package struct SecuredBy: Sendable {
 
 /// What a key exchange dropped, and how often it had to repeat itself.
 package struct KeyExchangeCounters: Sendable {
+  /// Datagrams that a handshake, or the association that came of it, was given.
+  package var taken = 0
   /// Datagrams from addresses that are not, or no longer, part of the handshake.
   package var strangers = 0
   /// Malformed datagrams, or more than the bounds allow.
   package var dropped = 0
   package var retransmissions = 0
+  /// Datagrams that wait for the peer's description.
+  package var waiting = 0
   package init() {}
 
   package mutating func add(_ other: KeyExchangeCounters) {
+    self.taken += other.taken
+    self.waiting += other.waiting
     self.strangers += other.strangers
     self.dropped += other.dropped
     self.retransmissions += other.retransmissions

@@ -30,8 +30,8 @@ internal import Testing
       "Glibc", "Synchronization",
     ],
     "Sources/TestSupport": [
-      "NetBase", "Handoff", "Runtime", "ModuleKit", "SIPStack", "RTPStack", "UACore", "AllModules", "g711", "Glibc",
-      "Synchronization",
+      "NetBase", "Handoff", "Runtime", "ModuleKit", "SIPStack", "RTPStack", "UACore", "AllModules", "g711", "CReplay",
+      "Glibc", "Synchronization",
     ],
   ]
 

@@ -49,15 +49,24 @@ final class ComponentExchange {
   private var lastRefusal: String?
   private(set) var counters = KeyExchangeCounters()
 
+  /// The counters, with what waits at this moment.
+  var counted: KeyExchangeCounters {
+    var all = self.counters
+    if case .waiting(let early) = self.state { all.waiting = early.count }
+    return all
+  }
+
   init(_ component: Component) { self.component = component }
 
   func start(_ terms: HandshakeTerms, now: Instant, _ actions: inout Queue<KeyExchangeAction>) {
     guard case .waiting(var early) = self.state else { return }
     switch terms.role {
-    case .client: self.beginClient(terms, to: terms.address, now: now, &actions)
+    case .client:
+      self.counters.dropped += early.count
+      self.beginClient(terms, to: terms.address, now: now, &actions)
     case .server:
       self.state = .server(terms, [])
-      for datagram in early.take(now: now) {
+      for datagram in early.take(now: now, &self.counters) {
         datagram.bytes.withRawSpan { self.receive($0, from: datagram.source, now: now, &actions) }
       }
     }
@@ -73,7 +82,7 @@ final class ComponentExchange {
     switch self.state {
     case .waiting(var early):
       self.state = .idle
-      if !early.keep(datagram, kind, from: source, now: now) { self.counters.dropped += 1 }
+      early.keep(datagram, kind, from: source, now: now, &self.counters)
       self.state = .waiting(early)
     case .idle, .failed: self.counters.dropped += 1
     case .client(let terms, let handshake):
@@ -85,7 +94,7 @@ final class ComponentExchange {
         self.counters.strangers += 1
         return
       }
-      self.settle(handshake.association.feed(datagram, now: now), handshake, now: now, &actions)
+      self.feed(datagram, handshake, now: now, &actions)
     }
   }
 
@@ -107,7 +116,10 @@ final class ComponentExchange {
   }
 
   /// Lets go of everything.
-  func end() { self.state = .idle }
+  func end() {
+    if case .waiting(let early) = self.state { self.counters.dropped += early.count }
+    self.state = .idle
+  }
 
   /// Asked after every packet, so nothing is allocated.
   var nextDeadline: Instant? {
@@ -181,6 +193,7 @@ final class ComponentExchange {
       }
       if source == terms.address {
         // The described address has precedence over whoever answered first: start anew with it.
+        self.counters.strangers += 1
         self.abandon(current.source, terms, now: now, &actions)
         return
       }
@@ -191,7 +204,7 @@ final class ComponentExchange {
       handshake = Handshake(association: current.association, source: source, begin: current.begin)
       self.state = .client(terms, handshake)
     }
-    self.settle(handshake.association.feed(datagram, now: now), handshake, now: now, &actions)
+    self.feed(datagram, handshake, now: now, &actions)
   }
 
   /// Never listens to `source` again, and begins anew with the described address.
@@ -202,7 +215,6 @@ final class ComponentExchange {
       self.state = .failed(self.lastRefusal ?? "DTLS with \(terms.address) was disturbed too often")
       return
     }
-    self.counters.strangers += 1
     self.banned.insert(source)
     self.beginClient(terms, to: terms.address, now: now, &actions)
   }
@@ -232,7 +244,7 @@ final class ComponentExchange {
         self.counters.dropped += 1
         return
       }
-      self.settle(handshake.association.feed(datagram, now: now), handshake, now: now, &actions)
+      self.feed(datagram, handshake, now: now, &actions)
       return
     case (_, nil):
       self.counters.strangers += 1
@@ -245,7 +257,7 @@ final class ComponentExchange {
       let handshake = Handshake(association: association, source: source, begin: now)
       handshakes.append(handshake)
       self.state = .server(terms, handshakes)
-      self.settle(association.feed(datagram, now: now), handshake, now: now, &actions)
+      self.feed(datagram, handshake, now: now, &actions)
     } catch {
       self.state = .failed("DTLS with \(source) could not start: \(error)")
     }
@@ -270,6 +282,13 @@ final class ComponentExchange {
   }
 
   // MARK: What came of it
+
+  private func feed(
+    _ datagram: RawSpan, _ handshake: Handshake, now: Instant, _ actions: inout Queue<KeyExchangeAction>
+  ) {
+    self.counters.taken += 1
+    self.settle(handshake.association.feed(datagram, now: now), handshake, now: now, &actions)
+  }
 
   private func settle(
     _ outcome: consuming AssociationOutcome, _ handshake: Handshake, now: Instant,

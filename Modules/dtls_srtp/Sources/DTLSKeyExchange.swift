@@ -20,6 +20,8 @@ package final class DTLSKeyExchange: KeyExchange {
   private var components: [ComponentExchange]
   private var actions = Queue<KeyExchangeAction>()
   private var giveUp: Instant?
+  /// Datagrams that came when all was over.
+  private var belated = 0
 
   /// - Parameter usesCookies: whether a client must prove its address first; not needed behind ICE.
   package init(certificate: Certificate, usesCookies: Bool = true) {
@@ -48,7 +50,10 @@ package final class DTLSKeyExchange: KeyExchange {
   }
 
   package func receive(_ datagram: RawSpan, from source: SocketAddress, on component: Component, now: Instant) {
-    if case .over = self.state { return }
+    if case .over = self.state {
+      self.belated += 1
+      return
+    }
     self.components[component.rawValue].receive(datagram, from: source, now: now, &self.actions)
     self.review()
   }
@@ -81,7 +86,9 @@ package final class DTLSKeyExchange: KeyExchange {
   }
 
   package var counters: KeyExchangeCounters {
-    self.components.reduce(into: KeyExchangeCounters()) { $0.add($1.counters) }
+    var all = KeyExchangeCounters()
+    all.dropped = self.belated
+    return self.components.reduce(into: all) { $0.add($1.counted) }
   }
 
   /// After each event: whether a component failed for good, or all are secured.

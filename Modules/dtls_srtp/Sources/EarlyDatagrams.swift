@@ -1,3 +1,4 @@
+internal import ModuleKit
 internal import NetBase
 
 /// Datagrams that came before the peer's description: an answerer's ClientHello is faster than its 200.
@@ -16,31 +17,49 @@ struct EarlyDatagrams {
 
   private var kept: [Early] = []
 
-  /// Keeps a copy; false when the bounds do not allow it. A ClientHello that is sent again takes the other's place.
+  /// Datagrams that wait.
+  var count: Int { self.kept.count }
+
+  /// Keeps a copy, or counts it as dropped when the bounds do not allow it. A ClientHello that is sent again takes the
+  /// other's place, which then counts as taken.
   mutating func keep(
-    _ datagram: RawSpan, _ kind: HandshakeDatagram, from source: SocketAddress, now: Instant
-  ) -> Bool {
-    self.forget(now: now)
-    guard datagram.byteCount <= Self.maximumBytes else { return false }
+    _ datagram: RawSpan, _ kind: HandshakeDatagram, from source: SocketAddress, now: Instant,
+    _ counters: inout KeyExchangeCounters
+  ) {
+    self.forget(now: now, &counters)
+    guard datagram.byteCount <= Self.maximumBytes else {
+      counters.dropped += 1
+      return
+    }
     var isFirstClientHello = false
     if case .firstClientHello = kind { isFirstClientHello = true }
-    if isFirstClientHello { self.kept.removeAll { $0.source == source && $0.isFirstClientHello } }
+    if isFirstClientHello {
+      let before = self.kept.count
+      self.kept.removeAll { $0.source == source && $0.isFirstClientHello }
+      counters.taken += before - self.kept.count
+    }
     let others = Set(self.kept.map(\.source)).subtracting([source])
     guard others.count < Self.maximumSources, self.kept.count(where: { $0.source == source }) < Self.maximumPerSource
-    else { return false }
+    else {
+      counters.dropped += 1
+      return
+    }
     self.kept.append(
       Early(bytes: datagram.copied(), source: source, arrival: now, isFirstClientHello: isFirstClientHello))
-    return true
   }
 
   /// Gives up all that is not too old, in the order of arrival.
-  mutating func take(now: Instant) -> [(bytes: [UInt8], source: SocketAddress)] {
-    self.forget(now: now)
+  mutating func take(
+    now: Instant, _ counters: inout KeyExchangeCounters
+  ) -> [(bytes: [UInt8], source: SocketAddress)] {
+    self.forget(now: now, &counters)
     defer { self.kept = [] }
     return self.kept.map { ($0.bytes, $0.source) }
   }
 
-  private mutating func forget(now: Instant) {
+  private mutating func forget(now: Instant, _ counters: inout KeyExchangeCounters) {
+    let before = self.kept.count
     self.kept.removeAll { now.milliseconds(since: $0.arrival) >= Self.maximumAge }
+    counters.dropped += before - self.kept.count
   }
 }

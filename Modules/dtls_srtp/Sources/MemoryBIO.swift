@@ -62,6 +62,9 @@ internal import Glibc
   /// Before OpenSSL 3.2 the BIO is told the address of the timer, later that of a copy.
   static let reachesTimer = OpenSSL_version_num() < 0x3020_0000
 
+  /// Seconds since 1970, 35,000 years from now.
+  private static let never = 1 << 40
+
   /// Makes OpenSSL believe that its timer ran out, whatever the wall clock says, where that is possible.
   func expireTimer() {
     guard Self.reachesTimer, self.isTimerRunning else { return }
@@ -122,7 +125,11 @@ internal import Glibc
       let next = unsafe pointer.assumingMemoryBound(to: timeval.self)
       self.isTimerRunning = unsafe next.pointee.tv_sec != 0 || next.pointee.tv_usec != 0
       if self.isTimerRunning { self.timerStarts &+= 1 }
-      if Self.reachesTimer { unsafe self.timer = next }
+      if Self.reachesTimer {
+        unsafe self.timer = next
+        // No step of the wall clock gets there: only `expireTimer` makes the timer run out.
+        if self.isTimerRunning { unsafe next.pointee.tv_sec = Self.never }
+      }
       return 1
     default: return 0
     }

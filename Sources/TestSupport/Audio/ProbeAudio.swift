@@ -46,6 +46,9 @@ package enum ProbeCapture {
   /// Everything that was played on the device.
   package static func samples(_ device: String) -> [Int16] { self.heard.withLock { $0[device] ?? [] } }
 
+  /// Everything that was played on the device; it is forgotten.
+  package static func take(_ device: String) -> [Int16] { self.heard.withLock { $0.removeValue(forKey: device) ?? [] } }
+
   /// How many players of the device were finished.
   package static func finishes(_ device: String) -> Int { self.finished.withLock { $0[device] ?? 0 } }
 

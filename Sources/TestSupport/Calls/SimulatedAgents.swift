@@ -105,24 +105,28 @@ package final class SimulatedAgents {
   package var bobSettings: CallSettings
 
   /// - Parameters:
+  ///   - bobMode: Bob's receive mode, where it is another than Alice's.
   ///   - encryption: the media encryption of both; nil for none.
   ///   - configure: changes what both are configured with.
   ///   - adjust: changes what both are made with.
   package init(
-    mode: RxMode = .main, encryption: String? = nil, codec: String? = "pcmu", seed: UInt64 = 1, loss: Double = 0,
-    configure: (inout Configuration) -> Void = { _ in }, adjust: (inout AgentSettings) -> Void = { _ in }
+    mode: RxMode = .main, bobMode: RxMode? = nil, encryption: String? = nil, codec: String? = "pcmu", seed: UInt64 = 1,
+    loss: Double = 0, configure: (inout Configuration) -> Void = { _ in },
+    adjust: (inout AgentSettings) -> Void = { _ in }
   ) throws {
     var configuration = Configuration()
     configuration.activeModules = ["opus", "g711", "srtp", "dtls_srtp", "aubridge", "ausine", "probe", "broken_keys"]
     configuration.rxMode = mode
     configure(&configuration)
+    var bobConfiguration = configuration
+    bobConfiguration.rxMode = bobMode ?? configuration.rxMode
     let simulation = Simulation(seed: seed)
     self.simulation = simulation
     self.alice = try SimulatedAgent(
       "alice", in: simulation, host: 0x0A00_0001, configuration: configuration, seed: seed &* 2, loss: loss,
       adjust: adjust)
     self.bob = try SimulatedAgent(
-      "bob", in: simulation, host: 0x0A00_0002, configuration: configuration, seed: seed &* 2 + 1, loss: loss,
+      "bob", in: simulation, host: 0x0A00_0002, configuration: bobConfiguration, seed: seed &* 2 + 1, loss: loss,
       adjust: adjust)
     func settings(_ identity: String, _ player: String) -> CallSettings {
       var settings = CallSettings(

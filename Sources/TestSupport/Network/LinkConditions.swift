@@ -8,11 +8,15 @@ package struct LinkConditions: Sendable {
   package var duplication: Double
   /// Share of the datagrams that arrive 30 ms later than those behind them, 0 to 1.
   package var reordering: Double
+  /// Share of the datagrams that arrive with a few bits turned, 0 to 1.
+  package var corruption: Double
 
   package init(
-    delay: ClosedRange<Int64> = 1000...1000, loss: Double = 0, duplication: Double = 0, reordering: Double = 0
+    delay: ClosedRange<Int64> = 1000...1000, loss: Double = 0, duplication: Double = 0, reordering: Double = 0,
+    corruption: Double = 0
   ) {
-    (self.delay, self.loss, self.duplication, self.reordering) = (delay, loss, duplication, reordering)
+    (self.delay, self.loss, self.duplication) = (delay, loss, duplication)
+    (self.reordering, self.corruption) = (reordering, corruption)
   }
 
   static let reorderingDelay: Int64 = 30_000

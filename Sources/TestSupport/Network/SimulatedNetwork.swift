@@ -7,7 +7,7 @@ package import Runtime
 package struct Datagram: Sendable {
   package let source: SocketAddress
   package let destination: SocketAddress
-  package let bytes: [UInt8]
+  package fileprivate(set) var bytes: [UInt8]
   /// Whether a SIP transport sent it.
   package let isSignalling: Bool
 }
@@ -18,8 +18,13 @@ package struct NetworkCounters: Equatable, Sendable {
   package var delivered = 0
   package var lost = 0
   package var duplicated = 0
+  package var corrupted = 0
   /// Nothing was bound where they went.
   package var undeliverable = 0
+  /// Delivered, and never read: the socket was closed.
+  package var unread = 0
+
+  package init() {}
 }
 
 /// A network without a kernel: sockets at any address, and datagrams that take their time on a virtual clock.
@@ -43,8 +48,34 @@ package final class SimulatedNetwork: Sendable {
     var serial: UInt64 = 0
     var lastPort: UInt16 = 49_151
     var counters = NetworkCounters()
-    var silenced: Set<String> = []
+    var byDestination: [Destination: NetworkCounters] = [:]
+    var silenced: Set<SocketAddress> = []
     var tap: (@Sendable (Datagram) -> Bool)?
+
+    mutating func board(_ flight: Flight) {
+      var range = 0..<self.flights.count
+      while !range.isEmpty {
+        let middle = (range.lowerBound + range.upperBound) / 2
+        let other = self.flights[middle]
+        if (other.arrival, other.serial) > (flight.arrival, flight.serial) {
+          range = middle + 1..<range.upperBound
+        } else {
+          range = range.lowerBound..<middle
+        }
+      }
+      self.flights.insert(flight, at: range.lowerBound)
+    }
+
+    mutating func count(_ datagram: Datagram, _ change: (inout NetworkCounters) -> Void) {
+      change(&self.counters)
+      let destination = Destination(host: datagram.destination.with(port: 0), isSignalling: datagram.isSignalling)
+      change(&self.byDestination[destination, default: NetworkCounters()])
+    }
+  }
+
+  private struct Destination: Hashable {
+    let host: SocketAddress
+    let isSignalling: Bool
   }
 
   private let clock: VirtualClock
@@ -64,12 +95,21 @@ package final class SimulatedNetwork: Sendable {
   package func setSignalling(_ conditions: LinkConditions) { self.state.withLock { $0.signalling = conditions } }
 
   /// From now on nothing that this host sends arrives anywhere.
-  package func silence(host: String) { self.state.withLock { _ = $0.silenced.insert(host) } }
+  package func silence(host: String) {
+    guard let address = SocketAddress(host: host, port: 0) else { return }
+    self.state.withLock { _ = $0.silenced.insert(address) }
+  }
 
   /// Sees every datagram as it is sent; what it answers false to is lost.
   package func tap(_ body: @escaping @Sendable (Datagram) -> Bool) { self.state.withLock { $0.tap = body } }
 
   package var counters: NetworkCounters { self.state.withLock { $0.counters } }
+
+  /// What became of the datagrams to one host: of those between SIP transports, or of all others.
+  package func counters(to host: SocketAddress, signalling: Bool) -> NetworkCounters {
+    let destination = Destination(host: host.with(port: 0), isSignalling: signalling)
+    return self.state.withLock { $0.byDestination[destination] ?? NetworkCounters() }
+  }
 
   /// How many sockets are open that were not opened for SIP.
   package var mediaSocketCount: Int {
@@ -77,8 +117,11 @@ package final class SimulatedNetwork: Sendable {
   }
 
   /// Puts a datagram on its way that no socket here sent.
-  package func inject(_ bytes: [UInt8], from source: SocketAddress, to destination: SocketAddress) {
-    self.launch(Datagram(source: source, destination: destination, bytes: bytes, isSignalling: false), tapped: false)
+  package func inject(
+    _ bytes: [UInt8], from source: SocketAddress, to destination: SocketAddress, isSignalling: Bool = false
+  ) {
+    self.launch(
+      Datagram(source: source, destination: destination, bytes: bytes, isSignalling: isSignalling), tapped: false)
   }
 
   // MARK: Travel
@@ -95,10 +138,10 @@ package final class SimulatedNetwork: Sendable {
         state.flights.removeLast()
         let datagram = flight.datagram
         if let socket = state.sockets[datagram.destination] {
-          state.counters.delivered += 1
+          state.count(datagram) { $0.delivered += 1 }
           if let signal = socket.arrive(.datagram(datagram)) { signals.append(signal) }
         } else {
-          state.counters.undeliverable += 1
+          state.count(datagram) { $0.undeliverable += 1 }
           if datagram.isSignalling, let sender = state.sockets[datagram.source],
             let signal = sender.arrive(.refused(datagram.destination))
           {
@@ -121,22 +164,30 @@ package final class SimulatedNetwork: Sendable {
     let passes = !tapped || tap?(datagram) ?? true
     let now = self.clock.now
     self.state.withLock { state in
-      state.counters.sent += 1
+      state.count(datagram) { $0.sent += 1 }
       let conditions = datagram.isSignalling ? state.signalling : state.media
-      guard passes, !state.silenced.contains(datagram.source.host), !state.generator.happens(conditions.loss) else {
-        state.counters.lost += 1
+      guard passes, !state.silenced.contains(datagram.source.with(port: 0)), !state.generator.happens(conditions.loss)
+      else {
+        state.count(datagram) { $0.lost += 1 }
         return
       }
       let isTwice = state.generator.happens(conditions.duplication)
-      if isTwice { state.counters.duplicated += 1 }
+      if isTwice { state.count(datagram) { $0.duplicated += 1 } }
       for _ in 0..<(isTwice ? 2 : 1) {
         var delay = Int64.random(in: conditions.delay, using: &state.generator)
         if state.generator.happens(conditions.reordering) { delay += LinkConditions.reorderingDelay }
+        var arriving = datagram
+        if state.generator.happens(conditions.corruption), !datagram.bytes.isEmpty {
+          state.count(datagram) { $0.corrupted += 1 }
+          for _ in 0..<Int.random(in: 1...4, using: &state.generator) {
+            let bit = Int.random(in: 0..<datagram.bytes.count * 8, using: &state.generator)
+            arriving.bytes[bit / 8] ^= 1 << UInt8(bit % 8)
+          }
+        }
         state.serial += 1
         let flight = Flight(
-          arrival: now.advanced(byNanoseconds: delay * 1000), serial: state.serial, datagram: datagram)
-        let place = state.flights.lastIndex { ($0.arrival, $0.serial) > (flight.arrival, flight.serial) }
-        state.flights.insert(flight, at: place.map { $0 + 1 } ?? 0)
+          arrival: now.advanced(byNanoseconds: delay * 1000), serial: state.serial, datagram: arriving)
+        state.board(flight)
       }
     }
   }
@@ -159,7 +210,13 @@ package final class SimulatedNetwork: Sendable {
     return bound
   }
 
-  func close(_ socket: SimulatedSocket) { self.state.withLock { $0.sockets[socket.address] = nil } }
+  func close(_ socket: SimulatedSocket) {
+    self.state.withLock { state in
+      guard state.sockets[socket.address] === socket else { return }
+      state.sockets[socket.address] = nil
+      for datagram in socket.takeAll() { state.count(datagram) { $0.unread += 1 } }
+    }
+  }
 }
 
 extension SimulatedNetwork: DatagramTransport {

@@ -42,6 +42,14 @@ final class SimulatedSocket: Sendable {
     self.state.withLock { state in state.arrivals.isEmpty ? nil : state.arrivals.removeFirst() }
   }
 
+  /// What was never read.
+  func takeAll() -> [Datagram] {
+    self.state.withLock { state in
+      defer { state.arrivals = [] }
+      return state.arrivals.compactMap { if case .datagram(let datagram) = $0 { datagram } else { nil } }
+    }
+  }
+
   func attach(_ signal: Signal?) { self.state.withLock { $0.signal = signal } }
 }
 

@@ -51,6 +51,9 @@ package final class Simulation {
     self.run(until: self.now.advanced(byMilliseconds: milliseconds), isDone)
   }
 
+  /// Whether nothing is in flight and no timer is set: left alone, nothing would ever happen again.
+  package var isQuiet: Bool { self.nextEvent == nil }
+
   /// Turns every loop and delivers every datagram that is due, until none has anything left to do at this time.
   private func settle() {
     var hasWork = true

@@ -223,6 +223,7 @@ package final class AudioStream {
     all.receivedBytes = Int(self.receiver.octets)
     all.lost = Int(self.receiver.lost)
     all.duplicate = Int(self.receiver.duplicates)
+    all.suspect = Int(self.receiver.suspects)
     all.jitter = self.receiver.jitterInMilliseconds
     all.late = Int(self.playout?.late ?? 0)
     all.concealed = Int(self.playout?.concealed ?? 0)
@@ -230,7 +231,8 @@ package final class AudioStream {
     all.roundTrip = self.rtcp.remote.roundTrip?.inMilliseconds
     all.sentReports = Int(self.rtcp.packetsSent)
     all.receivedReports = Int(self.rtcp.remote.packets)
-    all.drops.unknown = (self.playout?.malformed ?? 0)
+    all.undecodable = self.playout?.malformed ?? 0
+    all.drops.unknown = all.undecodable
     all.drops.mailboxFull = self.lostReceiving
     all.sourceUnderruns = self.lostSending
     all.meanOpinionScore = self.meanOpinionScore

@@ -12,6 +12,11 @@ struct EventOutbox: ~Copyable {
 
   private var waitingCount = 0
 
+  /// Events that wait at most, and those of them that a peer may cause: it can send as many as it likes, and must not
+  /// take the place of `closed` or of a key.
+  private static let capacity = 256
+  private static let capacityOfPeer = 128
+
   var hasWaiting: Bool { self.waitingCount > 0 }
 
   mutating func post(_ event: consuming sending TransportEvent) {
@@ -32,9 +37,24 @@ struct EventOutbox: ~Copyable {
   }
 
   private mutating func keep(_ event: consuming sending TransportEvent) {
+    if event.isOfPeer, self.waitingCount >= Self.capacityOfPeer {
+      self.dropCount += 1
+      return
+    }
     var parcel: Disconnected<TransportEvent>? = Disconnected(event)
-    if self.waiting == nil { self.waiting = Ring(capacity: 256) }
+    if self.waiting == nil { self.waiting = Ring(capacity: Self.capacity) }
     self.waiting?.append(&parcel)
     if parcel == nil { self.waitingCount += 1 } else { self.dropCount += 1 }
+  }
+}
+
+extension TransportEvent {
+  /// Whether each packet of a peer's may cause one.
+  fileprivate var isOfPeer: Bool {
+    switch self {
+    case .digit: true
+    case .peerLeft: true
+    default: false
+    }
   }
 }

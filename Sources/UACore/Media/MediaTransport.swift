@@ -296,7 +296,8 @@ package final class MediaTransport {
     all.rekeys = self.keys.rekeys
     let exchanges = self.exchangeCounters
     all.drops.source += exchanges.strangers
-    all.drops.unknown += exchanges.dropped
+    all.drops.unknown += exchanges.dropped + (self.isRunning ? 0 : exchanges.waiting)
+    all.handshakeDatagrams = exchanges.taken
     all.handshakeRetransmissions = exchanges.retransmissions
     return all
   }

@@ -9,7 +9,7 @@ package final class TransportHandle: Sendable {
   private let commands: Mailbox<TransportCommand>
   private let events: Mailbox<TransportEvent>
   /// Keeps the transport alive, on its loop.
-  private let transport: LoopBound<MediaTransport>
+  package let transport: LoopBound<MediaTransport>
 
   /// Hands the sockets over to `loop` and starts the transport there.
   ///

@@ -33,6 +33,8 @@ package struct TransportStatistics: Sendable {
   package var lost = 0
   package var late = 0
   package var duplicate = 0
+  /// Packets of a new source, or far from the others, until the next one confirms them (RFC 3550 A.1).
+  package var suspect = 0
   /// Interarrival jitter, milliseconds.
   package var jitter = 0.0
   /// Milliseconds that were made up for packets that did not come in time.
@@ -44,6 +46,8 @@ package struct TransportStatistics: Sendable {
   /// 1.0 to 4.5, estimated (ITU-T G.107).
   package var meanOpinionScore: Double?
   package var drops = DropCounters()
+  /// Payloads that no decoder took; they are in `receivedPackets` and in `drops.unknown`.
+  package var undecodable = 0
   /// Datagrams that the kernel did not take.
   package var sendFailures = 0
   /// Frames that a marshalled or stalled source did not have ready in time.
@@ -55,8 +59,16 @@ package struct TransportStatistics: Sendable {
   /// All datagrams that left and came, whatever they carried.
   package var sentDatagrams = 0
   package var receivedDatagrams = 0
-  /// Handshake messages sent again, and datagrams of strangers.
+  /// Datagrams that a key exchange took.
+  package var handshakeDatagrams = 0
+  /// Handshake messages sent again.
   package var handshakeRetransmissions = 0
 
   package init() {}
+
+  /// Every datagram that came, by what became of it: equal to `receivedDatagrams` once the transport has stopped.
+  package var accountedDatagrams: Int {
+    let media = self.receivedPackets + self.duplicate + self.suspect + self.receivedReports
+    return media + self.handshakeDatagrams + self.drops.total - self.drops.mailboxFull - self.undecodable
+  }
 }

@@ -1,0 +1,77 @@
+/// The parsers of what others send, and of what users write.
+package enum FuzzTarget: String, CaseIterable, Sendable {
+  case sip
+  case sipAddress = "sip_address"
+  case sipEndpoint = "sip_endpoint"
+  case sdp
+  case rtp
+  case rtcp
+  case srtp
+  case dtls
+  case stun
+  case crypto
+  case fingerprint
+  case config
+  case accounts
+  case contacts
+  case wav
+  case telephoneEvent = "telephone_event"
+  /// A reader with a mistake in it, which must be found.
+  case planted
+
+  package func run(_ bytes: [UInt8]) {
+    switch self {
+    case .sip: Signalling.message(bytes)
+    case .sipAddress: Signalling.address(bytes)
+    case .sipEndpoint: Signalling.endpoint(bytes)
+    case .sdp: Descriptions.session(bytes)
+    case .crypto: Descriptions.crypto(bytes)
+    case .fingerprint: Descriptions.fingerprint(bytes)
+    case .rtp: Packets.rtp(bytes)
+    case .rtcp: Packets.rtcp(bytes)
+    case .stun: Packets.classes(bytes)
+    case .telephoneEvent: Packets.telephoneEvents(bytes)
+    case .srtp: Secured.srtp(bytes)
+    case .dtls: Secured.dtls(bytes)
+    case .config: Files.config(bytes)
+    case .accounts: Files.accounts(bytes)
+    case .contacts: Files.contacts(bytes)
+    case .wav: Files.wav(bytes)
+    case .planted: Planted.read(bytes)
+    }
+  }
+}
+
+/// What holds of every input; a fuzzer stops where it does not.
+func require(_ isTrue: Bool, _ what: @autoclosure () -> String) {
+  precondition(isTrue, what())
+}
+
+/// Takes an input apart: numbers first, then pieces with their lengths before them.
+struct InputReader {
+  private let bytes: [UInt8]
+  private var position = 0
+
+  init(_ bytes: [UInt8]) { self.bytes = bytes }
+
+  var isAtEnd: Bool { self.position >= self.bytes.count }
+
+  mutating func byte() -> UInt8 {
+    guard !self.isAtEnd else { return 0 }
+    defer { self.position += 1 }
+    return self.bytes[self.position]
+  }
+
+  /// The next piece: two bytes of length, then so many bytes or what is left.
+  mutating func piece() -> [UInt8] {
+    let count = Int(self.byte()) << 8 | Int(self.byte())
+    let end = min(self.bytes.count, self.position + count)
+    defer { self.position = end }
+    return Array(self.bytes[min(self.position, end)..<end])
+  }
+
+  mutating func rest() -> [UInt8] {
+    defer { self.position = self.bytes.count }
+    return Array(self.bytes[min(self.position, self.bytes.count)...])
+  }
+}

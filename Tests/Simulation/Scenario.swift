@@ -1,0 +1,156 @@
+import ModuleKit
+import TestSupport
+
+@testable import UACore
+
+/// What a seed stands for: two agents, the network between them, and what their users do.
+struct Scenario: CustomStringConvertible {
+  enum Party: CaseIterable { case alice, bob }
+
+  enum Act {
+    case hold(Party)
+    case resume(Party)
+    case rekey(Party)
+    case digits(Party, String)
+    /// Nothing that the party sends arrives from now on.
+    case vanish(Party)
+    /// Media is lost for so many milliseconds, both ways.
+    case outage(Int64)
+  }
+
+  enum Weather: CaseIterable {
+    case clear, jittery, copying, lossy, corrupting, stormy
+  }
+
+  enum Ending: Equatable {
+    case hangUp(Party)
+    /// Both at the same moment.
+    case crossing
+    case refused
+  }
+
+  let seed: UInt64
+  let modes: (alice: RxMode, bob: RxMode)
+  let encryptions: (alice: String?, bob: String?)
+  let usesRTCPMux: Bool
+  let weather: Weather
+  let media: LinkConditions
+  let signalling: LinkConditions
+  let rtpTimeout: Int?
+  let jitterBuffer: JitterBufferType
+  /// Milliseconds before Bob answers; nil: he never does.
+  let answerDelay: Int?
+  /// Sorted by time, milliseconds from the INVITE on.
+  let acts: [(time: Int64, act: Act)]
+  let ending: Ending
+  let end: Int64
+
+  init(seed: UInt64) {
+    var generator = TestGenerator(seed: seed &* 0x1234_5677)
+    func number(_ range: ClosedRange<Int64>) -> Int64 { Int64.random(in: range, using: &generator) }
+    func pick<Choice>(_ choices: [Choice]) -> Choice { choices[Int(number(0...Int64(choices.count) - 1))] }
+    func party() -> Party { pick(Party.allCases) }
+    self.seed = seed
+    let mode = pick(RxMode.allCases)
+    self.modes = (mode, number(0...3) == 0 ? pick(RxMode.allCases) : mode)
+    let all: [String?] = [nil, "srtp", "srtp-mand", "srtp-mandf", "dtls_srtp", "dtls_srtp"]
+    let encryption = pick(all)
+    self.encryptions = (encryption, number(0...9) == 0 ? pick(all) : encryption)
+    self.usesRTCPMux = number(0...2) == 0
+    self.weather = number(0...2) == 0 ? .clear : pick(Weather.allCases)
+    (self.media, self.signalling) = Self.conditions(self.weather, &generator)
+    self.jitterBuffer = number(0...3) == 0 ? .adaptive : .fixed
+    self.answerDelay = number(0...11) == 0 ? nil : number(0...2) == 0 ? Int(number(1...1500)) : 0
+    // A third ends while the call is set up.
+    self.end = number(0...2) == 0 ? number(0...300) : number(300...4500)
+    switch number(0...11) {
+    case 0: self.ending = .crossing
+    case 1: self.ending = .refused
+    default: self.ending = .hangUp(party())
+    }
+    var acts: [(time: Int64, act: Act)] = []
+    for _ in 0..<number(0...5) {
+      let act: Act
+      switch number(0...19) {
+      case 0...3: act = .hold(party())
+      case 4...6: act = .resume(party())
+      case 7...13: act = .rekey(party())
+      case 14...16: act = .digits(party(), pick(["1", "*#", "0815", "ABCD"]))
+      case 17: act = .vanish(party())
+      default: act = .outage(number(20...1500))
+      }
+      acts.append((number(0...max(1, self.end)), act))
+    }
+    self.acts = acts.sorted { $0.time < $1.time }
+    let timeout = number(0...3) == 0 ? 3 : nil
+    self.rtpTimeout = self.signalling.corruption > 0 ? 3 : timeout
+  }
+
+  private static func conditions(
+    _ weather: Weather, _ generator: inout TestGenerator
+  ) -> (media: LinkConditions, signalling: LinkConditions) {
+    func share(_ range: ClosedRange<Int64>) -> Double { Double(Int64.random(in: range, using: &generator)) / 1000 }
+    let slow = Int64.random(in: 1000...(Bool.random(using: &generator) ? 300_000 : 20_000), using: &generator)
+    let path = Int64.random(in: 500...15_000, using: &generator)
+    var media = LinkConditions(delay: path...path)
+    var signalling = LinkConditions(delay: 1000...slow)
+    if weather == .jittery || weather == .stormy { media.delay = path...path + 35_000 }
+    if weather == .copying || weather == .stormy {
+      (media.duplication, signalling.duplication) = (share(5...100), share(5...150))
+      (media.reordering, signalling.reordering) = (share(0...50), share(0...100))
+    }
+    if weather == .lossy || weather == .stormy { (media.loss, signalling.loss) = (share(1...150), share(0...200)) }
+    if weather == .corrupting || weather == .stormy {
+      (media.corruption, signalling.corruption) = (share(1...60), share(0...20))
+    }
+    return (media, signalling)
+  }
+
+  // MARK: What follows from it
+
+  /// Whether every media datagram arrives once and as it was sent.
+  var isLossless: Bool {
+    let hasFaults = self.acts.contains {
+      switch $0.act {
+      case .vanish, .outage: true
+      case .hold, .resume, .rekey, .digits: false
+      }
+    }
+    return !hasFaults && [self.media.loss, self.media.duplication, self.media.corruption].allSatisfy { $0 == 0 }
+      && self.media.reordering == 0
+  }
+
+  /// Whether one party's hang-up must end both calls: nobody vanished, and SIP arrives as it was sent.
+  var endsByHangUp: Bool {
+    self.signalling.corruption == 0
+      && !self.acts.contains { if case .vanish = $0.act { true } else { false } }
+  }
+
+  /// How often the flow of packets was changed by a user.
+  var holds: Int {
+    self.acts.count {
+      switch $0.act {
+      case .hold, .resume: true
+      case .rekey, .digits, .vanish, .outage: false
+      }
+    }
+  }
+
+  var hasDigits: Bool { self.acts.contains { if case .digits = $0.act { true } else { false } } }
+
+  func encryption(of party: Party) -> String? { party == .alice ? self.encryptions.alice : self.encryptions.bob }
+
+  /// Whether a party lets nothing cross in the clear.
+  func isMandatory(_ party: Party) -> Bool { !([nil, "srtp"] as [String?]).contains(self.encryption(of: party)) }
+
+  var description: String {
+    let encryption = "\(self.encryptions.alice ?? "none") to \(self.encryptions.bob ?? "none")"
+    let acts = self.acts.map { "\($0.time): \($0.act)" }.joined(separator: ", ")
+    let answer = self.answerDelay.map { "after \($0)" } ?? "never"
+    return """
+      modes \(self.modes.alice.rawValue) and \(self.modes.bob.rawValue), \(encryption), rtcp-mux \(self.usesRTCPMux), \
+      weather \(self.weather), jitter buffer \(self.jitterBuffer.rawValue), rtp_timeout \(self.rtpTimeout ?? 0), \
+      answered \(answer), [\(acts)], \(self.ending) at \(self.end) ms; media \(self.media), SIP \(self.signalling)
+      """
+  }
+}

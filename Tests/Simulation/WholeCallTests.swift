@@ -1,0 +1,41 @@
+import ModuleKit
+import TestSupport
+import Testing
+
+@testable import UACore
+
+/// Whole calls with media on one virtual clock: a seed chooses modes, encryption, network, and what the users do.
+///
+/// A seed that fails prints itself, and `APUS_SEEDS=N` runs it again, packet for packet.
+@Suite struct WholeCallTests {
+  static let shards = Seeds.shards(of: Seeds.chosen(debug: 60, release: 2000))
+
+  @Test("every call ends on both sides, every packet is accounted for, and what arrives is heard", arguments: shards)
+  func soundness(shard: SeedShard) throws {
+    for seed in shard.seeds {
+      let call = try WholeCall.run(seed: seed)
+      let faults = try call.faults()
+      #expect(
+        faults.isEmpty,
+        """
+        seed \(seed): \(faults.joined(separator: "; "))
+          \(call.scenario)
+          again: APUS_SEEDS=\(seed) swift test --filter WholeCallTests
+        """)
+    }
+  }
+
+  @Test("the scenarios are what they should be: all modes, encryptions, weathers, endings, and calls that stand")
+  func variety() throws {
+    let scenarios = (1...200).map { Scenario(seed: $0) }
+    #expect(Set(scenarios.map(\.modes.alice)).count == RxMode.allCases.count)
+    #expect(Set(scenarios.map(\.encryptions.alice)).count == 5)
+    #expect(Set(scenarios.map(\.weather)).count == Scenario.Weather.allCases.count)
+    #expect(scenarios.count { $0.isLossless } > 30)
+    #expect(scenarios.count { $0.isLossless && $0.holds == 0 && !$0.hasDigits } > 15)
+    let calls = try (1...40).map { try WholeCall.run(seed: $0) }
+    #expect(calls.count { $0.alice.reports.first?.setup != nil } > 14)
+    #expect(calls.count { ($0.bob.reports.first?.media.receivedPackets ?? 0) > 50 } > 6)
+    #expect(calls.count { ($0.alice.reports.first?.media.rekeys ?? 0) > 0 } > 0)
+  }
+}
