@@ -9,7 +9,7 @@ internal import SRTPEngine
   static let configuration = CommandConfiguration(
     commandName: "apus-bench", abstract: "CPU time, allocations and memory, beside their limits.")
 
-  @Flag(help: "What no other load can disturb, allocations and memory, in 90 seconds: for CI.")
+  @Flag(help: "What no other load can disturb, allocations and memory, in 90 seconds.")
   var check = false
 
   @Flag(help: "One JSON object on standard output.")
