@@ -75,7 +75,7 @@ internal import SRTPEngine
     for attempt in 1...2 {
       do { return try path.run() } catch let failure as BenchFailure {
         let line = "attempt \(attempt), \(bench.direction) \(bench.mode) \(bench.profileName): \(failure)\n"
-        _ = line.utf8CString.withUnsafeBytes { unsafe write(2, $0.baseAddress, $0.count - 1) }
+        _ = unsafe line.utf8CString.withUnsafeBytes { unsafe write(2, $0.baseAddress, $0.count - 1) }
       }
     }
     return try path.run()
