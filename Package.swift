@@ -12,6 +12,9 @@ let strict: [SwiftSetting] = [
   .enableExperimentalFeature("Lifetimes"),
 ]
 
+/// Built on demand only: `Scripts/bench` sets the variable.
+let hasBenchmarks = Context.environment["APUS_BENCHMARKS"] != nil
+
 /// A module: its folder, its target and its config name are one word.
 func module(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
   .target(
@@ -192,6 +195,21 @@ let package = Package(
     moduleTests("ctrl_tcp", ["Runtime"]),
   ]
 )
+
+if hasBenchmarks {
+  package.targets += [
+    // Takes malloc's place and counts.
+    .target(name: "CAllocations", path: "Benchmarks/CAllocations"),
+    // What the same calls cost in C.
+    .target(name: "CLimit", dependencies: ["CAllocations", "CSRTP"], path: "Benchmarks/CLimit"),
+    .executableTarget(
+      name: "apus-bench",
+      dependencies: [
+        "CAllocations", "CLimit", "UACore", "AllModules", "ModuleKit", "Runtime", "SRTPEngine", "RTPStack", "Handoff",
+        "NetBase", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ], path: "Benchmarks/Sources", swiftSettings: strict),
+  ]
+}
 
 // The program of Scripts/fuzz: only built with its flags, which bring libFuzzer.
 if Context.environment["APUS_FUZZ"] != nil {

@@ -20,12 +20,16 @@ package final class LoopContext {
   private var timers = TimerHeap()
   private var armed: Instant?
   private var lastToken: UInt64 = 0
+  /// Nanoseconds.
+  private static let grain: Int64 = 1_000_000
 
   init(wake: Int32, clock: Clock, batchSlots: Int) {
     self.clock = clock
     self.batch = PacketBatch(slots: batchSlots)
     clinux_epoll_add(self.epoll, wake, 0)
-    _ = self.watch(self.alarm) { [alarm] in
+    _ = self.watch(self.alarm) { [unowned self, alarm] in
+      // What is armed next may be due at the same instant, which has passed.
+      self.armed = nil
       var count: UInt64 = 0
       _ = unsafe read(alarm, &count, 8)
     }
@@ -125,8 +129,12 @@ package final class LoopContext {
     self.timers = TimerHeap()
   }
 
+  /// The kernel wakes the loop at whole milliseconds only: a wake-up costs more than all that a tick does, and what is due
+  /// within the same one shares it. A timer is late by less than that, and always by the same.
   private func arm() {
-    guard let next = self.timers.nextDeadline, next != self.armed else { return }
+    guard let deadline = self.timers.nextDeadline else { return }
+    let next = Instant(nanoseconds: (deadline.nanoseconds + Self.grain - 1) / Self.grain * Self.grain)
+    guard next != self.armed else { return }
     self.armed = next
     var spec = itimerspec()
     spec.it_value.tv_sec = Int(max(0, next.nanoseconds) / 1_000_000_000)

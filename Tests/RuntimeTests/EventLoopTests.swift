@@ -104,6 +104,34 @@ import Testing
     #expect(wasOnLoop.withLock { $0 } == true)
   }
 
+  @Test("a timer that is armed for a millisecond which has just passed still fires")
+  func pastMillisecond() async {
+    let loop = EventLoop.start(name: "grain")
+    let fired = Locked(0)
+    let finished = AsyncStream<Void>.makeStream()
+    loop.execute { context in
+      let start = context.now
+      // Each handler arms for the instant at which it was itself due, now past: the same whole millisecond.
+      func again(_ deadline: Instant) {
+        context.schedule(at: deadline) {
+          let count = fired.withLock { count in
+            count += 1
+            return count
+          }
+          if count < 50 {
+            again(count.isMultiple(of: 2) ? deadline : context.now)
+          } else {
+            finished.continuation.finish()
+          }
+        }
+      }
+      again(start.advanced(byNanoseconds: 700_000))
+    }
+    for await _ in finished.stream {}
+    loop.stop()
+    #expect(fired.withLock { $0 } == 50)
+  }
+
   @Test("an actor lives on a loop")
   func executor() async {
     actor Resident {

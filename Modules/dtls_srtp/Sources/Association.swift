@@ -174,7 +174,10 @@ enum AssociationOutcome: ~Copyable {
     self.stamp.touch()
     LibraryError.clear()
     let starts = self.bio.timerStarts
+    // Between two calls an association that has nothing to send again is without its record buffers: 34 KiB.
+    if self.isOver { _ = unsafe SSL_alloc_buffers(self.ssl) }
     let outcome = body()
+    if self.isOver { _ = unsafe SSL_free_buffers(self.ssl) }
     if !self.bio.isTimerRunning || self.isOver {
       self.nextDeadline = nil
     } else if self.bio.timerStarts != starts {

@@ -121,7 +121,15 @@ final class ComponentExchange {
     self.state = .idle
   }
 
-  var nextDeadline: Instant? { self.handshakes.compactMap(\.association.nextDeadline).min() }
+  /// Asked after every packet, so nothing is allocated.
+  var nextDeadline: Instant? {
+    switch self.state {
+    case .client(_, let handshake), .secured(let handshake): handshake.association.nextDeadline
+    case .server(_, let handshakes):
+      handshakes.reduce(nil) { Instant.earlier($0, $1.association.nextDeadline) }
+    case .waiting, .idle, .failed: nil
+    }
+  }
 
   /// Whether nothing more is awaited here.
   var isDone: Bool {

@@ -68,9 +68,12 @@ package final class DTLSKeyExchange: KeyExchange {
     self.review()
   }
 
+  /// Asked after every packet, so nothing is allocated.
   package var nextDeadline: Instant? {
     guard case .running = self.state else { return nil }
-    return (self.components.compactMap(\.nextDeadline) + [self.giveUp].compactMap { $0 }).min()
+    var next = self.giveUp
+    for component in self.components { next = Instant.earlier(next, component.nextDeadline) }
+    return next
   }
 
   package func nextAction() -> KeyExchangeAction? { self.actions.removeFirst() }
@@ -107,5 +110,13 @@ package final class DTLSKeyExchange: KeyExchange {
     self.state = .over
     self.giveUp = nil
     for component in self.components { component.end() }
+  }
+}
+
+extension Instant {
+  /// The earlier of two deadlines, either of which may not be set.
+  static func earlier(_ one: Instant?, _ other: Instant?) -> Instant? {
+    guard let one, let other else { return one ?? other }
+    return min(one, other)
   }
 }

@@ -1,3 +1,5 @@
+internal import ModuleKit
+
 /// Fills the gaps that lost packets leave: the last pitch period goes on, then fades.
 ///
 /// After G.711 Appendix I, without its 3.75 ms of delay: the waveform is looked for in the last 48 ms, repeated, turned
@@ -29,8 +31,9 @@ struct Concealment {
       self.concealed = nil
     }
     let kept = max(Self.historyCount - count, 0)
-    for index in 0..<kept { self.history[index] = self.history[index + Self.historyCount - kept] }
-    for index in kept..<Self.historyCount { self.history[index] = samples[count - Self.historyCount + index] }
+    var history = self.history.mutableSpan
+    history.moveToFront(from: Self.historyCount - kept, count: kept)
+    history.copy(samples.span.extracting(count - (Self.historyCount - kept)..<count), at: kept)
   }
 
   /// Makes up all of `samples`.

@@ -8,8 +8,10 @@ struct LoadResult {
   let asked: Int
   /// Milliseconds of this process's CPU for each call and second, while all were up.
   let cpuPerCallSecond: Double?
-  /// KiB.
+  /// KiB of resident memory more than before the calls, for each call: what the first call brings for good is in it.
   let residentPerCall: Int
+  /// Of each call, in this process.
+  let legs: Int
   /// Seconds that placing the calls took.
   let placingTime: Double
 
@@ -28,7 +30,7 @@ struct LoadResult {
       let (p50, p99, max) = (decimal(setups.p50), decimal(setups.p99), decimal(setups.max))
       print("set-up       p50 \(p50) ms, p99 \(p99) ms, max \(max) ms")
       if let cpu = self.cpuPerCallSecond { print("cpu          \(decimal(cpu)) ms per call and second") }
-      print("memory       \(self.residentPerCall) KiB per call")
+      print("memory       \(self.residentPerCall) KiB per call, \(self.residentPerCall / self.legs) per leg")
       return
     }
     let usage = ProcessUsage.now
@@ -40,6 +42,7 @@ struct LoadResult {
         "calls": .integer(self.asked), "established": .integer(self.established), "failed": .integer(self.failed),
         "cpu_ms_per_call_s": self.cpuPerCallSecond.map { .number($0) } ?? .null,
         "rss_kib_per_call": .integer(self.residentPerCall),
+        "rss_kib_per_leg": .integer(self.residentPerCall / self.legs),
         "lost": .integer(self.lost), "dropped": .integer(self.drops),
         "setup_ms": setups.json, "rx_delay_us": .null,
         "handshakes_per_s": .number(

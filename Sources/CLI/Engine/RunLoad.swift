@@ -52,7 +52,7 @@ func runLoad(_ options: LoadCommand) async throws {
   let result = LoadResult(
     reports: await callerWatch.reports, peerReports: await calleeWatch.reports, asked: options.calls,
     cpuPerCallSecond: alive > 0 ? cpu * 1000 / (Double(alive) * seconds) : nil,
-    residentPerCall: placed.isEmpty ? 0 : (residentWithCalls - residentBefore) / placed.count,
+    residentPerCall: placed.isEmpty ? 0 : (residentWithCalls - residentBefore) / placed.count, legs: isLocal ? 2 : 1,
     placingTime: measured - began)
   result.show(json: media.json, began: began)
   if !result.isGood { throw Failure(.callFailed, "\(result.failed) of \(options.calls) calls failed") }
@@ -107,7 +107,7 @@ private func answerAll(_ options: LoadCommand, _ uri: String) async throws {
   await events.value
   let reports = await watch.reports
   LoadResult(
-    reports: reports, peerReports: [], asked: reports.count, cpuPerCallSecond: nil, residentPerCall: 0,
+    reports: reports, peerReports: [], asked: reports.count, cpuPerCallSecond: nil, residentPerCall: 0, legs: 1,
     placingTime: Clock.now - began
   ).show(json: media.json, began: began)
 }

@@ -13,7 +13,7 @@ package final class TransportLoops {
   ///   - makeLoop: makes a transport's own loop in `thread` mode.
   package init(
     main: EventLoop, pool: LoopPool?,
-    makeLoop: @escaping (String) -> EventLoop = { EventLoop.start(name: $0, batchSlots: 16) }
+    makeLoop: @escaping (String) -> EventLoop = { EventLoop.start(name: $0, batchSlots: 8) }
   ) {
     self.main = main
     self.pool = pool

@@ -20,6 +20,7 @@ struct AudioPlayout: ~Copyable {
   private var bufferRate: Int
   private var lateBefore: UInt64 = 0
   private var queue: PCMQueue
+  /// One decoded packet, or one made up.
   private var scratch: [Int16]
   /// Milliseconds that were made up.
   private(set) var concealed = 0.0
@@ -35,7 +36,7 @@ struct AudioPlayout: ~Copyable {
     self.bufferRate = clockRate
     self.buffer = Self.makeBuffer(settings, clockRate, packetTime, now)
     self.queue = PCMQueue(capacity: format.sampleCount(milliseconds: 280))
-    self.scratch = Array(repeating: 0, count: 5760 * 2)
+    self.scratch = Array(repeating: 0, count: Self.longestPacket(format))
   }
 
   /// The formats that may come now; decoders in use stay.
@@ -146,7 +147,7 @@ struct AudioPlayout: ~Copyable {
     self.queue.append { tail in
       if let resampler { return resampler.process(samples, into: &tail).produced }
       let fitting = min(samples.count, tail.count)
-      for index in 0..<fitting { tail[index] = samples[index] }
+      tail.copy(samples.extracting(..<fitting))
       return fitting
     }
   }
@@ -167,6 +168,8 @@ struct AudioPlayout: ~Copyable {
     do throws(ModuleError) {
       let decoder = try codec.codec.makeDecoder(codec.parameters)()
       let resampler = decoder.format == self.format ? nil : try Resampler(from: decoder.format, to: self.format)
+      let needed = Self.longestPacket(decoder.format)
+      if self.scratch.count < needed { self.scratch = Array(repeating: 0, count: needed) }
       self.decoders.append(
         Decoder(
           payloadType: payloadType, clockRate: codec.codec.clockRate, decoder: decoder, resampler: resampler))
@@ -174,6 +177,9 @@ struct AudioPlayout: ~Copyable {
     self.current = self.decoders.count - 1
     return self.current
   }
+
+  /// Samples that one packet may decode to: 120 ms, Opus's longest; or a sample for each byte of a datagram, G.711's.
+  private static func longestPacket(_ format: AudioFormat) -> Int { max(format.sampleCount(milliseconds: 120), 1500) }
 
   private static func makeBuffer(
     _ settings: JitterBufferSettings, _ clockRate: Int, _ packetTime: Int, _ now: Instant

@@ -1,3 +1,5 @@
+internal import ModuleKit
+
 /// Decoded samples that wait for their tick; allocates once.
 struct PCMQueue {
   private var samples: [Int16]
@@ -26,9 +28,11 @@ struct PCMQueue {
   /// Moves the oldest samples into `target`; what is missing becomes silence.
   mutating func take(into target: inout MutableSpan<Int16>) {
     let taken = min(self.count, target.count)
-    for index in 0..<taken { target[index] = self.samples[index] }
+    let left = self.count - taken
+    var samples = self.samples.mutableSpan
+    target.copy(samples.span.extracting(..<taken))
     for index in taken..<target.count { target[index] = 0 }
-    for index in taken..<self.count { self.samples[index - taken] = self.samples[index] }
-    self.count -= taken
+    samples.moveToFront(from: taken, count: left)
+    self.count = left
   }
 }

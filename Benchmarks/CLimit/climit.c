@@ -1,0 +1,324 @@
+#define _GNU_SOURCE
+#include "climit.h"
+#include "callocations.h"
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <srtp2/srtp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+enum { FRAME = 160, HEADER = 12, SLOT = 2048, PERIOD = 20000000 };
+
+typedef struct {
+  int fd;
+  uint16_t port;
+  srtp_t session;
+  uint64_t due;
+  uint16_t sequence;
+  uint32_t timestamp;
+  uint64_t packets, heard;
+  int16_t frame[FRAME];
+} leg;
+
+typedef struct {
+  pthread_t thread;
+  climit *limit;
+  leg *legs;
+  unsigned count;
+  int epoll, timer;
+  clockid_t clock;
+  const callocations *allocations;
+  int64_t sum;
+} worker;
+
+struct climit {
+  climit_options options;
+  unsigned thread_count;
+  worker *workers;
+  leg *legs;
+  struct sockaddr_in target;
+  int ready, stopping;
+};
+
+static int16_t decoded[256];
+static int16_t tone[FRAME];
+
+static void make_tables(void) {
+  for (int byte = 0; byte < 256; byte++) {
+    int code = ~byte & 0xFF, magnitude = ((((code & 15) << 3) + 0x84) << ((code >> 4) & 7)) - 0x84;
+    decoded[byte] = (int16_t)(code & 0x80 ? -magnitude : magnitude);
+  }
+  for (int i = 0; i < FRAME; i++) tone[i] = (int16_t)((i * 397) % 16000 - 8000);
+}
+
+static inline uint8_t mu_law(int16_t sample) {
+  int value = sample >> 2, magnitude = (value < 0 ? -value : value);
+  if (magnitude > 8159) magnitude = 8159;
+  magnitude += 33;
+  int chord = 26 - __builtin_clz((unsigned)magnitude);
+  if (chord > 7) chord = 7;
+  int code = magnitude > 8191 ? 0x7F : chord << 4 | ((magnitude >> (chord + 1)) & 15);
+  return (uint8_t)(code ^ (value < 0 ? 0x7F : 0xFF));
+}
+
+static uint64_t now(void) {
+  struct timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
+}
+
+/// At whole milliseconds, so that what is due within the same one shares a wake-up.
+static void arm(worker *w, uint64_t at) {
+  at = (at + 999999) / 1000000 * 1000000;
+  struct itimerspec spec = {.it_value = {(time_t)(at / 1000000000), (long)(at % 1000000000)}};
+  timerfd_settime(w->timer, TFD_TIMER_ABSTIME, &spec, NULL);
+}
+
+static void receive(leg *l, struct mmsghdr *headers, unsigned batch) {
+  for (unsigned i = 0; i < batch; i++) headers[i].msg_hdr.msg_namelen = sizeof(struct sockaddr_storage);
+  int count = recvmmsg(l->fd, headers, batch, MSG_DONTWAIT, NULL);
+  for (int i = 0; i < count; i++) {
+    uint8_t *bytes = headers[i].msg_hdr.msg_iov->iov_base;
+    int length = (int)headers[i].msg_len;
+    if (l->session && srtp_unprotect(l->session, bytes, &length) != srtp_err_status_ok) continue;
+    if (length < HEADER + FRAME) continue;
+    for (int s = 0; s < FRAME; s++) l->frame[s] = decoded[bytes[HEADER + s]];
+    l->packets++;
+  }
+}
+
+/// A frame has come: the sink looks at each sample.
+static void hand_on(worker *w, leg *l) {
+  uint64_t heard = 0;
+  int64_t sum = 0;
+  for (int s = 0; s < FRAME; s++) {
+    sum += l->frame[s];
+    heard += l->frame[s] != 0;
+  }
+  w->sum += sum;
+  l->heard += heard;
+}
+
+static void send_frame(worker *w, leg *l) {
+  uint8_t packet[HEADER + FRAME + SRTP_MAX_TRAILER_LEN];
+  memcpy(l->frame, tone, sizeof tone);
+  l->sequence++;
+  l->timestamp += FRAME;
+  uint32_t timestamp = htonl(l->timestamp), ssrc = htonl(0x1234);
+  packet[0] = 0x80;
+  packet[1] = 0;
+  packet[2] = (uint8_t)(l->sequence >> 8);
+  packet[3] = (uint8_t)l->sequence;
+  memcpy(packet + 4, &timestamp, 4);
+  memcpy(packet + 8, &ssrc, 4);
+  for (int s = 0; s < FRAME; s++) packet[HEADER + s] = mu_law(l->frame[s]);
+  int length = HEADER + FRAME;
+  if (l->session && srtp_protect(l->session, packet, &length) != srtp_err_status_ok) return;
+  if (sendto(l->fd, packet, (size_t)length, MSG_DONTWAIT | MSG_NOSIGNAL, (struct sockaddr *)&w->limit->target,
+             sizeof w->limit->target) == length)
+    l->packets++;
+}
+
+static void *run(void *argument) {
+  worker *w = argument;
+  unsigned batch = w->limit->options.batch;
+  w->clock = callocations_cpu_clock();
+  w->allocations = callocations_here();
+  uint8_t *bytes = malloc(batch * SLOT);
+  struct iovec *vectors = calloc(batch, sizeof *vectors);
+  struct mmsghdr *headers = calloc(batch, sizeof *headers);
+  struct sockaddr_storage *sources = calloc(batch, sizeof *sources);
+  for (unsigned i = 0; i < batch; i++) {
+    vectors[i] = (struct iovec){bytes + i * SLOT, SLOT};
+    headers[i].msg_hdr = (struct msghdr){.msg_iov = &vectors[i], .msg_iovlen = 1, .msg_name = &sources[i]};
+  }
+  // In phase all around, as calls that began at any time are.
+  uint64_t start = now() + PERIOD;
+  for (unsigned i = 0; i < w->count; i++) {
+    // A thread's own leg has its place among those of the other threads.
+    unsigned place = (unsigned)(w->legs - w->limit->legs) + i;
+    w->legs[i].due = start + (uint64_t)PERIOD * place / w->limit->options.legs;
+  }
+  unsigned next = 0;
+  arm(w, w->legs[0].due);
+  __atomic_add_fetch(&w->limit->ready, 1, __ATOMIC_RELEASE);
+  while (!__atomic_load_n(&w->limit->stopping, __ATOMIC_ACQUIRE)) {
+    struct epoll_event events[64];
+    int count = epoll_wait(w->epoll, events, 64, -1);
+    for (int i = 0; i < count; i++) {
+      leg *l = events[i].data.ptr;
+      if (l) {
+        receive(l, headers, batch);
+        continue;
+      }
+      uint64_t expirations;
+      if (read(w->timer, &expirations, sizeof expirations) < 0) continue;
+    }
+    uint64_t time = now();
+    bool has_run = false;
+    while (w->legs[next].due <= time) {
+      leg *l = &w->legs[next];
+      if (w->limit->options.sends) send_frame(w, l);
+      else hand_on(w, l);
+      l->due += PERIOD;
+      next = (next + 1) % w->count;
+      has_run = true;
+    }
+    if (has_run) arm(w, w->legs[next].due);
+  }
+  free(bytes);
+  free(vectors);
+  free(headers);
+  free(sources);
+  return NULL;
+}
+
+static srtp_t make_session(const climit_options *options) {
+  srtp_policy_t policy;
+  memset(&policy, 0, sizeof policy);
+  switch (options->profile) {
+    case CLIMIT_PLAIN: return NULL;
+    case CLIMIT_AES_CM_128_HMAC_SHA1_80:
+      srtp_crypto_policy_set_rtp_default(&policy.rtp);
+      srtp_crypto_policy_set_rtcp_default(&policy.rtcp);
+      break;
+    case CLIMIT_AEAD_AES_128_GCM:
+      srtp_crypto_policy_set_aes_gcm_128_16_auth(&policy.rtp);
+      srtp_crypto_policy_set_aes_gcm_128_16_auth(&policy.rtcp);
+      break;
+    case CLIMIT_AEAD_AES_256_GCM:
+      srtp_crypto_policy_set_aes_gcm_256_16_auth(&policy.rtp);
+      srtp_crypto_policy_set_aes_gcm_256_16_auth(&policy.rtcp);
+      break;
+  }
+  policy.ssrc.type = options->sends ? ssrc_any_outbound : ssrc_any_inbound;
+  policy.key = (unsigned char *)options->key;
+  policy.window_size = 128;
+  srtp_t session = NULL;
+  return srtp_create(&session, &policy) == srtp_err_status_ok ? session : NULL;
+}
+
+int climit_socket(uint16_t *port) {
+  int fd = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), size = 4 << 20;
+  struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  socklen_t length = sizeof address;
+  if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) != 0 ||
+      getsockname(fd, (struct sockaddr *)&address, &length) != 0)
+    return -1;
+  if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size) != 0)
+    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
+  *port = ntohs(address.sin_port);
+  return fd;
+}
+
+static bool open_leg(worker *w, leg *l) {
+  const climit_options *options = &w->limit->options;
+  l->fd = climit_socket(&l->port);
+  if (l->fd < 0) return false;
+  struct epoll_event event = {.events = EPOLLIN, .data.ptr = l};
+  if (epoll_ctl(w->epoll, EPOLL_CTL_ADD, l->fd, &event) != 0) return false;
+  l->session = make_session(options);
+  return l->session || options->profile == CLIMIT_PLAIN;
+}
+
+climit *climit_start(climit_options options) {
+  make_tables();
+  climit *limit = calloc(1, sizeof *limit);
+  limit->options = options;
+  limit->target = (struct sockaddr_in){
+      .sin_family = AF_INET, .sin_port = htons(options.target), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  limit->legs = calloc(options.legs, sizeof(leg));
+  limit->workers = calloc(options.threads, sizeof(worker));
+  for (unsigned t = 0, first = 0; t < options.threads; t++) {
+    worker *w = &limit->workers[t];
+    unsigned end = options.legs * (t + 1) / options.threads;
+    *w = (worker){.limit = limit, .legs = limit->legs + first, .count = end - first};
+    w->epoll = epoll_create1(EPOLL_CLOEXEC);
+    w->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
+    if (w->epoll < 0 || w->timer < 0 || epoll_ctl(w->epoll, EPOLL_CTL_ADD, w->timer, &event) != 0) return NULL;
+    for (; first < end; first++)
+      if (!open_leg(w, &limit->legs[first])) return NULL;
+    if (pthread_create(&w->thread, NULL, run, w) != 0) return NULL;
+    limit->thread_count++;
+  }
+  while (__atomic_load_n(&limit->ready, __ATOMIC_ACQUIRE) < (int)limit->thread_count) usleep(1000);
+  return limit;
+}
+
+uint16_t climit_port(const climit *limit, unsigned index) { return limit->legs[index].port; }
+
+uint64_t climit_cpu(const climit *limit) {
+  uint64_t sum = 0;
+  for (unsigned t = 0; t < limit->thread_count; t++) {
+    struct timespec time = {0};
+    clock_gettime(limit->workers[t].clock, &time);
+    sum += (uint64_t)time.tv_sec * 1000000000 + (uint64_t)time.tv_nsec;
+  }
+  return sum;
+}
+
+void climit_allocations(const climit *limit, uint64_t *own, uint64_t *srtp) {
+  *own = *srtp = 0;
+  for (unsigned t = 0; t < limit->thread_count; t++) {
+    callocations counters = callocations_read(limit->workers[t].allocations);
+    *own += counters.own;
+    *srtp += counters.srtp;
+  }
+}
+
+void climit_stop(climit *limit, uint64_t *packets, uint64_t *heard) {
+  __atomic_store_n(&limit->stopping, 1, __ATOMIC_RELEASE);
+  *packets = *heard = 0;
+  for (unsigned t = 0; t < limit->thread_count; t++) {
+    worker *w = &limit->workers[t];
+    pthread_join(w->thread, NULL);
+    close(w->epoll);
+    close(w->timer);
+  }
+  for (unsigned i = 0; i < limit->options.legs; i++) {
+    leg *l = &limit->legs[i];
+    *packets += l->packets;
+    *heard += l->heard;
+    if (l->session) srtp_dealloc(l->session);
+    close(l->fd);
+  }
+  free(limit->legs);
+  free(limit->workers);
+  free(limit);
+}
+
+unsigned climit_spread(int fd, const void *bytes, size_t count, const uint16_t *ports, unsigned port_count) {
+  unsigned sent = 0;
+  struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  for (unsigned i = 0; i < port_count; i++) {
+    address.sin_port = htons(ports[i]);
+    sent += sendto(fd, bytes, count, MSG_DONTWAIT, (struct sockaddr *)&address, sizeof address) == (ssize_t)count;
+  }
+  return sent;
+}
+
+unsigned climit_drain(int fd) {
+  static uint8_t bytes[64][SLOT];
+  struct mmsghdr headers[64];
+  struct iovec vectors[64];
+  memset(headers, 0, sizeof headers);
+  for (int i = 0; i < 64; i++) {
+    vectors[i] = (struct iovec){bytes[i], SLOT};
+    headers[i].msg_hdr.msg_iov = &vectors[i];
+    headers[i].msg_hdr.msg_iovlen = 1;
+  }
+  unsigned all = 0;
+  for (;;) {
+    int count = recvmmsg(fd, headers, 64, MSG_DONTWAIT, NULL);
+    if (count <= 0) return all;
+    all += (unsigned)count;
+  }
+}
+void climit_close(int fd) { close(fd); }

@@ -1,0 +1,48 @@
+#ifndef CLIMIT_H
+#define CLIMIT_H
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+// The limit: what a C program needs for the same calls, with the same system calls, libsrtp2 calls and G.711, and nothing
+// else: no jitter buffer, no statistics, no RTCP, no signalling, no checks beyond the cipher's own.
+
+typedef enum { CLIMIT_PLAIN, CLIMIT_AES_CM_128_HMAC_SHA1_80, CLIMIT_AEAD_AES_128_GCM, CLIMIT_AEAD_AES_256_GCM } climit_profile;
+
+typedef struct {
+  unsigned legs;
+  /// Each has an epoll, a timer, a batch, and its share of the legs.
+  unsigned threads;
+  /// Datagrams of one recvmmsg.
+  unsigned batch;
+  climit_profile profile;
+  /// Master key and salt.
+  const uint8_t *key;
+  /// False: the legs receive, decode, and hand on a frame every 20 ms; true: they encode and send one every 20 ms.
+  bool sends;
+  /// Where they send to, on 127.0.0.1.
+  uint16_t target;
+} climit_options;
+
+typedef struct climit climit;
+
+/// NULL when a thread, a socket or a context can't be had. With a profile the caller has started libsrtp2, which can be
+/// started but once.
+climit *climit_start(climit_options options);
+/// The port, on 127.0.0.1, at which a leg receives.
+uint16_t climit_port(const climit *limit, unsigned leg);
+/// CPU time that all threads together have used, nanoseconds.
+uint64_t climit_cpu(const climit *limit);
+/// Allocations of all threads so far, libsrtp2's and others.
+void climit_allocations(const climit *limit, uint64_t *own, uint64_t *srtp);
+/// Ends the threads; then the packets handled, and samples decoded that were not silence.
+void climit_stop(climit *limit, uint64_t *packets, uint64_t *heard);
+
+/// Sends the same datagram to many ports of 127.0.0.1; how many were taken.
+unsigned climit_spread(int fd, const void *bytes, size_t count, const uint16_t *ports, unsigned port_count);
+/// A UDP socket on 127.0.0.1 with a large buffer, or -1.
+int climit_socket(uint16_t *port);
+void climit_close(int fd);
+/// Datagrams that have arrived, which are forgotten; never blocks. For one thread.
+unsigned climit_drain(int fd);
+#endif

@@ -1,0 +1,94 @@
+internal import ArgumentParser
+internal import Glibc
+internal import ModuleKit
+internal import Runtime
+internal import SRTPEngine
+
+/// The program behind `Scripts/bench`.
+@main struct Bench: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "apus-bench", abstract: "CPU time, allocations and memory, beside their limits.")
+
+  @Flag(help: "What no other load can disturb, allocations and memory, in 90 seconds.")
+  var check = false
+
+  @Flag(help: "One JSON object on standard output.")
+  var json = false
+
+  @Option(help: "Only this part: receive, send or memory.")
+  var only: String?
+
+  @Option(help: "Only this receive mode.")
+  var rxmode: String?
+
+  @Option(help: "Break a bound on purpose: receive and send allocate at each frame, a leg keeps 100 KiB more.")
+  var plant: String?
+
+  @Option(help: .hidden)
+  var legMemory: String?
+
+  func validate() throws {
+    if let only, PathDirection(rawValue: only) == nil, only != "memory" {
+      throw ValidationError("--only takes receive, send or memory")
+    }
+    if let rxmode, RxMode(rawValue: rxmode) == nil { throw ValidationError("--rxmode takes main, thread or pool") }
+    if let plant, PathDirection(rawValue: plant) == nil, plant != "leg" {
+      throw ValidationError("--plant takes receive, send or leg")
+    }
+  }
+
+  func run() async throws {
+    if let legMemory { return try await self.sampleMemory(legMemory) }
+    try verifyCounting()
+    var report = Report(json: self.json, judgesTime: !self.check)
+    for bench in self.cases { report.add(try self.measure(bench)) }
+    for memory in self.memories { report.add(try memory.measure()) }
+    report.finish()
+    if !report.violations.isEmpty { throw ExitCode(1) }
+  }
+
+  private var modes: [RxMode] { RxMode.allCases.filter { self.rxmode == nil || $0.rawValue == self.rxmode } }
+
+  private var cases: [BenchCase] {
+    guard self.plant != "leg" else { return [] }
+    let profiles: [SRTPProfile?] = [nil, .aesCM128HMACSHA1Tag80, .aeadAES128GCM]
+    return PathDirection.allCases.filter { self.only == nil || $0.rawValue == self.only }.flatMap { direction in
+      self.modes.flatMap { mode in
+        profiles.map { BenchCase(direction, mode, $0, workers: max(2, processorCount())) }
+      }
+    }
+  }
+
+  private var memories: [LegMemory] {
+    let isPlanted = self.plant == "leg"
+    guard self.only == nil || self.only == "memory", self.plant == nil || isPlanted else { return [] }
+    let encryptions = self.check ? [nil, "dtls_srtp"] : [nil, "srtp-mand", "dtls_srtp"]
+    return self.modes.flatMap { mode in
+      encryptions.map { LegMemory(mode: mode, encryption: $0, isPlanted: isPlanted) }
+    }
+  }
+
+  /// A run that lost packets proves nothing either way; it may be repeated, a broken bound may not.
+  private func measure(_ bench: BenchCase) throws -> PathFigures {
+    let path = PathBench(
+      bench: bench, duration: self.check ? .check : .full, isPlanted: self.plant == bench.direction.rawValue)
+    for attempt in 1...2 {
+      do { return try path.run() } catch let failure as BenchFailure {
+        let line = "attempt \(attempt), \(bench.direction) \(bench.mode) \(bench.profileName): \(failure)\n"
+        _ = unsafe line.utf8CString.withUnsafeBytes { unsafe write(2, $0.baseAddress, $0.count - 1) }
+      }
+    }
+    return try path.run()
+  }
+
+  private func sampleMemory(_ text: String) async throws {
+    let words = text.split(separator: ",").map(String.init)
+    guard words.count == 2, let mode = RxMode(rawValue: words[0]) else {
+      throw ValidationError("--leg-memory takes a receive mode and a media encryption, with a comma between them")
+    }
+    let memory = LegMemory(
+      mode: mode, encryption: words[1] == "none" ? nil : words[1], isPlanted: self.plant == "leg")
+    let (few, many) = try await memory.sample()
+    print("\(few) \(many)")
+  }
+}

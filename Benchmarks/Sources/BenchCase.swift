@@ -1,0 +1,51 @@
+internal import CLimit
+internal import ModuleKit
+internal import NetBase
+internal import SRTPEngine
+
+/// Which way packets go.
+enum PathDirection: String, CaseIterable, Sendable {
+  case receive, send
+}
+
+/// One line of the packet path's table.
+struct BenchCase: Sendable {
+  let direction: PathDirection
+  let mode: RxMode
+  /// Nil: in the clear.
+  let profile: SRTPProfile?
+  let legs: Int
+  let threads: Int
+  /// Datagrams of one receive, as the mode's loops have them.
+  let batch: Int
+
+  /// - Parameter workers: of `pool`.
+  init(_ direction: PathDirection, _ mode: RxMode, _ profile: SRTPProfile?, workers: Int) {
+    (self.direction, self.mode, self.profile) = (direction, mode, profile)
+    switch mode {
+    case .main: (self.legs, self.threads, self.batch) = (100, 1, 32)
+    case .pool: (self.legs, self.threads, self.batch) = (100, workers, 32)
+    case .thread: (self.legs, self.threads, self.batch) = (24, 24, 8)
+    }
+  }
+
+  var profileName: String { self.profile?.rawValue ?? "none" }
+
+  /// The profile as the C program calls it.
+  var limitProfile: climit_profile {
+    switch self.profile {
+    case nil: CLIMIT_PLAIN
+    case .aeadAES128GCM: CLIMIT_AEAD_AES_128_GCM
+    case .aeadAES256GCM: CLIMIT_AEAD_AES_256_GCM
+    case .aesCM128HMACSHA1Tag80, .aesCM128HMACSHA1Tag32, .aes256CMHMACSHA1Tag80: CLIMIT_AES_CM_128_HMAC_SHA1_80
+    }
+  }
+
+  /// The same key for both programs.
+  var key: [UInt8] { (0..<(self.profile?.keyAndSaltLength ?? 30)).map { UInt8($0 + 1) } }
+
+  func material() throws -> SRTPKeyMaterial? {
+    guard let profile else { return nil }
+    return try SRTPKeyMaterial(profile: profile, keyAndSalt: self.key.withRawSpan { SecretBytes($0) })
+  }
+}

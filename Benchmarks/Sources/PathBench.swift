@@ -1,0 +1,172 @@
+internal import NetBase
+internal import Runtime
+internal import UACore
+
+/// How long a case runs.
+struct PathDuration: Sendable {
+  /// Milliseconds until the jitter buffers play and everything that is made once is made.
+  let warmUp: Int
+  /// Milliseconds between two readings.
+  let slice: Int
+  let slices: Int
+
+  static let full = PathDuration(warmUp: 500, slice: 300, slices: 5)
+  static let check = PathDuration(warmUp: 400, slice: 200, slices: 4)
+}
+
+/// One case of the packet path: our transports and the C program beside each other, fed from one thread.
+///
+/// Both run at the same time and are read at the same moments, so that whatever else the machine does meets both.
+struct PathBench {
+  let bench: BenchCase
+  let duration: PathDuration
+  /// Whether our legs' ends allocate, to show that it is seen.
+  let isPlanted: Bool
+
+  /// What has been used and done up to one moment.
+  private struct Reading {
+    var cpu = (ours: 0, limit: 0)
+    var allocations = (ours: Allocations(), limit: Allocations())
+    var packets = (ours: 0, limit: 0)
+  }
+
+  func run() throws -> PathFigures {
+    // First, for it starts libsrtp2.
+    var source = try PacketSource(try self.bench.material())
+    let (ourPeer, limitPeer) = (try BenchSocket(), try BenchSocket())
+    let ours = try TransportLegs(self.bench, peer: ourPeer.port)
+    let limit = try LimitLegs(self.bench, target: limitPeer.port)
+    if self.isPlanted { ours.audio.plantAllocations() }
+    var readings: [Reading] = []
+    var packets = (ours: 0, limit: 0)
+    let start = Instant.now
+    let total = self.duration.warmUp + self.duration.slice * self.duration.slices
+    for tick in 0...total {
+      Pace.sleep(until: start.advanced(byMilliseconds: Int64(tick)))
+      switch self.bench.direction {
+      case .receive:
+        if tick.isMultiple(of: 20) { try source.advance() }
+        guard let group = self.group(tick % 20) else { break }
+        // Neither is always the first.
+        if tick.isMultiple(of: 2) { packets.ours += ourPeer.spread(source.packet, to: ours.ports[group]) }
+        packets.limit += limitPeer.spread(source.packet, to: limit.ports[group])
+        if !tick.isMultiple(of: 2) { packets.ours += ourPeer.spread(source.packet, to: ours.ports[group]) }
+        _ = ourPeer.drain()
+      case .send:
+        guard tick.isMultiple(of: 5) else { break }
+        packets.ours += ourPeer.drain()
+        packets.limit += limitPeer.drain()
+      }
+      let measured = tick - self.duration.warmUp
+      if measured >= 0, measured.isMultiple(of: self.duration.slice) {
+        readings.append(
+          Reading(
+            cpu: (ours.cpu, limit.cpu), allocations: (ours.allocations, limit.allocations), packets: packets))
+      }
+    }
+    // What is on its way arrives, and is played.
+    Pace.sleep(until: Instant.now.advanced(byMilliseconds: 30))
+    let statistics = try ours.stop()
+    let limitPackets = limit.stop()
+    if self.bench.direction == .send {
+      packets.ours += ourPeer.drain()
+      packets.limit += limitPeer.drain()
+    }
+    try self.check(statistics, heard: ours.audio.heard, sent: packets, limit: limitPackets)
+    return self.figures(readings)
+  }
+
+  /// The legs whose packets leave in this millisecond of each 20, if it is one of the four in which any do: a busy loop
+  /// finds several sockets ready when it wakes up, and what it does for them is not lost beside the cost of waking.
+  private func group(_ millisecond: Int) -> Range<Int>? {
+    let groups = [0: 0, 5: 1, 11: 2, 16: 3]
+    return groups[millisecond].map { self.bench.legs * $0 / 4..<self.bench.legs * ($0 + 1) / 4 }
+  }
+
+  /// Figures of packets that were lost, or not decoded, would flatter.
+  private func check(
+    _ statistics: TransportStatistics, heard: Int, sent: (ours: Int, limit: Int), limit: Int
+  ) throws {
+    guard statistics.drops.total == 0 else { throw BenchFailure("\(statistics.drops.total) packets were dropped") }
+    switch self.bench.direction {
+    case .receive:
+      guard statistics.receivedPackets == sent.ours, limit == sent.limit else {
+        throw BenchFailure(
+          "of \(sent.ours) and \(sent.limit) packets \(statistics.receivedPackets) and \(limit) were received")
+      }
+      // The last 200 ms may still be in a jitter buffer; and a machine that has no time for the loop makes it drop packets
+      // that are late, as it should. What was played in time must be most of it.
+      let decoded = heard / PacketSource.period
+      guard decoded >= sent.ours / 2, decoded <= sent.ours + self.bench.legs else {
+        throw BenchFailure("of \(sent.ours) packets \(decoded) were decoded and played: the machine is too busy")
+      }
+    case .send:
+      guard sent.ours >= statistics.sentPackets * 9 / 10, sent.limit >= limit * 9 / 10, sent.ours > 0 else {
+        throw BenchFailure("of \(statistics.sentPackets) and \(limit) packets \(sent.ours) and \(sent.limit) came")
+      }
+    }
+  }
+
+  private func figures(_ readings: [Reading]) -> PathFigures {
+    let slices = zip(readings, readings.dropFirst()).map { before, after in
+      (
+        ours: Double(after.cpu.ours - before.cpu.ours) / Double(max(1, after.packets.ours - before.packets.ours)),
+        limit: Double(after.cpu.limit - before.cpu.limit) / Double(max(1, after.packets.limit - before.packets.limit))
+      )
+    }
+    let (first, last) = (readings[0], readings[readings.count - 1])
+    let packets = (ours: last.packets.ours - first.packets.ours, limit: last.packets.limit - first.packets.limit)
+    let ours = last.allocations.ours - first.allocations.ours
+    let limit = last.allocations.limit - first.allocations.limit
+    return PathFigures(
+      bench: self.bench, packets: packets.ours, nanoseconds: median(slices.map(\.ours)),
+      limitNanoseconds: median(slices.map(\.limit)), ratio: median(slices.map { $0.ours / $0.limit }),
+      allocations: ours.own, srtpPerPacket: Double(ours.srtp) / Double(max(1, packets.ours)),
+      limitSRTPPerPacket: Double(limit.srtp) / Double(max(1, packets.limit)))
+  }
+}
+
+/// What one case of the packet path came to.
+struct PathFigures: Sendable {
+  /// Times the C program's CPU time that a received packet may cost.
+  static let maximumRatio = 1.25
+
+  let bench: BenchCase
+  /// Measured, without the warm-up.
+  let packets: Int
+  /// CPU time of the executor's threads for each packet: ours and the C program's, medians.
+  let nanoseconds: Double
+  let limitNanoseconds: Double
+  /// Median of the slices' ratios.
+  let ratio: Double
+  /// All of ours in all of the packets.
+  let allocations: Int
+  /// Within libsrtp2.
+  let srtpPerPacket: Double
+  let limitSRTPPerPacket: Double
+
+  /// What is out of bounds, in a sentence each.
+  ///
+  /// - Parameter judgesTime: whether CPU time counts.
+  func violations(judgesTime: Bool) -> [String] {
+    let name = "\(self.bench.direction) \(self.bench.mode) \(self.bench.profileName)"
+    var all: [String] = []
+    if self.allocations > 0 {
+      all.append("\(name): \(self.allocations) allocations in \(self.packets) packets, 0 allowed")
+    }
+    if judgesTime, self.bench.direction == .receive, self.ratio > Self.maximumRatio {
+      all.append("\(name): \(fixed(self.ratio, 2)) x the C program, \(Self.maximumRatio) allowed")
+    }
+    if self.srtpPerPacket > self.limitSRTPPerPacket + 0.5 {
+      all.append("\(name): libsrtp2 is called more often than the C program calls it")
+    }
+    return all
+  }
+}
+
+func median(_ values: [Double]) -> Double {
+  let sorted = values.sorted()
+  guard !sorted.isEmpty else { return 0 }
+  let middle = sorted.count / 2
+  return sorted.count.isMultiple(of: 2) ? (sorted[middle - 1] + sorted[middle]) / 2 : sorted[middle]
+}

@@ -1,0 +1,119 @@
+internal import Glibc
+internal import ModuleKit
+
+/// The figures as a table for people, line by line as they come, or as one JSON object at the end.
+struct Report {
+  private var paths: [PathFigures] = []
+  private var memories: [MemoryFigures] = []
+  private(set) var violations: [String] = []
+  private var keptCount = 0
+  private let json: Bool
+  private let judgesTime: Bool
+
+  init(json: Bool, judgesTime: Bool) {
+    self.json = json
+    self.judgesTime = judgesTime
+  }
+
+  mutating func add(_ figures: PathFigures) {
+    if self.paths.isEmpty { self.say(Self.pathHeader) }
+    self.paths.append(figures)
+    let broken = figures.violations(judgesTime: self.judgesTime)
+    self.count(broken)
+    let bench = figures.bench
+    self.say(
+      pad(bench.direction.rawValue, 8) + pad(bench.mode.rawValue, 7) + pad(bench.profileName, 25)
+        + right("\(bench.legs)", 5) + right("\(figures.packets)", 9) + right(fixed(figures.nanoseconds, 0), 9)
+        + right(fixed(figures.limitNanoseconds, 0), 9) + right(fixed(figures.ratio, 2), 7)
+        + right("\(figures.allocations)", 7) + right(fixed(figures.srtpPerPacket, 1), 9)
+        + right(fixed(figures.limitSRTPPerPacket, 1), 9) + (broken.isEmpty ? "" : "  <-"))
+  }
+
+  mutating func add(_ figures: MemoryFigures) {
+    if self.memories.isEmpty { self.say("\n" + Self.memoryHeader) }
+    self.memories.append(figures)
+    self.count(figures.violations)
+    let memory = figures.memory
+    self.say(
+      pad("memory", 8) + pad(memory.mode.rawValue, 7) + pad(memory.encryptionName, 25) + right("\(figures.few)", 14)
+        + right("\(figures.many)", 15) + right(fixed(figures.slope, 1), 9) + right("\(memory.bound)", 7)
+        + (figures.violations.isEmpty ? "" : "  <-"))
+  }
+
+  /// The last lines, or the object.
+  func finish() {
+    guard self.json else {
+      print(self.violations.isEmpty ? "\nall bounds are kept" : "\nout of bounds:")
+      for violation in self.violations { print("  \(violation)") }
+      print("\(self.keptCount) passed, \(self.lineCount - self.keptCount) failed")
+      return
+    }
+    let paths = self.paths.map { figures in
+      """
+      {"direction":"\(figures.bench.direction)","rxmode":"\(figures.bench.mode)","profile":"\(figures.bench.profileName)",\
+      "legs":\(figures.bench.legs),"packets":\(figures.packets),"ns_per_packet":\(fixed(figures.nanoseconds, 1)),\
+      "c_ns_per_packet":\(fixed(figures.limitNanoseconds, 1)),"ratio":\(fixed(figures.ratio, 3)),\
+      "allocations":\(figures.allocations),"srtp_allocations_per_packet":\(fixed(figures.srtpPerPacket, 2)),\
+      "c_srtp_allocations_per_packet":\(fixed(figures.limitSRTPPerPacket, 2))}
+      """
+    }
+    let memories = self.memories.map { figures in
+      """
+      {"rxmode":"\(figures.memory.mode)","mediaenc":"\(figures.memory.encryptionName)","rss_kib_10":\(figures.few),\
+      "rss_kib_100":\(figures.many),"kib_per_leg":\(fixed(figures.slope, 1)),"bound_kib":\(figures.memory.bound)}
+      """
+    }
+    let violations = self.violations.map { "\"\($0)\"" }
+    print(
+      """
+      {"ok":\(self.violations.isEmpty),"packet_path":[\(paths.joined(separator: ","))],\
+      "memory":[\(memories.joined(separator: ","))],"violations":[\(violations.joined(separator: ","))]}
+      """)
+  }
+
+  private var lineCount: Int { self.paths.count + self.memories.count }
+
+  private mutating func count(_ broken: [String]) {
+    self.violations += broken
+    if broken.isEmpty { self.keptCount += 1 }
+  }
+
+  private func say(_ line: String) {
+    guard !self.json else { return }
+    print(line)
+    // Every open file: a reader behind a pipe sees each line as it comes.
+    fflush(nil)
+  }
+
+  private static let pathHeader =
+    "CPU time of the executor's threads for each packet, nanoseconds, beside a C program with the same system calls,\n"
+    + "libsrtp2 calls and G.711; allocations: ours in all packets together, libsrtp2's own for each packet.\n"
+    + pad("path", 8) + pad("rxmode", 7) + pad("profile", 25) + right("legs", 5) + right("packets", 9)
+    + right("apus", 9) + right("C", 9) + right("ratio", 7) + right("allocs", 7) + right("in srtp", 9)
+    + right("C's", 9)
+
+  private static let memoryHeader =
+    "Resident memory, KiB, with both legs of each call in one process; the slope between the two is a leg's.\n"
+    + pad("", 8) + pad("rxmode", 7) + pad("mediaenc", 25) + right("10 calls", 14) + right("100 calls", 15)
+    + right("a leg", 9) + right("bound", 7)
+}
+
+/// A number with so many decimals.
+func fixed(_ number: Double, _ decimals: Int) -> String {
+  guard number.isFinite else { return "0" }
+  let scale = (0..<decimals).reduce(1) { product, _ in product * 10 }
+  let scaled = Int((number * Double(scale)).rounded())
+  let sign = scaled < 0 ? "-" : ""
+  guard decimals > 0 else { return "\(scaled)" }
+  let fraction = String(scaled.magnitude % UInt(scale))
+  let zeros = String(repeating: "0", count: decimals - fraction.count)
+  return "\(sign)\(scaled.magnitude / UInt(scale)).\(zeros)\(fraction)"
+}
+
+private func pad(_ text: String, _ width: Int) -> String {
+  text + String(repeating: " ", count: max(1, width - text.count))
+}
+
+private func right(_ text: String, _ width: Int) -> String {
+  String(repeating: " ", count: max(1, width - text.count)) + text
+}
