@@ -49,4 +49,12 @@ internal import Testing
       of: "cd \(Repository.root) && GIT_DIR=/nowhere git apply --check \(patch) 2>&1 && echo applies")
     #expect(answer == "applies\n", "make it anew, as Tests/Mutants/README.md says: \(answer)")
   }
+
+  @Test("the report of the last whole run has killed every mutant", arguments: patches)
+  func isKilled(_ patch: String) throws {
+    let name = try #require(patch.split(separator: "/").last?.dropLast(".patch".count))
+    let report = try #require(Repository.text(of: "Docs/reports/mutants.md"))
+    let row = report.split(separator: "\n").first { $0.contains("| \(name) |") }
+    #expect(row?.contains("| killed") == true, "\(name) is not in the report: run Scripts/test --mutants")
+  }
 }

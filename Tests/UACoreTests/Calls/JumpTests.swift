@@ -70,5 +70,7 @@ import Testing
     #expect(agents.runUntilIdle())
     let report = agents.alice.ended[0]
     #expect(report.failure == nil && report.reason == "hangup" && report.media.drops == DropCounters())
+    // At once: no packet of the new count is taken for a late one of the old.
+    #expect(report.media.late == 0, "\(report.media.late) packets came too late")
   }
 }
