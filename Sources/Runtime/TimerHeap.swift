@@ -11,12 +11,16 @@ package struct TimerID: Hashable, Sendable {
 struct TimerHeap {
   private struct Entry {
     let deadline: Instant
-    let id: TimerID
+    let timer: Timer
   }
 
-  private struct Timer {
+  /// An object, for a value that is changed within a dictionary costs allocations: the frames of its accessors.
+  private final class Timer {
     var deadline: Instant?
-    let handler: () -> Void
+    /// Nil when the timer has been removed, though an entry may still name it.
+    var handler: (() -> Void)?
+
+    init(_ handler: @escaping () -> Void) { self.handler = handler }
   }
 
   private var entries: [Entry] = []
@@ -26,31 +30,31 @@ struct TimerHeap {
   var nextDeadline: Instant? { self.entries.first?.deadline }
 
   mutating func add(_ id: TimerID, _ handler: @escaping () -> Void) {
-    self.timers[id] = Timer(deadline: nil, handler: handler)
+    self.remove(id)
+    self.timers[id] = Timer(handler)
   }
 
   mutating func arm(_ id: TimerID, at deadline: Instant) {
-    guard let current = self.timers[id]?.deadline else {
-      guard self.timers[id] != nil else { return }
-      self.timers[id]?.deadline = deadline
-      return self.push(Entry(deadline: deadline, id: id))
-    }
-    guard current != deadline else { return }
-    self.timers[id]?.deadline = deadline
-    self.push(Entry(deadline: deadline, id: id))
+    guard let timer = self.timers[id], timer.deadline != deadline else { return }
+    timer.deadline = deadline
+    self.push(Entry(deadline: deadline, timer: timer))
   }
 
-  mutating func disarm(_ id: TimerID) { self.timers[id]?.deadline = nil }
+  func disarm(_ id: TimerID) { self.timers[id]?.deadline = nil }
 
-  mutating func remove(_ id: TimerID) { self.timers[id] = nil }
+  mutating func remove(_ id: TimerID) {
+    guard let timer = self.timers.removeValue(forKey: id) else { return }
+    timer.deadline = nil
+    timer.handler = nil
+  }
 
   /// Takes the first timer that is due, disarmed, and returns its handler.
   mutating func popDue(now: Instant) -> (() -> Void)? {
     while let first = self.entries.first, first.deadline <= now {
       self.removeFirst()
-      guard let timer = self.timers[first.id], timer.deadline == first.deadline else { continue }
-      self.timers[first.id]?.deadline = nil
-      return timer.handler
+      guard first.timer.deadline == first.deadline else { continue }
+      first.timer.deadline = nil
+      return first.timer.handler
     }
     return nil
   }
