@@ -14,7 +14,16 @@ class Client:
     """What a wrapper does: sends commands, reads netstrings, keeps answers and events apart."""
 
     def __init__(self, port):
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=10)
+        # The modules come after SIP's own port.
+        end = time.monotonic() + 5
+        while True:
+            try:
+                self.socket = socket.create_connection(("127.0.0.1", port), timeout=10)
+                break
+            except ConnectionRefusedError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.05)
         self.buffer, self.events, self.answers, self.serial = b"", [], {}, 0
 
     def read(self, timeout):

@@ -6,11 +6,7 @@ import Testing
 
 /// Re-keys of whole calls, one behind the other.
 @Suite struct RekeyTests {
-  #if DEBUG
-    private static let count = 60
-  #else
-    private static let count = LongRun.isOn ? 3000 : 1000
-  #endif
+  private static let count = LongRun.isOn ? 3000 : 60
 
   @Test(
     "re-keys back to back from both sides, 50 packets a second both ways, lose nothing",
