@@ -26,18 +26,20 @@
       guard status == ARES_SUCCESS, let channel = unsafe channel else {
         return .failed(CAresLibrary.words(status))
       }
-      defer { unsafe ares_destroy(channel) }
+      let query = CAresQuery(question)
+      // `ares_destroy` calls back for a question that is still open: the query outlives the channel.
+      defer { withExtendedLifetime(query) { unsafe ares_destroy(channel) } }
       if !servers.isEmpty {
         let status = unsafe ares_set_servers_ports_csv(channel, servers)
         guard status == ARES_SUCCESS else { return .failed("dns_server: \(CAresLibrary.words(status))") }
       }
-      let query = CAresQuery(question)
       unsafe query.start(channel)
       unsafe query.wait(channel)
       return query.answer ?? .failed("no answer")
     }
 
     private func start(_ channel: ares_channel) {
+      // `run` holds the query until the channel is destroyed, after which c-ares calls nobody back.
       let this = unsafe Unmanaged.passUnretained(self).toOpaque()
       switch self.question {
       case .naptr(let name): unsafe ares_query(channel, name, 1, 35, Self.answered, this)
@@ -85,12 +87,14 @@
 
     private static let answered: ares_callback = { this, status, _, bytes, count in
       guard let this = unsafe this else { return }
+      // What `start` handed over, on the thread that waits for it.
       let query = unsafe Unmanaged<CAresQuery>.fromOpaque(this).takeUnretainedValue()
       query.answer = unsafe query.failure(status) ?? query.records(bytes, count)
     }
 
     private static let found: ares_addrinfo_callback = { this, status, _, result in
       guard let this = unsafe this else { return }
+      // What `start` handed over, on the thread that waits for it.
       let query = unsafe Unmanaged<CAresQuery>.fromOpaque(this).takeUnretainedValue()
       defer { unsafe ares_freeaddrinfo(result) }
       query.answer = unsafe query.failure(status) ?? CAresQuery.addresses(result?.pointee.nodes)
