@@ -4,11 +4,10 @@ Debian's baresip at the other end."""
 import subprocess
 import time
 
-from lab import MODES, Failure, Report, check, fresh, free_ports, is_bound, start, stop, text, wait_for
+from lab import HERE, Failure, Report, check, fresh, free_ports, is_bound, start, stop, text, wait_for
 from peers import ApusRun, Baresip
 
 SECONDS = 3
-HERE = __import__("pathlib").Path(__file__).resolve().parent
 PASSWORDS = {"alice": "secret", "bob": "secret2", "carol": "secret3"}
 CERTIFICATES = fresh("certificates")
 
@@ -101,6 +100,16 @@ def wrong_password():
         alice.wait_for("password")
 
 
+def kept_flow(transport):
+    """Outbound (RFC 5626): pings every few seconds are answered, so one registration stands."""
+    with Kamailio() as proxy, proxy.apus("alice", transport, parameters=";sipnat=outbound") as alice:
+        alice.wait_for("registered")
+        time.sleep(25)
+        said = alice.output()
+        check("Flow-Timer: 5" in said, "Kamailio did not agree to outbound")
+        check("not registered" not in said, f"the flow broke: {said[-300:]}")
+
+
 def restart():
     with Kamailio() as proxy:
         with proxy.apus("alice", "tcp", interval=6) as alice, proxy.apus("bob", "tcp", interval=6) as bob:
@@ -128,5 +137,6 @@ cases = [(f"register and call over {way}, {algorithm}, {mode}, {mediaenc}", thro
              ("wss", "SHA-256", "pool", "none"))]
 cases += [("a wrong password is said, and not tried for ever", wrong_password),
           ("a registrar that restarts has us again", restart)]
-report.run(cases, at_once=3)
+cases += [(f"a flow over {way} is kept by its pings", kept_flow, way) for way in ("tcp", "tls", "ws")]
+report.run(cases, at_once=4)
 report.finish()

@@ -50,7 +50,7 @@ extension SIPEndpoint {
     if let ping = registration.ping, ping.next <= now, let path = registration.path {
       registration.ping = (ping.interval, now.advanced(by: self.jittered(ping.interval)))
       self.counters.pingsSent += 1
-      self.send(Array("\r\n\r\n".utf8), path)
+      self.send(Self.ping, path)
       if registration.expectsPong, registration.pongBy == nil {
         registration.pongBy = now.advanced(by: Registration.pongPatience)
       }
@@ -59,12 +59,20 @@ extension SIPEndpoint {
     self.settle(registration)
   }
 
+  /// Asks for a sign of life (RFC 5626 §3.5.1); a transport that has a form of its own for it sends that.
+  package static let ping = Array("\r\n\r\n".utf8)
+
   /// Line ends came: the pong of a registration's flow, or a peer's ping (RFC 5626 §3.5.1, §4.4.1).
   func receive(keepAlive bytes: RawSpan, _ path: SIPPath) {
     self.counters.keepAlives += 1
     guard path.transport.isReliable else { return }
     if bytes.byteCount >= 4 { return self.send(Array("\r\n".utf8), path) }
-    for registration in self.registrations.values where registration.path?.flow == path.flow {
+    if let flow = path.flow { self.ponged(flow) }
+  }
+
+  /// The peer of a connection gave the sign of life that it was asked for, in whichever form its transport has.
+  package func ponged(_ flow: SIPFlow) {
+    for registration in self.registrations.values where registration.path?.flow == flow {
       registration.pongBy = nil
       self.settle(registration)
     }

@@ -91,9 +91,10 @@ extension AgentCore: SIPTransportsOwner {
     self.drain()
   }
 
-  package func opened(_ flow: SIPFlow, over path: SIPPath, isAccepted: Bool) {}
-
-  package func ponged(_ flow: SIPFlow) {}
+  package func ponged(_ flow: SIPFlow) {
+    self.endpoint.ponged(flow)
+    self.drain()
+  }
 }
 
 /// Where requests go.

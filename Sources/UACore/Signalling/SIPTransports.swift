@@ -9,8 +9,6 @@ package protocol SIPTransportsOwner: AnyObject {
   func received(_ bytes: RawSpan, over path: SIPPath)
   /// What was sent on `path`, or a connection, failed.
   func failed(_ path: SIPPath, reason: String)
-  /// A connection is there; `isAccepted` when the peer opened it.
-  func opened(_ flow: SIPFlow, over path: SIPPath, isAccepted: Bool)
   /// The peer answered a keepalive (RFC 5626 §4.4.1).
   func ponged(_ flow: SIPFlow)
 }
@@ -87,6 +85,10 @@ package final class SIPTransports {
   package func send(_ bytes: [UInt8], _ path: SIPPath) -> String? {
     guard let transport = self.transport(path.transport, towards: path.peer) else {
       return self.isNotOpen(path.transport, path.peer)
+    }
+    // Line ends are no WebSocket message: each kind of connection asks in its own way, and tells of the answer.
+    if bytes == SIPEndpoint.ping, path.transport.isReliable, let flow = path.flow {
+      return self.ping(flow) ? nil : "the connection is closed"
     }
     let certificate = path.transport.isSecure ? path.serverName.flatMap { self.certificates[$0.lowercased()] } : nil
     let destination = SIPDestination(
@@ -170,7 +172,6 @@ extension SIPTransports: SIPTransportReceiver {
       flow: connection.flow)
     path.serverName = self.paths[connection.flow]?.serverName
     self.paths[connection.flow] = path
-    self.owner?.opened(connection.flow, over: path, isAccepted: connection.isAccepted)
   }
 
   package func closed(_ flow: SIPFlow, peer: SocketAddress, reason: String, on transport: any SIPTransport) {
