@@ -6,7 +6,11 @@ import Testing
 
 /// Re-keys of whole calls, one behind the other.
 @Suite struct RekeyTests {
-  private static let count = LongRun.isOn ? 3000 : 60
+  #if DEBUG
+    private static let count = 60
+  #else
+    private static let count = LongRun.isOn ? 3000 : 1000
+  #endif
 
   @Test(
     "re-keys back to back from both sides, 50 packets a second both ways, lose nothing",
@@ -27,7 +31,10 @@ import Testing
       agents.run(milliseconds: isOffered ? 40 : 10)
     }
     #expect(offered == Self.count)
-    #expect(agents.alice.warnings.isEmpty && agents.bob.warnings.isEmpty)
+    // Offers that cross are refused by both and tried again (RFC 3261 §14.1); who has no luck at all is told, seldom.
+    let warnings = agents.alice.warnings + agents.bob.warnings
+    #expect(warnings.allSatisfy { $0.hasSuffix("491 Request Pending") }, "\(warnings)")
+    #expect(warnings.count <= Self.count / 200, "\(warnings)")
     agents.run(milliseconds: 1000)
     agents.alice.act { $0.hangUp(call) }
     #expect(agents.runUntilIdle())
