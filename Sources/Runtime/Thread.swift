@@ -33,7 +33,7 @@ struct Thread: Sendable {
 }
 
 /// A result that one thread waits for and another brings.
-@safe final class Gate<Result: Sendable>: @unchecked Sendable {
+@safe final class Gate<Result: Sendable>: @unchecked Sendable {  // every access takes the lock
   private var result: Result?
   private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
   private let condition = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)

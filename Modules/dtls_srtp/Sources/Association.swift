@@ -85,6 +85,7 @@ enum AssociationOutcome: ~Copyable {
       throw error
     }
     unsafe SSL_set_bio(ssl, self.bio.handle, self.bio.handle)
+    // The association owns the SSL and frees it in its own deinit: the pointer never outlives what it names.
     unsafe SSL_set_ex_data(ssl, 0, Unmanaged.passUnretained(self).toOpaque())
     unsafe SSL_ctrl(ssl, SSL_CTRL_SET_MTU, MemoryBIO.maximumDatagram, nil)
     unsafe DTLS_set_timer_cb(ssl) { ssl, previous in
@@ -297,6 +298,7 @@ extension Association {
 
   fileprivate static func of(_ ssl: OpaquePointer?) -> Association? {
     guard let data = unsafe SSL_get_ex_data(ssl, 0) else { return nil }
+    // OpenSSL calls back only from within a call of the association's.
     return unsafe Unmanaged<Association>.fromOpaque(data).takeUnretainedValue()
   }
 

@@ -56,6 +56,7 @@ internal import Glibc
     unsafe self.timer = nil
     guard let bio = unsafe BIO_new(method.handle) else { throw .drained("no BIO") }
     unsafe self.handle = bio
+    // The association keeps this object as long as the SSL that uses the BIO.
     unsafe BIO_set_data(bio, Unmanaged.passUnretained(self).toOpaque())
   }
 
@@ -88,6 +89,7 @@ internal import Glibc
 
   fileprivate static func of(_ bio: OpaquePointer?) -> MemoryBIO? {
     guard let data = unsafe BIO_get_data(bio) else { return nil }
+    // OpenSSL calls back only from within a call of the association's.
     return unsafe Unmanaged<MemoryBIO>.fromOpaque(data).takeUnretainedValue()
   }
 

@@ -2,10 +2,11 @@ import Glibc
 import ModuleKit
 import NetBase
 import SIPStack
-import SIPStreams
 import TestSupport
 import Testing
 import sip_tls
+
+@testable import SIPStreams
 
 @Suite("sip_tls") struct SIPTLSTests {
   static let authority = TestCertificates.file(TestCertificates.authority)
@@ -77,6 +78,19 @@ import sip_tls
     #expect(client.wait { !$0.closed.isEmpty })
     #expect(client.events.closed.first?.reason.contains(reason) == true, "\(client.events.closed)")
     #expect(client.events.opened.isEmpty && server.messages.isEmpty)
+  }
+
+  @Test(
+    "an asterisk stands for one whole first label, and not for all of a domain",
+    arguments: [
+      ("example.test", "EXAMPLE.test.", true), ("*.example.test", "sip.example.test", true),
+      ("*.example.test", "example.test", false), ("*.example.test", "a.sip.example.test", false),
+      ("*.test", "example.test", false), ("s*.example.test", "sip.example.test", false),
+      ("example.test", "sip.example.test", false), ("", "example.test", false),
+    ])
+  func matching(pattern: String, name: String, isMatch: Bool) {
+    let matches = ServerIdentity.matches(pattern, name)
+    #expect(matches == isMatch)
   }
 
   @Test("the authorities of the system do not vouch for a test's certificate")

@@ -10,11 +10,13 @@ enum ReaderThread {
   /// - Returns: false when the system has no thread left.
   static func start(_ body: @escaping @Sendable () -> Void) -> Bool {
     var thread = pthread_t()
+    // Retained once here and released once by the thread, or below where there is none.
     let retained = unsafe Unmanaged.passRetained(Body(body))
     let status = unsafe pthread_create(
       &thread, nil,
       { argument in
         guard let argument = unsafe argument else { return nil }
+        // The one release of what was retained for this thread.
         unsafe Unmanaged<Body>.fromOpaque(argument).takeRetainedValue().run()
         return nil
       }, retained.toOpaque())
