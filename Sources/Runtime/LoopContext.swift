@@ -13,15 +13,21 @@ package struct WatchID: Hashable, Sendable {
 /// handler.
 package final class LoopContext {
   package var batch: PacketBatch
+  /// Room for one frame of PCM, for whoever runs on the loop while it runs; as large as anyone wanted it.
+  package var frame: [Int16] = []
   private let clock: Clock
   private let epoll = epoll_create1(Int32(EPOLL_CLOEXEC))
   private let alarm = timerfd_create(CLOCK_MONOTONIC, Int32(TFD_NONBLOCK | TFD_CLOEXEC))
-  private var handlers: [UInt64: () -> Void] = [:]
+  private var handlers = SlotTable<Handler>()
   private var timers = TimerHeap()
   private var armed: Instant?
-  private var lastToken: UInt64 = 0
   /// Nanoseconds.
   private static let grain: Int64 = 1_000_000
+
+  /// A closure in a generic table would be wrapped in another one.
+  private struct Handler {
+    let call: () -> Void
+  }
 
   init(wake: Int32, clock: Clock, batchSlots: Int) {
     self.clock = clock
@@ -50,25 +56,20 @@ package final class LoopContext {
   }
 
   package func unwatch(_ id: WatchID, _ descriptor: Int32) {
-    self.handlers[id.token] = nil
+    self.handlers.remove(id.token)
     _ = epoll_ctl(self.epoll, EPOLL_CTL_DEL, descriptor, nil)
   }
 
   /// A handler that other threads may trigger with `EventLoop.signal`.
   package func register(_ handler: @escaping () -> Void) -> WatchID {
-    self.lastToken += 1
-    self.handlers[self.lastToken] = handler
-    return WatchID(token: self.lastToken)
+    WatchID(token: self.handlers.add(Handler(call: handler)))
   }
 
-  package func unregister(_ id: WatchID) { self.handlers[id.token] = nil }
+  package func unregister(_ id: WatchID) { self.handlers.remove(id.token) }
 
   /// A timer that is armed as often as one likes.
   package func makeTimer(_ handler: @escaping () -> Void) -> TimerID {
-    self.lastToken += 1
-    let id = TimerID(number: self.lastToken)
-    self.timers.add(id, handler)
-    return id
+    self.timers.add(handler)
   }
 
   /// Calls the timer's handler once at `deadline`, instead of whenever it was armed for.
@@ -77,17 +78,11 @@ package final class LoopContext {
   package func disarm(_ id: TimerID) { self.timers.disarm(id) }
 
   /// The handler is released, and never called again.
-  package func remove(_ id: TimerID) { self.timers.remove(id) }
+  package func remove(_ id: TimerID) { _ = self.timers.remove(id) }
 
   /// Calls `handler` once at `deadline`.
   package func schedule(at deadline: Instant, _ handler: @escaping () -> Void) {
-    self.lastToken += 1
-    let id = TimerID(number: self.lastToken)
-    self.timers.add(id) { [unowned self] in
-      self.timers.remove(id)
-      handler()
-    }
-    self.timers.arm(id, at: deadline)
+    self.timers.arm(self.timers.add(isOnce: true, handler), at: deadline)
   }
 
   var nextDeadline: Instant? { self.timers.nextDeadline }
@@ -95,7 +90,7 @@ package final class LoopContext {
   /// Calls the handler of a port or descriptor, as if it had been signalled.
   package func handle(_ id: WatchID) { self.handle(id.token) }
 
-  func handle(_ token: UInt64) { self.handlers[token]?() }
+  func handle(_ token: UInt64) { self.handlers[token]?.call() }
 
   /// Runs the timers that are due; false when none was.
   func runTimers() -> Bool {
@@ -125,8 +120,10 @@ package final class LoopContext {
   }
 
   func removeAll() {
-    self.handlers.removeAll()
-    self.timers = TimerHeap()
+    let (handlers, timers) = (self.handlers, self.timers)
+    (self.handlers, self.timers) = (SlotTable(), TimerHeap())
+    // Only now are they released, for what they hold may look for its timer when it ends.
+    _ = (consume handlers, consume timers)
   }
 
   /// The kernel wakes the loop at whole milliseconds only: a wake-up costs more than all that a tick does, and what is due

@@ -2,59 +2,61 @@ internal import NetBase
 
 /// Names a timer of one loop; never used twice.
 package struct TimerID: Hashable, Sendable {
-  let number: UInt64
+  let token: UInt64
 }
 
 /// A binary heap of deadlines over timers that are made once and armed often: arming allocates nothing.
 ///
-/// Arming again or disarming leaves the old entry, which is skipped when it comes up.
+/// Arming again or disarming leaves the old entry, which is skipped when it comes up. The entries are plain numbers, so
+/// that sifting them counts no references.
 struct TimerHeap {
   private struct Entry {
     let deadline: Instant
-    let timer: Timer
+    let id: TimerID
   }
 
-  /// An object, for a value that is changed within a dictionary costs allocations: the frames of its accessors.
-  private final class Timer {
+  private struct Timer {
     var deadline: Instant?
-    /// Nil when the timer has been removed, though an entry may still name it.
-    var handler: (() -> Void)?
-
-    init(_ handler: @escaping () -> Void) { self.handler = handler }
+    let isOnce: Bool
+    let handler: () -> Void
   }
 
   private var entries: [Entry] = []
-  private var timers: [TimerID: Timer] = [:]
+  private var timers = SlotTable<Timer>()
 
   /// When to look again; perhaps for an entry that is stale by then.
   var nextDeadline: Instant? { self.entries.first?.deadline }
 
-  mutating func add(_ id: TimerID, _ handler: @escaping () -> Void) {
-    self.remove(id)
-    self.timers[id] = Timer(handler)
+  /// - Parameter isOnce: whether the timer is gone once it was due.
+  mutating func add(isOnce: Bool = false, _ handler: @escaping () -> Void) -> TimerID {
+    TimerID(token: self.timers.add(Timer(isOnce: isOnce, handler: handler)))
   }
 
   mutating func arm(_ id: TimerID, at deadline: Instant) {
-    guard let timer = self.timers[id], timer.deadline != deadline else { return }
-    timer.deadline = deadline
-    self.push(Entry(deadline: deadline, timer: timer))
+    let isNew = self.timers.update(id.token) { timer in
+      guard timer.deadline != deadline else { return false }
+      timer.deadline = deadline
+      return true
+    }
+    if isNew == true { self.push(Entry(deadline: deadline, id: id)) }
   }
 
-  func disarm(_ id: TimerID) { self.timers[id]?.deadline = nil }
+  mutating func disarm(_ id: TimerID) { _ = self.timers.update(id.token) { $0.deadline = nil } }
 
-  mutating func remove(_ id: TimerID) {
-    guard let timer = self.timers.removeValue(forKey: id) else { return }
-    timer.deadline = nil
-    timer.handler = nil
-  }
+  /// Returns the handler, for the caller to release.
+  mutating func remove(_ id: TimerID) -> (() -> Void)? { self.timers.remove(id.token)?.handler }
 
   /// Takes the first timer that is due, disarmed, and returns its handler.
   mutating func popDue(now: Instant) -> (() -> Void)? {
     while let first = self.entries.first, first.deadline <= now {
       self.removeFirst()
-      guard first.timer.deadline == first.deadline else { continue }
-      first.timer.deadline = nil
-      return first.timer.handler
+      let isOnce = self.timers.update(first.id.token) { timer -> Bool? in
+        guard timer.deadline == first.deadline else { return nil }
+        timer.deadline = nil
+        return timer.isOnce
+      }
+      guard let isOnce, let isOnce else { continue }
+      return isOnce ? self.timers.remove(first.id.token)?.handler : self.timers[first.id.token]?.handler
     }
     return nil
   }

@@ -22,9 +22,13 @@ class Failure(Exception):
     """A check that did not hold: the message says which."""
 
 
-def check(condition, message):
+class Late(Failure):
+    """Nothing was lost, but the machine stood still for longer than a jitter buffer holds."""
+
+
+def check(condition, message, kind=Failure):
     if not condition:
-        raise Failure(message)
+        raise kind(message)
 
 
 class Report:

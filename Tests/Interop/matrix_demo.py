@@ -3,7 +3,7 @@
 
 Three witnesses must agree: the program's counters, the kernel's, and a passive listener on the loopback. The listener also
 tries to understand what it hears: it must where nothing is encrypted (the control), and must not anywhere else."""
-from lab import MODES, Listener, Namespace, Report, apus, check, decode_all, rtp_payload, what_is_heard
+from lab import MODES, Late, Listener, Namespace, Report, apus, check, decode_all, rtp_payload, what_is_heard
 
 SECONDS = 3
 WAYS = ("none", "srtp", "srtp-mand", "srtp-mandf", "dtls_srtp")
@@ -29,9 +29,11 @@ def judge_report(report, way, codec, mode):
         for direction in ("tx", "rx"):
             rate = call[direction]["packets"] / call["duration_s"]
             check(rate >= 49, f"{direction}: {rate:.1f} packets a second, {call[direction]['packets']} in {call['duration_s']} s")
-        for counter in ("lost", "late", "duplicate"):
+        for counter in ("lost", "duplicate"):
             check(call["rx"][counter] == 0, f"{counter}: {call['rx']}")
         check(not any(call["drops"].values()), f"drops: {call['drops']}")
+    for call in calls:
+        check(call["rx"]["late"] == 0, f"late: {call['rx']}", Late)
     check(calls[0]["srtp_profile"] == calls[1]["srtp_profile"], "the two ends name two profiles")
     for sender, receiver in (calls, calls[::-1]):
         # The last packet can meet a socket that its owner has just closed.
@@ -87,7 +89,17 @@ def cell(way, codec, mode):
     return f"{counted}, {judge_sound(report, listener, way, codec)}"
 
 
-report = Report()
-report.run([(f"demo, {way}, {codec}, {mode}", cell, way, codec, mode)
+def first(*case):
+    """A cell beside two others; what comes late then is tried again alone, and must not come late twice."""
+    try:
+        return cell(*case)
+    except Late as late:
+        again.append((f"demo, {', '.join(case)}, alone, for it was late ({late})", cell, *case))
+        return "again, alone"
+
+
+report, again = Report(), []
+report.run([(f"demo, {way}, {codec}, {mode}", first, way, codec, mode)
             for way in WAYS for codec in ("opus", "pcmu") for mode in MODES], at_once=3)
+report.run(again)
 report.finish()

@@ -130,6 +130,7 @@ struct Chance: RandomNumberGenerator {
     var fired: [UInt64] = []
     var armed: [UInt64: Instant] = [:]
     var alive: [UInt64] = []
+    var ids: [UInt64: TimerID] = [:]
     var last: UInt64 = 0
     var now = Instant(nanoseconds: 0)
     for _ in 0..<10_000 {
@@ -138,14 +139,14 @@ struct Chance: RandomNumberGenerator {
       case (0, _), (_, nil):
         last += 1
         let number = last
-        heap.add(TimerID(number: number)) { fired.append(number) }
+        ids[number] = heap.add { fired.append(number) }
         alive.append(number)
       case (1, let index?):
         let number = alive.remove(at: index)
-        heap.remove(TimerID(number: number))
+        #expect(ids[number].map { heap.remove($0) } != nil)
         armed[number] = nil
       case (2, let index?):
-        heap.disarm(TimerID(number: alive[index]))
+        if let id = ids[alive[index]] { heap.disarm(id) }
         armed[alive[index]] = nil
       case (3, _):
         now = now.advanced(byNanoseconds: Int64.random(in: 0...40, using: &chance))
@@ -158,7 +159,7 @@ struct Chance: RandomNumberGenerator {
         for number in fired { armed[number] = nil }
       case (_, let index?):
         let deadline = now.advanced(byNanoseconds: Int64.random(in: -5...100, using: &chance))
-        heap.arm(TimerID(number: alive[index]), at: deadline)
+        if let id = ids[alive[index]] { heap.arm(id, at: deadline) }
         armed[alive[index]] = deadline
       }
       // Perhaps too early, for an entry that is stale; never too late.

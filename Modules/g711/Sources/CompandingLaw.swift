@@ -3,13 +3,14 @@ enum CompandingLaw: CaseIterable, Sendable {
   case mu
   case a
 
-  /// What each byte decodes to, as 16-bit samples.
+  private static let muTable = (UInt8.min...UInt8.max).map { linear(muLaw: $0) }
+  private static let aTable = (UInt8.min...UInt8.max).map { linear(aLaw: $0) }
+
+  /// What each byte decodes to, as 16-bit samples; one table for all, so that it stays in the processor's cache.
   var table: [Int16] {
-    (UInt8.min...UInt8.max).map { byte in
-      switch self {
-      case .mu: linear(muLaw: byte)
-      case .a: linear(aLaw: byte)
-      }
+    switch self {
+    case .mu: Self.muTable
+    case .a: Self.aTable
     }
   }
 }

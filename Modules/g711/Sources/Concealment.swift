@@ -14,7 +14,9 @@ struct Concealment {
   private static let faded = 480
   private static let blendCount = 40
 
+  /// A circle while packets come: the oldest sample is at `oldest`.
   private var history = [Int16](repeating: 0, count: Self.historyCount)
+  private var oldest = 0
   private var cycle = [Int16](repeating: 0, count: Self.pitches.upperBound)
   private var pitch = Self.pitches.upperBound
   /// Samples made up since the last packet; nil while packets come.
@@ -30,10 +32,13 @@ struct Concealment {
       }
       self.concealed = nil
     }
-    let kept = max(Self.historyCount - count, 0)
+    let kept = min(count, Self.historyCount)
+    let (start, oldest) = (count - kept, self.oldest)
+    let beforeEnd = min(kept, Self.historyCount - oldest)
     var history = self.history.mutableSpan
-    history.moveToFront(from: Self.historyCount - kept, count: kept)
-    history.copy(samples.span.extracting(count - (Self.historyCount - kept)..<count), at: kept)
+    history.copy(samples.span.extracting(start..<start + beforeEnd), at: oldest)
+    history.copy(samples.span.extracting(start + beforeEnd..<count), at: 0)
+    self.oldest = (oldest + kept) % Self.historyCount
   }
 
   /// Makes up all of `samples`.
@@ -54,6 +59,7 @@ struct Concealment {
 
   /// Takes the last pitch period and makes its end lead to its start.
   private mutating func findCycle() {
+    self.straighten()
     let end = Self.historyCount
     self.pitch = self.bestPitch()
     let blend = self.pitch / 4
@@ -63,6 +69,18 @@ struct Concealment {
       let weight = max(index - (self.pitch - blend), 0)
       self.cycle[index] = Int16((sample * (blend - weight) + before * weight) / blend)
     }
+  }
+
+  /// Puts the oldest sample first, by turning round both parts and then the whole.
+  private mutating func straighten() {
+    self.reverse(0..<self.oldest)
+    self.reverse(self.oldest..<Self.historyCount)
+    self.reverse(0..<Self.historyCount)
+    self.oldest = 0
+  }
+
+  private mutating func reverse(_ range: Range<Int>) {
+    for step in 0..<range.count / 2 { self.history.swapAt(range.lowerBound + step, range.upperBound - 1 - step) }
   }
 
   /// The lag at which the last 20 ms are most like what came before them.

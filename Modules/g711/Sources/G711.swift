@@ -75,9 +75,8 @@ final class G711Decoder: AudioDecoder {
   func decode(_ payload: RawSpan, into samples: inout MutableSpan<Int16>) -> Int? {
     let count = payload.byteCount
     guard count > 0, count <= samples.count else { return nil }
-    for index in 0..<count {
-      samples[index] = self.table[Int(payload.uint8(at: index))]
-    }
+    let table = self.table
+    for index in 0..<count { samples[index] = table[Int(payload.uint8(at: index))] }
     self.concealment.heard(&samples, count: count)
     return count
   }

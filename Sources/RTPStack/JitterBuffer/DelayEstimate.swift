@@ -7,7 +7,7 @@ struct DelayEstimate: ~Copyable {
   private let period: Int64
 
   /// Decaying histogram of relative delays.
-  private var bins: [UInt16]
+  private var bins = InlineArray<64, UInt16>(repeating: 0)
   private var total = 0
   private let binWidth: Int64
   private var wanted: Int64 = 0
@@ -23,7 +23,6 @@ struct DelayEstimate: ~Copyable {
 
   /// An estimate for delays up to `longest`, with periods of `period`.
   init(longest: Int64, period: Int64) {
-    self.bins = [UInt16](repeating: 0, count: Self.binCount)
     self.binWidth = max(1, (longest + Int64(Self.binCount) - 2) / Int64(Self.binCount - 1))
     self.period = period
   }

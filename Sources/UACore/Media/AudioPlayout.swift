@@ -7,26 +7,48 @@ struct AudioPlayout: ~Copyable {
   private struct Decoder {
     let payloadType: UInt8
     let clockRate: Int
+    let format: AudioFormat
     let decoder: any AudioDecoder
     let resampler: Resampler?
+
+    init(_ codec: NegotiatedCodec, _ decoder: any AudioDecoder, _ resampler: Resampler?) {
+      (self.payloadType, self.clockRate) = (codec.payloadType, codec.codec.clockRate)
+      (self.format, self.decoder, self.resampler) = (decoder.format, decoder, resampler)
+    }
+
+    /// Timestamp units for decoded samples, all channels.
+    func duration(of count: Int) -> Int { count / self.format.channels * self.clockRate / self.format.sampleRate }
+  }
+
+  struct Figures {
+    /// Packets that came after their time.
+    var late: UInt64 = 0
+    /// Milliseconds that were made up.
+    var concealed = 0.0
+    var playedFrames = 0
+    /// Payloads that no decoder took.
+    var malformed = 0
+    /// The delay that the buffer adds, milliseconds.
+    var delay = 0.0
   }
 
   private let format: AudioFormat
   private let settings: JitterBufferSettings
   private var codecs: [NegotiatedCodec] = []
+  /// The codecs as plain numbers: what each packet asks for.
+  private var formats: [(payloadType: UInt8, clockRate: Int)] = []
   private var decoders: [Decoder] = []
-  private var current: Int?
+  /// The one that is in use, beside the rest of what a packet needs.
+  private var current: Decoder?
+  /// What the last packet decoded to, where nothing had to be resampled.
+  private var directCount: Int?
   private var buffer: JitterBuffer
   private var bufferRate: Int
   private var lateBefore: UInt64 = 0
   private var queue: PCMQueue
   /// One decoded packet, or one made up.
   private var scratch: [Int16]
-  /// Milliseconds that were made up.
-  private(set) var concealed = 0.0
-  private(set) var playedFrames = 0
-  /// Payloads that no decoder took.
-  private(set) var malformed = 0
+  private var counted = Figures()
   private var hasHeard = false
 
   /// - Parameter format: of the PCM that goes on.
@@ -49,20 +71,24 @@ struct AudioPlayout: ~Copyable {
     }
     self.current = nil
     self.codecs = codecs
+    self.formats = codecs.map { ($0.payloadType, $0.codec.clockRate) }
   }
 
   func clockRate(of payloadType: UInt8) -> Int? {
-    self.codecs.first { $0.payloadType == payloadType }?.codec.clockRate
+    for format in self.formats where format.payloadType == payloadType { return format.clockRate }
+    return nil
   }
 
   /// Whether packets have come, so that there is something to play.
   var isActive: Bool { self.hasHeard }
 
-  /// Packets that came after their time.
-  var late: UInt64 { self.lateBefore + self.buffer.statistics.late + self.buffer.statistics.overflow }
+  var figures: Figures {
+    var figures = self.counted
+    (figures.late, figures.delay) = (self.late, self.buffer.targetDelay)
+    return figures
+  }
 
-  /// The delay that the buffer adds, milliseconds.
-  var delay: Double { self.buffer.targetDelay }
+  private var late: UInt64 { self.lateBefore + self.buffer.statistics.late + self.buffer.statistics.overflow }
 
   mutating func insert(_ header: RTPHeader, payload: RawSpan, packetTime: Int, now: Instant) {
     if let rate = self.clockRate(of: header.payloadType), rate != self.bufferRate {
@@ -82,44 +108,66 @@ struct AudioPlayout: ~Copyable {
 
   /// Fills one tick's frame.
   mutating func play(into frame: inout MutableSpan<Int16>, now: Instant) {
-    while self.queue.count < frame.count {
-      switch self.buffer.pop(now: now) {
-      case .packet(let packet): self.decode(packet)
-      case .missing(let samples): self.conceal(samples, hasNext: true)
-      case .conceal(let samples): self.conceal(samples, hasNext: false)
-      case .silence(let samples): self.queue.appendSilence(max(1, self.pcmCount(samples)))
-      case .buffering, .empty: self.queue.appendSilence(frame.count - self.queue.count)
+    self.counted.playedFrames += 1
+    if self.queue.count == 0, self.directCount == frame.count {
+      let pop = self.buffer.pop(now: now)
+      if case .packet(let packet) = pop, let count = self.decode(packet, straightInto: &frame) {
+        guard count < frame.count else { return }
+        self.enqueue(frame.span.extracting(..<count), nil)
+      } else {
+        self.enqueue(pop, frame.count)
       }
     }
+    while self.queue.count < frame.count { self.enqueue(self.buffer.pop(now: now), frame.count) }
     self.queue.take(into: &frame)
-    self.playedFrames += 1
+  }
+
+  private mutating func enqueue(_ pop: JitterBuffer.Pop, _ count: Int) {
+    switch pop {
+    case .packet(let packet): self.decode(packet)
+    case .missing(let samples): self.conceal(samples, hasNext: true)
+    case .conceal(let samples): self.conceal(samples, hasNext: false)
+    case .silence(let samples): self.queue.appendSilence(max(1, self.pcmCount(samples)))
+    case .buffering, .empty: self.queue.appendSilence(count - self.queue.count)
+    }
+  }
+
+  /// The usual case: a packet is as long as a frame, and needs no room of its own. Nil when the decoder did not take it;
+  /// one that finds too little room has changed nothing.
+  private mutating func decode(
+    _ packet: JitterBuffer.PlayedPacket, straightInto frame: inout MutableSpan<Int16>
+  ) -> Int? {
+    guard let current, current.payloadType == packet.payloadType,
+      let count = current.decoder.decode(self.buffer.payload, into: &frame), count > 0
+    else { return nil }
+    self.buffer.decoded(samples: current.duration(of: count))
+    self.directCount = count
+    return count
   }
 
   private mutating func decode(_ packet: JitterBuffer.PlayedPacket) {
-    guard let index = self.decoderIndex(packet.payloadType) else {
-      self.malformed += 1
+    guard let decoder = self.decoder(of: packet.payloadType) else {
+      self.counted.malformed += 1
       return
     }
-    let decoder = self.decoders[index]
     var scratch = self.takeScratch()
     var samples = scratch.mutableSpan
     let decoded = decoder.decoder.decode(self.buffer.payload, into: &samples)
     if let count = decoded, count > 0 {
-      let native = decoder.decoder.format
-      self.buffer.decoded(samples: count / native.channels * decoder.clockRate / native.sampleRate)
+      self.buffer.decoded(samples: decoder.duration(of: count))
       self.enqueue(scratch.span.extracting(..<count), decoder.resampler)
+      self.directCount = decoder.resampler == nil ? count : nil
     } else {
-      self.malformed += 1
+      self.counted.malformed += 1
     }
     self.scratch = scratch
   }
 
   private mutating func conceal(_ samples: Int, hasNext: Bool) {
     let milliseconds = Double(samples) * 1000 / Double(self.bufferRate)
-    self.concealed += milliseconds
-    guard let current else { return self.queue.appendSilence(max(1, self.pcmCount(samples))) }
-    let decoder = self.decoders[current]
-    let native = decoder.decoder.format
+    self.counted.concealed += milliseconds
+    guard let decoder = self.current else { return self.queue.appendSilence(max(1, self.pcmCount(samples))) }
+    let native = decoder.format
     let count = min(
       max(1, samples * native.sampleRate / decoder.clockRate) * native.channels, self.scratch.count)
     var scratch = self.takeScratch()
@@ -157,25 +205,24 @@ struct AudioPlayout: ~Copyable {
     samples * self.format.sampleRate / self.bufferRate * self.format.channels
   }
 
-  private mutating func decoderIndex(_ payloadType: UInt8) -> Int? {
-    if let current, self.decoders[current].payloadType == payloadType { return current }
-    if let index = self.decoders.firstIndex(where: { $0.payloadType == payloadType }) {
-      self.current = index
-      return index
-    }
+  private mutating func decoder(of payloadType: UInt8) -> Decoder? {
+    if let current, current.payloadType == payloadType { return current }
+    self.current = self.decoders.first { $0.payloadType == payloadType } ?? self.makeDecoder(for: payloadType)
+    return self.current
+  }
+
+  /// A format's first packet: its decoder is made now, once.
+  private mutating func makeDecoder(for payloadType: UInt8) -> Decoder? {
     guard let codec = self.codecs.first(where: { $0.payloadType == payloadType }) else { return nil }
-    // A format's first packet: its decoder is made now, once.
     do throws(ModuleError) {
       let decoder = try codec.codec.makeDecoder(codec.parameters)()
       let resampler = decoder.format == self.format ? nil : try Resampler(from: decoder.format, to: self.format)
       let needed = Self.longestPacket(decoder.format)
       if self.scratch.count < needed { self.scratch = Array(repeating: 0, count: needed) }
-      self.decoders.append(
-        Decoder(
-          payloadType: payloadType, clockRate: codec.codec.clockRate, decoder: decoder, resampler: resampler))
+      let made = Decoder(codec, decoder, resampler)
+      self.decoders.append(made)
+      return made
     } catch { return nil }
-    self.current = self.decoders.count - 1
-    return self.current
   }
 
   /// Samples that one packet may decode to: 120 ms, Opus's longest; or a sample for each byte of a datagram, G.711's.

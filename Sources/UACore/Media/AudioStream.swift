@@ -6,10 +6,20 @@ internal import SIPStack
 /// One RTP stream each way, with its PCM: from a source through an encoder to packets, and from packets to a player.
 ///
 /// Owned by its transport, on the transport's loop; knows no socket and is told the time.
-package final class AudioStream {
+package struct AudioStream: ~Copyable {
+  /// What each packet asks of the agreement: plain values, for a copy of all of it would count references.
+  private struct Terms {
+    let canSend: Bool
+    let canReceive: Bool
+    let eventSendType: UInt8?
+    let eventReceiveType: UInt8?
+    let packetTime: Int
+  }
+
   private let settings: TransportSettings
   private var random: SeededGenerator
   private var stream: StreamSettings?
+  private var terms: Terms?
   private var sender: RTPSender
   private var receiver: RTPReceiver
   private var rtcp: RTCPSession
@@ -17,7 +27,8 @@ package final class AudioStream {
   private var transmitter: AudioTransmitter?
   private var receiveChain: (any AudioStage)?
   private var eventReceiver = TelephoneEventReceiver(clockRate: 8000)
-  private var frame: [Int16] = []
+  /// Samples of one tick, all channels.
+  private var frameCount = 0
   private var reportRoom = [UInt8](repeating: 0, count: RTCPSession.roomNeeded + 64)
   private var nextTick: Instant?
   private var lastHeard: Instant?
@@ -42,12 +53,15 @@ package final class AudioStream {
   // MARK: What main and the transport tell it
 
   /// Takes a new agreement. Chains are made once; encoders and decoders when their format changes.
-  package func configure(_ new: StreamSettings, now: Instant) throws(ModuleError) {
+  package mutating func configure(_ new: StreamSettings, now: Instant) throws(ModuleError) {
     let old = self.stream
     self.stream = new
+    self.terms = Terms(
+      canSend: new.canSend, canReceive: new.canReceive, eventSendType: new.eventSendType,
+      eventReceiveType: new.eventReceiveType, packetTime: new.packetTime)
     if old == nil {
       let format = new.plan.format
-      self.frame = Array(repeating: 0, count: format.sampleCount(milliseconds: new.packetTime))
+      self.frameCount = format.sampleCount(milliseconds: new.packetTime)
       self.transmitter = AudioTransmitter(chain: try new.plan.makeTransmitChain(), plan: new.plan)
       self.receiveChain = try new.plan.makeReceiveChain()
       self.playout = AudioPlayout(
@@ -58,7 +72,7 @@ package final class AudioStream {
     if let codec = new.sendCodec, !codec.isSame(as: old?.sendCodec) || old?.packetTime != new.packetTime {
       self.sender.change(clockRate: codec.codec.clockRate)
       try self.transmitter?.use(codec, packetTime: new.packetTime)
-      self.frame = Array(repeating: 0, count: new.plan.format.sampleCount(milliseconds: new.packetTime))
+      self.frameCount = new.plan.format.sampleCount(milliseconds: new.packetTime)
     }
     if let rate = new.receiveCodecs.first?.codec.clockRate { self.receiver.change(clockRate: rate) }
     self.playout?.accept(new.receiveCodecs)
@@ -66,18 +80,18 @@ package final class AudioStream {
   }
 
   /// Whether there is an agreement, so that packets can be understood.
-  package var isConfigured: Bool { self.stream != nil }
+  package var isConfigured: Bool { self.terms != nil }
 
-  package func send(digits: String) { self.transmitter?.send(digits: digits) }
+  package mutating func send(digits: String) { self.transmitter?.send(digits: digits) }
 
   /// Media can leave from now on: the first packet does not wait for a tick that was set before.
-  package func outputIsReady(now: Instant) {
+  package mutating func outputIsReady(now: Instant) {
     if self.sender.packets == 0, self.nextTick != nil { self.nextTick = now }
   }
 
   /// Sends RTCP BYE.
-  package func sayGoodbye(now: Instant, output: any StreamOutput) {
-    guard self.stream != nil, self.sender.packets > 0 || self.receiver.packets > 0 else { return }
+  package mutating func sayGoodbye(now: Instant, output: any StreamOutput) {
+    guard self.terms != nil, self.sender.packets > 0 || self.receiver.packets > 0 else { return }
     self.reportRoom.withPacket { packet in
       packet.count = self.rtcp.goodbye(now: now, sender: self.sender, receiver: &self.receiver, into: &packet.storage)
       _ = output.send(report: &packet)
@@ -85,7 +99,7 @@ package final class AudioStream {
   }
 
   /// The stages complete what they have; nothing is called after this.
-  package func finish() {
+  package mutating func finish() {
     self.transmitter?.finish(self.settings.stream)
     self.receiveChain?.finish(self.settings.stream)
     self.lostAtEnd = (self.lostReceiving, self.lostSending)
@@ -96,9 +110,9 @@ package final class AudioStream {
   // MARK: Packets
 
   /// Takes an RTP packet, decrypted; false when it belongs to nothing that was negotiated.
-  package func receive(packet: RawSpan, now: Instant) -> Bool {
-    guard let stream, let header = try? RTPHeader(parsing: packet) else { return false }
-    let isEvent = header.payloadType == stream.eventReceiveType
+  package mutating func receive(packet: RawSpan, now: Instant) -> Bool {
+    guard let terms, let header = try? RTPHeader(parsing: packet) else { return false }
+    let isEvent = header.payloadType == terms.eventReceiveType
     guard isEvent || self.playout?.clockRate(of: header.payloadType) != nil else { return false }
     self.lastHeard = now
     self.hasTimedOut = false
@@ -118,14 +132,14 @@ package final class AudioStream {
     if isEvent {
       self.playout?.note(header)
       self.take(event: payload, header, now: now)
-    } else if stream.canReceive {
-      self.playout?.insert(header, payload: payload, packetTime: stream.packetTime, now: now)
+    } else if terms.canReceive {
+      self.playout?.insert(header, payload: payload, packetTime: terms.packetTime, now: now)
     }
     return true
   }
 
   /// Takes a compound RTCP packet, decrypted; false when it is malformed.
-  package func receive(report: RawSpan, now: Instant) -> Bool {
+  package mutating func receive(report: RawSpan, now: Instant) -> Bool {
     guard let contents = try? self.rtcp.receive(report, now: now) else { return false }
     if contents.contains(.goodbye) { self.waiting.append(.peerLeft) }
     if contents.contains(.report) {
@@ -134,12 +148,12 @@ package final class AudioStream {
     return true
   }
 
-  private func take(event payload: RawSpan, _ header: RTPHeader, now: Instant) {
+  private mutating func take(event payload: RawSpan, _ header: RTPHeader, now: Instant) {
     self.eventReceiver.receive(payload, timestamp: header.timestamp, now: now)
     self.reportEvents()
   }
 
-  private func reportEvents() {
+  private mutating func reportEvents() {
     while let report = self.eventReceiver.poll() {
       switch report {
       case .started(let event): if let digit = event.digit { self.waiting.append(.digit(digit)) }
@@ -155,11 +169,12 @@ package final class AudioStream {
     return min(nextTick, self.rtcp.nextDeadline)
   }
 
-  package func timeout(now: Instant, output: any StreamOutput) {
-    guard let stream else { return }
+  /// - Parameter frame: room for a frame, which others use too; it grows to what this stream needs.
+  package mutating func timeout(now: Instant, frame: inout [Int16], output: any StreamOutput) {
+    guard let terms else { return }
     if let tick = self.nextTick, tick <= now {
-      self.tick(stream, now: now, output)
-      var next = tick.advanced(byMilliseconds: Int64(stream.packetTime))
+      self.tick(terms, now: now, &frame, output)
+      var next = tick.advanced(byMilliseconds: Int64(terms.packetTime))
       // Starved for more than half a second: what was missed is not sent in a burst.
       if now.milliseconds(since: next) > 500 { next = now }
       self.nextTick = next
@@ -167,28 +182,31 @@ package final class AudioStream {
     if self.rtcp.nextDeadline <= now { self.sendReport(now: now, output) }
   }
 
-  private func tick(_ stream: StreamSettings, now: Instant, _ output: any StreamOutput) {
-    if stream.canSend, output.canSend {
-      let isFirst = self.sender.packets == 0
-      let verdict = self.transmitter?.transmit(&self.sender, stream, isMuted: self.isMuted, now: now, output: output)
+  private mutating func tick(_ terms: Terms, now: Instant, _ room: inout [Int16], _ output: any StreamOutput) {
+    if terms.canSend, output.canSend {
+      let (isFirst, isMuted) = (self.sender.packets == 0, self.isMuted)
+      let verdict = self.transmitter?.transmit(
+        &self.sender, eventType: terms.eventSendType, isMuted: isMuted, now: now, output: output)
       if isFirst, self.sender.packets > 0 { self.waiting.append(.sending) }
       if case .end = verdict { self.waiting.append(.sourceEnded) }
     } else if self.sender.packets > 0 {
-      self.transmitter?.pass(&self.sender, stream)
+      self.transmitter?.pass(&self.sender)
     }
     if self.playout?.isActive == true, let chain = self.receiveChain {
-      var samples = self.frame.mutableSpan
+      if room.count < self.frameCount { room = Array(repeating: 0, count: self.frameCount) }
+      var all = room.mutableSpan
+      var samples = all._mutatingExtracting(..<self.frameCount)
       self.playout?.play(into: &samples, now: now)
       var frame = AudioFrame(samples: samples, direction: .receive, stream: self.settings.stream)
       _ = chain.process(&frame)
     }
     self.eventReceiver.timeout(now: now)
     self.reportEvents()
-    self.watchForSilence(stream, now: now)
+    self.watchForSilence(terms, now: now)
   }
 
-  private func watchForSilence(_ stream: StreamSettings, now: Instant) {
-    guard self.settings.receiveTimeout > 0, stream.canReceive, !self.hasTimedOut else { return }
+  private mutating func watchForSilence(_ terms: Terms, now: Instant) {
+    guard self.settings.receiveTimeout > 0, terms.canReceive, !self.hasTimedOut else { return }
     let last = self.lastHeard ?? now
     self.lastHeard = last
     guard now.milliseconds(since: last) >= self.settings.receiveTimeout else { return }
@@ -196,7 +214,7 @@ package final class AudioStream {
     self.waiting.append(.timedOut)
   }
 
-  private func sendReport(now: Instant, _ output: any StreamOutput) {
+  private mutating func sendReport(now: Instant, _ output: any StreamOutput) {
     self.reportRoom.withPacket { packet in
       packet.count = self.rtcp.timeout(
         now: now, sender: self.sender, receiver: &self.receiver, random: &self.random, into: &packet.storage)
@@ -207,16 +225,31 @@ package final class AudioStream {
   // MARK: What it tells
 
   /// The oldest event that main has not heard of.
-  package func takeEvent() -> StreamEvent? { self.waiting.isEmpty ? nil : self.waiting.removeFirst() }
+  package mutating func takeEvent() -> StreamEvent? { self.waiting.isEmpty ? nil : self.waiting.removeFirst() }
 
   /// Frames that were lost on their way to another executor, and frames that did not come from one in time.
-  private var lostReceiving: Int { (self.receiveChain as? StageChain)?.lostFrames ?? self.lostAtEnd.receiving }
-  private var lostSending: Int { self.transmitter?.underruns ?? self.lostAtEnd.sending }
+  private var lostReceiving: Int {
+    self.receiveChain.map { ($0 as? any LossyStage)?.lostFrames ?? 0 } ?? self.lostAtEnd.receiving
+  }
+  private var lostSending: Int {
+    switch self.transmitter {
+    case .some(let transmitter): transmitter.underruns
+    case nil: self.lostAtEnd.sending
+    }
+  }
+
+  private var playoutFigures: AudioPlayout.Figures {
+    switch self.playout {
+    case .some(let playout): playout.figures
+    case nil: AudioPlayout.Figures()
+    }
+  }
 
   package var roundTrip: Duration? { self.rtcp.remote.roundTrip }
 
   package var statistics: TransportStatistics {
     var all = TransportStatistics()
+    let playout = self.playoutFigures
     all.sentPackets = Int(self.sender.packets)
     all.sentBytes = Int(self.sender.octets)
     all.receivedPackets = Int(self.receiver.packets)
@@ -225,13 +258,13 @@ package final class AudioStream {
     all.duplicate = Int(self.receiver.duplicates)
     all.suspect = Int(self.receiver.suspects)
     all.jitter = self.receiver.jitterInMilliseconds
-    all.late = Int(self.playout?.late ?? 0)
-    all.concealed = Int(self.playout?.concealed ?? 0)
-    all.playedFrames = self.playout?.playedFrames ?? 0
+    all.late = Int(playout.late)
+    all.concealed = Int(playout.concealed)
+    all.playedFrames = playout.playedFrames
     all.roundTrip = self.rtcp.remote.roundTrip?.inMilliseconds
     all.sentReports = Int(self.rtcp.packetsSent)
     all.receivedReports = Int(self.rtcp.remote.packets)
-    all.undecodable = self.playout?.malformed ?? 0
+    all.undecodable = playout.malformed
     all.drops.unknown = all.undecodable
     all.drops.mailboxFull = self.lostReceiving
     all.sourceUnderruns = self.lostSending
@@ -241,10 +274,11 @@ package final class AudioStream {
 
   private var meanOpinionScore: Double? {
     guard self.receiver.packets > 0, let codec = self.stream?.receiveCodecs.first else { return nil }
-    let delay = (self.rtcp.remote.roundTrip?.inMilliseconds ?? 0) / 2 + (self.playout?.delay ?? 0)
+    let playout = self.playoutFigures
+    let delay = (self.rtcp.remote.roundTrip?.inMilliseconds ?? 0) / 2 + playout.delay
     return MOSEstimate(
       codec: codec.codec.encodingName == "opus" ? .opus : .g711,
-      lossPercentage: self.receiver.statistics(late: self.playout?.late ?? 0).lossPercentage,
+      lossPercentage: self.receiver.statistics(late: playout.late).lossPercentage,
       oneWayDelay: delay + 20
     ).score
   }

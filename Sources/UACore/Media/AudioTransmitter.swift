@@ -3,10 +3,10 @@ internal import NetBase
 internal import RTPStack
 
 /// The sending half of an audio stream before RTP: source chain, encoder, telephone events.
-final class AudioTransmitter {
+struct AudioTransmitter: ~Copyable {
   private let chain: any AudioStage
   private let plan: StagePlan
-  private var codec: NegotiatedCodec?
+  private var payloadType: UInt8?
   private var encoder: (any AudioEncoder)?
   private var resampler: Resampler?
   private var events = TelephoneEventSender(clockRate: 8000)
@@ -17,7 +17,7 @@ final class AudioTransmitter {
   private var hasEnded = false
   private var samplesPerPacket: UInt32 = 160
   /// Frames that the source did not have ready in time.
-  var underruns: Int { (self.chain as? StageChain)?.lostFrames ?? 0 }
+  var underruns: Int { (self.chain as? any LossyStage)?.lostFrames ?? 0 }
 
   init(chain: any AudioStage, plan: StagePlan) {
     self.chain = chain
@@ -25,9 +25,9 @@ final class AudioTransmitter {
   }
 
   /// Changes the format.
-  func use(_ codec: NegotiatedCodec, packetTime: Int) throws(ModuleError) {
+  mutating func use(_ codec: NegotiatedCodec, packetTime: Int) throws(ModuleError) {
     let encoder = try codec.codec.makeEncoder(codec.parameters)()
-    self.codec = codec
+    self.payloadType = codec.payloadType
     self.encoder = encoder
     self.resampler =
       encoder.format == self.plan.format ? nil : try Resampler(from: self.plan.format, to: encoder.format)
@@ -38,7 +38,7 @@ final class AudioTransmitter {
   }
 
   /// Puts digits behind those that wait; what is no digit is passed over.
-  func send(digits: String) {
+  mutating func send(digits: String) {
     for digit in digits {
       if let event = TelephoneEvent(digit: digit) { _ = self.events.enqueue(event) }
     }
@@ -49,40 +49,52 @@ final class AudioTransmitter {
   func finish(_ stream: StreamID) { self.chain.finish(stream) }
 
   /// A tick at which nothing may leave: time goes on.
-  func pass(_ sender: inout RTPSender, _ stream: StreamSettings) { sender.skip(samples: self.samplesPerPacket) }
+  func pass(_ sender: inout RTPSender) { sender.skip(samples: self.samplesPerPacket) }
 
   /// One tick: a frame from the chain, or a telephone event in its place, leaves as a packet. `.end` comes once.
-  func transmit(
-    _ sender: inout RTPSender, _ stream: StreamSettings, isMuted: Bool, now: Instant, output: any StreamOutput
+  mutating func transmit(
+    _ sender: inout RTPSender, eventType: UInt8?, isMuted: Bool, now: Instant, output: any StreamOutput
   ) -> Verdict {
-    guard let encoder, let codec else { return .drop }
+    guard let encoder, let payloadType else { return .drop }
     var verdict = Verdict.forward
     if case .end = self.produce(), !self.hasEnded {
       self.hasEnded = true
       verdict = .end
     }
-    if let type = stream.eventSendType, self.sendEvent(&sender, type, now: now, output: output) { return verdict }
+    if let type = eventType, self.sendEvent(&sender, type, now: now, output: output) { return verdict }
     if isMuted { for index in self.frame.indices { self.frame[index] = 0 } }
     if let resampler = self.resampler {
-      var converted = self.encoderFrame.mutableSpan
-      _ = resampler.process(self.frame.span, into: &converted)
+      var converted: [Int16] = []
+      swap(&converted, &self.encoderFrame)
+      var samples = converted.mutableSpan
+      _ = resampler.process(self.frame.span, into: &samples)
+      swap(&converted, &self.encoderFrame)
     }
     let step = self.samplesPerPacket
-    self.room.withPacket { packet in
+    var room = self.takeRoom()
+    room.withPacket { packet in
       let capacity = packet.capacity
       let result = self.encode(encoder, into: &packet.storage, RTPHeader.fixedLength..<capacity - 160)
       switch result {
       case .payload(let count):
-        let header = sender.next(samples: step, payloadType: codec.payloadType, payloadCount: count, now: now)
+        let header = sender.next(samples: step, payloadType: payloadType, payloadCount: count, now: now)
         packet.count = header.write(into: &packet.storage) + count
         _ = output.send(packet: &packet)
       case .silence, .failed: sender.skip(samples: step)
       }
     }
+    self.room = room
     return verdict
   }
 
-  private func produce() -> Verdict {
+  /// The room for a packet, taken out so that it can be written while the rest is read; nothing is copied.
+  private mutating func takeRoom() -> [UInt8] {
+    var taken: [UInt8] = []
+    swap(&taken, &self.room)
+    return taken
+  }
+
+  private mutating func produce() -> Verdict {
     var samples: [Int16] = []
     swap(&samples, &self.frame)
     defer { swap(&samples, &self.frame) }
@@ -98,7 +110,7 @@ final class AudioTransmitter {
     return encoder.encode(samples.span, into: &payload)
   }
 
-  private func sendEvent(
+  private mutating func sendEvent(
     _ sender: inout RTPSender, _ payloadType: UInt8, now: Instant, output: any StreamOutput
   ) -> Bool {
     let step = self.samplesPerPacket

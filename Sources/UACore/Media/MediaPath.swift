@@ -19,9 +19,11 @@ final class MediaPath {
   /// Whether the association's keys are there, component by component; packets that outrun them are parked.
   private var secured = (rtp: false, rtcp: false)
   /// When a path that was replaced is closed.
-  var end: Instant?
-  var parkedRTP = ParkedPackets()
-  var parkedRTCP = ParkedPackets()
+  var end: Instant? { didSet { self.noteDeadline() } }
+  private(set) var parkedRTP = ParkedPackets()
+  private(set) var parkedRTCP = ParkedPackets()
+  /// When `timeout` is due; kept, for every packet asks. Whatever may change it ends with `noteDeadline`.
+  private(set) var nextDeadline: Instant?
   private(set) var isOpen = false
 
   init(rtpPort: any DatagramPort, rtcpPort: (any DatagramPort)?) {
@@ -29,11 +31,11 @@ final class MediaPath {
     self.rtcpPort = rtcpPort
   }
 
-  /// Calls `receive` whenever a socket has something.
-  func open(in context: LoopContext, _ receive: @escaping (MediaPath, Component) -> Void) {
+  /// Calls the handlers whenever their socket has something, until the path is closed: the loop keeps them for so long.
+  func open(in context: LoopContext, rtp: @escaping () -> Void, rtcp: @escaping () -> Void) {
     self.isOpen = true
-    self.rtpPort?.attach(to: context) { [unowned self] in receive(self, .rtp) }
-    self.rtcpPort?.attach(to: context) { [unowned self] in receive(self, .rtcp) }
+    self.rtpPort?.attach(to: context, rtp)
+    self.rtcpPort?.attach(to: context, rtcp)
   }
 
   /// After this nothing is received, and the sockets are closed.
@@ -84,6 +86,25 @@ final class MediaPath {
     case .rtp: self.parkedRTP.park(packet, from: source, now: now)
     case .rtcp: self.parkedRTCP.park(packet, from: source, now: now)
     }
+    self.noteDeadline()
+  }
+
+  /// Takes what waits for a key.
+  func takeParked(_ component: Component) -> ParkedPackets {
+    var taken = ParkedPackets()
+    switch component {
+    case .rtp: swap(&taken, &self.parkedRTP)
+    case .rtcp: swap(&taken, &self.parkedRTCP)
+    }
+    self.noteDeadline()
+    return taken
+  }
+
+  /// Gives up packets that waited too long.
+  func timeoutParked(now: Instant) {
+    self.parkedRTP.timeout(now: now)
+    self.parkedRTCP.timeout(now: now)
+    self.noteDeadline()
   }
 
   /// Packets that will never have a key: too many, too old, or there when the path closed.
@@ -92,12 +113,13 @@ final class MediaPath {
     return self.parkedRTP.counters.total + self.parkedRTCP.counters.total + waiting
   }
 
-  var nextDeadline: Instant? {
+  /// To be called when the key exchange has done something.
+  func noteDeadline() {
     var next = self.end
     if let deadline = self.keyExchange?.nextDeadline { next = min(next ?? deadline, deadline) }
     if let deadline = self.parkedRTP.nextDeadline { next = min(next ?? deadline, deadline) }
     if let deadline = self.parkedRTCP.nextDeadline { next = min(next ?? deadline, deadline) }
-    return next
+    self.nextDeadline = next
   }
 }
 

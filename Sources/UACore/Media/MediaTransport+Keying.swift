@@ -67,6 +67,7 @@ extension MediaTransport {
       case .closed: if path === self.path { self.outbox.post(.peerLeft) }
       }
     }
+    path.noteDeadline()
   }
 
   /// Inbound first: nothing may be sent under a new key before the peer's packets under it can be read. A client sends
@@ -114,7 +115,7 @@ extension MediaTransport {
   var paths: [MediaPath] { self.formerPaths + [self.path] + (self.nextPath.map { [$0] } ?? []) }
 
   func open(_ path: MediaPath) {
-    path.open(in: self.context) { [unowned self] path, component in self.receive(on: path, component) }
+    path.open(in: self.context, rtp: { self.receive(on: path, .rtp) }, rtcp: { self.receive(on: path, .rtcp) })
   }
 
   /// Listens on what the next association runs over; before the description leaves, for the peer may be quick.
@@ -168,12 +169,12 @@ extension MediaTransport {
   }
 
   private func timeout(_ path: MediaPath, now: Instant) {
+    guard let deadline = path.nextDeadline, deadline <= now else { return }
     if let deadline = path.keyExchange?.nextDeadline, deadline <= now {
       path.keyExchange?.timeout(now: now)
       self.runKeyExchange(of: path, now: now)
     }
-    path.parkedRTP.timeout(now: now)
-    path.parkedRTCP.timeout(now: now)
+    path.timeoutParked(now: now)
   }
 
   var pathDeadline: Instant? {
@@ -195,12 +196,10 @@ extension MediaTransport {
 
   func drainParked(of path: MediaPath, now: Instant) {
     guard self.stream.isConfigured, path.parkedRTP.count + path.parkedRTCP.count > 0 else { return }
-    var waiting = ParkedPackets()
-    swap(&waiting, &path.parkedRTP)
+    var waiting = path.takeParked(.rtp)
     waiting.drain(now: now) { self.receive(&$0, from: $1, on: path, .rtp, now: now) }
     self.drops.noKey += waiting.counters.total
-    waiting = ParkedPackets()
-    swap(&waiting, &path.parkedRTCP)
+    waiting = path.takeParked(.rtcp)
     waiting.drain(now: now) { self.receive(&$0, from: $1, on: path, .rtcp, now: now) }
     self.drops.noKey += waiting.counters.total
   }

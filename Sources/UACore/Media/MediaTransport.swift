@@ -20,7 +20,7 @@ package final class MediaTransport {
   private let settings: TransportSettings
   private let commands: Mailbox<TransportCommand>
   var outbox: EventOutbox
-  let stream: AudioStream
+  var stream: AudioStream
   /// What media is sent on.
   var path: MediaPath
   /// What it will be sent on, once a new association has secured it.
@@ -37,6 +37,8 @@ package final class MediaTransport {
   private var received = 0
   private var sendFailures = 0
   private var timer: TimerID?
+  /// When one of the paths wants to be called, as it was when the last event had been dealt with.
+  private var nextPathDeadline: Instant?
   private var commandPort: WatchID?
   private var isRunning = false
   private var isStopping = false
@@ -64,11 +66,13 @@ package final class MediaTransport {
   }
 
   /// Begins to receive; returns the port by which commands are announced. The caller then calls `lookForCommands`.
+  ///
+  /// The loop's handlers keep the transport until it has stopped: an event costs no reference of its own.
   package func start() -> WatchID {
     self.isRunning = true
     self.open(self.path)
-    self.timer = self.context.makeTimer { [unowned self] in self.timerFired() }
-    let port = self.context.register { [unowned self] in self.lookForCommands() }
+    self.timer = self.context.makeTimer { self.timerFired() }
+    let port = self.context.register { self.lookForCommands() }
     self.commandPort = port
     return port
   }
@@ -113,35 +117,45 @@ package final class MediaTransport {
 
   private func timerFired() {
     guard self.isRunning else { return self.leave() }
-    self.obey()
-    guard self.isRunning else { return }
     let now = self.context.now
-    self.timeoutPaths(now: now)
-    self.keys.timeout(now: now)
-    self.stream.timeout(now: now, output: self)
+    if let deadline = self.nextPathDeadline, deadline <= now { self.timeoutPaths(now: now) }
+    if case .encrypted = self.security { self.keys.timeout(now: now) }
+    self.tick(now: now)
     self.settle()
+  }
+
+  /// The frame is taken out of the loop meanwhile, so that it can be written while the rest is used; nothing is copied.
+  private func tick(now: Instant) {
+    var frame: [Int16] = []
+    swap(&frame, &self.context.frame)
+    self.stream.timeout(now: now, frame: &frame, output: self)
+    swap(&frame, &self.context.frame)
   }
 
   /// What every event ends with: retired keys and waiting events leave, and the timer is set for what comes next.
   private func settle() {
     guard self.isRunning else { return }
     guard !self.isStopping else { return self.stop() }
-    while let retired = self.keys.takeRetired() { self.outbox.post(.retired(retired)) }
-    if self.reportedRekeys != self.keys.rekeys {
-      self.reportedRekeys = self.keys.rekeys
-      self.peerUsesNewKeys(now: self.context.now)
-      self.outbox.post(.rekeyed)
-    }
+    if case .encrypted = self.security { self.settleKeys() }
     while let event = self.stream.takeEvent() { self.report(event) }
     self.outbox.flush()
     var next = self.stream.nextDeadline
-    if let deadline = self.pathDeadline { next = min(next ?? deadline, deadline) }
-    if let deadline = self.keys.nextDeadline { next = min(next ?? deadline, deadline) }
+    self.nextPathDeadline = self.pathDeadline
+    if let deadline = self.nextPathDeadline { next = min(next ?? deadline, deadline) }
+    if case .encrypted = self.security, let deadline = self.keys.nextDeadline { next = min(next ?? deadline, deadline) }
     if self.outbox.hasWaiting {
       let retry = self.context.now.advanced(byMilliseconds: 5)
       next = min(next ?? retry, retry)
     }
     if let next, let timer { self.context.arm(timer, at: next) }
+  }
+
+  private func settleKeys() {
+    while let retired = self.keys.takeRetired() { self.outbox.post(.retired(retired)) }
+    guard self.reportedRekeys != self.keys.rekeys else { return }
+    self.reportedRekeys = self.keys.rekeys
+    self.peerUsesNewKeys(now: self.context.now)
+    self.outbox.post(.rekeyed)
   }
 
   // MARK: Commands
@@ -271,10 +285,11 @@ package final class MediaTransport {
   }
 
   private func deliver(_ packet: borrowing Packet, isRTCP: Bool, now: Instant) {
-    let isKnown =
-      isRTCP
-      ? self.stream.receive(report: packet.bytes, now: now) : self.stream.receive(packet: packet.bytes, now: now)
-    if !isKnown { self.drops.unknown += 1 }
+    guard isRTCP else {
+      if !self.stream.receive(packet: packet.bytes, now: now) { self.drops.unknown += 1 }
+      return
+    }
+    if !self.stream.receive(report: packet.bytes, now: now) { self.drops.unknown += 1 }
     self.keys.roundTrip = self.stream.roundTrip
   }
 

@@ -6,7 +6,7 @@ protocol LossyStage: AudioStage {
 }
 
 /// Stages of one format in a row, as one stage.
-package final class StageChain: AudioStage {
+package final class StageChain: LossyStage {
   package let format: AudioFormat
   private let stages: [any AudioStage]
 

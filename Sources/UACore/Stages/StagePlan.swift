@@ -59,6 +59,8 @@ package struct StagePlan: Sendable {
   ) throws(ModuleError) -> sending any AudioStage {
     var stages: [any AudioStage] = []
     for stage in planned { stages.append(try self.fitted(try stage.make(), direction)) }
+    // One stage needs no chain about it.
+    if let only = stages.first, stages.count == 1 { return only }
     return StageChain(stages, format: self.format)
   }
 
