@@ -29,8 +29,7 @@ typedef struct {
 typedef struct {
   pthread_t thread;
   climit *limit;
-  leg *legs;
-  unsigned count;
+  unsigned first, count;
   int epoll, timer;
   clockid_t clock;
   const callocations *allocations;
@@ -45,6 +44,9 @@ struct climit {
   struct sockaddr_in target;
   int ready, stopping;
 };
+
+/// Calls are given to the threads in turn, as a pool gives them to its workers.
+static leg *leg_of(worker *w, unsigned i) { return &w->limit->legs[w->first + i * w->limit->options.threads]; }
 
 static int16_t decoded[256];
 static int16_t tone[FRAME];
@@ -141,12 +143,11 @@ static void *run(void *argument) {
   // In phase all around, as calls that began at any time are.
   uint64_t start = now() + PERIOD;
   for (unsigned i = 0; i < w->count; i++) {
-    // A thread's own leg has its place among those of the other threads.
-    unsigned place = (unsigned)(w->legs - w->limit->legs) + i;
-    w->legs[i].due = start + (uint64_t)PERIOD * place / w->limit->options.legs;
+    unsigned place = w->first + i * w->limit->options.threads;
+    leg_of(w, i)->due = start + (uint64_t)PERIOD * place / w->limit->options.legs;
   }
   unsigned next = 0;
-  arm(w, w->legs[0].due);
+  arm(w, leg_of(w, 0)->due);
   __atomic_add_fetch(&w->limit->ready, 1, __ATOMIC_RELEASE);
   while (!__atomic_load_n(&w->limit->stopping, __ATOMIC_ACQUIRE)) {
     struct epoll_event events[64];
@@ -162,15 +163,15 @@ static void *run(void *argument) {
     }
     uint64_t time = now();
     bool has_run = false;
-    while (w->legs[next].due <= time) {
-      leg *l = &w->legs[next];
+    while (leg_of(w, next)->due <= time) {
+      leg *l = leg_of(w, next);
       if (w->limit->options.sends) send_frame(w, l);
       else hand_on(w, l);
       l->due += PERIOD;
       next = (next + 1) % w->count;
       has_run = true;
     }
-    if (has_run) arm(w, w->legs[next].due);
+    if (has_run) arm(w, leg_of(w, next)->due);
   }
   free(bytes);
   free(vectors);
@@ -235,16 +236,15 @@ climit *climit_start(climit_options options) {
       .sin_family = AF_INET, .sin_port = htons(options.target), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
   limit->legs = calloc(options.legs, sizeof(leg));
   limit->workers = calloc(options.threads, sizeof(worker));
-  for (unsigned t = 0, first = 0; t < options.threads; t++) {
+  for (unsigned t = 0; t < options.threads; t++) {
     worker *w = &limit->workers[t];
-    unsigned end = options.legs * (t + 1) / options.threads;
-    *w = (worker){.limit = limit, .legs = limit->legs + first, .count = end - first};
+    *w = (worker){.limit = limit, .first = t, .count = (options.legs - t + options.threads - 1) / options.threads};
     w->epoll = epoll_create1(EPOLL_CLOEXEC);
     w->timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
     if (w->epoll < 0 || w->timer < 0 || epoll_ctl(w->epoll, EPOLL_CTL_ADD, w->timer, &event) != 0) return NULL;
-    for (; first < end; first++)
-      if (!open_leg(w, &limit->legs[first])) return NULL;
+    for (unsigned i = 0; i < w->count; i++)
+      if (!open_leg(w, leg_of(w, i))) return NULL;
     if (pthread_create(&w->thread, NULL, run, w) != 0) return NULL;
     limit->thread_count++;
   }

@@ -46,16 +46,14 @@ package struct JitterBuffer: ~Copyable {
 
   enum State { case idle, buffering, playing, paused }
 
-  package internal(set) var statistics = JitterBufferStatistics()
-
+  // What every packet touches comes first.
+  var state = State.idle
   let mode: JitterMode
   let clock: MediaClock
   let largestPayload: Int
   let minimum: Int64
   let maximum: Int64
   var slots: PacketSlots
-  var delays: DelayEstimate
-  var state = State.idle
 
   // The receiving end: the newest packet in sequence.
   var ssrc: UInt32 = 0
@@ -83,6 +81,9 @@ package struct JitterBuffer: ~Copyable {
   var lastAdjustment: Int64 = 0
   var hasFollowing = false
   var concealedInGap = 0
+
+  package internal(set) var statistics = JitterBufferStatistics()
+  var delays: DelayEstimate
 
   /// A buffer of `slotCount` packets. Payload room begins at `payloadCapacity` bytes each and grows to `largestPayload` at
   /// most. `packetSamples` is the expected duration of a packet; it is corrected from the timestamps.

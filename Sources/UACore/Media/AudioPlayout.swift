@@ -32,24 +32,24 @@ struct AudioPlayout: ~Copyable {
     var delay = 0.0
   }
 
-  private let format: AudioFormat
-  private let settings: JitterBufferSettings
-  private var codecs: [NegotiatedCodec] = []
-  /// The codecs as plain numbers: what each packet asks for.
-  private var formats: [(payloadType: UInt8, clockRate: Int)] = []
-  private var decoders: [Decoder] = []
-  /// The one that is in use, beside the rest of what a packet needs.
+  /// The decoder that is in use, beside the rest of what a packet needs.
   private var current: Decoder?
   /// What the last packet decoded to, where nothing had to be resampled.
   private var directCount: Int?
-  private var buffer: JitterBuffer
+  private var hasHeard = false
   private var bufferRate: Int
-  private var lateBefore: UInt64 = 0
+  private var counted = Figures()
   private var queue: PCMQueue
+  private var buffer: JitterBuffer
+  private let format: AudioFormat
+  private let settings: JitterBufferSettings
+  private var codecs: [NegotiatedCodec] = []
+  /// The codecs as plain numbers.
+  private var formats: [(payloadType: UInt8, clockRate: Int)] = []
+  private var decoders: [Decoder] = []
+  private var lateBefore: UInt64 = 0
   /// One decoded packet, or one made up.
   private var scratch: [Int16]
-  private var counted = Figures()
-  private var hasHeard = false
 
   /// - Parameter format: of the PCM that goes on.
   init(format: AudioFormat, settings: JitterBufferSettings, clockRate: Int, packetTime: Int, now: Instant) {
@@ -75,6 +75,7 @@ struct AudioPlayout: ~Copyable {
   }
 
   func clockRate(of payloadType: UInt8) -> Int? {
+    if let current, current.payloadType == payloadType { return current.clockRate }
     for format in self.formats where format.payloadType == payloadType { return format.clockRate }
     return nil
   }

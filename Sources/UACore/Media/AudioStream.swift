@@ -16,32 +16,36 @@ package struct AudioStream: ~Copyable {
     let packetTime: Int
   }
 
-  private let settings: TransportSettings
-  private var random: SeededGenerator
-  private var stream: StreamSettings?
+  // What every packet and tick touches comes first.
   private var terms: Terms?
-  private var sender: RTPSender
-  private var receiver: RTPReceiver
-  private var rtcp: RTCPSession
-  private var playout: AudioPlayout?
-  private var transmitter: AudioTransmitter?
-  private var receiveChain: (any AudioStage)?
-  private var eventReceiver = TelephoneEventReceiver(clockRate: 8000)
-  /// Samples of one tick, all channels.
-  private var frameCount = 0
-  private var reportRoom = [UInt8](repeating: 0, count: RTCPSession.roomNeeded + 64)
   private var nextTick: Instant?
   private var lastHeard: Instant?
-  private var waiting: [StreamEvent] = []
+  /// Samples of one tick, all channels.
+  private var frameCount = 0
   private var hasEstablished = false
   private var hasTimedOut = false
+  private let id: StreamID
+  /// Milliseconds; 0 for never.
+  private let receiveTimeout: Int
+  private var receiveChain: (any AudioStage)?
+  private var waiting: [StreamEvent] = []
+  private var receiver: RTPReceiver
+  private var playout: AudioPlayout?
+  private var eventReceiver = TelephoneEventReceiver(clockRate: 8000)
+  private var sender: RTPSender
+  private var transmitter: AudioTransmitter?
+  private var rtcp: RTCPSession
+  private var random: SeededGenerator
+  private var reportRoom = [UInt8](repeating: 0, count: RTCPSession.roomNeeded + 64)
+  private let jitterBuffer: JitterBufferSettings
+  private var stream: StreamSettings?
   private var lostAtEnd = (receiving: 0, sending: 0)
 
   /// Silences what is sent.
   package var isMuted = false
 
   package init(settings: TransportSettings, now: Instant) {
-    self.settings = settings
+    (self.id, self.receiveTimeout, self.jitterBuffer) = (settings.stream, settings.receiveTimeout, settings.jitterBuffer)
     self.random = SeededGenerator(seed: settings.seed)
     self.sender = RTPSender(ssrc: settings.ssrc, clockRate: 8000, random: &self.random)
     self.receiver = RTPReceiver(clockRate: 8000)
@@ -65,7 +69,7 @@ package struct AudioStream: ~Copyable {
       self.transmitter = AudioTransmitter(chain: try new.plan.makeTransmitChain(), plan: new.plan)
       self.receiveChain = try new.plan.makeReceiveChain()
       self.playout = AudioPlayout(
-        format: format, settings: self.settings.jitterBuffer,
+        format: format, settings: self.jitterBuffer,
         clockRate: new.receiveCodecs.first?.codec.clockRate ?? 8000, packetTime: new.packetTime, now: now)
       self.nextTick = now
     }
@@ -100,8 +104,8 @@ package struct AudioStream: ~Copyable {
 
   /// The stages complete what they have; nothing is called after this.
   package mutating func finish() {
-    self.transmitter?.finish(self.settings.stream)
-    self.receiveChain?.finish(self.settings.stream)
+    self.transmitter?.finish(self.id)
+    self.receiveChain?.finish(self.id)
     self.lostAtEnd = (self.lostReceiving, self.lostSending)
     self.receiveChain = nil
     self.transmitter = nil
@@ -197,7 +201,7 @@ package struct AudioStream: ~Copyable {
       var all = room.mutableSpan
       var samples = all._mutatingExtracting(..<self.frameCount)
       self.playout?.play(into: &samples, now: now)
-      var frame = AudioFrame(samples: samples, direction: .receive, stream: self.settings.stream)
+      var frame = AudioFrame(samples: samples, direction: .receive, stream: self.id)
       _ = chain.process(&frame)
     }
     self.eventReceiver.timeout(now: now)
@@ -206,10 +210,10 @@ package struct AudioStream: ~Copyable {
   }
 
   private mutating func watchForSilence(_ terms: Terms, now: Instant) {
-    guard self.settings.receiveTimeout > 0, terms.canReceive, !self.hasTimedOut else { return }
+    guard self.receiveTimeout > 0, terms.canReceive, !self.hasTimedOut else { return }
     let last = self.lastHeard ?? now
     self.lastHeard = last
-    guard now.milliseconds(since: last) >= self.settings.receiveTimeout else { return }
+    guard now.milliseconds(since: last) >= self.receiveTimeout else { return }
     self.hasTimedOut = true
     self.waiting.append(.timedOut)
   }
@@ -225,7 +229,13 @@ package struct AudioStream: ~Copyable {
   // MARK: What it tells
 
   /// The oldest event that main has not heard of.
-  package mutating func takeEvent() -> StreamEvent? { self.waiting.isEmpty ? nil : self.waiting.removeFirst() }
+  package mutating func takeEvent() -> StreamEvent? {
+    guard !self.waiting.isEmpty else { return nil }
+    let first = self.waiting.removeFirst()
+    // No room is kept: events are few, and an empty array of its own costs a cache line at every packet.
+    if self.waiting.isEmpty { self.waiting = [] }
+    return first
+  }
 
   /// Frames that were lost on their way to another executor, and frames that did not come from one in time.
   private var lostReceiving: Int {

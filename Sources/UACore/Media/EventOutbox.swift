@@ -26,6 +26,7 @@ struct EventOutbox: ~Copyable {
 
   /// Tries again what waited.
   mutating func flush() {
+    guard self.hasWaiting else { return }
     while let event = self.waiting?.removeFirst() {
       self.waitingCount -= 1
       guard let returned = self.events.offer(event.take()) else { continue }

@@ -16,36 +16,36 @@ package final class MediaTransport {
     case encrypted
   }
 
+  // What every packet and tick touches comes first, side by side in memory: with many calls each cache line counts.
   let context: LoopContext
-  private let settings: TransportSettings
   private let commands: Mailbox<TransportCommand>
-  var outbox: EventOutbox
-  var stream: AudioStream
+  private var isRunning = false
+  private var isStopping = false
+  private var usesRTCPMux = false
+  var security = Security.undecided
+  var hasReportedSecure = false
+  private var received = 0
+  private var sent = 0
+  private var timer: TimerID?
+  /// When one of the paths wants to be called, as it was when the last event had been dealt with.
+  private var nextPathDeadline: Instant?
   /// What media is sent on.
   var path: MediaPath
   /// What it will be sent on, once a new association has secured it.
   var nextPath: MediaPath?
   /// What it was sent on, oldest first: packets may be on their way.
   var formerPaths: [MediaPath] = []
-  private var usesRTCPMux = false
-  var security = Security.undecided
+  private var reportedRekeys = 0
+  private var lossGenerator: LossGenerator
+  var outbox: EventOutbox
+  var stream: AudioStream
   var keys: KeyStore
   var drops = DropCounters()
   /// What the associations of closed paths counted.
   var closedExchanges = KeyExchangeCounters()
-  private var sent = 0
-  private var received = 0
   private var sendFailures = 0
-  private var timer: TimerID?
-  /// When one of the paths wants to be called, as it was when the last event had been dealt with.
-  private var nextPathDeadline: Instant?
   private var commandPort: WatchID?
-  private var isRunning = false
-  private var isStopping = false
-  var hasReportedSecure = false
-  private var reportedRekeys = 0
   var securedBy: SecuredBy?
-  private var lossGenerator: LossGenerator
   /// Whoever holds the transport lets go when it has closed.
   private let released: () -> Void
 
@@ -55,7 +55,6 @@ package final class MediaTransport {
     released: @escaping () -> Void
   ) {
     self.context = context
-    self.settings = settings
     self.commands = commands
     self.outbox = EventOutbox(events)
     self.path = MediaPath(rtpPort: rtpPort, rtcpPort: rtcpPort)
