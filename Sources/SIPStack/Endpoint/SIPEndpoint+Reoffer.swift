@@ -156,11 +156,19 @@ extension SIPEndpoint {
       return self.send(bytes, path)
     }
     guard let session else { return }
-    if transaction.key.method == .invite {
-      guard let record = session.dialog, tag == record.id.remoteTag else { return }
-      record.dialog.refreshTarget(from: response.message)
-      self.acknowledge(record, transaction, body: nil)
+    guard transaction.key.method == .invite else {
+      return self.apply(reoffer: response, transaction, session, now)
     }
+    guard let record = session.dialog, tag == record.id.remoteTag else { return }
+    record.dialog.refreshTarget(from: response.message)
+    self.apply(reoffer: response, transaction, session, now)
+    // To the peer the ACK means that its answer is in force here, with its new keys: so it leaves last.
+    self.acknowledge(record, transaction, body: nil)
+  }
+
+  private func apply(
+    reoffer response: ReceivedResponse, _ transaction: ClientTransaction, _ session: InviteSession, _ now: Instant
+  ) {
     guard let reoffer = self.pending(transaction, session) else { return }
     session.outgoingReoffer = nil
     reoffer.record.dialog.refreshTarget(from: response.message)
