@@ -45,6 +45,22 @@ struct ReofferTests {
     pair.expectEmpty()
   }
 
+  @Test("the ACK leaves when the answer is in force: the peer may use its new keys as soon as it has it")
+  func acknowledgementComesLast() throws {
+    let (pair, caller, _) = try Pair.standing()
+    Self.acceptAll(pair)
+    let accept = pair.onEvent
+    var acknowledged: [Int] = []
+    pair.onEvent = { [unowned pair] side, event in
+      accept(side, event)
+      if case .reofferAnswered = event { acknowledged.append(pair.count("ACK", from: side)) }
+    }
+    let before = pair.count("ACK", from: .a)
+    pair.act { pair.a.reinvite(caller, body: Self.hold, now: $0) }
+    pair.run(1_000)
+    #expect(acknowledged == [before] && pair.count("ACK", from: .a) == before + 1)
+  }
+
   @Test("a refused re-INVITE leaves the session as it was")
   func refused() throws {
     let (pair, caller, _) = try Pair.standing()
