@@ -45,7 +45,9 @@ package struct AudioStream: ~Copyable {
   package var isMuted = false
 
   package init(settings: TransportSettings, now: Instant) {
-    (self.id, self.receiveTimeout, self.jitterBuffer) = (settings.stream, settings.receiveTimeout, settings.jitterBuffer)
+    (self.id, self.receiveTimeout, self.jitterBuffer) = (
+      settings.stream, settings.receiveTimeout, settings.jitterBuffer
+    )
     self.random = SeededGenerator(seed: settings.seed)
     self.sender = RTPSender(ssrc: settings.ssrc, clockRate: 8000, random: &self.random)
     self.receiver = RTPReceiver(clockRate: 8000)
