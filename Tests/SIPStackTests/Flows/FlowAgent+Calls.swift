@@ -129,7 +129,7 @@ extension FlowAgent {
   func established(_ id: SessionID, _ body: SIPBody?) {
     guard let call = self.calls[id] else { return }
     if call.isEstablished { self.violate("\(id) is established twice") }
-    self.calls[id]?.isEstablished = true
+    self.calls[id]?.establishedAt = self.now
     let names = self.endpoint.replaces(of: id)
     if call.isOutgoing {
       if let names { self.calls[id]?.name = "\(names.callID) \(names.fromTag) \(names.toTag)" }
@@ -152,7 +152,7 @@ extension FlowAgent {
 
   func ended(_ id: SessionID, _ reason: EndReason) {
     guard var call = self.calls.removeValue(forKey: id) else { return }
-    call.end = reason
+    (call.end, call.endedAt) = (reason, self.now)
     self.pastCalls.append(call)
     guard let refer = call.refer, !call.isEstablished else { return }
     if case .rejected(let status, _) = reason { self.report(refer, status) } else { self.report(refer, 480) }
@@ -179,11 +179,19 @@ extension FlowAgent {
     }
   }
 
-  private func reinvite(_ id: SessionID) {
+  private func reinvite(_ id: SessionID, isAnswered: Bool = false) {
     guard self.calls[id] != nil else { return }
     let offer = self.description()
     self.calls[id]?.media.offers.append(offer)
     self.endpoint.reinvite(id, body: SIPBody(bytes: Array(offer.utf8)), now: self.now)
+    if isAnswered { return }
+    // The other side has the same idea at the same moment.
+    guard let call = self.calls[id], let name = call.name, self.chance(40) else { return }
+    for agent in self.network.agents where !agent.isDead {
+      for other in agent.calls.values where other.name == name && other.isOutgoing != call.isOutgoing {
+        agent.after(200) { agent.reinvite(other.id, isAnswered: true) }
+      }
+    }
   }
 
   private func update(_ id: SessionID, dialog: DialogID? = nil, hasBody: Bool = true) {

@@ -9,11 +9,16 @@ struct FlowCall {
   var peer: Int?
   /// Call-ID and both tags, the caller's first: the same at both ends.
   var name: String?
-  var isEstablished = false
+  var establishedAt: Instant?
   var end: EndReason?
+  var endedAt: Instant?
   /// The REFER that asked for it.
   var refer: ReferID?
   var media = FlowMedia()
+
+  init(id: SessionID, isOutgoing: Bool, peer: Int?) { (self.id, self.isOutgoing, self.peer) = (id, isOutgoing, peer) }
+
+  var isEstablished: Bool { self.establishedAt != nil }
 }
 
 /// How far offer and answer are, as a user knows it. An answer names the offer that it answers.

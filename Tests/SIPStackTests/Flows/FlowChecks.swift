@@ -128,9 +128,10 @@ enum FlowChecks {
       default: break
       }
     }
-    for (name, callee) in callees.sorted(by: { $0.key < $1.key }) where callee.isEstablished {
-      // A caller whose CANCEL crossed the 2xx has acknowledged it, and hangs up.
-      if callers[name] == nil, callee.end != .remoteHangup { network.violate("\(callee.id) stood for the callee only") }
+    for (name, callee) in callees.sorted(by: { $0.key < $1.key }) where callers[name] == nil {
+      // A caller who has hung up already acknowledges the 2xx, and its BYE follows at once.
+      guard let began = callee.establishedAt, let ended = callee.endedAt else { continue }
+      if ended.milliseconds(since: began) > 10_000 { network.violate("\(callee.id) stood for the callee only") }
     }
   }
 }
