@@ -18,10 +18,12 @@ final class DialogRecord {
   var session: SessionID?
   var subscriptions: [SubscriptionID] = []
   /// Where the peer reaches us in this dialog.
-  let contact: NameAddress
+  var contact: NameAddress
   /// RSeq of the last provisional response that we confirmed (RFC 3262 §4).
   var confirmedProvisional: UInt32?
   var exchange = Exchange.none
+  /// PRACKs of ours that wait for a response: an UPDATE that overtook one would make its number too low.
+  var openPracks = 0
 
   init(_ dialog: Dialog, start: SIPPath, contact: NameAddress, session: SessionID? = nil) {
     (self.dialog, self.start, self.contact, self.session) = (dialog, start, contact, session)

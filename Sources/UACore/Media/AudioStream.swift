@@ -149,6 +149,7 @@ package struct AudioStream: ~Copyable {
     guard let contents = try? self.rtcp.receive(report, now: now) else { return false }
     if contents.contains(.goodbye) { self.waiting.append(.peerLeft) }
     if contents.contains(.report) {
+      self.waiting.append(.peerReported)
       self.transmitter?.adapt(lossPercent: Int(self.rtcp.remote.fractionLost * 100))
     }
     return true
@@ -301,6 +302,8 @@ package enum StreamEvent: Sendable {
   case sending
   case established
   case digit(Character?)
+  /// The peer's sender or receiver report came.
+  case peerReported
   case peerLeft
   case timedOut
   case sourceEnded
