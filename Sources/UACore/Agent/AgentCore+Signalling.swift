@@ -50,6 +50,7 @@ extension AgentCore {
       if let wantsHold = call.wantsHold { media.isOnHold = !wantsHold }
       call.wantsHold = nil
       self.emit(.warning(call.id, "the peer refused a change of the call: \(status) \(reason)"))
+      self.reofferSettled(call)
     case .ended(let session, let reason): self.ended(session, reason)
     case .info(let session, let info): self.received(info, session)
     case .instantMessage(let session, let message): self.received(message, in: session)
@@ -136,6 +137,7 @@ extension AgentCore {
     guard let call = self.call(session), let media = call.media else { return }
     call.wantsHold = nil
     if media.awaitsAnswer, let body { self.take(answer: body, call) }
+    self.reofferSettled(call)
   }
 
   func reofferAcknowledged(_ session: SessionID, _ body: SIPBody?) {
