@@ -61,6 +61,8 @@ let package = Package(
     .target(name: "CLinux", path: "Sources/CLibs/CLinux"),
     library("COpenSSL", "openssl", "libssl-dev"),
     library("CSRTP", "libsrtp2", "libsrtp2-dev"),
+    // What an SRTP packet's keys do, on libcrypto.
+    .target(name: "CTransform", dependencies: ["COpenSSL"], path: "Sources/CLibs/CTransform"),
     library("COpus", "opus", "libopus-dev"),
     // For tests: what OpenSSL draws and reads repeats.
     .target(name: "CReplay", dependencies: ["COpenSSL"], path: "Sources/CLibs/CReplay"),
@@ -74,7 +76,7 @@ let package = Package(
     layer("SIPStack", ["NetBase"]),
     layer("RTPStack", ["NetBase"]),
     // L3
-    layer("SRTPEngine", ["NetBase", "CSRTP"]),
+    layer("SRTPEngine", ["NetBase", "CSRTP", "CTransform"]),
     layer("Runtime", ["CLinux", "NetBase", "Handoff"]),
     // L4
     layer("ModuleKit", ["NetBase", "Handoff", "SIPStack", "SRTPEngine", "Runtime"]),
@@ -147,7 +149,7 @@ let package = Package(
       "UACore",
       [
         "UACore", "ModuleKit", "AllModules", "NetBase", "Handoff", "Runtime", "RTPStack", "SDPCodec", "SIPStack", "udp",
-        "g711", "TestSupport",
+        "g711", "SRTPEngine", "TestSupport",
       ]),
     .testTarget(
       name: "SimulationTests",

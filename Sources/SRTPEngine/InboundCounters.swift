@@ -15,7 +15,7 @@ package struct InboundCounters: Equatable, Sendable {
   package var unknownKeyIdentifiers = 0
   /// At an index at which only a newer key counts.
   package var superseded = 0
-  /// Failures of libsrtp2 itself.
+  /// Failures of the library itself.
   package var failures = 0
   /// Keys that went out of use, their master keys wiped.
   package var retiredGenerations = 0

@@ -31,9 +31,9 @@ struct InboundGeneration: ~Copyable {
   }
 
   init(
-    _ material: consuming SRTPKeyMaterial, continuity: SRTPContinuity, replayWindow: Int
+    _ material: consuming SRTPKeyMaterial, continuity: SRTPContinuity, replayWindow: Int, transform: SRTPTransform
   ) throws(SRTPError) {
-    self.context = try InboundSRTP(material, replayWindow: replayWindow)
+    self.context = try InboundSRTP(material, replayWindow: replayWindow, transform: transform)
     self.material = material
     self.continuity = continuity
     self.marks = [Mark](repeating: Mark(), count: SourceTable.capacity)

@@ -21,6 +21,7 @@ package struct InboundKeys: ~Copyable {
   package private(set) var nextDeadline: Instant?
 
   private let replayWindow: Int
+  private let transform: SRTPTransform
   /// Newest first, no gaps.
   private var ring: InlineArray<4, InboundGeneration?>
   /// Place in the ring of the generation that worked last; 0 when none of them did.
@@ -30,8 +31,9 @@ package struct InboundKeys: ~Copyable {
   private var retired: RetiredSRTP?
 
   /// `replayWindow` is 64 to 1024 packets; a value outside is refused when a key is installed.
-  package init(replayWindow: Int = 128) {
+  package init(replayWindow: Int = 128, transform: SRTPTransform = .standard) {
     self.replayWindow = replayWindow
+    self.transform = transform
     self.ring = InlineArray { _ in nil }
   }
 
@@ -51,7 +53,8 @@ package struct InboundKeys: ~Copyable {
       self.moveToFront(place)
       self.ring[0]?.renew()
     } else {
-      let generation = try InboundGeneration(material, continuity: continuity, replayWindow: self.replayWindow)
+      let generation = try InboundGeneration(
+        material, continuity: continuity, replayWindow: self.replayWindow, transform: self.transform)
       if self.generationCount == Self.maximumGenerations {
         self.retireOldest()
         self.counters.displacedGenerations += 1
@@ -83,7 +86,8 @@ package struct InboundKeys: ~Copyable {
     }
   }
 
-  /// Contexts that are out of use, to be freed on another executor (about 0.5 ms each); freed here if never taken.
+  /// Contexts that are out of use, to be freed on another executor (libsrtp2's take about 0.5 ms each); freed here if
+  /// never taken.
   package mutating func takeRetired() -> RetiredSRTP? { self.retired.take() }
 
   /// Lets the next call come from another thread; debug builds trap otherwise.

@@ -1,4 +1,3 @@
-internal import CSRTP
 package import NetBase
 
 /// One receive context: one key, every SSRC of the peer's. Neither copyable nor `Sendable`: one owner on one executor.
@@ -7,8 +6,10 @@ package struct InboundSRTP: ~Copyable {
   let layout: TrailerLayout
 
   /// `replayWindow` is 64 to 1024 packets.
-  package init(_ material: borrowing SRTPKeyMaterial, replayWindow: Int = 128) throws(SRTPError) {
-    self.session = try SRTPSession(material, direction: .inbound, replayWindow: replayWindow)
+  package init(
+    _ material: borrowing SRTPKeyMaterial, replayWindow: Int = 128, transform: SRTPTransform = .standard
+  ) throws(SRTPError) {
+    self.session = try SRTPSession(material, direction: .inbound, replayWindow: replayWindow, transform: transform)
     self.layout = TrailerLayout(material)
   }
 
@@ -37,7 +38,7 @@ package struct InboundSRTP: ~Copyable {
   mutating func unprotect(_ packet: inout Packet, header: SecureHeader, isRTCP: Bool) -> SRTPResult {
     if let refusal = self.refusal(of: packet.bytes, header: header, isRTCP: isRTCP) { return refusal }
     self.layout.removeIdentifier(from: &packet, isRTCP: isRTCP)
-    return SRTPResult(unprotected: self.session.unprotect(&packet, isRTCP: isRTCP))
+    return self.session.unprotect(&packet, header: header, isRTCP: isRTCP)
   }
 
   /// What can be told without the cipher; the packet is not touched.
@@ -51,7 +52,7 @@ package struct InboundSRTP: ~Copyable {
     return nil
   }
 
-  /// Makes the next packet of `ssrc` be read at `rolloverCounter`; false when the library has no memory for it.
+  /// Makes the next packet of `ssrc` be read at `rolloverCounter`; false when there is no memory for it.
   mutating func expect(
     rolloverCounter: UInt32, of ssrc: UInt32, _ material: borrowing SRTPKeyMaterial
   ) -> Bool {
@@ -62,19 +63,4 @@ package struct InboundSRTP: ~Copyable {
   mutating func forget(ssrc: UInt32) { self.session.remove(ssrc: ssrc) }
 
   consuming func releaseSession() -> SRTPSession { self.session }
-}
-
-extension SRTPResult {
-  fileprivate init(unprotected status: srtp_err_status_t) {
-    switch status {
-    case srtp_err_status_ok: self = .ok
-    // AEAD reports a packet that was tampered with as a failure of the cipher.
-    case srtp_err_status_auth_fail, srtp_err_status_cipher_fail: self = .authenticationFailed
-    case srtp_err_status_replay_fail, srtp_err_status_replay_old, srtp_err_status_pkt_idx_old: self = .replayed
-    case srtp_err_status_bad_param, srtp_err_status_parse_err: self = .malformed
-    case srtp_err_status_cant_check: self = .notEncrypted
-    case srtp_err_status_key_expired: self = .keyExpired
-    default: self = .failed
-    }
-  }
 }

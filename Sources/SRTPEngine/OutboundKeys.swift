@@ -8,13 +8,14 @@ package struct OutboundKeys: ~Copyable {
   /// Packets that were not sent, by reason.
   package private(set) var counters = OutboundCounters()
 
+  private let transform: SRTPTransform
   private var current: OutboundSRTP?
   private var currentMaterial: SRTPKeyMaterial?
   private var pending: SRTPKeyMaterial?
   private var pendingContinuity = SRTPContinuity.carryRollover
   private var retired: RetiredSRTP?
 
-  package init() {}
+  package init(transform: SRTPTransform = .standard) { self.transform = transform }
 
   /// Whether there is a key to send under.
   package private(set) var isReady = false
@@ -42,8 +43,8 @@ package struct OutboundKeys: ~Copyable {
 
   /// Sends under the waiting key from now on; nothing changes when none waits.
   ///
-  /// Takes about 0.5 ms, in which libsrtp2 frees the old key. On an error nothing can be sent until a key is installed:
-  /// the old one is out of use, and going on under it would hide that the new one failed.
+  /// With libsrtp2 it takes about 0.5 ms, in which that frees the old key. On an error nothing can be sent until a key is
+  /// installed: the old one is out of use, and going on under it would hide that the new one failed.
   package mutating func switchToPending() throws(SRTPError) {
     guard let material = self.pending.take() else { return }
     self.hasPending = false
@@ -57,10 +58,10 @@ package struct OutboundKeys: ~Copyable {
         self.current = consume context
       case .fresh:
         self.retired = RetiredSRTP(adding: context.releaseSession(), to: self.retired.take())
-        self.current = try OutboundSRTP(material)
+        self.current = try OutboundSRTP(material, transform: self.transform)
       }
     } else {
-      self.current = try OutboundSRTP(material)
+      self.current = try OutboundSRTP(material, transform: self.transform)
     }
     self.currentMaterial = consume material
     self.isReady = true
@@ -105,7 +106,7 @@ package struct OutboundCounters: Equatable, Sendable {
   package var noRoom = 0
   /// The sequence number was used before, or is older than 128 packets.
   package var repeatedIndices = 0
-  /// Failures of libsrtp2 itself.
+  /// Failures of the library itself.
   package var failures = 0
 
   package init() {}

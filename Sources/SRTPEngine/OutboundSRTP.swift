@@ -1,4 +1,3 @@
-internal import CSRTP
 package import NetBase
 
 /// One send context: one key, every SSRC of ours. Neither copyable nor `Sendable`: one owner on one executor.
@@ -10,8 +9,10 @@ package struct OutboundSRTP: ~Copyable {
   package private(set) var rtpCount: UInt64 = 0
   package private(set) var rtcpCount: UInt64 = 0
 
-  package init(_ material: borrowing SRTPKeyMaterial) throws(SRTPError) {
-    self.session = try SRTPSession(material, direction: .outbound, replayWindow: 128)
+  package init(
+    _ material: borrowing SRTPKeyMaterial, transform: SRTPTransform = .standard
+  ) throws(SRTPError) {
+    self.session = try SRTPSession(material, direction: .outbound, replayWindow: 128, transform: transform)
     self.layout = TrailerLayout(material)
     self.lifetime = material.lifetime ?? .max
   }
@@ -54,23 +55,10 @@ package struct OutboundSRTP: ~Copyable {
   consuming func releaseSession() -> SRTPSession { self.session }
 
   private mutating func protect(_ packet: inout Packet, trailer: Int, isRTCP: Bool) -> SRTPResult {
-    guard SecureHeader(packet.bytes, isRTCP: isRTCP) != nil else { return .malformed }
+    guard let header = SecureHeader(packet.bytes, isRTCP: isRTCP) else { return .malformed }
     guard packet.capacity - packet.count >= trailer else { return .noRoom }
-    let result = SRTPResult(protected: self.session.protect(&packet, isRTCP: isRTCP))
+    let result = self.session.protect(&packet, header: header, isRTCP: isRTCP)
     if case .ok = result { self.layout.insertIdentifier(into: &packet, isRTCP: isRTCP) }
     return result
-  }
-}
-
-extension SRTPResult {
-  fileprivate init(protected status: srtp_err_status_t) {
-    switch status {
-    case srtp_err_status_ok: self = .ok
-    // The index was used before: sending it again under the same key would give the plain text away.
-    case srtp_err_status_replay_fail, srtp_err_status_replay_old, srtp_err_status_pkt_idx_old: self = .replayed
-    case srtp_err_status_bad_param, srtp_err_status_parse_err: self = .malformed
-    case srtp_err_status_key_expired: self = .keyExpired
-    default: self = .failed
-    }
   }
 }

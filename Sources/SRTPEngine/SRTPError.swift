@@ -8,6 +8,8 @@ package enum SRTPError: Error, Equatable, Sendable, CustomStringConvertible {
   case libraryUnavailable(status: UInt32)
   /// libsrtp2 refused the key.
   case contextRefused(SRTPProfile, status: UInt32)
+  /// OpenSSL lacks a cipher, or memory.
+  case keyRefused(SRTPProfile)
 
   package var description: String {
     switch self {
@@ -23,6 +25,8 @@ package enum SRTPError: Error, Equatable, Sendable, CustomStringConvertible {
       "libsrtp2 could not be initialised (status \(status))."
     case .contextRefused(let profile, let status):
       "libsrtp2 refused a key for \(profile.rawValue) (status \(status))."
+    case .keyRefused(let profile):
+      "OpenSSL refused a key for \(profile.rawValue)."
     }
   }
 }

@@ -6,8 +6,8 @@ package enum SRTPResult: Equatable, Sendable {
   case noKey
   /// No key that is alive opens it.
   case authenticationFailed
-  /// Its index was seen before, or is older than the replay window. libsrtp2 looks at this before it authenticates, so
-  /// a forged packet can end here.
+  /// Its index was seen before, or is older than the replay window. This is looked at before it is authenticated, so a
+  /// forged packet can end here.
   case replayed
   /// It was sent under an older key although the peer had moved on to a newer one at that index.
   case supersededKey
@@ -21,7 +21,7 @@ package enum SRTPResult: Equatable, Sendable {
   case noRoom
   /// The key's lifetime is used up (RFC 3711 §9.2): nothing may be sent under it any more.
   case keyExpired
-  /// libsrtp2 failed in a way that is none of the packet's.
+  /// The library failed in a way that is none of the packet's.
   case failed
 }
 

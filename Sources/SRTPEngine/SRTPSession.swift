@@ -1,107 +1,79 @@
-internal import CSRTP
 internal import NetBase
 
-/// One libsrtp2 session: the only place that calls the library with a session.
-@safe struct SRTPSession: ~Copyable {
+/// The streams under one key, in one direction, in whichever transform was chosen.
+///
+/// One of the two is there. Which one is seen by a test of a word for each packet, with no call through a pointer.
+struct SRTPSession: ~Copyable {
   enum Direction { case inbound, outbound }
 
-  private let handle: srtp_t
-  private let direction: Direction
-  private let replayWindow: Int
-  private var stamp = OwnerStamp("an SRTP context")
+  private var own: OpenSSLSession?
+  private var library: LibrarySession?
 
-  init(_ material: borrowing SRTPKeyMaterial, direction: Direction, replayWindow: Int) throws(SRTPError) {
+  init(
+    _ material: borrowing SRTPKeyMaterial, direction: Direction, replayWindow: Int, transform: SRTPTransform
+  ) throws(SRTPError) {
     guard (64...1024).contains(replayWindow) else { throw .badReplayWindow(replayWindow) }
-    try SRTPLibrary.start()
-    var created: srtp_t?
-    let status = unsafe material.withPolicy(for: Self.anySSRC(direction), replayWindow: replayWindow) { policy in
-      unsafe srtp_create(&created, policy)
+    switch transform {
+    case .openssl:
+      self.own = try OpenSSLSession(material, replayWindow: replayWindow)
+      self.library = nil
+    case .libsrtp2:
+      self.own = nil
+      self.library = try LibrarySession(material, direction: direction, replayWindow: replayWindow)
     }
-    guard status == srtp_err_status_ok, let handle = unsafe created else {
-      throw .contextRefused(material.profile, status: status.rawValue)
-    }
-    unsafe self.handle = handle
-    self.direction = direction
-    self.replayWindow = replayWindow
   }
 
-  deinit { _ = unsafe srtp_dealloc(self.handle) }
-
-  /// Gives the handle up to a bag that frees it later.
-  consuming func release() -> srtp_t {
-    let handle = unsafe self.handle
-    discard self
-    return unsafe handle
+  /// Lets the next call come from another thread; debug builds trap otherwise.
+  mutating func adopt() {
+    self.own?.adopt()
+    self.library?.adopt()
   }
 
-  mutating func adopt() { self.stamp.adopt() }
+  /// Gives up what is to be freed later.
+  consuming func release(into bag: inout RetiredSRTP) {
+    if let own = self.own.take() { bag.add(own) }
+    if let library = self.library.take() { bag.add(library) }
+  }
 
-  /// Authenticates and decrypts in place; a packet that fails is left undefined.
-  mutating func unprotect(_ packet: inout Packet, isRTCP: Bool) -> srtp_err_status_t {
-    self.stamp.touch()
-    var length = Int32(packet.count)
-    let status = unsafe packet.storage.withUnsafeMutableBytes { bytes in
-      unsafe isRTCP
-        ? srtp_unprotect_rtcp(self.handle, bytes.baseAddress, &length)
-        : srtp_unprotect(self.handle, bytes.baseAddress, &length)
-    }
-    if status == srtp_err_status_ok { packet.count = Int(length) }
-    return status
+  /// Authenticates and decrypts in place; a packet that fails is left undefined. The caller has checked the length and,
+  /// for SRTCP, the E bit, and has taken the key identifier out of the trailer.
+  mutating func unprotect(_ packet: inout Packet, header: SecureHeader, isRTCP: Bool) -> SRTPResult {
+    if let result = self.own?.unprotect(&packet, header: header, isRTCP: isRTCP) { return result }
+    return self.library?.unprotect(&packet, isRTCP: isRTCP) ?? .failed
   }
 
   /// Encrypts in place; the caller has checked that there is room for the trailer.
-  mutating func protect(_ packet: inout Packet, isRTCP: Bool) -> srtp_err_status_t {
-    self.stamp.touch()
-    var length = Int32(packet.count)
-    let status = unsafe packet.storage.withUnsafeMutableBytes { bytes in
-      unsafe isRTCP
-        ? srtp_protect_rtcp(self.handle, bytes.baseAddress, &length)
-        : srtp_protect(self.handle, bytes.baseAddress, &length)
-    }
-    if status == srtp_err_status_ok { packet.count = Int(length) }
-    return status
+  mutating func protect(_ packet: inout Packet, header: SecureHeader, isRTCP: Bool) -> SRTPResult {
+    if let result = self.own?.protect(&packet, header: header, isRTCP: isRTCP) { return result }
+    return self.library?.protect(&packet, isRTCP: isRTCP) ?? .failed
   }
 
   /// Changes the key of every SSRC; rollover counters and SRTCP indices go on.
   ///
   /// On an error the session is of no use any more.
   mutating func update(_ material: borrowing SRTPKeyMaterial) throws(SRTPError) {
-    self.stamp.touch()
-    let status = unsafe material.withPolicy(for: Self.anySSRC(self.direction), replayWindow: self.replayWindow) {
-      unsafe srtp_update(self.handle, $0)
-    }
-    guard status == srtp_err_status_ok else { throw .contextRefused(material.profile, status: status.rawValue) }
+    try self.own?.update(material)
+    try self.library?.update(material)
   }
 
   /// Makes the next packet of `ssrc` be read at `rolloverCounter`; false when the SSRC is unknown to the session.
   ///
-  /// libsrtp2 has no estimate of its own before the first success, so the caller sets it anew for each packet. 0 takes
-  /// an earlier setting back.
+  /// There is no estimate before the first success, so the caller sets it anew for each packet. 0 takes an earlier
+  /// setting back.
   mutating func set(rolloverCounter: UInt32, of ssrc: UInt32) -> Bool {
-    self.stamp.touch()
-    return unsafe srtp_set_stream_roc(self.handle, ssrc, rolloverCounter) == srtp_err_status_ok
+    if let isKnown = self.own?.set(rolloverCounter: rolloverCounter, of: ssrc) { return isKnown }
+    return self.library?.set(rolloverCounter: rolloverCounter, of: ssrc) ?? false
   }
 
   /// Makes `ssrc` known before its first packet, for a rollover counter to be set.
   mutating func add(ssrc: UInt32, _ material: borrowing SRTPKeyMaterial) -> Bool {
-    self.stamp.touch()
-    let stream = srtp_ssrc_t(type: ssrc_specific, value: ssrc)
-    return unsafe material.withPolicy(for: stream, replayWindow: self.replayWindow) {
-      unsafe srtp_add_stream(self.handle, $0)
-    } == srtp_err_status_ok
+    if let isAdded = self.own?.add(ssrc: ssrc) { return isAdded }
+    return self.library?.add(ssrc: ssrc, material) ?? false
   }
 
   /// Forgets `ssrc`.
   mutating func remove(ssrc: UInt32) {
-    self.stamp.touch()
-    // libsrtp 2.5 takes network order here, unlike everywhere else.
-    _ = unsafe srtp_remove_stream(self.handle, ssrc.bigEndian)
-  }
-
-  private static func anySSRC(_ direction: Direction) -> srtp_ssrc_t {
-    switch direction {
-    case .inbound: srtp_ssrc_t(type: ssrc_any_inbound, value: 0)
-    case .outbound: srtp_ssrc_t(type: ssrc_any_outbound, value: 0)
-    }
+    self.own?.remove(ssrc: ssrc)
+    self.library?.remove(ssrc: ssrc)
   }
 }

@@ -12,7 +12,7 @@ internal import Testing
     "Sources/SIPStack": ["NetBase"],
     "Sources/RTPStack": ["NetBase"],
     // L3
-    "Sources/SRTPEngine": ["NetBase", "CSRTP", "Glibc", "Synchronization"],
+    "Sources/SRTPEngine": ["NetBase", "CSRTP", "CTransform", "Glibc", "Synchronization"],
     "Sources/Runtime": ["NetBase", "Handoff", "CLinux", "Glibc", "Synchronization"],
     // L4
     "Sources/ModuleKit": ["NetBase", "Handoff", "SIPStack", "SRTPEngine", "Runtime"],

@@ -1,6 +1,7 @@
 internal import ModuleKit
 internal import NetBase
 internal import SIPStack
+internal import SRTPEngine
 internal import Testing
 
 @testable internal import UACore
@@ -34,6 +35,7 @@ struct ConfigurationTests {
     #expect(configuration.rxMode == .main)
     #expect(configuration.rxPolicy == .lock)
     #expect(configuration.rxWorkers == nil)
+    #expect(configuration.srtpTransform == .standard)
     #expect(configuration.netAf == nil)
     #expect(configuration.activeModules == ["udp", "sip_udp"])
   }
@@ -61,6 +63,7 @@ struct ConfigurationTests {
       rtp_rxmode pool
       rtp_rxmode_policy marshal
       rtp_rx_workers 3
+      srtp_engine OpenSSL
       net_interface eth0
       net_af ipv6
       module_path /usr/lib/baresip/modules
@@ -87,6 +90,7 @@ struct ConfigurationTests {
     #expect(configuration.rxMode == .pool)
     #expect(configuration.rxPolicy == .marshal)
     #expect(configuration.rxWorkers == 3)
+    #expect(configuration.srtpTransform == .openssl)
     #expect(configuration.netAf == .ipv6)
     #expect(configuration.activeModules == ["udp", "sip_udp", "g711", "opus", "aufile", "aubridge"])
     let settings = configuration.settings(for: ConfigModules.Opus.self)

@@ -82,7 +82,7 @@ private func parseKey(_ text: Substring, _ profile: SRTPProfile) throws(CryptoEr
       throw .wrongKeyLength(profile, expected: expected, actual: actual)
     case .badLifetime: throw .badLifetime
     case .badMasterKeyIdentifier: throw .badMasterKeyIdentifier
-    case .badReplayWindow, .libraryUnavailable, .contextRefused: throw .malformed
+    case .badReplayWindow, .libraryUnavailable, .contextRefused, .keyRefused: throw .malformed
     }
   }
 }

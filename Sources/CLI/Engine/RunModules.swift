@@ -40,6 +40,7 @@ func runModules(_ options: ModulesCommand) async throws {
         + cell(row.plan[.thread] ?? "", 12) + cell(row.plan[.pool] ?? "", 12) + row.kinds.joined(separator: ", "))
   }
   print("policy: rtp_rxmode_policy \(policy.rawValue)")
+  print("encryption: srtp_engine \(configuration.srtpEngine)")
 }
 
 /// One module's row.

@@ -74,7 +74,7 @@ package final class AgentCore {
       available: settings.available, active: configuration.activeModules, settings: configuration.moduleValues,
       programFacets: settings.programFacets)
     try registry.admitFilters(mode: configuration.rxMode, policy: configuration.rxPolicy)
-    try SRTPLibrary.start()
+    try configuration.srtpTransform.start()
     var system = SystemRandomNumberGenerator()
     var generator =
       settings.seed.map { SeededGenerator(seed: $0) }

@@ -64,7 +64,8 @@ package final class MediaEnvironment {
         kind: configuration.jitterBufferType, delay: configuration.jitterBufferDelay,
         size: configuration.jitterBufferSize),
       receiveTimeout: (configuration.rtpTimeout ?? 0) * 1000, canonicalName: canonicalName, ssrc: ssrc,
-      seed: self.random(), wallClockOffset: self.wallClockOffset, loss: self.loss)
+      seed: self.random(), wallClockOffset: self.wallClockOffset, loss: self.loss,
+      srtpTransform: configuration.srtpTransform)
     let (loop, isOwn) = self.loops.next(mode: configuration.rxMode, stream: stream)
     return TransportHandle(
       on: loop, ownsLoop: isOwn, settings: settings, ports: ports, announce: announce)

@@ -1,6 +1,7 @@
 package import ModuleKit
 package import NetBase
 package import SIPStack
+package import SRTPEngine
 
 /// A driver and its device, `aufile,speech.wav`.
 package struct AudioDevice: Hashable, Sendable, CustomStringConvertible {
@@ -71,6 +72,9 @@ package struct Configuration: Sendable {
   package var rxPolicy: AdmissionPolicy
   /// Nil is one for each core.
   package var rxWorkers: Int?
+  package var srtpTransform: SRTPTransform
+  /// The transform as the file names it.
+  package var srtpEngine: String { self.srtpTransform.rawValue }
   /// An interface's name or an address; nil: not set.
   package var netInterface: String?
   /// Nil is both.
@@ -116,6 +120,7 @@ package struct Configuration: Sendable {
     self.rxMode = RxMode(rawValue: values[CoreKeys.rxMode]) ?? .main
     self.rxPolicy = AdmissionPolicy(rawValue: values[CoreKeys.rxPolicy]) ?? .lock
     self.rxWorkers = values.positive(CoreKeys.rxWorkers)
+    self.srtpTransform = SRTPTransform(rawValue: values[CoreKeys.srtpEngine]) ?? .standard
     self.netInterface = values.text(CoreKeys.netInterface)
     self.netAf =
       switch values[CoreKeys.netAf] {

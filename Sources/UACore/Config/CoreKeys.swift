@@ -1,8 +1,10 @@
 package import ModuleKit
+internal import SRTPEngine
 
 /// The keys that the core itself understands, in the order of the generated config file.
 ///
-/// Names and defaults are baresip's, but for `rtp_rxmode pool`, `rtp_rxmode_policy` and `rtp_rx_workers`, which are ours.
+/// Names and defaults are baresip's, but for `rtp_rxmode pool`, `rtp_rxmode_policy`, `rtp_rx_workers` and `srtp_engine`,
+/// which are ours.
 package enum CoreKeys {
   /// Keys under one heading of the generated file.
   package struct Section: Sendable {
@@ -98,6 +100,10 @@ package enum CoreKeys {
     "rtp_rx_workers", .integer(0...256), default: "0",
     help: "Threads of rtp_rxmode pool; 0 is one for each processor core.")
 
+  package static let srtpEngine = ConfigKey(
+    "srtp_engine", .choice(SRTPTransform.allCases.map(\.rawValue)), default: SRTPTransform.standard.rawValue,
+    help: "What encrypts media packets: our own transform on OpenSSL, or libsrtp2.")
+
   package static let netInterface = ConfigKey(
     "net_interface", .string, default: "", help: "Interface name or address from which calls are made.")
   package static let netAf = ConfigKey(
@@ -135,6 +141,7 @@ package enum CoreKeys {
       title: "Media transport",
       keys: [rtpTOS, rtpPorts, jitterBufferType, jitterBufferDelay, jitterBufferSize, rtpTimeout]),
     Section(title: "Receiving", keys: [rxMode, rxPolicy, rxWorkers]),
+    Section(title: "Encryption", keys: [srtpEngine]),
     Section(title: "Network", keys: [netInterface, netAf, dnsServer, dnsFallback]),
   ]
 

@@ -4,10 +4,10 @@ internal import SRTPEngine
 
 /// A transport's SRTP contexts, both ways: one pair, or with DTLS and no rtcp-mux one for each component.
 struct KeyStore: ~Copyable {
-  private var rtpInbound = InboundKeys()
-  private var rtpOutbound = OutboundKeys()
-  private var rtcpInbound = InboundKeys()
-  private var rtcpOutbound = OutboundKeys()
+  private var rtpInbound: InboundKeys
+  private var rtpOutbound: OutboundKeys
+  private var rtcpInbound: InboundKeys
+  private var rtcpOutbound: OutboundKeys
 
   /// Whether RTCP has keys of its own (RFC 5764 §3 without rtcp-mux).
   var isPerComponent = false
@@ -16,6 +16,13 @@ struct KeyStore: ~Copyable {
   /// Keys after the first that authenticated packets in both directions.
   private(set) var rekeys = 0
   private var isRekeying = false
+
+  init(_ transform: SRTPTransform = .standard) {
+    self.rtpInbound = InboundKeys(transform: transform)
+    self.rtpOutbound = OutboundKeys(transform: transform)
+    self.rtcpInbound = InboundKeys(transform: transform)
+    self.rtcpOutbound = OutboundKeys(transform: transform)
+  }
 
   /// Tells how long packets may be on their way.
   var roundTrip: Duration? {

@@ -58,7 +58,7 @@ package final class MediaTransport {
     self.outbox = EventOutbox(events)
     self.path = MediaPath(rtpPort: rtpPort, rtcpPort: rtcpPort)
     self.stream = AudioStream(settings: settings, now: context.now)
-    self.keys = KeyStore()
+    self.keys = KeyStore(settings.srtpTransform)
     self.lossGenerator = LossGenerator(percent: settings.loss, seed: settings.seed)
     self.released = released
   }

@@ -130,13 +130,14 @@ package struct TransportSettings: Sendable {
   package var wallClockOffset: Int64
   /// Percent of outgoing datagrams that are dropped before the socket, for tests of loss.
   package var loss: Double
+  package var srtpTransform: SRTPTransform
 
   package init(
     stream: StreamID, jitterBuffer: JitterBufferSettings, receiveTimeout: Int, canonicalName: String, ssrc: UInt32,
-    seed: UInt64, wallClockOffset: Int64, loss: Double
+    seed: UInt64, wallClockOffset: Int64, loss: Double, srtpTransform: SRTPTransform = .standard
   ) {
     (self.stream, self.jitterBuffer, self.receiveTimeout) = (stream, jitterBuffer, receiveTimeout)
     (self.canonicalName, self.ssrc, self.seed) = (canonicalName, ssrc, seed)
-    (self.wallClockOffset, self.loss) = (wallClockOffset, loss)
+    (self.wallClockOffset, self.loss, self.srtpTransform) = (wallClockOffset, loss, srtpTransform)
   }
 }

@@ -12,7 +12,7 @@ enum Secured {
     let choice = reader.byte()
     let profile = SRTPProfile.allCases[Int(choice) % SRTPProfile.allCases.count]
     let isOurs = reader.byte() & 1 == 0
-    guard (try? SRTPLibrary.start()) != nil, let key = Self.key(profile, hasIdentifier: choice & 0x80 != 0),
+    guard let key = Self.key(profile, hasIdentifier: choice & 0x80 != 0),
       let other = Self.key(profile, hasIdentifier: choice & 0x80 != 0)
     else { return }
     var inbound = InboundKeys()
