@@ -5,7 +5,7 @@ import pathlib
 import re
 import subprocess
 
-from lab import APUS, Report, apus, check, fresh, free_ports, start, text, wait_for
+from lab import APUS, Report, apus, check, fresh, free_ports, is_bound, start, text, wait_for
 from peers import ApusRun
 
 EXAMPLES = pathlib.Path("/usr/share/doc/baresip-core/examples")
@@ -47,7 +47,7 @@ def starts(make):
         accounts.write(f"<sip:me@127.0.0.1:{port}>;regint=0;answermode=auto\n")
     checked = apus("check", "-f", folder)
     process = start([APUS, "run", "-f", folder, "-t", 8], folder / "apus", cwd=folder)
-    wait_for(lambda: "is listening on" in text(process) or process.poll() is not None, 8, "apus listens")
+    wait_for(lambda: is_bound(port) or process.poll() is not None, 8, "apus is up")
     with ApusRun("main", "none", "pcmu", dial=f"sip:me@127.0.0.1:{port}") as peer:
         peer.wait_for("established")
         peer.command("/hangup")
