@@ -7,7 +7,7 @@ import re
 import sys
 import time
 
-from lab import Report, apus, check
+from lab import Report, apus, check, wait_for
 from peers import ApusRun
 from sipp import SIPp, Scenario, sdp
 
@@ -19,6 +19,12 @@ def agent(parameters=";answermode=auto", extra="", account=None, codec="pcma"):
     return ApusRun("main", "none", codec, parameters=parameters, extra=extra, account=account, options=("-s",), ports=200)
 
 
+def has_no_call(each):
+    each.command("/listcalls")
+    time.sleep(0.3)
+    return "there is no call" in each.output()
+
+
 def called(scenario, parameters=";answermode=auto", extra="", says=(), calls=1, options=(), seconds=15):
     """SIPp calls Apus; SIPp's own scenario speaks PCMU."""
     with agent(parameters, extra, codec="pcma" if isinstance(scenario, Scenario) else "pcmu") as bob:
@@ -26,8 +32,7 @@ def called(scenario, parameters=";answermode=auto", extra="", says=(), calls=1, 
             sipp.finish()
         for words in says:
             bob.wait_for(words)
-        bob.command("/listcalls")
-        bob.wait_for("there is no call")
+        wait_for(lambda: has_no_call(bob), 15, "every call is over")
     check(bob.code == 0, f"exit {bob.code}: {bob.output()[-200:]!r}")
     return bob
 
@@ -271,14 +276,14 @@ CALLS, RATE = (1000, 20) if LONG else (200, 40)
 
 
 def many_called():
-    called("uac", extra=MANY, calls=CALLS, options=("-r", RATE, "-d", 500), seconds=CALLS // RATE + 20)
+    called("uac", extra=MANY, calls=CALLS, options=("-r", RATE, "-d", 500), seconds=CALLS // RATE + 50)
     return f"{CALLS} calls at {RATE} a second"
 
 
 def many_calling():
-    with SIPp("uas", calls=CALLS, seconds=CALLS // RATE + 40, options=("-rtp_echo",)) as sipp:
+    with SIPp("uas", calls=CALLS, seconds=CALLS // RATE + 60, options=("-rtp_echo",)) as sipp:
         report = apus("load", "--to", sipp.uri, "--calls", CALLS, "--rate", RATE, "--seconds", 1, "--codec", "pcmu", "--json",
-                      limit=CALLS // RATE + 40).json()
+                      limit=CALLS // RATE + 60).json()
         sipp.finish()
     check(report["summary"]["established"] == CALLS and report["summary"]["failed"] == 0, f"{report['summary']}")
     return f"{CALLS} calls at {RATE} a second, all at once at the end"

@@ -76,7 +76,7 @@ class Stage:
     def talk(self, one, other):
         """That both hear the speech: from now on, for so many seconds."""
         since = time.monotonic()
-        wait_for(lambda: all(self.flow(*pair, since) for pair in ((one, other), (other, one))), 10,
+        wait_for(lambda: all(self.flow(*pair, since) for pair in ((one, other), (other, one))), 20,
                  f"{one} and {other} send to each other")
         since = time.monotonic()
         time.sleep(SECONDS)
