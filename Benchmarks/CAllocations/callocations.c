@@ -4,6 +4,7 @@
 #include "callocations.h"
 #include <dlfcn.h>
 #include <errno.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -88,3 +89,5 @@ unsigned callocations_plant(void) {
   if (posix_memalign(&aligned, 64, 128) == 0) free(aligned);
   return 6;
 }
+
+void callocations_trim(void) { malloc_trim(0); }

@@ -15,7 +15,7 @@ internal import SRTPEngine
   @Flag(help: "One JSON object on standard output.")
   var json = false
 
-  @Option(help: "Only this part: receive, send or memory.")
+  @Option(help: "Only this part: receive, send, transform or memory.")
   var only: String?
 
   @Option(help: "Only this receive mode.")
@@ -28,8 +28,8 @@ internal import SRTPEngine
   var legMemory: String?
 
   func validate() throws {
-    if let only, PathDirection(rawValue: only) == nil, only != "memory" {
-      throw ValidationError("--only takes receive, send or memory")
+    if let only, PathDirection(rawValue: only) == nil, !["transform", "memory"].contains(only) {
+      throw ValidationError("--only takes receive, send, transform or memory")
     }
     if let rxmode, RxMode(rawValue: rxmode) == nil { throw ValidationError("--rxmode takes main, thread or pool") }
     if let plant, PathDirection(rawValue: plant) == nil, plant != "leg" {
@@ -42,6 +42,7 @@ internal import SRTPEngine
     try verifyCounting()
     var report = Report(json: self.json, judgesTime: !self.check)
     for bench in self.cases { report.add(try self.measure(bench)) }
+    for transform in self.transforms { report.add(try transform.measure()) }
     for memory in self.memories { report.add(try memory.measure()) }
     report.finish()
     if !report.violations.isEmpty { throw ExitCode(1) }
@@ -57,6 +58,11 @@ internal import SRTPEngine
         profiles.map { BenchCase(direction, mode, $0, workers: max(2, processorCount())) }
       }
     }
+  }
+
+  private var transforms: [TransformBench] {
+    guard self.only == nil || self.only == "transform", self.plant == nil, self.rxmode == nil else { return [] }
+    return SRTPProfile.allCases.map { TransformBench(profile: $0) }
   }
 
   private var memories: [LegMemory] {

@@ -101,7 +101,7 @@ struct LegMemory: Sendable {
   }
 
   /// KiB.
-  private static var resident: Int {
+  static var resident: Int {
     guard let file = unsafe fopen("/proc/self/statm", "r") else { return 0 }
     defer { unsafe fclose(file) }
     var line = [CChar](repeating: 0, count: 256)

@@ -70,6 +70,9 @@ package protocol MediaEncryptionSession: AnyObject {
   func answerConfirmed()
   /// Whether the attributes that were just made need sockets of their own, as a new association does; once for each.
   func takesPath() -> Bool
+  /// Whether keys belong to the pair of addresses between which they were agreed (RFC 8842 §3.1): another address of
+  /// ours needs other keys.
+  var isBoundToAddress: Bool { get }
   /// What the transport must be told, in order, until nil; taken after each of the calls above.
   func nextCommand() -> KeyingCommand?
 }
@@ -77,6 +80,7 @@ package protocol MediaEncryptionSession: AnyObject {
 extension MediaEncryptionSession {
   /// Keys that signalling brings need no other sockets.
   package func takesPath() -> Bool { false }
+  package var isBoundToAddress: Bool { false }
 }
 
 /// How an inbound or outbound context relates to the one before it.

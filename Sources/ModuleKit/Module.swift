@@ -10,6 +10,8 @@ public protocol Module: Sendable {
   static var configKeys: [ConfigKey] { get }
   /// The C library below the module, as it names itself; nil for none.
   static var libraryVersion: String? { get }
+  /// What this build's module lacks, and which build has it, as `apus modules` says it; nil when nothing is missing.
+  static var absence: String? { get }
   /// - Throws: when a setting is impossible; what was acquired by then is released.
   init(settings: ModuleSettings) throws(ModuleError)
   /// What the module brings, in the order in which it is preferred.
@@ -19,6 +21,8 @@ public protocol Module: Sendable {
 extension Module {
   /// No settings.
   public static var configKeys: [ConfigKey] { [] }
+  /// Nothing is missing.
+  public static var absence: String? { nil }
   /// No C library.
   public static var libraryVersion: String? { nil }
 }

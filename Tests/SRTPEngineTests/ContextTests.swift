@@ -2,7 +2,7 @@ import NetBase
 import SRTPEngine
 import Testing
 
-@Suite("One context for one direction")
+@Suite("One context for one direction", .bothTransforms)
 struct ContextTests {
   @Test("RTP and RTCP come back as they were, whatever their length", arguments: SRTPProfile.allCases)
   func roundTrip(_ profile: SRTPProfile) throws {

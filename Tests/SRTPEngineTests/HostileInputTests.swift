@@ -3,7 +3,7 @@ import Testing
 
 @testable import SRTPEngine
 
-@Suite("Hostile input")
+@Suite("Hostile input", .bothTransforms)
 struct HostileInputTests {
   @Test("random bytes of any length are refused, never a trap", arguments: SRTPProfile.allCases)
   func random(_ profile: SRTPProfile) throws {
@@ -22,14 +22,19 @@ struct HostileInputTests {
     #expect(keys.counters.accepted == 0 && keys.counters.failures == 0 && keys.heard == false)
   }
 
-  @Test("an AEAD header too long for libsrtp2 is refused, and harms no packet after it")
+  @Test("an AEAD header too long for libsrtp2 is refused by it, and harms no packet after it")
   func longHeader() throws {
     var outbound = try OutboundSRTP(key(1, .aeadAES128GCM))
     var inbound = try InboundSRTP(key(1, .aeadAES128GCM))
     var clear = rtp(1, length: 4 + 4 * 1000 + 20)
     (clear[0], clear[14], clear[15]) = (0x90, 0x03, 0xE8)  // 1000 words of extension
-    #expect(outbound.sent(clear).result != .ok)
-    #expect(inbound.received(clear + [UInt8](repeating: 0, count: 16)).result != .ok)
+    let sent = outbound.sent(clear)
+    if case .openssl = BothTransforms.current {
+      #expect(inbound.received(sent.bytes) == ok(clear))
+    } else {
+      #expect(sent.result != .ok)
+      #expect(inbound.received(clear + [UInt8](repeating: 0, count: 16)).result != .ok)
+    }
     #expect(inbound.received(outbound.sent(rtp(2)).bytes) == ok(rtp(2)))
   }
 }

@@ -2,7 +2,7 @@ import NetBase
 import SRTPEngine
 import Testing
 
-@Suite("A ring of inbound keys")
+@Suite("A ring of inbound keys", .bothTransforms)
 struct InboundKeysTests {
   @Test("without a key nothing passes, and it is counted")
   func noKey() {

@@ -2,7 +2,7 @@ import NetBase
 import SRTPEngine
 import Testing
 
-@Suite("Outbound keys")
+@Suite("Outbound keys", .bothTransforms)
 struct OutboundKeysTests {
   /// The SRTCP index on the wire (RFC 3711 §3.4), without the E bit.
   private func index(_ wire: [UInt8], _ profile: SRTPProfile) -> UInt32 {

@@ -2,7 +2,7 @@ import NetBase
 import SRTPEngine
 import Testing
 
-@Suite("Packets that came before their key")
+@Suite("Packets that came before their key", .bothTransforms)
 struct ParkedPacketsTests {
   private let source = SocketAddress(ipv4: 0x7F00_0001, port: 4000)
 

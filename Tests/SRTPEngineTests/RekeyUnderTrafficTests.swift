@@ -14,7 +14,7 @@ struct Seeded: RandomNumberGenerator {
   }
 }
 
-@Suite("Re-keys while packets flow")
+@Suite("Re-keys while packets flow", .bothTransforms)
 struct RekeyUnderTrafficTests {
   private struct InFlight {
     var arrival: Int64

@@ -90,7 +90,7 @@ struct Vector: Sendable, CustomTestStringConvertible {
   }
 }
 
-@Suite("Packets as the RFCs compute them")
+@Suite("Packets as the RFCs compute them", .bothTransforms)
 struct VectorTests {
   @Test("a packet is protected to the byte", arguments: Vector.all)
   func protect(_ vector: Vector) throws {

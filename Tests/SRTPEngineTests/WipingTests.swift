@@ -3,7 +3,7 @@ import NetBase
 import SRTPEngine
 import Testing
 
-@Suite("Retired keys leave no trace")
+@Suite("Retired keys leave no trace", .bothTransforms)
 struct WipingTests {
   @Test("a retired master key is nowhere in the process's memory", arguments: SRTPProfile.allCases)
   func inbound(_ profile: SRTPProfile) throws {

@@ -20,4 +20,6 @@ callocations callocations_read(const callocations *counters);
 clockid_t callocations_cpu_clock(void);
 /// Allocates and frees once by each way that is counted; how many ways there are.
 unsigned callocations_plant(void);
+/// Gives free memory back to the system, so that what is resident is what is in use.
+void callocations_trim(void);
 #endif

@@ -21,6 +21,14 @@ public struct DNS: Module {
     #endif
   }
 
+  public static var absence: String? {
+    #if CAres
+      nil
+    #else
+      "name resolver: not in this build, it needs the package trait CAres"
+    #endif
+  }
+
   public var facets: [Facet] {
     #if CAres
       [Facet(.nameResolver(CAresProvider()))]

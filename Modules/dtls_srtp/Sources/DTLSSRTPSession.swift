@@ -129,6 +129,8 @@ final class DTLSSRTPSession: MediaEncryptionSession {
 
   func answerConfirmed() { self.before = nil }
 
+  var isBoundToAddress: Bool { true }
+
   func takesPath() -> Bool {
     defer { self.needsPath = false }
     return self.needsPath

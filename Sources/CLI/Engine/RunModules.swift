@@ -37,7 +37,8 @@ func runModules(_ options: ModulesCommand) async throws {
   for row in rows {
     print(
       cell(row.name, 11) + cell(row.safety.rawValue, 15) + cell(row.plan[.main] ?? "", 9)
-        + cell(row.plan[.thread] ?? "", 12) + cell(row.plan[.pool] ?? "", 12) + row.kinds.joined(separator: ", "))
+        + cell(row.plan[.thread] ?? "", 12) + cell(row.plan[.pool] ?? "", 12)
+        + (row.absence ?? row.kinds.joined(separator: ", ")))
   }
   print("policy: rtp_rxmode_policy \(policy.rawValue)")
   print("encryption: srtp_engine \(configuration.srtpEngine)")
@@ -47,6 +48,8 @@ func runModules(_ options: ModulesCommand) async throws {
 struct ModulePlan {
   let name: String
   let kinds: [String]
+  /// Why there is less than the module could bring.
+  let absence: String?
   let safety: ThreadSafety
   let plan: [RxMode: String]
 
@@ -55,6 +58,7 @@ struct ModulePlan {
     var kinds: [String] = []
     for facet in module.facets where !kinds.contains(facet.kind) { kinds.append(facet.kind) }
     self.kinds = kinds
+    self.absence = type.absence
     let safety = module.facets.first?.safety ?? .mainOnly
     self.safety = safety
     let isOnMediaPath = module.facets.contains { $0.isOnMediaPath }
@@ -69,7 +73,7 @@ struct ModulePlan {
   var json: JSON {
     [
       "name": .string(self.name), "kinds": .array(self.kinds.map { .string($0) }),
-      "thread_safety": .string(self.safety.rawValue),
+      "absence": self.absence.map { .string($0) } ?? .null, "thread_safety": .string(self.safety.rawValue),
       "plan": .object(
         RxMode.allCases.map { JSON.Member(key: $0.rawValue, value: .string(self.plan[$0] ?? "")) }),
     ]

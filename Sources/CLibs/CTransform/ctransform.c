@@ -23,8 +23,9 @@ typedef struct {
   uint8_t salt[BLOCK];
   midstate inner, outer;
   GCM128_CONTEXT *gcm;
-  /// Key stream of the AES-GCM packet at hand: blocks of the counters from `first` on.
-  uint8_t stream[RUN * BLOCK];
+  /// During a call, key stream of the AES-GCM packet at hand: `ready` blocks, of the counters from `first` on. `wanted`
+  /// more will be asked for.
+  uint8_t *stream;
   uint32_t first, ready, wanted;
   bool has_failed;
 } session_keys;
@@ -137,7 +138,11 @@ static bool make_session(session_keys *keys, EVP_CIPHER_CTX *master, const uint8
                  (keys->aes = make_aes(secret, key_length)) != NULL &&
                  derive(master, salt, salt_length, label + 2, keys->salt, salt_length);
   if (is_made && is_aead) {
+    uint8_t stream[RUN * BLOCK];
+    keys->stream = stream;
     keys->gcm = CRYPTO_gcm128_new(keys, block_of_gcm);
+    keys->stream = NULL;
+    OPENSSL_cleanse(stream, sizeof stream);
     is_made = keys->gcm != NULL && !keys->has_failed;
   } else if (is_made) {
     is_made = derive(master, salt, salt_length, label + 1, secret, SHA_DIGEST_LENGTH);
@@ -293,7 +298,7 @@ static void blocks_of_gcm(const uint8_t *in, uint8_t *out, size_t blocks, const 
 }
 
 /// The IV of RFC 7714 §8.1 and §9.1; what is authenticated besides is the header and, for SRTCP, the word.
-static void begin_gcm(session_keys *keys, const ctransform_packet *packet) {
+static void begin_gcm(session_keys *keys, const ctransform_packet *packet, uint8_t *stream) {
   uint8_t iv[GCM_SALT];
   memcpy(iv, keys->salt, GCM_SALT);
   xor32(iv + 2, packet->ssrc);
@@ -304,6 +309,7 @@ static void begin_gcm(session_keys *keys, const ctransform_packet *packet) {
     iv[10] ^= (uint8_t)(packet->index >> 8);
     iv[11] ^= (uint8_t)packet->index;
   }
+  keys->stream = stream;
   keys->ready = 0;
   keys->has_failed = false;
   keys->wanted = (uint32_t)(1 + (packet->payload + BLOCK - 1) / BLOCK);
@@ -318,8 +324,8 @@ static bool add_header(session_keys *keys, const ctransform_packet *packet) {
 }
 
 static bool seal_gcm(session_keys *keys, const ctransform_packet *packet) {
-  uint8_t *payload = packet->bytes + packet->header, *tag = payload + packet->payload;
-  begin_gcm(keys, packet);
+  uint8_t *payload = packet->bytes + packet->header, *tag = payload + packet->payload, stream[RUN * BLOCK];
+  begin_gcm(keys, packet, stream);
   if (!add_header(keys, packet) ||
       CRYPTO_gcm128_encrypt_ctr32(keys->gcm, payload, payload, packet->payload, blocks_of_gcm) != 0)
     return false;
@@ -329,8 +335,8 @@ static bool seal_gcm(session_keys *keys, const ctransform_packet *packet) {
 }
 
 static int open_gcm(session_keys *keys, const ctransform_packet *packet) {
-  uint8_t *payload = packet->bytes + packet->header, computed[GCM_TAG];
-  begin_gcm(keys, packet);
+  uint8_t *payload = packet->bytes + packet->header, computed[GCM_TAG], stream[RUN * BLOCK];
+  begin_gcm(keys, packet, stream);
   if (!add_header(keys, packet) ||
       CRYPTO_gcm128_decrypt_ctr32(keys->gcm, payload, payload, packet->payload, blocks_of_gcm) != 0)
     return -1;

@@ -67,7 +67,8 @@ final class InviteSession {
   let timer: DeadlineHeap.Slot
   /// Whether the INVITE was ours, and with it the Call-ID.
   let isCaller: Bool
-  let contact: NameAddress
+  /// Where the peer reaches us.
+  var contact: NameAddress
   let policy: CallPolicy
   var state: State
   /// The dialog, from the INVITE on at the callee, from the 2xx on at the caller.

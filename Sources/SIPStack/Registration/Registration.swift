@@ -44,6 +44,8 @@ final class Registration {
   var contact: NameAddress?
   /// A contact that was bound by mistake; the next REGISTER takes it back.
   var formerContact: NameAddress?
+  /// The contact that was bound when the user, or a change of network, asked for a new REGISTER.
+  var boundContact: NameAddress?
   var hasCorrected = false
   /// The path that the binding, or the try, uses.
   var path: SIPPath?

@@ -23,6 +23,10 @@ extension SIPEndpoint {
       registration.settings.local = local
       registration.path = nil
     }
+    // An instance's binding is replaced by itself (RFC 5626 §6); another one stands until it is taken back.
+    if registration.isBound, registration.settings.instance == nil {
+      registration.boundContact = registration.boundContact ?? registration.contact
+    }
     (registration.failures, registration.server) = (0, 0)
     self.beginRound(registration, now)
   }
@@ -143,6 +147,10 @@ extension SIPEndpoint {
     }
     let contact = self.contact(registration, path, expires: expires)
     registration.contact = contact
+    if let bound = registration.boundContact, !bound.uri.isEquivalent(to: contact.uri) {
+      registration.formerContact = registration.formerContact ?? bound
+      registration.boundContact = nil
+    }
     headers.append("Contact", contact.description)
     for other in settings.moreContacts {
       var other = other

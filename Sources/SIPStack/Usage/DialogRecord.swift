@@ -18,7 +18,7 @@ final class DialogRecord {
   var session: SessionID?
   var subscriptions: [SubscriptionID] = []
   /// Where the peer reaches us in this dialog.
-  let contact: NameAddress
+  var contact: NameAddress
   /// RSeq of the last provisional response that we confirmed (RFC 3262 §4).
   var confirmedProvisional: UInt32?
   var exchange = Exchange.none

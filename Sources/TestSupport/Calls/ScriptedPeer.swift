@@ -15,9 +15,12 @@ package final class ScriptedPeer: SIPTransportReceiver {
   private var transport: (any SIPTransport)?
   private var timer: TimerID?
 
-  package init(in simulation: Simulation) throws {
+  /// Called for every request outside a call, as the peer's loop.
+  package var onRequest: (SIPEndpoint, IncomingRequestID, IncomingRequest) -> Void = { _, _, _ in }
+
+  package init(in simulation: Simulation, configuration: SIPConfiguration = SIPConfiguration()) throws {
     self.main = simulation.makeLoop()
-    self.endpoint = SIPEndpoint(configuration: SIPConfiguration(), generator: SeededGenerator(seed: 9))
+    self.endpoint = SIPEndpoint(configuration: configuration, generator: SeededGenerator(seed: 9))
     self.context = self.main.asOwner { $0 }
     try self.main.asOwner { context in
       self.transport = try simulation.network.open(
@@ -43,6 +46,7 @@ package final class ScriptedPeer: SIPTransportReceiver {
         case .event(let event):
           self.events.append(event)
           if case .incomingCall(let id, let invite) = event { self.incoming.append((id, invite)) }
+          if case .incomingRequest(let id, let request) = event { self.onRequest(self.endpoint, id, request) }
         }
       }
       if let timer, let deadline = self.endpoint.nextDeadline { self.context.arm(timer, at: deadline) }

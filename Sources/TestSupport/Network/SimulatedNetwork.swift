@@ -51,6 +51,8 @@ package final class SimulatedNetwork: Sendable {
     var counters = NetworkCounters()
     var byDestination: [Destination: NetworkCounters] = [:]
     var silenced: Set<SocketAddress> = []
+    /// Hosts that have another address now.
+    var gone: Set<SocketAddress> = []
     var tap: (@Sendable (Datagram) -> Bool)?
 
     mutating func board(_ flight: Flight) {
@@ -101,6 +103,21 @@ package final class SimulatedNetwork: Sendable {
     self.state.withLock { _ = $0.silenced.insert(address) }
   }
 
+  /// The host at `old` is at `new` from now on: what goes to the old address, or leaves from it, is lost. SIP's sockets
+  /// move, as those do that are bound to every address; media's stay behind.
+  package func move(host old: String, to new: String) {
+    guard let old = SocketAddress(host: old, port: 0), let new = SocketAddress(host: new, port: 0) else { return }
+    self.state.withLock { state in
+      state.silenced.insert(old)
+      state.gone.insert(old)
+      for (address, socket) in state.sockets where socket.isSignalling && address.isSameHost(as: old) {
+        state.sockets[address] = nil
+        socket.rebind(new.with(port: address.port))
+        state.sockets[socket.address] = socket
+      }
+    }
+  }
+
   /// Sees every datagram as it is sent; what it answers false to is lost.
   package func tap(_ body: @escaping @Sendable (Datagram) -> Bool) { self.state.withLock { $0.tap = body } }
 
@@ -138,7 +155,11 @@ package final class SimulatedNetwork: Sendable {
       while let flight = state.flights.last, flight.arrival <= now {
         state.flights.removeLast()
         let datagram = flight.datagram
-        if let socket = state.sockets[datagram.destination] {
+        let isGone = state.gone.contains(datagram.destination.with(port: 0))
+        if isGone {
+          // Nobody is there to say that the port is closed.
+          state.count(datagram) { $0.undeliverable += 1 }
+        } else if let socket = state.sockets[datagram.destination] {
           state.count(datagram) { $0.delivered += 1 }
           if let signal = socket.arrive(.datagram(datagram)) { signals.append(signal) }
         } else {

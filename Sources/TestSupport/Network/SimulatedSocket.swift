@@ -19,18 +19,22 @@ final class SimulatedSocket: Sendable {
   }
 
   private struct State {
+    var address: SocketAddress
     var arrivals: [Arrival] = []
     var signal: Signal?
   }
 
-  let address: SocketAddress
   let isSignalling: Bool
-  private let state = Locked(State())
+  private let state: Locked<State>
 
   init(_ address: SocketAddress, isSignalling: Bool) {
-    self.address = address
+    self.state = Locked(State(address: address))
     self.isSignalling = isSignalling
   }
+
+  var address: SocketAddress { self.state.withLock { $0.address } }
+
+  func rebind(_ address: SocketAddress) { self.state.withLock { $0.address = address } }
 
   func arrive(_ arrival: Arrival) -> Signal? {
     self.state.withLock { state in

@@ -24,9 +24,8 @@ extension AgentCore {
       call.pendingOffer = invite.body?.bytes
       self.add(call, media)
     } catch {
-      // Nothing was read of the offer yet: what is missing is ours, a free port most likely.
       self.emit(.warning(id, "\(error)"))
-      return self.endpoint.reject(session, status: 503, reason: nil, headers: Self.retryLater, now: now)
+      return self.endpoint.reject(session, status: 488, reason: nil, headers: [], now: now)
     }
     self.emit(.incoming(id, from: call.peer))
     guard call.state == .incoming else { return }
@@ -36,8 +35,6 @@ extension AgentCore {
       call, after: takesPlace ? 0 : AutoAnswer.delay(asked: invite.headers, settings: settings))
   }
 
-  private static let retryLater = [("Retry-After", "30")]
-
   private enum IncomingAdmission {
     case taken(LocalAccount)
     case refused(Int, String?, headers: [(String, String)] = [])
@@ -45,7 +42,7 @@ extension AgentCore {
 
   private func admission(of invite: IncomingInvite) -> IncomingAdmission {
     // A server that ends, or is full, says when to try again (RFC 3261 §21.5.4).
-    if self.isClosing { return .refused(503, nil, headers: Self.retryLater) }
+    if self.isClosing { return .refused(503, nil, headers: [("Retry-After", "30")]) }
     guard !self.localAccounts.isEmpty else { return .refused(480, nil) }
     guard let account = self.account(for: invite.requestURI) else { return .refused(404, nil) }
     if !account.settings.acceptsRequests { return .refused(403, nil) }

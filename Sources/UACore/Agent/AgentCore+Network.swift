@@ -1,6 +1,7 @@
 internal import ModuleKit
 package import NetBase
 internal import Runtime
+internal import SDPCodec
 internal import SIPStack
 
 /// What a change of network did to the addresses that an agent may use (`net_interface`, `net_af`).
@@ -35,9 +36,67 @@ extension AgentCore {
       }.map(\.address))
   }
 
-  /// Ends the connections that left from an address that is gone, and says so.
+  /// Ends the connections that left from an address that is gone, registers anew, and takes along the calls.
   func networkChanged(_ change: NetworkChange, addresses: Set<InterfaceAddress>) {
-    if !change.gone.isEmpty { self.transports.addressesChanged(Set(addresses.map(\.address.host))) }
+    let hosts = Set(addresses.map(\.address.host))
+    self.hostAddresses = hosts
+    if !change.gone.isEmpty { self.transports.addressesChanged(hosts) }
     self.onNetworkChange?(change)
+    for call in self.sortedCalls {
+      guard case .none = call.move, let local = call.media?.localAddress, !local.isLoopback,
+        !hosts.contains(local.host)
+      else { continue }
+      call.move = .needed(refusals: 0)
+    }
+    self.moveCalls()
+  }
+
+  /// Offers an address that we have to the peers of calls whose address is gone; what can't be offered now is, later.
+  private func moveCalls() {
+    var isLeft = false
+    for call in self.sortedCalls {
+      if case .offered = call.move { isLeft = true }
+      guard case .needed(let refusals) = call.move, call.state != .ended else { continue }
+      guard refusals < Self.maximumMoves else {
+        call.move = .none
+        self.emit(.warning(call.id, "the peer does not follow us to another address"))
+        continue
+      }
+      if self.move(call) { call.move = .offered(refusals: refusals) }
+      isLeft = true
+    }
+    guard isLeft, !self.movesLater else { return }
+    self.movesLater = true
+    self.context.schedule(at: self.context.now.advanced(by: .seconds(1))) { [weak self] in
+      guard let self else { return }
+      self.movesLater = false
+      self.moveCalls()
+    }
+  }
+
+  /// How often a peer is asked to follow.
+  private static let maximumMoves = 5
+
+  /// - Returns: whether an offer is on its way.
+  private func move(_ call: Call) -> Bool {
+    guard call.state == .established, let media = call.media, !media.awaitsAnswer,
+      let path = self.endpoint.path(of: call.session)
+    else { return false }
+    let account = self.account(call.settings.identity)
+    // Who keeps our connection must have the new one first, or the peer's answer would get lost (RFC 5626 §4.3).
+    if account?.registration == .registering { return false }
+    let local = try? self.transports.localAddress(path.transport, towards: path.peer)
+    let towards = media.negotiated?.remoteRTP?.address ?? path.peer
+    guard let local, self.hasAddress(local),
+      let own = try? self.environment.localAddress(towards: towards, listening: local), self.hasAddress(own),
+      media.move(to: own)
+    else { return false }
+    let flow = account?.route?.route.peer == path.peer ? account?.route?.route.flow : nil
+    self.endpoint.move(call.session, to: local, flow: flow)
+    return self.reoffer(call)
+  }
+
+  private func hasAddress(_ address: SocketAddress) -> Bool {
+    self.hostAddresses?.contains(address.host) ?? true || address.isLoopback
   }
 }

@@ -69,7 +69,7 @@ extension AgentCore {
     return AgentNotice.Call(
       isOutgoing: call.isOutgoing, peerURI: call.peer, peerName: call.peerName, id: call.sipCallID,
       remoteDirection: media?.remoteDirection.rawValue ?? "inactive",
-      localDirection: media == nil ? "inactive" : call.media?.isOnHold == true ? "sendonly" : "sendrecv",
+      localDirection: media == nil ? "inactive" : call.media?.localDirection.rawValue ?? "inactive",
       direction: media?.direction.rawValue ?? "inactive", diverter: call.diverter)
   }
 }

@@ -13,6 +13,26 @@ extension AgentCore {
       let advice = isAny ? "sip_transports names none that a module brings" : "add \"module sip_udp\""
       throw ModuleError(.configuration, "no SIP transport is active: \(advice)")
     }
+    try self.open(wanted)
+  }
+
+  /// Closes or opens one kind while the agent runs (`entransp`); `sip_transports` does not count here.
+  func switchTransport(_ kind: SIPTransportKind, isOn: Bool) throws(CommandFailure) {
+    let isOpen = self.transports.kinds.contains(kind)
+    guard isOn != isOpen else { return }
+    if isOn {
+      let providers = (self.settings.sipTransports ?? self.registry.sipTransports).filter { $0.kind == kind }
+      guard !providers.isEmpty else { throw CommandFailure("no module brings SIP over \(kind.name)") }
+      do throws(ModuleError) { try self.open(providers) } catch { throw CommandFailure("\(error)") }
+    } else {
+      guard self.transports.kinds.count > 1 else {
+        throw CommandFailure("SIP over \(kind.name) is all that is left: it stays")
+      }
+      self.transports.close(kind)
+    }
+  }
+
+  private func open(_ wanted: [any SIPTransportProvider]) throws(ModuleError) {
     for address in self.listenAddresses {
       // A free port is the same one for all, if it can be.
       var port = address.port

@@ -49,6 +49,8 @@ extension AgentCore {
       media.rollback()
       if let wantsHold = call.wantsHold { media.isOnHold = !wantsHold }
       call.wantsHold = nil
+      if let direction = call.formerDirection.take() { media.direction = direction }
+      if case .offered(let refusals) = call.move { call.move = .needed(refusals: refusals + 1) }
       self.emit(.warning(call.id, "the peer refused a change of the call: \(status) \(reason)"))
       self.reofferSettled(call)
     case .ended(let session, let reason): self.ended(session, reason)
@@ -135,7 +137,8 @@ extension AgentCore {
 
   func reofferAnswered(_ session: SessionID, _ body: SIPBody?) {
     guard let call = self.call(session), let media = call.media else { return }
-    call.wantsHold = nil
+    (call.wantsHold, call.formerDirection) = (nil, nil)
+    if case .offered = call.move { call.move = .none }
     if media.awaitsAnswer, let body { self.take(answer: body, call) }
     self.reofferSettled(call)
   }

@@ -53,6 +53,10 @@ extension AgentCore {
     case .digit(let digit):
       if let digit { call.digits.append(digit) }
       self.emit(.digit(call.id, digit))
+    case .peerReported:
+      guard !self.applications.isEmpty else { break }
+      call.owesReport = true
+      self.refreshStatistics(call.id)
     case .peerLeft: break
     case .timedOut:
       let limit = self.settings.configuration.rtpTimeout ?? 0
@@ -62,7 +66,11 @@ extension AgentCore {
       self.hangUp(call.id)
     case .sourceEnded: self.emit(.sourceEnded(call.id))
     case .failed(let error): self.mediaFailed(call.id, error)
-    case .statistics(let statistics): call.statistics = statistics
+    case .statistics(let statistics):
+      call.statistics = statistics
+      guard call.owesReport else { break }
+      call.owesReport = false
+      self.notice(.rtcp, call: call, parameter: "audio")
     case .retired(let contexts): _ = consume contexts
     case .rekeyed: call.media?.isRekeying = false
     case .rekeyFailed(let error):

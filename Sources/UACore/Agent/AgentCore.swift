@@ -24,6 +24,10 @@ package final class AgentCore {
   /// Finds where requests go.
   let locations: SIPLocations
   var networkWatch: NetworkWatch?
+  /// The addresses that this host has, as far as a change has told of them.
+  var hostAddresses: Set<String>?
+  /// Whether `moveCalls` is about to be called again.
+  var movesLater = false
   /// Told when an address that the agent may use has come or gone; connections from one that is gone are closed by then.
   package var onNetworkChange: ((NetworkChange) -> Void)?
   var timer: TimerID?
@@ -190,6 +194,12 @@ package final class AgentCore {
     call.sipCallID = self.endpoint.callID(of: call.session) ?? ""
     self.calls[call.id] = call
     self.bySession[call.session] = call.id
+    guard !self.applications.isEmpty else { return }
+    media.onDescription = { [unowned self, unowned call] isOurs, isOffer in
+      self.notice(
+        isOurs ? .localDescription : .remoteDescription, call: call, parameter: isOffer ? "offer" : "answer")
+    }
+    if media.awaitsAnswer { media.onDescription(true, true) }
   }
 
   func call(_ session: SessionID) -> Call? { self.bySession[session].flatMap { self.calls[$0] } }

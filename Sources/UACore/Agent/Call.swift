@@ -1,5 +1,6 @@
 internal import ModuleKit
 internal import NetBase
+internal import SDPCodec
 internal import SIPStack
 internal import SRTPEngine
 
@@ -47,13 +48,26 @@ final class Call {
   var failure: ModuleError?
   var status: Int?
   var statistics = TransportStatistics()
+  /// Whether applications wait for the figures that the peer's report has changed.
+  var owesReport = false
   /// What a re-offer of ours is for, while it waits for its answer.
   var wantsHold: Bool?
+  /// The direction before the one that is offered.
+  var formerDirection: AudioDirection?
+  /// How far the call is on its way to another address of ours.
+  var move = Move.none
   /// SIP is done with it; the transport may not be.
   var hasSIPEnded = false
   var hasMediaEnded = false
   /// Where the announcements of the transport's events are handled.
   var eventPort: (() -> Void)?
+
+  enum Move {
+    case none
+    /// Its address is gone; so many offers of another one were refused.
+    case needed(refusals: Int)
+    case offered(refusals: Int)
+  }
 
   init(id: CallID, session: SessionID, isOutgoing: Bool, peer: String, settings: CallSettings, began: Instant) {
     self.id = id

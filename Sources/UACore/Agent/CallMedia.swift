@@ -24,9 +24,11 @@ package final class CallMedia {
   /// The negotiator as it was before the last answer of the peer's, for an answer that replaces it.
   private var offered: OfferAnswer?
   private var lastAnswer: [UInt8]?
-  private var localAddress: SocketAddress
+  package private(set) var localAddress: SocketAddress
   /// Where media is received until the next association, whose path was opened, has replaced the one in force.
   private var addressBefore: SocketAddress?
+  /// Where media is received from the next offer or answer on: the address in force is gone.
+  private var nextAddress: SocketAddress?
   private var plan: StagePlan
   private var audioIndex = 0
   package private(set) var transport: TransportHandle?
@@ -34,9 +36,15 @@ package final class CallMedia {
   /// Whether this side holds the peer, from the next offer or answer on.
   package var isOnHold = false
   package private(set) var isHeldByPeer = false
+  /// What this side wants when it does not hold the peer, from the next offer or answer on.
+  package var direction = AudioDirection.sendrecv
+  /// Bit/s that the encoder is asked for; nil for the codec's own setting.
+  private var bitrate: Int?
   /// What is agreed for the audio line; nil before the first answer.
   package private(set) var negotiated: NegotiatedMedia?
   package private(set) var isEncrypted = false
+  /// Told of every description that is made or taken: whether it is ours, and whether it is an offer.
+  package var onDescription: (_ isOurs: Bool, _ isOffer: Bool) -> Void = { _, _ in }
   /// Whether keys were changed, and the transport has not yet seen them in use both ways.
   package var isRekeying = false
 
@@ -65,6 +73,7 @@ package final class CallMedia {
     self.plan = try environment.planner.plan(
       source: settings.source, player: settings.player, format: preferred.pcmFormat(nominal),
       packetTime: settings.packetTime, stream: stream, failed: failed)
+    self.direction = settings.audioDirection
     self.ssrc = UInt32(truncatingIfNeeded: environment.random())
     self.canonicalName = "apus-\(String(environment.random(), radix: 36))"
     let local = try environment.localAddress(towards: peer)
@@ -94,6 +103,7 @@ package final class CallMedia {
     self.offered = self.negotiator
     self.lastAnswer = nil
     try self.postKeying()
+    self.onDescription(true, true)
     return offer.bytes
   }
 
@@ -104,10 +114,11 @@ package final class CallMedia {
     let answer = try SessionDescription(parsing: bytes)
     let negotiated = try self.negotiator.receiveAnswer(answer)
     self.lastAnswer = bytes
+    self.onDescription(false, false)
     let remote = RemoteMedia(answer, index: self.audioIndex)
     if let rejection = negotiated[self.audioIndex].rejection { throw MediaRefusal(description: rejection.description) }
     try self.keying?.receive(answer: try self.security(of: remote))
-    self.addressBefore = nil
+    self.settleAddress()
     // The stream first: packets that wait for their keys must find it.
     try self.apply(negotiated[self.audioIndex])
     try self.postKeying()
@@ -133,12 +144,35 @@ package final class CallMedia {
   /// Makes the next offer carry new keys; false where the media encryption can't.
   package func requestRekey() -> Bool { self.keying?.requestRekey() ?? false }
 
+  /// Makes the next offer name `address`, for the one in force is gone; false while keys are about to change, and where
+  /// they have to change with the address and can't.
+  package func move(to address: SocketAddress) -> Bool {
+    if let keying, keying.isBoundToAddress {
+      guard !self.isRekeying, keying.requestRekey() else { return false }
+    }
+    self.nextAddress = address
+    return true
+  }
+
+  /// What the next offer or answer says of this side.
+  package var localDirection: AudioDirection {
+    AudioDirection(sends: self.direction.sends, receives: self.direction.receives && !self.isOnHold)
+  }
+
+  /// Asks the encoder for another bit rate from now on.
+  package func change(bitrate: Int) throws {
+    guard let negotiated else { return }
+    self.bitrate = bitrate
+    try self.apply(negotiated)
+  }
+
   // MARK: Answering
 
   /// Whether an offer could be answered, before anyone is rung.
   package func answer(to bytes: [UInt8]) throws -> [UInt8] {
     let offer = try SessionDescription(parsing: bytes)
     let media = try self.negotiator.receiveOffer(offer)
+    self.onDescription(false, true)
     do {
       guard let remote = media.first(where: { self.accepts($0) }) else {
         throw MediaRefusal(description: self.refusal(of: media))
@@ -150,6 +184,7 @@ package final class CallMedia {
       let answer = try self.negotiator.makeAnswer(lines)
       try self.apply(self.negotiator.negotiated[remote.index])
       try self.postKeying()
+      self.onDescription(true, false)
       return answer.bytes
     } catch {
       self.rollback()
@@ -160,7 +195,7 @@ package final class CallMedia {
   /// The peer has our answer.
   package func answerConfirmed() throws {
     self.keying?.answerConfirmed()
-    self.addressBefore = nil
+    self.settleAddress()
     try self.postKeying()
   }
 
@@ -176,13 +211,14 @@ package final class CallMedia {
   package func stop() { self.transport?.stop() }
 
   private func apply(_ negotiated: NegotiatedMedia) throws {
-    guard let remoteRTP = negotiated.remoteRTP?.address else {
+    guard let remoteRTP = self.onLink(negotiated.remoteRTP?.address) else {
       throw MediaRefusal(
         description: "the peer's media address \(negotiated.remoteRTP?.host ?? "") is a name, not an address")
     }
     let format = negotiated.sendCodecs.first
     guard let format,
-      let sendCodec = self.codecs.negotiated(format, remote: format, packetTime: negotiated.ptime)
+      let sendCodec = self.codecs.negotiated(
+        format, remote: format, packetTime: negotiated.ptime, bitrate: self.bitrate)
     else { throw MediaRefusal(description: "no codec in common") }
     self.codec = sendCodec
     self.isHeldByPeer = negotiated.isHeldByPeer
@@ -197,7 +233,7 @@ package final class CallMedia {
       self.codecs.negotiated(local, remote: remote, packetTime: negotiated.ptime)
     }
     let settings = StreamSettings(
-      remoteRTP: remoteRTP, remoteRTCP: negotiated.remoteRTCP?.address, usesRTCPMux: negotiated.rtcpMux,
+      remoteRTP: remoteRTP, remoteRTCP: self.onLink(negotiated.remoteRTCP?.address), usesRTCPMux: negotiated.rtcpMux,
       canSend: negotiated.sends, canReceive: negotiated.receives, sendCodec: sendCodec, receiveCodecs: receive,
       eventSendType: negotiated.sendTelephoneEvent?.payloadType,
       eventReceiveType: negotiated.receiveTelephoneEvents.first?.payloadType, packetTime: negotiated.ptime,
@@ -222,12 +258,36 @@ package final class CallMedia {
 
   /// Sockets for a new association, before the description that names them leaves.
   private func openPathIfNeeded() throws {
-    guard self.keying?.takesPath() == true else { return }
-    let ports = try self.environment.openPorts(on: self.localAddress.with(port: 0))
+    guard self.keying?.takesPath() == true else { return try self.movePathIfNeeded() }
+    let ports = try self.environment.openPorts(on: (self.nextAddress ?? self.localAddress).with(port: 0))
     self.addressBefore = self.addressBefore ?? self.localAddress
     self.localAddress = ports.address
     self.isRekeying = true
     try self.require(self.post(.openPath(ports)))
+  }
+
+  /// What was agreed is in force, at the address that the description named.
+  private func settleAddress() {
+    self.addressBefore = nil
+    if let next = self.nextAddress, next.isSameHost(as: self.localAddress) { self.nextAddress = nil }
+  }
+
+  /// Other sockets for what is in force, where its address is gone and its keys may stay.
+  private func movePathIfNeeded() throws {
+    guard let next = self.nextAddress, self.keying?.isBoundToAddress != true else { return }
+    let ports = try self.environment.openPorts(on: next.with(port: 0))
+    self.localAddress = ports.address
+    self.nextAddress = nil
+    try self.require(self.post(.movePath(ports)))
+  }
+
+  /// A link-local peer is reached over the interface that our own address is of: descriptions name no scope.
+  private func onLink(_ address: SocketAddress?) -> SocketAddress? {
+    guard var address, address.family == .ipv6, address.high >> 54 == 0xFE80 >> 6, address.scope == 0 else {
+      return address
+    }
+    address.scope = self.localAddress.scope
+    return address
   }
 
   private func require(_ isPosted: Bool) throws {
@@ -241,7 +301,7 @@ package final class CallMedia {
       protocolName: self.encryption?.offeredProtocol ?? "RTP/AVP",
       acceptedProtocols: self.encryption?.acceptedProtocols ?? ["RTP/AVP", "RTP/AVPF"],
       address: self.localAddress, rtcpPort: self.localAddress.port + 1, codecs: self.codecs.capabilities,
-      ptime: self.settings.packetTime, direction: self.isOnHold ? .sendonly : .sendrecv,
+      ptime: self.settings.packetTime, direction: self.localDirection,
       rtcpMux: self.settings.usesRTCPMux,
       ssrc: self.ssrc, cname: self.canonicalName,
       attributes: attributes.map { SDPAttribute($0.name, $0.value) })
@@ -259,14 +319,14 @@ package final class CallMedia {
   }
 
   private func security(of remote: RemoteMedia) throws -> RemoteSecurity {
-    guard let address = remote.rtp?.address else {
+    guard let address = self.onLink(remote.rtp?.address) else {
       throw MediaRefusal(description: "the peer's media address is a name")
     }
     let isMuxed = self.settings.usesRTCPMux && remote.rtcpMux
     return RemoteSecurity(
       protocolToken: remote.protocolName,
       attributes: remote.attributes.map { DescriptionAttribute($0.name, $0.value) }, rtpAddress: address,
-      rtcpAddress: isMuxed ? nil : remote.rtcp?.address)
+      rtcpAddress: isMuxed ? nil : self.onLink(remote.rtcp?.address))
   }
 }
 

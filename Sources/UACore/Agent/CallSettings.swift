@@ -1,3 +1,8 @@
+package import SDPCodec
+
+/// SDP's word for who sends (RFC 8866 §6.7).
+package typealias AudioDirection = SDPCodec.MediaDirection
+
 /// How an account makes and takes calls.
 package struct CallSettings: Sendable {
   /// `sip:user@host`, the caller's identity.
@@ -33,6 +38,8 @@ package struct CallSettings: Sendable {
   /// Whether requests from outside a dialog are taken at all (`inreq_allowed`).
   package var acceptsRequests: Bool
   package var reliableProvisionals: ReliableProvisionals
+  /// The direction of audio that calls begin with.
+  package var audioDirection = AudioDirection.sendrecv
 
   package init(identity: String, source: AudioDevice?, player: AudioDevice?) {
     self.identity = identity

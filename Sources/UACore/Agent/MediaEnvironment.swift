@@ -49,6 +49,16 @@ package final class MediaEnvironment {
     return source.with(port: 0)
   }
 
+  /// The same after a change of network.
+  ///
+  /// - Parameter listening: where SIP listens now.
+  package func localAddress(
+    towards peer: SocketAddress, listening: SocketAddress
+  ) throws(ModuleError) -> SocketAddress {
+    if !self.listen.isUnspecified, listening.family == peer.family { return listening.with(port: 0) }
+    return try self.localAddress(towards: peer)
+  }
+
   package func openPorts(on address: SocketAddress) throws(ModuleError) -> MediaPorts {
     try self.ports.open(on: address)
   }

@@ -72,17 +72,32 @@ extension AgentCore {
         self.refreshStatistics(call.id)
         return self.report(call.id).map { self.audioText($0) } ?? ""
       },
-      CoreCommand("aubitrate", "BIT/S", scope: .inCall, "change the encoder's bit rate") { _ throws(CommandFailure) in
-        throw CommandFailure("the bit rate is fixed for a call: set opus_bitrate in the config")
+      CoreCommand("aubitrate", "BIT/S", scope: .inCall, "change the encoder's bit rate") {
+        [unowned self] text throws(CommandFailure) in
+        let call = try self.standing("")
+        guard let bitrate = Int(text), (6000...510_000).contains(bitrate) else {
+          throw CommandFailure("/aubitrate takes 6000 to 510000 bit/s")
+        }
+        guard let media = call.media, media.codec?.codec.encodingName.lowercased() == "opus" else {
+          throw CommandFailure("the bit rate of \(call.media?.codec?.codec.encodingName ?? "this codec") is fixed")
+        }
+        do { try media.change(bitrate: bitrate) } catch { throw CommandFailure("\(error)") }
+        return ""
       },
       CoreCommand("medialdir", "audio=DIRECTION", scope: .inCall, "change the direction of this side's audio") {
         [unowned self] text throws(CommandFailure) in
         let call = try self.standing("")
-        switch text.hasPrefix("audio=") ? text.dropFirst(6) : text[...] {
-        case "sendonly": self.setHold(call.id, true)
-        case "sendrecv": self.setHold(call.id, false)
-        default: throw CommandFailure("/medialdir takes audio=sendrecv or audio=sendonly")
+        let words = text.split(separator: " ").map(String.init)
+        guard let media = call.media, let direction = Self.direction(in: words[...]) else {
+          throw CommandFailure("/medialdir takes audio=sendrecv, sendonly, recvonly or inactive")
         }
+        let before = media.direction
+        media.direction = direction
+        guard self.reoffer(call) else {
+          media.direction = before
+          throw CommandFailure("an offer still waits for its answer: try again")
+        }
+        call.formerDirection = before
         return ""
       },
       CoreCommand("video_debug", key: "V", scope: .inCall, "show the current call's video") {

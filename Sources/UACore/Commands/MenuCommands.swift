@@ -1,4 +1,5 @@
 internal import ModuleKit
+internal import SDPCodec
 internal import SIPStack
 
 /// What baresip's module `menu` has whether there is a call or not.
@@ -16,10 +17,7 @@ extension AgentCore {
         guard let target = words.first, let direction = Self.direction(in: words.dropFirst()) else {
           throw CommandFailure("/dialdir takes a URI and audio=sendrecv, sendonly, recvonly or inactive")
         }
-        guard direction == "sendrecv" else {
-          throw CommandFailure("calls begin with audio both ways: use /hold after it")
-        }
-        return try self.control.dial(target)
+        return try self.control.dial(target, direction: direction)
       },
       CoreCommand("accept", key: "a", "[CALL]", "accept the incoming call") {
         [unowned self] name throws(CommandFailure) in
@@ -28,10 +26,10 @@ extension AgentCore {
       },
       CoreCommand("acceptdir", "audio=DIRECTION", "accept the incoming call with a direction of audio") {
         [unowned self] text throws(CommandFailure) in
-        guard Self.direction(in: text.split(separator: " ").map(String.init)[...]) == "sendrecv" else {
-          throw CommandFailure("/acceptdir takes audio=sendrecv: calls begin with audio both ways")
+        guard let direction = Self.direction(in: text.split(separator: " ").map(String.init)[...]) else {
+          throw CommandFailure("/acceptdir takes audio=sendrecv, sendonly, recvonly or inactive")
         }
-        let call = try self.control.accept("")
+        let call = try self.control.accept("", direction: direction)
         return "call \(call.id): accepted"
       },
       CoreCommand("hangup", key: "b", "[CALL]", "end the current call, or refuse it") {
@@ -139,14 +137,20 @@ extension AgentCore {
         for account in self.localAccounts { account.settings.player = device }
         return "switch audio player: \(device)"
       },
-      CoreCommand("entransp", "udp|tcp|tls|ws|wss yes|no", "switch a SIP transport") { _ throws(CommandFailure) in
-        throw CommandFailure("transports are opened at the start: their module lines in the config switch them")
+      CoreCommand("entransp", "udp|tcp|tls|ws|wss yes|no", "switch a SIP transport") {
+        [unowned self] text throws(CommandFailure) in
+        let words = text.split(separator: " ").map(String.init)
+        guard words.count == 2, let kind = SIPTransportKind(name: words[0]), ["yes", "no"].contains(words[1]) else {
+          throw CommandFailure("/entransp takes udp, tcp, tls, ws or wss, and yes or no")
+        }
+        try self.switchTransport(kind, isOn: words[1] == "yes")
+        return "SIP over: \(self.transports.kinds.map(\.name).joined(separator: ", "))"
       },
-      CoreCommand("tlsissuer", "who issued the TLS certificate") { _ throws(CommandFailure) in
-        throw CommandFailure("\"openssl x509 -issuer -in FILE\" shows it; FILE is sip_certificate in the config")
+      CoreCommand("tlsissuer", "who issued the TLS certificate") { [unowned self] _ throws(CommandFailure) in
+        "TLS Cert Issuer: \(try self.certificateNames().issuer)"
       },
-      CoreCommand("tlssubject", "whom the TLS certificate names") { _ throws(CommandFailure) in
-        throw CommandFailure("\"openssl x509 -subject -in FILE\" shows it; FILE is sip_certificate in the config")
+      CoreCommand("tlssubject", "whom the TLS certificate names") { [unowned self] _ throws(CommandFailure) in
+        "TLS Cert Subject: \(try self.certificateNames().subject)"
       },
       CoreCommand("vidsrc", "MODULE,DEVICE", "what video calls send") { _ throws(CommandFailure) in
         throw CommandFailure("this Apus has no video")
@@ -154,10 +158,20 @@ extension AgentCore {
     ]
   }
 
-  private static func direction(in words: ArraySlice<String>) -> String? {
+  private func certificateNames() throws(CommandFailure) -> CertificateNames {
+    guard let file = self.settings.configuration.sipSecurity.certificate else {
+      throw CommandFailure("there is no TLS certificate: sip_certificate in the config names its file")
+    }
+    guard let names = CertificateNames(file: file) else {
+      throw CommandFailure("\(file): there is no certificate in it")
+    }
+    return names
+  }
+
+  static func direction(in words: ArraySlice<String>) -> AudioDirection? {
     for word in words {
       let value = word.hasPrefix("audio=") ? String(word.dropFirst(6)) : word
-      if ["sendrecv", "sendonly", "recvonly", "inactive"].contains(value) { return value }
+      if let direction = AudioDirection(rawValue: value) { return direction }
     }
     return nil
   }

@@ -1,5 +1,6 @@
 internal import ModuleKit
 internal import NetBase
+internal import SDPCodec
 internal import SIPStack
 
 /// Calls that an account makes: where they go, and what they carry.
@@ -9,11 +10,12 @@ extension AgentCore {
   /// - Returns: what there is to show.
   /// - Throws: why it can't be called, as far as it is known by then; the rest comes as output.
   func place(
-    _ target: SIPURI, from account: LocalAccount, headers: [(String, String)] = []
+    _ target: SIPURI, from account: LocalAccount, headers: [(String, String)] = [],
+    direction: AudioDirection = .sendrecv
   ) throws(CommandFailure) -> String {
     var first: Result<CallID, CommandFailure>?
     var isLater = false
-    self.place(target, from: account, headers: headers) { [weak self] result in
+    self.place(target, from: account, headers: headers, direction: direction) { [weak self] result in
       guard isLater, let self else {
         first = result
         return
@@ -36,17 +38,19 @@ extension AgentCore {
   /// - Parameter then: called once, on main, at once or later.
   func place(
     _ target: SIPURI, from account: LocalAccount, headers: [(String, String)],
-    then: @escaping (Result<CallID, CommandFailure>) -> Void
+    direction: AudioDirection = .sendrecv, then: @escaping (Result<CallID, CommandFailure>) -> Void
   ) {
     if self.isClosing { return then(.failure(CommandFailure("the agent is about to end"))) }
     self.locate(target, for: account) { [weak self] result in
       guard let self else { return }
       do {
+        var settings = account.settings
+        settings.audioDirection = direction
         let own = account.headers.map { ($0.name, $0.value) }
         then(
           .success(
             try self.call(
-              target, at: try result.get(), settings: account.settings, headers: own + headers,
+              target, at: try result.get(), settings: settings, headers: own + headers,
               routeSet: self.routeSet(of: account), account: account)))
       } catch {
         then(.failure(CommandFailure("\(error)")))

@@ -129,6 +129,7 @@ package final class AudioStream {
     guard let contents = try? self.rtcp.receive(report, now: now) else { return false }
     if contents.contains(.goodbye) { self.waiting.append(.peerLeft) }
     if contents.contains(.report) {
+      self.waiting.append(.peerReported)
       self.transmitter?.adapt(lossPercent: Int(self.rtcp.remote.fractionLost * 100))
     }
     return true
@@ -255,6 +256,8 @@ package enum StreamEvent: Sendable {
   case sending
   case established
   case digit(Character?)
+  /// The peer's sender or receiver report came.
+  case peerReported
   case peerLeft
   case timedOut
   case sourceEnded

@@ -53,6 +53,7 @@ extension TransportEvent {
   fileprivate var isOfPeer: Bool {
     switch self {
     case .digit: true
+    case .peerReported: false
     case .peerLeft: true
     default: false
     }

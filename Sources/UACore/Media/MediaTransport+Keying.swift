@@ -126,6 +126,16 @@ extension MediaTransport {
     self.open(path)
   }
 
+  /// Goes on with other sockets, to where the peer is now; keys that signalling brought don't mind.
+  func move(to ports: consuming MediaPorts) {
+    let rtp = ports.rtp.take()
+    let path = MediaPath(rtpPort: rtp, rtcpPort: ports.rtcp.take())
+    (path.rtpSource, path.rtcpSource) = (self.path.rtpSource, self.path.rtcpSource)
+    self.close(self.path)
+    self.path = path
+    self.open(path)
+  }
+
   /// The offer was refused, or the handshake failed: what is in force stays.
   func closeNext() {
     guard let path = self.nextPath else { return }

@@ -151,6 +151,7 @@ package final class MediaTransport {
       switch consume command {
       case .keying(let command): self.obey(command)
       case .openPath(let ports): self.openNext(ports)
+      case .movePath(let ports): self.move(to: ports)
       case .closePath: self.closeNext()
       case .configure(let settings): self.configure(settings)
       case .sendDigits(let digits): self.stream.send(digits: digits)
@@ -176,6 +177,7 @@ package final class MediaTransport {
     case .sending: self.outbox.post(.sending)
     case .established: self.outbox.post(.established)
     case .digit(let digit): self.outbox.post(.digit(digit))
+    case .peerReported: self.outbox.post(.peerReported)
     case .peerLeft: self.outbox.post(.peerLeft)
     case .timedOut: self.outbox.post(.timedOut)
     case .sourceEnded: self.outbox.post(.sourceEnded)

@@ -8,6 +8,8 @@ package enum TransportCommand: ~Copyable, Sendable {
   case configure(StreamSettings)
   /// Sockets for the next association: what comes of it replaces what is in force once it is secured.
   case openPath(MediaPorts)
+  /// Sockets that take the place of those in force at once: the address of the old ones is gone.
+  case movePath(MediaPorts)
   /// The next association will not be.
   case closePath
   case sendDigits(String)
@@ -28,6 +30,8 @@ package enum TransportEvent: ~Copyable, Sendable {
   case established
   /// A telephone event began; nil: it ended.
   case digit(Character?)
+  /// The peer told what it sends and hears (RTCP SR or RR).
+  case peerReported
   /// The peer left the RTP session (RTCP BYE).
   case peerLeft
   /// Nothing was received for `rtp_timeout`.

@@ -128,6 +128,16 @@ package final class SIPTransports {
     }
   }
 
+  /// Closes every transport of a kind, with its connections; the owner is told of each.
+  package func close(_ kind: SIPTransportKind) {
+    for (flow, path) in self.paths.filter({ $1.transport == kind }).sorted(by: { $0.key.number < $1.key.number }) {
+      self.close(flow)
+      self.owner?.failed(path, reason: "SIP over \(kind.name) was switched off")
+    }
+    for transport in self.open where transport.kind == kind { transport.close() }
+    self.open.removeAll { $0.kind == kind }
+  }
+
   package func close() {
     for transport in self.open { transport.close() }
     self.open = []

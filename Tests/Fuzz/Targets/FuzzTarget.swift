@@ -7,6 +7,7 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
   case rtp
   case rtcp
   case srtp
+  case srtpTransform = "srtp_transform"
   case dtls
   case stun
   case crypto
@@ -32,6 +33,7 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
     case .stun: Packets.classes(bytes)
     case .telephoneEvent: Packets.telephoneEvents(bytes)
     case .srtp: Secured.srtp(bytes)
+    case .srtpTransform: Transforms.compare(bytes)
     case .dtls: Secured.dtls(bytes)
     case .config: Files.config(bytes)
     case .accounts: Files.accounts(bytes)

@@ -1,4 +1,3 @@
-import Handoff
 import ModuleKit
 import NetBase
 import SIPStack
@@ -211,24 +210,5 @@ import Testing
     try agents.establishedCall()
     #expect(throws: ModuleError.self) { try agents.call() }
     #expect(agents.alice.act { $0.callCount } == 2)
-  }
-
-  @Test("no free port: a call that comes in is told to try again later, not that its offer is bad")
-  func noPortForIncoming() throws {
-    let agents = try SimulatedAgents { $0.rtpPorts = 20_000...20_003 }
-    try agents.establishedCall()
-    try agents.establishedCall()
-    var configuration = Configuration()
-    configuration.activeModules = ["opus", "g711", "srtp", "dtls_srtp", "aubridge", "ausine", "probe"]
-    let carol = try SimulatedAgent(
-      "carol", in: agents.simulation, host: 0x0A00_0004, configuration: configuration, seed: 77, loss: 0)
-    var settings = CallSettings(
-      identity: "sip:carol@10.0.0.4", source: AudioDevice(driver: "probe", device: ""), player: nil)
-    settings.codecs = agents.bobSettings.codecs
-    carol.act { $0.accounts = [settings] }
-    try CallControlTests.run("/dial sip:bob@10.0.0.2", carol)
-    agents.run(milliseconds: 1000)
-    #expect(carol.ended.map(\.status) == [503])
-    #expect(carol.trace.withLock { $0.contains { $0.contains("Retry-After: 30") } })
   }
 }

@@ -42,9 +42,9 @@ import Testing
     #expect(agents.alice.ended.map(\.reason) == ["hangup"] && agents.bob.ended.map(\.reason) == ["hangup"])
   }
 
-  @Test("test_call_reject: a hang-up before the answer refuses the call")
-  func reject() throws {
-    let agents = try Self.agents()
+  @Test("test_call_reject: a hang-up before the answer refuses the call", arguments: RxMode.allCases)
+  func reject(mode: RxMode) throws {
+    let agents = try Self.agents(mode: mode)
     try Self.run("d sip:bob@10.0.0.2", agents.alice)
     agents.run(milliseconds: 500)
     try Self.run("b", agents.bob)
@@ -52,9 +52,9 @@ import Testing
     #expect(agents.alice.ended.first?.reason == "rejected" && (agents.alice.ended.first?.status ?? 0) >= 480)
   }
 
-  @Test("test_call_max: one call more than call_max_calls gets 486")
-  func maxCalls() throws {
-    let agents = try Self.agents(isAsked: false) { $0.callMaxCalls = 1 }
+  @Test("test_call_max: one call more than call_max_calls gets 486", arguments: RxMode.allCases)
+  func maxCalls(mode: RxMode) throws {
+    let agents = try Self.agents(mode: mode, isAsked: false) { $0.callMaxCalls = 1 }
     try Self.run("d sip:bob@10.0.0.2", agents.alice)
     agents.run(milliseconds: 500)
     try Self.run("d sip:bob@10.0.0.2", agents.alice)
@@ -81,9 +81,9 @@ import Testing
     #expect(held(agents.bob) == [false, true])
   }
 
-  @Test("test_call_dtmf: digits typed in a call go to the peer")
-  func digits() throws {
-    let agents = try Self.agents(isAsked: false)
+  @Test("test_call_dtmf: digits typed in a call go to the peer", arguments: RxMode.allCases)
+  func digits(mode: RxMode) throws {
+    let agents = try Self.agents(mode: mode, isAsked: false)
     try Self.run("d sip:bob@10.0.0.2", agents.alice)
     agents.run(milliseconds: 1000)
     try Self.run("123#", agents.alice)
@@ -159,9 +159,11 @@ import Testing
     if !isTaken { #expect(agents.alice.ended.first?.status == 403) }
   }
 
-  @Test("test_call_custom_headers: header fields of the account's are in its INVITE, until they are removed")
-  func customHeaders() throws {
-    let agents = try Self.agents(isAsked: false)
+  @Test(
+    "test_call_custom_headers: header fields of the account's are in its INVITE, until they are removed",
+    arguments: RxMode.allCases)
+  func customHeaders(mode: RxMode) throws {
+    let agents = try Self.agents(mode: mode, isAsked: false)
     try Self.run("/uaaddheader X-Ticket=4711", agents.alice)
     #expect(!agents.alice.act { $0.execute(line: "/uaaddheader Via=x") }.isOK)
     #expect(!agents.alice.act { $0.execute(line: "/uaaddheader X:Y=x") }.isOK)
@@ -191,9 +193,11 @@ import Testing
     #expect(try Self.run("/calllog", agents.alice).split(separator: "\n").count == 3)
   }
 
-  @Test("early media: the answer goes out before anyone answered, and the 2xx repeats it")
-  func earlyMedia() throws {
-    let agents = try Self.agents()
+  @Test(
+    "test_call_progress: early media's answer goes out before anyone answered, and the 2xx repeats it",
+    arguments: RxMode.allCases)
+  func earlyMedia(mode: RxMode) throws {
+    let agents = try Self.agents(mode: mode)
     agents.bobSettings.answerMode = .early
     agents.bob.act { $0.accounts = [agents.bobSettings] }
     try Self.run("d sip:bob@10.0.0.2", agents.alice)

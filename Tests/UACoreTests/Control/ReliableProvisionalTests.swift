@@ -33,13 +33,15 @@ import Testing
     }
   }
 
-  @Test("test_call_100rel_required_reject: who requires it has no call with who does not do it")
-  func requiredReject() throws {
-    let agents = try Self.agents(.required, .no, mode: .main)
+  @Test(
+    "test_call_100rel_required_reject: who requires it has no call with who does not do it",
+    arguments: RxMode.allCases)
+  func requiredReject(mode: RxMode) throws {
+    let agents = try Self.agents(.required, .no, mode: mode)
     #expect(agents.alice.ended.map(\.status) == [420])
-    let others = try Self.agents(.no, .required, mode: .main)
+    let others = try Self.agents(.no, .required, mode: mode)
     #expect(others.alice.ended.map(\.status) == [421])
-    let neither = try Self.agents(.no, .yes, mode: .main)
+    let neither = try Self.agents(.no, .yes, mode: mode)
     #expect(neither.bob.trace.withLock { !$0.contains { $0.contains("PRACK sip:") } })
     #expect(neither.alice.report?.state == .early)
   }

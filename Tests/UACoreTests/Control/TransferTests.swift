@@ -67,9 +67,10 @@ import Testing
     three.end()
   }
 
-  @Test("test_call_transfer_fail: whoever asked hears that it failed, and the call stands")
-  func blindFails() throws {
-    let three = try Three()
+  @Test(
+    "test_call_transfer_fail: whoever asked hears that it failed, and the call stands", arguments: RxMode.allCases)
+  func blindFails(mode: RxMode) throws {
+    let three = try Three(mode: mode)
     try CallControlTests.run("/dnd on", three.carol)
     try CallControlTests.run("/transfer sip:carol@10.0.0.4", three.agents.alice)
     three.agents.run(milliseconds: 3000)
@@ -182,9 +183,9 @@ import Testing
     #expect(output.count == 1 && output[0].hasPrefix("OPTIONS of sip:bob@10.0.0.2: 200 OK\nAllow: INVITE"))
   }
 
-  @Test("test_message: a message in a call arrives, and its sender hears so")
-  func message() throws {
-    let agents = try SimulatedAgents()
+  @Test("test_message: a message in a call arrives, and its sender hears so", arguments: RxMode.allCases)
+  func message(mode: RxMode) throws {
+    let agents = try SimulatedAgents(mode: mode)
     agents.alice.act { $0.accounts = [agents.aliceSettings] }
     agents.bob.act { $0.accounts = [agents.bobSettings] }
     try CallControlTests.run("/dial sip:bob@10.0.0.2", agents.alice)

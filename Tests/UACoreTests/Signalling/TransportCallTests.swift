@@ -19,13 +19,14 @@ private struct ConnectedPair: Sendable {
 
   init(
     host: String = "127.0.0.1", transports: [SIPTransportKind] = SIPTransportKind.allCases,
-    names: [DNSQuestion: DNSAnswer] = [:]
+    names: [DNSQuestion: DNSAnswer] = [:], verifiesClient: Bool = false, mode: RxMode = .main
   ) async throws {
     var configuration = Configuration()
     configuration.activeModules = [
       "udp", "sip_udp", "sip_tcp", "sip_tls", "sip_ws", "sip_wss", "g711", "ausine", "aubridge",
     ]
     configuration.sipTransports = transports
+    configuration.rxMode = mode
     configuration.rtpPorts = 20_000...32_000
     configuration.sipSecurity.authorityFile = TestCertificates.file(TestCertificates.authority)
     let listen = try #require(SocketAddress(host: host, port: 0))
@@ -36,6 +37,7 @@ private struct ConnectedPair: Sendable {
     settings.traceSIP = nil
     settings.configuration.sipSecurity.certificate = TestCertificates.file(TestCertificates.server)
     settings.configuration.moduleValues = ["sip_ws_listen": listen.description, "sip_wss_listen": listen.description]
+    settings.configuration.sipSecurity.verifiesClient = verifiesClient
     self.bob = UserAgent(settings, name: "bob")
     try await self.alice.start()
     try await self.bob.start()
@@ -125,6 +127,30 @@ private struct TableResolver: NameResolver {
     await pair.shutDown()
   }
 
+  @Test("test_call_tcp: a call over TCP, heard both ways", arguments: RxMode.allCases)
+  func overTCP(mode: RxMode) async throws {
+    let pair = try await ConnectedPair(transports: [.tcp], mode: mode)
+    try await pair.call(Self.target(.tcp, try #require(pair.addresses[.tcp])))
+    #expect(await pair.isUp())
+    #expect(
+      await pair.wait {
+        let (here, there) = (await pair.alice.reports.first, await pair.bob.reports.first)
+        return here?.firstMedia != nil && there?.firstMedia != nil
+      })
+    await pair.alice.hangUpFirst()
+    #expect(await pair.isIdle())
+    await pair.shutDown()
+  }
+
+  @Test("test_call_deny_udp: where UDP is not wanted, a call over it is refused with a sentence")
+  func deniedUDP() async throws {
+    let pair = try await ConnectedPair(transports: [.tcp])
+    let address = try #require(pair.addresses[.tcp])
+    let error = await #expect(throws: ModuleError.self) { try await pair.call("sip:bob@\(address);transport=udp") }
+    #expect(error?.message.contains("transport udp is not active (sip_transports, and the sip_ modules)") == true)
+    await pair.shutDown()
+  }
+
   @Test("a transport that sip_transports leaves out is not used, and the sentence says so")
   func leftOut() async throws {
     let pair = try await ConnectedPair(transports: [.udp])
@@ -187,6 +213,63 @@ private struct TableResolver: NameResolver {
     #expect(await pair.wait { await second.reports.isEmpty })
     #expect(await pair.isIdle())
     await second.shutDown()
+    await pair.shutDown()
+  }
+
+  @Test("test_call_sni: a server is asked for by its name, and must prove just that one")
+  func serverName() async throws {
+    let here = DNSAnswer.addresses([SocketAddress(ipv4: 0x7F00_0001, port: 0)])
+    let pair = try await ConnectedPair(names: [.a("example.test"): here, .a("stranger.test"): here])
+    let port = try #require(pair.addresses[.tls]).port
+    try await pair.call("sip:bob@example.test:\(port);transport=tls")
+    #expect(await pair.isUp())
+    await pair.alice.hangUpFirst()
+    #expect(await pair.isIdle())
+    try await pair.call("sip:bob@stranger.test:\(port);transport=tls")
+    #expect(await pair.isIdle())
+    var reasons: [String] = []
+    for await event in pair.alice.events {
+      guard case .ended(let report) = event else { continue }
+      reasons.append(report.failure?.message ?? "none")
+      if reasons.count == 2 { break }
+    }
+    #expect(reasons[0] == "none" && reasons[1].contains("stranger.test"), "\(reasons)")
+    await pair.shutDown()
+  }
+
+  @Test("test_call_cert_select: an account shows its own certificate where one is wanted", arguments: [true, false])
+  func ownCertificate(hasOne: Bool) async throws {
+    let here = DNSAnswer.addresses([SocketAddress(ipv4: 0x7F00_0001, port: 0)])
+    let pair = try await ConnectedPair(names: [.a("example.test"): here], verifiesClient: true)
+    let port = try #require(pair.addresses[.tls]).port
+    let file = TestCertificates.file(TestCertificates.client)
+    var account = try #require(Account(uri: "sip:alice@example.test"))
+    account.registrationInterval = 0
+    account.certificate = hasOne ? file : nil
+    var settings = CallSettings(account: account, configuration: Configuration())
+    settings.source = AudioDevice(driver: "ausine", device: "440")
+    try await pair.alice.setAccounts([settings])
+    _ = try await pair.alice.call("sip:bob@example.test:\(port);transport=tls", settings: settings)
+    #expect(hasOne ? await pair.isUp() : await pair.isIdle())
+    await pair.alice.hangUpFirst()
+    #expect(await pair.isIdle())
+    await pair.shutDown()
+  }
+
+  @Test("a transport that is switched off takes no calls, and does again when it is on")
+  func switched() async throws {
+    let pair = try await ConnectedPair()
+    #expect(await pair.bob.execute("/entransp tcp no").text == "SIP over: udp, tls, ws, wss")
+    try await pair.call(Self.target(.tcp, try #require(pair.addresses[.tcp])))
+    #expect(await pair.isIdle())
+    #expect(await pair.bob.execute("/entransp tcp yes").isOK)
+    try await pair.call(Self.target(.tcp, try #require(await pair.bob.listenAddresses[.tcp])))
+    #expect(await pair.isUp())
+    #expect(await pair.bob.execute("/entransp tcp no").isOK)
+    #expect(await pair.bob.listenAddresses[.tcp] == nil)
+    await pair.bob.hangUpFirst()
+    await pair.alice.hangUpFirst()
+    #expect(await pair.isIdle())
     await pair.shutDown()
   }
 

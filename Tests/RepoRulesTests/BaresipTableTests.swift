@@ -1,0 +1,62 @@
+import Testing
+
+/// The table of baresip's self-test names is true: each has a test of ours, which is there and bears its name, or a
+/// reason.
+@Suite struct BaresipTableTests {
+  struct Row {
+    let name: String
+    let place: String
+    let function: String
+  }
+
+  static func rows() throws -> [Row] {
+    let text = try #require(Repository.text(of: "Docs/baresip-tests.md"))
+    return text.split(separator: "\n").compactMap { line in
+      guard line.hasPrefix("| `test_") else { return nil }
+      let cells = line.split(separator: "|").map { cell in
+        let text = cell.filter { $0 != "`" }.drop { $0 == " " }
+        return String(text.reversed().drop { $0 == " " }.reversed())
+      }
+      return Row(name: cells[0], place: cells[1], function: cells.count > 2 ? cells[2] : "")
+    }
+  }
+
+  /// The attribute above a test function, and its file.
+  static func test(_ row: Row) throws -> (attribute: String, text: String) {
+    let text = try #require(Repository.text(of: row.place), "\(row.name): there is no \(row.place)")
+    let place = try #require(text.firstRange(of: "func \(row.function)("), "\(row.place) has no \(row.function)")
+    let above = text[..<place.lowerBound]
+    let start = try #require(above.ranges(of: "@Test").last, "\(row.place): \(row.function) is no test")
+    return (String(above[start.lowerBound...]), text)
+  }
+
+  @Test("every name of baresip's self-test is in the table, once")
+  func complete() throws {
+    let names = try Self.rows().map(\.name)
+    #expect(Set(names).count == names.count && names.count == 67)
+  }
+
+  @Test("every test that the table names is there, or the reason why there is none")
+  func exist() throws {
+    for row in try Self.rows() {
+      if row.place.hasPrefix("none: ") {
+        #expect(row.function.isEmpty && row.place.count > 15, "\(row.name)")
+      } else {
+        _ = try Self.test(row)
+      }
+    }
+  }
+
+  @Test("what has media in it runs in every receive mode")
+  func everyMode() throws {
+    // Signalling only: no media flows, or the transport is what is tested.
+    let signalling: Set = [
+      "test_call_cancel", "test_call_deny_udp", "test_call_uag_find_msg", "test_call_sni", "test_call_cert_select",
+    ]
+    for row in try Self.rows() where row.name.hasPrefix("test_call_") && !row.place.hasPrefix("none: ") {
+      let attribute = try Self.test(row).attribute
+      let hasModes = ["RxMode.allCases", "Cell.all", "Case.all"].contains { attribute.contains($0) }
+      #expect(hasModes || signalling.contains(row.name), "\(row.name): \(row.place) \(row.function)")
+    }
+  }
+}

@@ -1,0 +1,90 @@
+import Handoff
+import ModuleKit
+import NetBase
+import Runtime
+import SIPStack
+import TestSupport
+import Testing
+
+@testable import UACore
+
+/// The host's address goes away while calls stand, and another one comes.
+@Suite struct NetworkChangeTests {
+  private static let old = SocketAddress(ipv4: 0x0A00_0001, port: 0)
+  private static let new = SocketAddress(ipv4: 0x0A00_0009, port: 0)
+  private static let after: Set = [InterfaceAddress(interface: "sim0", address: new)]
+
+  /// Alice's host is at 10.0.0.9 from now on; she is told so.
+  private func move(_ agents: SimulatedAgents) {
+    agents.simulation.network.move(host: "10.0.0.1", to: "10.0.0.9")
+    agents.alice.act { $0.networkChanged(NetworkChange(gone: [Self.old], new: [Self.new]), addresses: Self.after) }
+  }
+
+  private func sounds(_ device: String, after count: Int) -> Bool {
+    ProbeCapture.samples(device)[count...].suffix(1600).contains { abs(Int($0)) > 8 }
+  }
+
+  @Test("a call goes on from the new address, heard both ways", arguments: Cell.all, [true, false])
+  func call(cell: Cell, isCaller: Bool) throws {
+    let agents = try SimulatedAgents(mode: cell.mode, encryption: cell.encryption, seed: 11)
+    if isCaller {
+      try agents.establishedCall()
+    } else {
+      agents.alice.act { $0.accounts = [agents.aliceSettings] }
+      _ = try agents.bob.act {
+        try $0.call(try SIPURI("sip:alice@10.0.0.1"), at: agents.alice.address, settings: agents.bobSettings)
+      }
+      agents.run(milliseconds: 3000)
+    }
+    try #require(agents.alice.isEstablished && agents.bob.isEstablished)
+    let sockets = agents.simulation.network.mediaSocketCount
+    self.move(agents)
+    agents.run(milliseconds: 5000)
+    let count = InCallTests.MediaCount(agents.simulation.network)
+    let heard = (ProbeCapture.samples(agents.aliceHears).count, ProbeCapture.samples(agents.bobHears).count)
+    agents.run(milliseconds: 2000)
+    #expect((95...105).contains(count.take("10.0.0.9")) && count.take("10.0.0.1") == 0)
+    #expect((95...105).contains(count.take("10.0.0.2")))
+    let later = (ProbeCapture.samples(agents.aliceHears).count, ProbeCapture.samples(agents.bobHears).count)
+    #expect(later.0 - heard.0 >= 15_000 && self.sounds(agents.aliceHears, after: heard.0))
+    #expect(later.1 - heard.1 >= 15_000 && self.sounds(agents.bobHears, after: heard.1))
+    let trace = agents.bob.trace.withLock { $0.filter { $0.contains("INVITE sip:bob@10.0.0.2") } }
+    #expect(trace.last?.contains("Contact: <sip:alice@10.0.0.9:5060") == true)
+    #expect(trace.last?.contains("c=IN IP4 10.0.0.9") == true)
+    // Bob's requests find her, and the dialog ends on both sides.
+    agents.bob.act { $0.hangUp(agents.bobCall) }
+    #expect(agents.runUntilIdle())
+    #expect(agents.alice.ended.first?.reason == "hangup" && agents.alice.ended.first?.failure == nil)
+    #expect(agents.alice.warnings.isEmpty && agents.bob.warnings.isEmpty)
+    #expect(sockets > 0 && agents.simulation.network.mediaSocketCount == 0)
+  }
+
+  @Test("while there is no address the call waits, and is moved as soon as one comes")
+  func gap() throws {
+    let agents = try SimulatedAgents(encryption: "dtls_srtp")
+    try agents.establishedCall()
+    let sent = agents.alice.trace.withLock { $0.count }
+    agents.simulation.network.silence(host: "10.0.0.1")
+    agents.alice.act { $0.networkChanged(NetworkChange(gone: [Self.old], new: []), addresses: []) }
+    agents.run(milliseconds: 20_000)
+    #expect(agents.alice.trace.withLock { $0.count } == sent && agents.alice.isEstablished)
+    agents.simulation.network.move(host: "10.0.0.1", to: "10.0.0.9")
+    agents.alice.act { $0.networkChanged(NetworkChange(gone: [], new: [Self.new]), addresses: Self.after) }
+    agents.run(milliseconds: 5000)
+    let count = InCallTests.MediaCount(agents.simulation.network)
+    agents.run(milliseconds: 1000)
+    #expect(count.take("10.0.0.9") >= 45 && count.take("10.0.0.2") >= 45)
+  }
+
+  @Test("an address that is no call's changes nothing")
+  func otherAddress() throws {
+    let agents = try SimulatedAgents(encryption: "dtls_srtp")
+    try agents.establishedCall()
+    let sent = agents.alice.trace.withLock { $0.count }
+    let stays = InterfaceAddress(interface: "sim0", address: Self.old)
+    agents.alice.act { $0.networkChanged(NetworkChange(gone: [Self.new], new: []), addresses: [stays]) }
+    agents.run(milliseconds: 5000)
+    #expect(agents.alice.trace.withLock { $0.count } == sent)
+    #expect(agents.alice.act { $0.calls.values.allSatisfy { if case .none = $0.move { true } else { false } } })
+  }
+}

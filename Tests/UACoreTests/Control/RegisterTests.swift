@@ -1,0 +1,138 @@
+import Handoff
+import ModuleKit
+import NetBase
+import Runtime
+import SIPStack
+import TestSupport
+import Testing
+
+@testable import UACore
+
+/// An account at a registrar: with and without a password, by address and by name.
+@Suite struct RegisterTests {
+  /// Answers from a table, at once.
+  private struct Table: NameResolver {
+    let answers: [DNSQuestion: DNSAnswer]
+
+    func resolve(_ question: DNSQuestion, completion: @escaping @Sendable (DNSAnswer) -> Void) {
+      completion(self.answers[question] ?? .nothing)
+    }
+  }
+
+  /// A registrar at 10.0.0.3, which is also reg.example.test, named by example.test's SRV record.
+  private struct Lab {
+    let agents: SimulatedAgents
+    let registrar: ScriptedPeer
+
+    /// - Parameter password: what the registrar asks for; nil for none.
+    init(password: String? = nil) throws {
+      let names = Table(answers: [
+        .srv("_sip._udp.example.test"): .srv([
+          SRVRecord(priority: 1, weight: 0, port: 5060, target: "reg.example.test")
+        ]),
+        .a("reg.example.test"): .addresses([SocketAddress(ipv4: 0x0A00_0003, port: 0)]),
+      ])
+      self.agents = try SimulatedAgents(adjust: { $0.nameResolver = names })
+      self.registrar = try ScriptedPeer(
+        in: self.agents.simulation,
+        configuration: SIPConfiguration(allow: [.register], digest: DigestAlgorithm.openSSL))
+      self.registrar.onRequest = { [registrar = self.registrar] endpoint, id, request in
+        endpoint.respond(id, status: 200, now: registrar.now)
+      }
+      guard let password else { return }
+      self.registrar.act { endpoint in
+        let secret = Array(password.utf8).withRawSpan { SecretBytes($0) }
+        let account = endpoint.addAccount(
+          SIPAccountSettings(required: SIPCredentials(user: "alice", password: secret), realm: "lab"))
+        endpoint.accountOfRequest = { _, _, _ in account }
+      }
+    }
+
+    func registers() -> [String] {
+      self.agents.alice.trace.withLock { $0.filter { $0.contains("REGISTER sip:") } }
+    }
+
+    var states: [LocalAccount.Registration] {
+      self.agents.alice.events.compactMap { if case .registration(_, let state) = $0 { state } else { nil } }
+    }
+  }
+
+  @Test("test_ua_register: an account is registered, refreshed in time, and taken back")
+  func register() throws {
+    let lab = try Lab()
+    try CallControlTests.run("/uanew <sip:alice@10.0.0.3>;regint=600", lab.agents.alice)
+    lab.agents.run(milliseconds: 1000)
+    #expect(lab.states == [.registering, .registered] && lab.registers().count == 1)
+    #expect(lab.registers()[0].contains("Contact: <sip:alice@10.0.0.1:5060>;expires=600"))
+    lab.agents.run(milliseconds: 560_000)
+    #expect(lab.registers().count == 2)
+    #expect(try CallControlTests.run("r", lab.agents.alice).contains("registered"))
+    try CallControlTests.run("/uareg 0 sip:alice@10.0.0.3", lab.agents.alice)
+    lab.agents.run(milliseconds: 1000)
+    #expect(lab.states.last == .unregistered)
+    #expect(lab.registers().last?.contains("expires=0") == true)
+  }
+
+  @Test(
+    "test_ua_register_auth: a password is shown when the registrar asks, a wrong one once", arguments: [true, false])
+  func password(isRight: Bool) throws {
+    let lab = try Lab(password: "secret")
+    let word = isRight ? "secret" : "guess"
+    try CallControlTests.run("/uanew <sip:alice@10.0.0.3>;auth_pass=\(word);regint=600", lab.agents.alice)
+    lab.agents.run(milliseconds: 100_000)
+    #expect(lab.registers().count == 2)
+    #expect(lab.registers()[1].contains("Authorization: Digest") && !lab.registers()[0].contains("Authorization"))
+    if isRight {
+      #expect(lab.states == [.registering, .registered])
+    } else {
+      guard case .failed(let reason)? = lab.states.last else {
+        Issue.record("\(lab.states)")
+        return
+      }
+      #expect(reason.hasPrefix("401 "))
+    }
+  }
+
+  @Test("test_ua_register_dns: a registrar is found by its SRV record")
+  func byName() throws {
+    let lab = try Lab()
+    try CallControlTests.run("/uanew <sip:alice@example.test>;regint=600", lab.agents.alice)
+    lab.agents.run(milliseconds: 1000)
+    #expect(lab.states == [.registering, .registered])
+    #expect(lab.registers().count == 1 && lab.registers()[0].contains("REGISTER sip:example.test"))
+    try CallControlTests.run("/uanew <sip:alice@nowhere.test>;regint=600", lab.agents.alice)
+    lab.agents.run(milliseconds: 1000)
+    guard case .failed(let reason)? = lab.states.last else {
+      Issue.record("\(lab.states)")
+      return
+    }
+    #expect(reason.contains("nowhere.test"))
+  }
+
+  @Test("test_ua_register_auth_dns: a registrar that is found by name asks for a password")
+  func passwordByName() throws {
+    let lab = try Lab(password: "secret")
+    try CallControlTests.run("/uanew <sip:alice@example.test>;auth_pass=secret;regint=600", lab.agents.alice)
+    lab.agents.run(milliseconds: 1000)
+    #expect(lab.states == [.registering, .registered] && lab.registers().count == 2)
+  }
+
+  @Test("a change of network binds the new address, and takes the old one back")
+  func newAddress() throws {
+    let lab = try Lab()
+    try CallControlTests.run("/uanew <sip:alice@10.0.0.3>;regint=600", lab.agents.alice)
+    lab.agents.run(milliseconds: 1000)
+    let (old, new) = (SocketAddress(ipv4: 0x0A00_0001, port: 0), SocketAddress(ipv4: 0x0A00_0009, port: 0))
+    lab.agents.simulation.network.move(host: "10.0.0.1", to: "10.0.0.9")
+    lab.agents.alice.act {
+      $0.networkChanged(
+        NetworkChange(gone: [old], new: [new]), addresses: [InterfaceAddress(interface: "sim0", address: new)])
+    }
+    lab.agents.run(milliseconds: 1000)
+    #expect(lab.registers().count == 2 && lab.states.last == .registered)
+    #expect(lab.registers()[1].contains("Contact: <sip:alice@10.0.0.9:5060>;expires=600"))
+    #expect(lab.registers()[1].contains("Contact: <sip:alice@10.0.0.1:5060>;expires=0"))
+    lab.agents.run(milliseconds: 560_000)
+    #expect(lab.registers().count == 3 && lab.registers()[2].contains("10.0.0.1:5060>") == false)
+  }
+}
