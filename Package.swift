@@ -207,8 +207,8 @@ if hasBenchmarks {
     .executableTarget(
       name: "apus-bench",
       dependencies: [
-        "CAllocations", "CLimit", "CTransform", "UACore", "AllModules", "ModuleKit", "Runtime", "SRTPEngine", "RTPStack",
-        "Handoff", "NetBase", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "CAllocations", "CLimit", "CTransform", "UACore", "AllModules", "ModuleKit", "Runtime", "SRTPEngine",
+        "RTPStack", "Handoff", "NetBase", .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], path: "Benchmarks/Sources", swiftSettings: strict),
   ]
 }

@@ -1,5 +1,6 @@
 internal import Glibc
 internal import ModuleKit
+internal import SRTPEngine
 
 /// The figures as a table for people, line by line as they come, or as one JSON object at the end.
 struct Report {

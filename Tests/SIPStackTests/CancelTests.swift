@@ -21,6 +21,24 @@ struct CancelTests {
     pair.expectEmpty()
   }
 
+  @Test("CANCEL has the Via of its INVITE, though the connection turns out to have another port (RFC 3261 §9.1)")
+  func viaOfTheInvite() throws {
+    let pair = Pair()
+    pair.connectedPort = 40_001
+    let call = OutgoingInvite(
+      from: NameAddress(uri: Pair.uri("sip:alice@192.0.2.1")), to: NameAddress(uri: Pair.uri("sip:bob@192.0.2.2")),
+      contact: Pair.uri("sip:alice@192.0.2.1;transport=tcp"), destination: Pair.addressB, local: Pair.addressA,
+      transport: .tcp, body: Pair.offer)
+    let id = pair.a.invite(call, now: pair.now)
+    pair.run(1_000)
+    pair.act { pair.a.hangUp(id, now: $0) }
+    pair.runToEnd()
+    let sent = try ["INVITE", "CANCEL"].map { try SIPEssentials(#require(pair.all($0, from: .a).first?.message)).via }
+    #expect(sent[0] == sent[1])
+    #expect(pair.count("200 CANCEL", from: .b) == 1 && pair.ends(.b) == [.cancelled])
+    pair.expectEmpty()
+  }
+
   @Test("CANCEL waits for the first provisional response")
   func deferred() throws {
     let pair = Pair()

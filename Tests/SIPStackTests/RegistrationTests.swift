@@ -395,6 +395,24 @@ struct RegistrationTests {
     #expect(requests.map { $0.message.headers["Authorization"] != nil } == [false, true, true])
   }
 
+  @Test("registering again while a challenge is on its way gives each REGISTER a number of its own")
+  func twoAtOnce() {
+    let pair = Pair(configuration: SIPConfiguration(allow: [.register], digest: toyDigest))
+    let theirs = pair.b.addAccount(SIPAccountSettings(required: credentials("alice", "secret"), realm: "lab"))
+    pair.b.accountOfRequest = { _, _, _ in theirs }
+    pair.onEvent = { [unowned pair] side, event in
+      if side == .b, case .incomingRequest(let id, _) = event { pair.b.respond(id, status: 200, now: pair.now) }
+    }
+    var settings = Lab.settings()
+    settings.account = pair.a.addAccount(SIPAccountSettings(credentials: credentials("alice", "secret")))
+    let id = pair.a.register(settings, now: pair.now)
+    pair.act { _ in }
+    pair.act { pair.a.reregister(id, now: $0) }
+    pair.run(10_000)
+    let numbers = pair.all("REGISTER", from: .a).compactMap { $0.message.headers["CSeq"] }
+    #expect(numbers.count == Set(numbers).count && pair.count("482 REGISTER", from: .b) == 0, "\(numbers)")
+  }
+
   @Test(
     "unregistering while REGISTER is on its way takes the binding back after it, or ends with its failure",
     arguments: [true, false])

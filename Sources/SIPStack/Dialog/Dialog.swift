@@ -73,6 +73,9 @@ package struct Dialog: Hashable, Sendable {
     return true
   }
 
+  /// Goes on after requests that were sent when this dialog was an early one, and forgotten since.
+  mutating func resume(after sequence: UInt32) { self.localSequence = max(self.localSequence, sequence) }
+
   /// Takes the number of the next request of ours.
   package mutating func nextSequence() -> UInt32 {
     self.localSequence += 1

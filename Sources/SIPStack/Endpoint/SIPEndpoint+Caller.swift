@@ -158,10 +158,12 @@ extension SIPEndpoint {
 
   func cancel(_ transaction: ClientTransaction, headers: [(String, String)] = [], _ now: Instant) {
     var request = Self.companion(.cancel, of: transaction.request)
+    // The INVITE's, whatever port the connection has turned out to have since: it is found by it (RFC 3261 §9.1, §9.2).
+    let via = request.headers["Via"].flatMap { try? Via($0) }
     request.headers.remove("Via")
     for (name, value) in headers { request.headers.append(name, value) }
     request.headers.append("User-Agent", self.configuration.userAgent)
-    self.start(request, transaction.path, user: .nobody, branch: transaction.key.branch, now)
+    self.start(request, transaction.path, user: .nobody, via: via, now)
     transaction.cancelled(now: now)
     self.settle(transaction)
   }
@@ -213,10 +215,19 @@ extension SIPEndpoint {
     if losers.contains(where: { $0 === session.incomingReoffer?.record || $0 === session.outgoingRecord }) {
       self.abandonReoffers(session, now)
     }
-    for loser in losers { self.leave(loser) }
+    if !losers.isEmpty { session.peer = PeerCapabilities() }
+    for loser in losers { self.leave(early: loser, of: session) }
     session.earlyDialogs = []
     session.dialog = record
     self.dialogs[record.id] = record
+  }
+
+  /// The session leaves an early dialog, whose fork may answer all the same.
+  func leave(early record: DialogRecord, of session: InviteSession) {
+    if case .calling(let transaction, _) = session.state {
+      transaction.earlySequences[record.id.remoteTag] = record.dialog.localSequence
+    }
+    self.leave(record)
   }
 
   /// A 2xx of another fork, or one that came after the session was gone: ACK, then BYE (RFC 3261 §13.2.2.4).
@@ -225,6 +236,7 @@ extension SIPEndpoint {
       let record = self.record(transaction, response, nil)
     else { return }
     self.counters.forkedAnswers += 1
+    if let last = transaction.earlySequences[record.id.remoteTag] { record.dialog.resume(after: last) }
     self.acknowledge(record, transaction, body: nil)
     self.send(.bye, in: record, user: .nobody, now)
   }

@@ -5,19 +5,21 @@ extension SIPEndpoint {
   /// Sends `request`, which has no Via yet, in a transaction of its own.
   ///
   /// - Parameters:
-  ///   - branch: that of the INVITE, for its CANCEL.
+  ///   - given: the Via of the INVITE, for its CANCEL.
   ///   - submission: what it has been through; its account is that of the session when it names none.
   @discardableResult
   func start(
-    _ request: SIPMessage, _ path: SIPPath, user: ClientTransaction.User, branch: String? = nil,
+    _ request: SIPMessage, _ path: SIPPath, user: ClientTransaction.User, via given: Via? = nil,
     submission: Submission = Submission(), _ now: Instant
   ) -> ClientTransaction {
     guard case .request(let method, _) = request.startLine else { preconditionFailure("a response is not started") }
-    let branch = branch ?? self.newBranch()
+    let branch = given?.branch ?? self.newBranch()
     var request = request
     let (path, submission) = self.prepare(&request, method, path, user, submission)
-    var via = Via(transport: path.transport, sentBy: path.local, branch: branch)
-    if path.transport.isWebSocket, let host = self.configuration.webSocketHost { (via.host, via.port) = (host, nil) }
+    var via = given ?? Via(transport: path.transport, sentBy: path.local, branch: branch)
+    if given == nil, path.transport.isWebSocket, let host = self.configuration.webSocketHost {
+      (via.host, via.port) = (host, nil)
+    }
     request.headers.prepend("Via", via.description)
     let transaction = ClientTransaction(
       key: ClientTransactionKey(branch: branch, method: method), serial: self.newIdentifier(),
@@ -80,7 +82,7 @@ extension SIPEndpoint {
     switch transaction.user {
     case .invite(let id): self.receive(inviteResponse: received, transaction, self.sessions[id], now)
     case .reoffer(let id): self.receive(reofferResponse: received, transaction, self.sessions[id], now)
-    case .prack: break
+    case .prack: if status >= 200 { self.dialog(of: transaction.request)?.openPracks -= 1 }
     case .subscription(let id):
       guard status >= 200, let subscription = self.subscriptions[id] else { return }
       self.receive(subscriptionResponse: received, transaction, subscription, now)
@@ -123,7 +125,7 @@ extension SIPEndpoint {
       if let session = self.sessions[id] { self.failed(invite: session, reason, now) }
     case .reoffer(let id):
       if let session = self.sessions[id] { self.failed(reoffer: session, transaction, reason, now) }
-    case .prack: break
+    case .prack: self.dialog(of: transaction.request)?.openPracks -= 1
     case .subscription(let id):
       if let subscription = self.subscriptions[id] { self.failed(subscription, transaction, reason, now) }
     case .bye(let id):

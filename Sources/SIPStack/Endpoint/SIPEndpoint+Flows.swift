@@ -105,7 +105,8 @@ extension SIPEndpoint {
       guard let session = self.sessions[id], case .calling(let current, let hangUp) = session.state, current === old
       else { return }
       session.state = .calling(new, hangUp)
-      // The forks of the old INVITE are no dialogs of the new one.
+      // The forks of the old INVITE are no dialogs of the new one, and what they can do is not what the next can.
+      session.peer = PeerCapabilities()
       for early in session.earlyDialogs { self.leave(early) }
       session.earlyDialogs = []
     case .reoffer(let id):

@@ -48,6 +48,7 @@ extension SIPEndpoint {
     body: SIPBody?, _ now: Instant
   ) {
     guard let cseq = transaction.request.headers["CSeq"].flatMap({ try? CSeq($0) }) else { return }
+    record.openPracks += 1
     self.send(
       .prack, in: record, user: .prack(session.id),
       headers: [("RAck", RAck(responseNumber: number, cseq: cseq).description)], body: body, now)

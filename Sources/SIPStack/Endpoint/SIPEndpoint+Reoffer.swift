@@ -77,7 +77,8 @@ extension SIPEndpoint {
     case .confirmed: return session.dialog === reoffer.record
     case .calling(_, .no), .incoming:
       return reoffer.method == .update && (reoffer.record.exchange == .complete || !reoffer.hasOffer)
-        && session.reliable?.outstanding == nil && session.record(reoffer.record.id) != nil
+        && session.reliable?.outstanding == nil && reoffer.record.openPracks == 0
+        && session.record(reoffer.record.id) != nil
     case .calling(_, .deferred), .calling(_, .cancelSent), .owingAcknowledgement, .answered, .leaving: return false
     }
   }
@@ -258,17 +259,22 @@ extension SIPEndpoint {
   /// The session ends, or its early dialog is lost: the peer's open offer is refused (RFC 3261 §15.1.2), and ours waits
   /// no longer than a CANCEL would let it.
   func abandonReoffers(_ session: InviteSession, _ now: Instant) {
-    if case .sent(let transaction, let reoffer)? = session.outgoingReoffer {
+    switch session.outgoingReoffer {
+    case .sent(let transaction, let reoffer)?:
       transaction.cancelled(now: now)
       self.settle(transaction)
-      if !session.hasEnded, reoffer.purpose == .user {
-        self.emit(.reofferFailed(session.id, status: 487, reason: ReasonPhrase.of(487)))
-      }
+      self.tellAbandoned(reoffer, session)
+    case .backingOff(_, let reoffer)?: self.tellAbandoned(reoffer, session)
+    case nil: break
     }
     session.outgoingReoffer = nil
     guard let incoming = session.incomingReoffer else { return }
     session.incomingReoffer = nil
     self.respond(incoming.transaction, 487, now)
     if !session.hasEnded { self.emit(.reofferCancelled(session.id)) }
+  }
+  private func tellAbandoned(_ reoffer: InviteSession.Reoffer, _ session: InviteSession) {
+    guard !session.hasEnded, reoffer.purpose == .user else { return }
+    self.emit(.reofferFailed(session.id, status: 487, reason: ReasonPhrase.of(487)))
   }
 }

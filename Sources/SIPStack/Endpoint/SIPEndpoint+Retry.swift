@@ -48,7 +48,7 @@ extension SIPEndpoint {
     self.dialog(of: request)?.session.flatMap { self.sessions[$0] }?.account
   }
 
-  private func dialog(of request: SIPMessage) -> DialogRecord? {
+  func dialog(of request: SIPMessage) -> DialogRecord? {
     guard let remote = request.headers["To"].flatMap({ try? NameAddress($0) })?.tag,
       let local = request.headers["From"].flatMap({ try? NameAddress($0) })?.tag,
       let callID = request.headers["Call-ID"]
@@ -70,7 +70,7 @@ extension SIPEndpoint {
       switch client.receive(challenges: response.headers, &submission.challenges) {
       case .again:
         // The connection that was found serves the second try too.
-        var request = self.nextRequest(transaction.request)
+        var request = self.nextRequest(of: transaction)
         if case .registration(let id) = transaction.user { self.renewContact(of: id, in: &request, transaction.path) }
         self.resubmit(request, instead: transaction, transaction.path, submission, now)
         return .again
@@ -90,10 +90,15 @@ extension SIPEndpoint {
   }
 
   /// The same request with the next sequence number, which in a dialog is the dialog's (RFC 3261 §22.2).
-  private func nextRequest(_ request: SIPMessage) -> SIPMessage {
-    var request = request
+  private func nextRequest(of transaction: ClientTransaction) -> SIPMessage {
+    var request = transaction.request
     guard let cseq = request.headers["CSeq"].flatMap({ try? CSeq($0) }) else { return request }
-    let number = self.dialog(of: request)?.dialog.nextSequence() ?? cseq.number + 1
+    var number = self.dialog(of: request)?.dialog.nextSequence() ?? cseq.number + 1
+    if case .registration(let id) = transaction.user, let registration = self.registrations[id] {
+      // Another REGISTER may have gone out since, and more may follow.
+      registration.sequence = max(registration.sequence, cseq.number) + 1
+      number = registration.sequence
+    }
     request.headers.set("CSeq", CSeq(number: number, method: cseq.method).description)
     return request
   }
@@ -158,7 +163,7 @@ extension SIPEndpoint {
     var local = transaction.path.local
     local.port = transaction.path.local.port
     submission.alternatives = targets.dropFirst().map { $0.path(local: local) }
-    var request = self.nextRequest(transaction.request)
+    var request = self.nextRequest(of: transaction)
     request.startLine = .request(method, uri)
     request.headers.remove("Route")
     self.resubmit(request, instead: transaction, first.path(local: local), submission, now)

@@ -93,7 +93,7 @@ extension SIPEndpoint {
     self.abandonReoffers(session, now)
     self.sessions[session.id] = nil
     if let record = session.dialog { self.leave(record) }
-    for early in session.earlyDialogs { self.leave(early) }
+    for early in session.earlyDialogs { self.leave(early: early, of: session) }
     self.timers.release(session.timer)
   }
 
@@ -169,7 +169,7 @@ extension SIPEndpoint {
         self.abandonReoffers(session, now)
       }
       session.earlyDialogs.removeAll { $0 === record }
-      self.leave(record)
+      self.leave(early: record, of: session)
       guard session.earlyDialogs.isEmpty else { return }
       switch hangUp {
       case .no, .deferred: self.cancel(invite, now)

@@ -68,9 +68,12 @@ extension SIPEndpoint {
   // MARK: Time
 
   func timeout(sessionTimer timer: SessionTimer, _ session: InviteSession, _ now: Instant) {
-    guard case .confirmed = session.state else { return }
     if timer.expiresAt <= now {
       session.sessionTimer = nil
+      // The user never answered the offer of the 2xx.
+      if case .owingAcknowledgement(let transaction) = session.state {
+        self.acknowledge(session, transaction, body: nil)
+      }
       self.end(session, .timeout)
       self.sendBye(session, headers: [("Reason", "SIP;cause=408;text=\"Session expired\"")], now)
     } else if let refresh = timer.refreshAt, refresh <= now {

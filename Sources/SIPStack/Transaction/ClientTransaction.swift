@@ -45,6 +45,10 @@ final class ClientTransaction {
   /// The ACKs of successes by the tag of who answered; nil bytes while the user still owes the answer.
   var acknowledgements: [String: Acknowledgement] = [:]
 
+  /// The last numbers that were used in early dialogs which are let go, by the tag of who answered: a late 2xx of such a
+  /// one is hung up by a BYE with a higher number (RFC 3261 §12.2.1.1).
+  var earlySequences: [String: UInt32] = [:]
+
   /// An ACK that was sent, or is awaited from the user.
   enum Acknowledgement {
     case awaited

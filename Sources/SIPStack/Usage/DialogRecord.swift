@@ -22,6 +22,8 @@ final class DialogRecord {
   /// RSeq of the last provisional response that we confirmed (RFC 3262 §4).
   var confirmedProvisional: UInt32?
   var exchange = Exchange.none
+  /// PRACKs of ours that wait for a response: an UPDATE that overtook one would make its number too low.
+  var openPracks = 0
 
   init(_ dialog: Dialog, start: SIPPath, contact: NameAddress, session: SessionID? = nil) {
     (self.dialog, self.start, self.contact, self.session) = (dialog, start, contact, session)

@@ -4,11 +4,12 @@ internal import Testing
 
 @Suite("Forks")
 struct ForkTests {
-  /// A response to A's INVITE from the fork with this tag.
+  /// A response to A's INVITE, or to its last request of another method, from the fork with this tag.
   static func answer(
-    _ pair: Pair, _ status: Int, tag: String, headers: [(String, String)] = [], body: SIPBody? = nil
+    _ pair: Pair, _ status: Int, to method: String = "INVITE", tag: String, headers: [(String, String)] = [],
+    body: SIPBody? = nil
   ) throws {
-    let invite = try #require(pair.all("INVITE", from: .a).last?.message)
+    let invite = try #require(pair.all(method, from: .a).last?.message)
     var answer = SIPMessage(.response(status: status, reason: "Fork"), headers: SIPHeaders())
     for name in ["Via", "From", "To", "Call-ID", "CSeq"] { answer.headers.append(name, invite.headers[name] ?? "") }
     answer.headers.set("To", "<sip:bob@192.0.2.2>;tag=\(tag)")
@@ -88,6 +89,7 @@ struct ForkTests {
       try Self.answer(pair, 183, tag: tag, headers: [("Require", "100rel"), ("RSeq", "1")], body: Pair.answer)
     }
     let second = try #require(Self.progress(pair).last?.dialog)
+    try Self.answer(pair, 200, to: "PRACK", tag: "f2")
     pair.act { pair.a.update(id, dialog: second, body: ReofferTests.hold, now: $0) }
     #expect(pair.all("UPDATE", from: .a).first?.message.startLine == .request(.update, Pair.uri("sip:f2@192.0.2.2")))
     try Self.answer(pair, 200, tag: "f1", body: Pair.answer)
@@ -95,5 +97,45 @@ struct ForkTests {
     pair.act { pair.a.hangUp(id, now: $0) }
     pair.runToEnd()
     pair.expectEmpty()
+  }
+
+  @Test("an UPDATE that waits after a 491 has failed as well, when another fork wins")
+  func waitingUpdateOfLoser() throws {
+    let pair = Self.pair()
+    let id = pair.call()
+    try Self.answer(pair, 183, tag: "f1", headers: [("Require", "100rel"), ("RSeq", "1")], body: Pair.answer)
+    try Self.answer(pair, 200, to: "PRACK", tag: "f1")
+    pair.act { pair.a.update(id, body: ReofferTests.hold, now: $0) }
+    try Self.answer(pair, 491, to: "UPDATE", tag: "f1")
+    #expect(ReofferTests.words(pair, .a).isEmpty)
+    try Self.answer(pair, 200, tag: "f2", body: Pair.answer)
+    #expect(ReofferTests.words(pair, .a) == ["failed 487"])
+    pair.act { pair.a.hangUp(id, now: $0) }
+    pair.runToEnd()
+    pair.expectEmpty()
+  }
+
+  @Test("no UPDATE overtakes a PRACK, whose number would be too low then (RFC 3261 §12.2.2)")
+  func updateAfterPrack() throws {
+    let pair = Self.pair()
+    let id = pair.call()
+    try Self.answer(pair, 183, tag: "f1", headers: [("Require", "100rel"), ("RSeq", "1")], body: Pair.answer)
+    pair.act { pair.a.update(id, body: ReofferTests.hold, now: $0) }
+    #expect(pair.count("UPDATE", from: .a) == 0 && ReofferTests.words(pair, .a) == ["failed 491"])
+    try Self.answer(pair, 200, to: "PRACK", tag: "f1")
+    pair.act { pair.a.update(id, body: ReofferTests.hold, now: $0) }
+    #expect(pair.count("UPDATE", from: .a) == 1)
+  }
+
+  @Test("the BYE to a fork that answers late has a higher number than what its early dialog has seen")
+  func numberOfLoser() throws {
+    let pair = Self.pair()
+    _ = pair.call()
+    for number in [1, 2] {
+      try Self.answer(pair, 180, tag: "f1", headers: [("Require", "100rel"), ("RSeq", "\(number)")])
+    }
+    try Self.answer(pair, 200, tag: "f2", body: Pair.answer)
+    try Self.answer(pair, 200, tag: "f1", body: Pair.answer)
+    #expect(pair.all("BYE", from: .a).map { $0.message.headers["CSeq"] } == ["4 BYE"])
   }
 }

@@ -45,6 +45,43 @@ struct SessionTimerTests {
     pair.expectEmpty()
   }
 
+  @Test("a 2xx with an offer that the user never answers: the session expires all the same")
+  func unanswered() {
+    let pair = Pair(configuration: Self.configuration(Self.asking))
+    pair.answerByItself(body: Pair.offer)
+    // The callee gives up after 32 s, and its BYE is lost.
+    pair.link = { sent in sent.name == "BYE" && sent.from == .b ? [] : [10] }
+    _ = pair.call(body: nil)
+    pair.run(60_000)
+    #expect(pair.ends(.a).isEmpty && pair.ends(.b) == [.timeout])
+    pair.run(60_000)
+    #expect(pair.ends(.a) == [.timeout] && pair.count("BYE", from: .a) == 1)
+    #expect(pair.count("ACK", from: .a) >= 1)
+    pair.runToEnd()
+    pair.expectEmpty()
+  }
+
+  @Test("what a fork that lost can do is not believed of the one that won: who can't refresh is not asked to")
+  func capabilitiesOfLoser() throws {
+    var configuration = Self.configuration(Self.asking)
+    configuration.policy.reliableProvisional = .yes
+    let pair = Pair(configuration: configuration)
+    pair.link = { _ in [] }
+    _ = pair.call()
+    try ForkTests.answer(
+      pair, 183, tag: "f1", headers: [("Require", "100rel"), ("RSeq", "1"), ("Supported", "timer")], body: Pair.answer)
+    try ForkTests.answer(pair, 200, tag: "f2", body: Pair.answer)
+    let invite = try SIPEssentials(#require(pair.all("INVITE", from: .a).first?.message))
+    ReofferTests.acceptAll(pair)
+    pair.inject(
+      Requests.text(
+        .invite, from: "<sip:bob@192.0.2.2>;tag=f2", to: invite.from.description,
+        callID: invite.callID, sequence: 1, branch: "z9hG4bKf2", headers: ["Content-Type: application/sdp"],
+        body: "hold"), to: .a, from: Pair.addressB)
+    let answer = pair.all("200 INVITE", from: .a).last?.message
+    #expect(answer?.headers["Session-Expires"] == "100;refresher=uas")
+  }
+
   @Test(
     "a peer that does not allow UPDATE is refreshed by a re-INVITE with the same description", arguments: [true, false])
   func byReinvite(byCaller: Bool) throws {
