@@ -15,7 +15,7 @@ class Baresip:
     """baresip 1.0.0 without a screen, a sound card or a registrar: plays the speech, records what it hears."""
 
     def __init__(self, mediaenc, codec, seconds, answers=True, dial=None, user="bob", namespace=None,
-                 rtcp_mux="no", host="127.0.0.1", extra=""):
+                 rtcp_mux="no", host="127.0.0.1", extra="", account=None):
         self.port, self.folder, self.namespace = free_ports(2), fresh(f"baresip-{user}"), namespace
         media, control = free_ports(32), free_ports(2)
         at = f"[{host}]" if ":" in host else host
@@ -50,7 +50,8 @@ opus_bitrate 28000
 opus_stereo yes
 opus_sprop_stereo yes
 {extra}""")
-        account = f"<sip:{user}@{at}:{self.port}>;regint=0;audio_codecs={BARESIP_CODECS[codec]}"
+        account = account or f"<sip:{user}@{at}:{self.port}>;regint=0"
+        account += f";audio_codecs={BARESIP_CODECS[codec]}"
         account += ";answermode=auto" if answers else ""
         account += f";mediaenc={mediaenc}" if mediaenc != "none" else ""
         (self.folder / "accounts").write_text(account + "\n")
@@ -104,12 +105,12 @@ MODULES = ("opus", "g711", "aufile", "ausine", "srtp", "dtls_srtp")
 
 
 def apus_folder(folder, port, mode="main", mediaenc="none", codec="opus", extra="", modules=MODULES, account=None,
-                host="127.0.0.1", parameters=";answermode=auto", speech=SPEECH):
+                host="127.0.0.1", parameters=";answermode=auto", speech=SPEECH, ports=32):
     """Writes config, accounts and contacts as a user of Apus would."""
-    media = free_ports(32)
+    media = free_ports(ports)
     at = f"[{host}]" if ":" in host else host
     (folder / "config").write_text(
-        f"sip_listen {at}:{port}\nnet_interface {host}\nrtp_ports {media}-{media + 31}\nrtp_rxmode {mode}\n"
+        f"sip_listen {at}:{port}\nnet_interface {host}\nrtp_ports {media}-{media + ports - 1}\nrtp_rxmode {mode}\n"
         f"audio_source aufile,{speech}\naudio_player aufile,{folder}/heard.wav\n"
         + "".join(f"module {name}\n" for name in modules) + extra)
     line = f"<sip:bob@{at}:{port}>;regint=0{parameters};audio_codecs={BARESIP_CODECS[codec]}"

@@ -35,10 +35,12 @@ enum AgentFactory {
   }
 
   /// Starts an agent, or says in one sentence why it can't.
-  static func start(_ settings: AgentSettings, pool: LoopPool? = nil, name: String) async throws -> UserAgent {
+  static func start(
+    _ settings: AgentSettings, accounts: [CallSettings] = [], pool: LoopPool? = nil, name: String
+  ) async throws -> UserAgent {
     let agent = UserAgent(settings, pool: pool, name: name)
     do {
-      try await agent.start()
+      try await agent.start(accounts: accounts)
       return agent
     } catch {
       await agent.shutDown()

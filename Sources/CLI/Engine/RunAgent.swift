@@ -15,14 +15,8 @@ func runAgent(_ options: RunCommand) async throws {
     do { return try loadFolder(options).configuration } catch { throw CommandFailure(Failure(error).message) }
   }
   if options.tracesSIP { settings.traceSIP = { StandardError.write("\($0)\n") } }
-  let agent = try await AgentFactory.start(settings, name: "main")
   let accounts = folder.accounts.map { CallSettings(account: $0, configuration: configuration) }
-  do {
-    try await agent.setAccounts(accounts)
-  } catch {
-    await agent.shutDown()
-    throw Failure(error)
-  }
+  let agent = try await AgentFactory.start(settings, accounts: accounts, name: "main")
   let console = Console(agent: agent, stop: stop)
   let isVerbose = options.isVerbose
   let events = Task {

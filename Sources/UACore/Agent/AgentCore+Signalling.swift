@@ -52,6 +52,7 @@ extension AgentCore {
       if let direction = call.formerDirection.take() { media.direction = direction }
       if case .offered(let refusals) = call.move { call.move = .needed(refusals: refusals + 1) }
       self.emit(.warning(call.id, "the peer refused a change of the call: \(status) \(reason)"))
+      self.reofferSettled(call)
     case .ended(let session, let reason): self.ended(session, reason)
     case .info(let session, let info): self.received(info, session)
     case .instantMessage(let session, let message): self.received(message, in: session)
@@ -139,6 +140,7 @@ extension AgentCore {
     (call.wantsHold, call.formerDirection) = (nil, nil)
     if case .offered = call.move { call.move = .none }
     if media.awaitsAnswer, let body { self.take(answer: body, call) }
+    self.reofferSettled(call)
   }
 
   func reofferAcknowledged(_ session: SessionID, _ body: SIPBody?) {

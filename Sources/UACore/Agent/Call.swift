@@ -33,6 +33,8 @@ final class Call {
   /// Digits that wait to be sent by INFO, and whether one is under way.
   var infoDigits = ""
   var isSendingInfo = false
+  /// A transfer that was asked for while a re-offer of ours waits for its answer.
+  var pendingTransfer: CallTransfer?
   /// The REFER that asked for this call, while the one who sent it waits for news.
   var refer: ReferID?
   var established: Instant?

@@ -32,10 +32,10 @@ package actor UserAgent {
       self.ownsPool ? LoopPool(count: configuration.rxWorkers ?? processorCount(), name: "rtp-pool") : pool
   }
 
-  /// Makes the modules and opens the SIP transports.
+  /// Makes the modules and opens the SIP transports. Whoever calls at that moment finds the accounts there.
   ///
   /// - Throws: `ModuleError` or `AdmissionError`; then the agent is of no further use but for `shutDown`.
-  package func start() throws {
+  package func start(accounts: [CallSettings] = []) throws {
     let core = try self.main.withContext { context in
       try AgentCore(
         settings: self.settings, main: self.main, context: context,
@@ -45,6 +45,8 @@ package actor UserAgent {
     }
     try core.start()
     self.core = core
+    // Before the loop turns again: nothing that came in was read yet.
+    if !accounts.isEmpty { try self.setAccounts(accounts) }
   }
 
   /// Where SIP listens.

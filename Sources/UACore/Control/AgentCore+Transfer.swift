@@ -10,10 +10,7 @@ extension AgentCore {
   /// Asks the peer of a call to call `target` instead: a blind transfer. The peer is held meanwhile.
   func transfer(_ call: Call, to target: SIPURI) {
     if call.media?.isOnHold == false { self.setHold(call.id, true) }
-    let refer = self.endpoint.refer(
-      call.session, to: NameAddress(uri: target), referredBy: self.identity(of: call), now: self.context.now)
-    self.refers[refer] = call.id
-    self.drain()
+    self.ask(call, CallTransfer(target: NameAddress(uri: target)))
   }
 
   /// Connects the peers of two calls with each other: an attended transfer. Both are held meanwhile.
@@ -22,10 +19,27 @@ extension AgentCore {
       throw CommandFailure("call \(other.id) has no peer to transfer to")
     }
     for each in [call, other] where each.media?.isOnHold == false { self.setHold(each.id, true) }
+    self.ask(call, CallTransfer(target: target, replaces: other.session))
+  }
+
+  /// Sends the REFER, behind a re-INVITE of ours that is under way: some peers refuse one beside it (491 or 500).
+  private func ask(_ call: Call, _ transfer: CallTransfer) {
+    guard call.media?.awaitsAnswer != true else {
+      call.pendingTransfer = transfer
+      return
+    }
     let refer = self.endpoint.refer(
-      call.session, to: target, replaces: other.session, referredBy: self.identity(of: call), now: self.context.now)
+      call.session, to: transfer.target, replaces: transfer.replaces, referredBy: self.identity(of: call),
+      now: self.context.now)
     self.refers[refer] = call.id
     self.drain()
+  }
+
+  /// A re-offer of ours is done, one way or the other: a transfer that waited for it begins.
+  func reofferSettled(_ call: Call) {
+    guard let transfer = call.pendingTransfer else { return }
+    call.pendingTransfer = nil
+    self.ask(call, transfer)
   }
 
   /// What came of a REFER of ours: the call is over when its peer reached the other one.
@@ -83,6 +97,14 @@ extension AgentCore {
   private func identity(of call: Call) -> NameAddress? {
     (try? SIPURI(call.settings.identity)).map { NameAddress(displayName: call.settings.displayName, uri: $0) }
   }
+}
+
+/// What the peer of a call is asked to do.
+struct CallTransfer {
+  /// Whom it is to call.
+  let target: NameAddress
+  /// Our other call, which is to be replaced at its far end.
+  var replaces: SessionID?
 }
 
 extension ReferEnd {

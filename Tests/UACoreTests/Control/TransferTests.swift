@@ -54,6 +54,19 @@ import Testing
     three.end()
   }
 
+  @Test("a REFER waits until the hold before it is answered")
+  func behindTheHold() throws {
+    let three = try Three()
+    try CallControlTests.run("/transfer sip:carol@10.0.0.4", three.agents.alice)
+    three.agents.run(milliseconds: 3000)
+    let ladder = three.agents.alice.trace.withLock { $0 }
+    let hold = try #require(ladder.lastIndex { $0.contains("a=sendonly") })
+    let refer = try #require(ladder.firstIndex { $0.contains("REFER sip:") })
+    let between = ladder[hold..<refer]
+    #expect(between.contains { $0.contains("SIP/2.0 200 OK") } && between.contains { $0.contains("ACK sip:") })
+    three.end()
+  }
+
   @Test(
     "test_call_transfer_fail: whoever asked hears that it failed, and the call stands", arguments: RxMode.allCases)
   func blindFails(mode: RxMode) throws {

@@ -1,0 +1,320 @@
+#!/usr/bin/env python3
+"""Each feature of SIP against scenarios of ours for SIPp, as caller and as callee, with checks on the wire; then many calls.
+
+APUS_LONG=1 makes 1,000 calls at 20 a second each way instead of 200 at 40."""
+import os
+import re
+import sys
+import time
+
+from lab import Report, apus, check, wait_for
+from peers import ApusRun
+from sipp import SIPp, Scenario, sdp
+
+# Many calls at once, each for itself.
+MANY = "call_max_calls 1000\ncall_hold_other_calls no\n"
+
+
+def agent(parameters=";answermode=auto", extra="", account=None, codec="pcma"):
+    return ApusRun("main", "none", codec, parameters=parameters, extra=extra, account=account, options=("-s",), ports=200)
+
+
+def has_no_call(each):
+    each.command("/listcalls")
+    time.sleep(0.3)
+    return "there is no call" in each.output()
+
+
+def called(scenario, parameters=";answermode=auto", extra="", says=(), calls=1, options=(), seconds=15):
+    """SIPp calls Apus; SIPp's own scenario speaks PCMU."""
+    with agent(parameters, extra, codec="pcma" if isinstance(scenario, Scenario) else "pcmu") as bob:
+        with SIPp(scenario, bob.port, calls, seconds, options) as sipp:
+            sipp.finish()
+        for words in says:
+            bob.wait_for(words)
+        wait_for(lambda: has_no_call(bob), 15, "every call is over")
+    check(bob.code == 0, f"exit {bob.code}: {bob.output()[-200:]!r}")
+    return bob
+
+
+def calling(scenario, parameters="", extra="", says=(), after=(), target=None, seconds=15):
+    """Apus calls SIPp, and is told `after`, pairs of what to wait for and what to type."""
+    with SIPp(scenario, seconds=seconds) as sipp, agent(parameters, extra) as alice:
+        alice.command(f"/dial {sipp.uri}" if target is None else target.format(sipp=sipp.uri))
+        for words, line in after:
+            alice.wait_for(words)
+            alice.command(line)
+        sipp.finish()
+        for words in says:
+            alice.wait_for(words)
+    check(alice.code == 0, f"exit {alice.code}: {alice.output()[-200:]!r}")
+    return alice
+
+
+def sent(each, title):
+    """How often a message of this title left."""
+    return len(re.findall(rf"^ *[\d.]+ s  \S+ --- {title} --> ", each.output(), re.M))
+
+
+# SIPp calls
+
+def reliable_provisional():
+    scenario = Scenario("100rel")
+    scenario.request("INVITE", 1, "Require: 100rel", body=sdp(), first=True).maybe(100)
+    scenario.wants(180, r"Require: *100rel")
+    # The number of the RSeq, which the RAck names.
+    scenario.steps[-1] = scenario.steps[-1].replace(
+        "</action>", '<ereg regexp="[0-9]+" search_in="hdr" header="RSeq:" check_it="true" assign_to="rseq"/></action>')
+    scenario.variables.append("rseq")
+    scenario.request("PRACK", 2, "RAck: [$rseq] 1 INVITE").wants(200, "CSeq: *2 PRACK")
+    called(scenario.wants(200, "CSeq: *1 INVITE").request("ACK", 1).hang_up(3), ";answermode=auto;answerdelay=900;100rel=yes")
+
+
+def update():
+    called(Scenario("UPDATE").call().request("UPDATE", 2).wants(200, "CSeq: *2 UPDATE")
+           .request("UPDATE", 3, body=sdp("sendonly", 2)).wants(200, "a=recvonly")
+           .request("UPDATE", 4, body=sdp("sendrecv", 3)).wants(200, "a=sendrecv").hang_up(5),
+           says=("held by the peer", "resumed by the peer"))
+
+
+def session_timer():
+    called(Scenario("session timer").request("INVITE", 1, "Supported: timer", "Session-Expires: 30", body=sdp(), first=True)
+           .maybe(100, 180).wants(422, "Min-SE: *90").request("ACK", 1, first=True, branch="INVITE")
+           .request("INVITE", 2, "Supported: timer", "Session-Expires: 90;refresher=uac", "Min-SE: 90", body=sdp(), first=True)
+           .maybe(100, 180).wants(200, "Session-Expires: *90 *;refresher=uac", "Require: *timer").request("ACK", 2)
+           .request("UPDATE", 3, "Supported: timer", "Session-Expires: 90;refresher=uac").wants(200, "Session-Expires: *90")
+           .hang_up(4))
+
+
+def refer():
+    called(Scenario("REFER").call().request("REFER", 2, "Refer-To: <sip:nobody@127.0.0.1:9>", "Event: refer").wants(202)
+           .wants("NOTIFY", "Event: *refer", "SIP/2.0 100").reply("200 OK")
+           .wants("NOTIFY", "Subscription-State: *terminated", "SIP/2.0 [3-6][0-9][0-9]").reply("200 OK").hang_up(3),
+           says=("transferred to sip:nobody@127.0.0.1:9",))
+
+
+def refer_refused():
+    called(Scenario("REFER refused").call().request("REFER", 2, "Refer-To: <sip:nobody@127.0.0.1:9>").wants(603).hang_up(3),
+           ";answermode=auto;call_transfer=no")
+
+
+def replaces():
+    called(Scenario("Replaces").request(
+        "INVITE", 1, "Require: replaces", "Replaces: nobody@nowhere;to-tag=1;from-tag=2", body=sdp(), first=True).maybe(100)
+        .wants(481).request("ACK", 1, first=True, branch="INVITE"))
+
+
+def unknown_extension():
+    called(Scenario("Require").request("INVITE", 1, "Require: levitation", body=sdp(), first=True).maybe(100)
+           .wants(420, "Unsupported: *levitation").request("ACK", 1, first=True, branch="INVITE"))
+
+
+def message():
+    called(Scenario("MESSAGE").request("MESSAGE", 1, body=("text/plain", "good morning"), first=True).wants(200),
+           says=("good morning",))
+
+
+def subscribe():
+    called(Scenario("SUBSCRIBE").request("SUBSCRIBE", 1, "Event: levitation", "Expires: 60", first=True).wants(489))
+
+
+def info_digits():
+    called(Scenario("INFO").call().request("INFO", 2, body=("application/dtmf-relay", "Signal=5\nDuration=160\n")).wants(200)
+           .request("INFO", 3, body=("application/dtmf-relay", "Signal=#\nDuration=160\n")).wants(200).pause(500).hang_up(4),
+           says=("digit 5", "digit #"))
+
+
+def asks_for_digest():
+    # SIPp answers to MD5 only, and that stands last: what it can show is the question, and that no other answer will do.
+    scenario = Scenario("digest").request("INVITE", 1, body=sdp(), first=True).maybe(100)
+    scenario.wants(401, "algorithm=SHA-256[^-]", "algorithm=MD5", 'qop="auth"').request("ACK", 1, first=True, branch="INVITE")
+    scenario.request("INVITE", 2, 'Authorization: Digest username="user", realm="bob", nonce="1", uri="sip:bob", response="2"',
+                     body=sdp(), first=True).maybe(100)
+    called(scenario.wants(401).request("ACK", 2, first=True, branch="INVITE"), ";answermode=auto;uas_user=user;uas_pass=pass")
+
+
+def late_cancel():
+    """A CANCEL behind the answer changes nothing (RFC 3261 section 9.2)."""
+    scenario = Scenario("late CANCEL").call()
+    scenario.request("CANCEL", 1, first=True, branch="INVITE").maybe(481).wants(200)
+    called(scenario.pause(300).hang_up(2))
+
+
+def lost_acknowledgement():
+    """The answer comes again until the ACK does (RFC 3261 section 13.3.1.4)."""
+    scenario = Scenario("lost ACK").request("INVITE", 1, body=sdp(), first=True).maybe(100, 180).wants(200)
+    bob = called(scenario.pause(1900).request("ACK", 1).pause(2500).hang_up(2))
+    answers = len(re.findall(r"--- 200 OK --> \S+\n(?:.+\n)*?CSeq: 1 INVITE", bob.output().replace("\r", "")))
+    check(answers in (3, 4), f"the answer left {answers} times: after 0, 0.5 and 1.5 s it must, and not after the ACK")
+    return f"{answers} answers"
+
+
+def lossy():
+    """One message of twelve is lost, either way: every call stands and ends all the same."""
+    called("uac", extra=MANY, calls=30, options=("-r", 20, "-d", 200, "-lost", 8), seconds=45)
+
+
+# Apus calls
+
+def answered(*headers):
+    return Scenario("answered").wants("INVITE").reply("180 Ringing").reply("200 OK", *headers, body=sdp()).wants("ACK")
+
+
+def ended(scenario):
+    return scenario.wants("BYE", timeout=9000).reply("200 OK", tag="")
+
+
+def redirected():
+    with agent() as bob:
+        calling(Scenario("302").wants("INVITE").reply("302 Moved Temporarily", f"Contact: <{bob.uri}>").wants("ACK"),
+                ";sip_autoredirect=yes", says=("established",))
+        bob.wait_for("established")
+
+
+def challenged(status, header):
+    """Challenged by MD5: the second INVITE bears the right response, and no password is in the trace."""
+    scenario = Scenario("digest").wants("INVITE")
+    name = "WWW-Authenticate" if status == 401 else "Proxy-Authenticate"
+    scenario.reply(f"{status} Prove It", f'{name}: Digest realm="test", nonce="1234", qop="auth", algorithm=MD5').wants("ACK")
+    scenario.wants("INVITE", rf'{header}: *Digest .*username="me"', rf"{header}: *Digest .*nc=00000001")
+    alice = calling(ended(scenario.reply("200 OK", body=sdp()).wants("ACK")), ";auth_user=me;auth_pass=secret",
+                    after=[("established", "/hangup")])
+    check("secret" not in alice.output(), "the password is in the trace")
+
+
+def cancel_crosses_answer():
+    """The answer crosses the CANCEL: it is acknowledged, and the call is ended by BYE (RFC 3261 section 15)."""
+    scenario = Scenario("crossing").wants("INVITE").reply("180 Ringing")
+    # The INVITE's own lines, for its answer comes after the CANCEL's.
+    scenario.steps[0] = scenario.steps[0].replace(
+        "</recv>", '<action><ereg regexp="SIP/2.0/.*" search_in="hdr" header="Via:" assign_to="via"/></action></recv>')
+    scenario.variables.append("via")
+    scenario.wants("CANCEL").reply("200 OK", tag="")
+    scenario.reply("200 OK", via="Via: [$via]", cseq="CSeq: 1 INVITE", body=sdp()).wants("ACK")
+    calling(ended(scenario), after=[("ringing", "/hangup")], says=("ended, ",))
+
+
+def forked():
+    """Two early dialogs, the second answers, and then the first too: that one is acknowledged, and ended."""
+    scenario = Scenario("forked").wants("INVITE").reply("180 Ringing", tag=";tag=one")
+    scenario.steps[0] = scenario.steps[0].replace(
+        "</recv>", '<action><ereg regexp="SIP/2.0/.*" search_in="hdr" header="Via:" assign_to="via"/>'
+        '<ereg regexp="[0-9]+" search_in="hdr" header="CSeq:" assign_to="number"/>'
+        '<ereg regexp=".*" search_in="hdr" header="To:" assign_to="to"/></action></recv>')
+    scenario.variables += ["via", "number", "to"]
+    scenario.reply("183 Session Progress", tag=";tag=two", body=sdp()).pause(200)
+    scenario.reply("200 OK", tag=";tag=two", body=sdp()).wants("ACK", "To:.*tag=two").pause(200)
+    lines = ["SIP/2.0 200 OK", "Via: [$via]", "[last_From:]", "To: [$to];tag=one", "[last_Call-ID:]", "CSeq: [$number] INVITE",
+             "Contact: <sip:other@[local_ip]:[local_port]>"]
+    scenario.send(lines, sdp()).wants("ACK", "To:.*tag=one").wants("BYE", "To:.*tag=one").reply("200 OK", tag="").pause(300)
+    with SIPp(ended(scenario)) as sipp, agent("") as alice:
+        alice.command(f"/dial {sipp.uri}")
+        alice.wait_for("established")
+        time.sleep(1.5)
+        alice.command("/hangup")
+        sipp.finish()
+
+
+def glare():
+    """A re-INVITE that meets another is tried again after 2.1 to 4 s (RFC 3261 section 14.1)."""
+    scenario = answered().wants("INVITE", "a=sendonly").reply("491 Request Pending", tag="").wants("ACK")
+    scenario.wants("INVITE", "a=sendonly", timeout=6000).reply("200 OK", tag="", body=sdp("recvonly", 2)).wants("ACK").pause(200)
+    with SIPp(ended(scenario)) as sipp, agent("") as alice:
+        alice.command(f"/dial {sipp.uri}")
+        alice.wait_for("established")
+        alice.command("/hold")
+        began = time.monotonic()
+        while alice.output().count("a=recvonly") == 0 and time.monotonic() < began + 8:
+            time.sleep(0.05)
+        waited = time.monotonic() - began
+        time.sleep(0.5)
+        alice.command("/hangup")
+        sipp.finish()
+    check(2.0 < waited < 5.5, f"tried again after {waited:.1f} s")
+    return f"again after {waited:.1f} s"
+
+
+def lost_invite():
+    """SIPp drops the first INVITE that comes: it comes again."""
+    scenario = Scenario("lost INVITE").wants("INVITE", lost=0).pause(800).reply("200 OK", body=sdp()).wants("ACK")
+    alice = calling(ended(scenario), after=[("established", "/hangup")])
+    count = sent(alice, r"INVITE \S+")
+    check(count == 2, f"the INVITE left {count} times within 0.8 s")
+
+
+def mailbox():
+    """Registered, it asks for its mailbox, and is told (RFC 3842)."""
+    register = Scenario("registrar and mailbox")
+    register.raw('<recv request="REGISTER" optional="true" next="registers"/>')
+    register.wants("SUBSCRIBE", "Event: *message-summary")
+    register.steps[-1] = register.steps[-1].replace(
+        "</action>", '<ereg regexp=".*" search_in="hdr" header="From:" assign_to="from"/>'
+        '<ereg regexp=".*" search_in="hdr" header="To:" assign_to="to"/>'
+        '<ereg regexp="sip:[^;>]*" search_in="hdr" header="Contact:" assign_to="contact"/></action>')
+    register.variables += ["from", "to", "contact"]
+    register.reply("200 OK", "Expires: 600")
+    register.send(["NOTIFY [$contact] SIP/2.0", "Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]",
+                   "From: [$to];tag=[pid]SIPp[call_number]", "To: [$from]", "Call-ID: [call_id]", "CSeq: 1 NOTIFY",
+                   "Contact: <sip:sipp@[local_ip]:[local_port]>", "Max-Forwards: 70", "Event: message-summary",
+                   "Subscription-State: active;expires=600"],
+                  ("application/simple-message-summary", "Messages-Waiting: yes\nVoice-Message: 2/8 (0/2)\n"), retrans="500")
+    register.wants(200).raw('<nop next="end"/>').raw('<label id="registers"/>')
+    register.reply("200 OK", "Expires: 600", "[last_Contact:]").raw('<label id="end"/>')
+    register.steps[1] = register.steps[1].replace('rrs="true"', "")
+    with SIPp(register, calls=2) as sipp:
+        account = f"<{sipp.uri}>;auth_pass=secret;regint=600;mwi=yes"
+        with agent(account=account) as alice:
+            alice.wait_for("registered")
+            alice.wait_for("mailbox")
+            sipp.finish()
+
+
+# Many calls
+
+LONG = bool(os.environ.get("APUS_LONG"))
+CALLS, RATE = (1000, 20) if LONG else (200, 40)
+
+
+def many_called():
+    called("uac", extra=MANY, calls=CALLS, options=("-r", RATE, "-d", 500), seconds=CALLS // RATE + 50)
+    return f"{CALLS} calls at {RATE} a second"
+
+
+def many_calling():
+    with SIPp("uas", calls=CALLS, seconds=CALLS // RATE + 60, options=("-rtp_echo",)) as sipp:
+        report = apus("load", "--to", sipp.uri, "--calls", CALLS, "--rate", RATE, "--seconds", 1, "--codec", "pcmu", "--json",
+                      limit=CALLS // RATE + 60).json()
+        sipp.finish()
+    check(report["summary"]["established"] == CALLS and report["summary"]["failed"] == 0, f"{report['summary']}")
+    return f"{CALLS} calls at {RATE} a second, all at once at the end"
+
+
+report = Report()
+cases = [
+    ("100rel and PRACK, called", reliable_provisional),
+    ("UPDATE, called", update),
+    ("session timer, called", session_timer),
+    ("REFER and NOTIFY, called", refer),
+    ("REFER that is not allowed, called", refer_refused),
+    ("Replaces of no call, called", replaces),
+    ("an extension that nobody knows, called", unknown_extension),
+    ("MESSAGE, called", message),
+    ("SUBSCRIBE to what is not there, called", subscribe),
+    ("digits by INFO, called", info_digits),
+    ("digest asked for, called", asks_for_digest),
+    ("late CANCEL, called", late_cancel),
+    ("lost ACK, called", lost_acknowledgement),
+    ("messages that are lost, called", lossy),
+    ("302, calling", redirected),
+    ("401, calling", challenged, 401, "Authorization"),
+    ("407, calling", challenged, 407, "Proxy-Authorization"),
+    ("CANCEL and answer cross, calling", cancel_crosses_answer),
+    ("forked, calling", forked),
+    ("491, calling", glare),
+    ("lost INVITE, calling", lost_invite),
+    ("registrar and mailbox, calling", mailbox),
+    ("many calls, called", many_called),
+    ("many calls, calling", many_calling),
+]
+report.run([case for case in cases if not sys.argv[1:] or any(word in case[0] for word in sys.argv[1:])], at_once=6)
+report.finish()
