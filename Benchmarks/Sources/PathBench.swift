@@ -1,5 +1,6 @@
 internal import NetBase
 internal import Runtime
+internal import SRTPEngine
 internal import UACore
 
 /// How long a case runs.
@@ -31,7 +32,7 @@ struct PathBench {
   }
 
   func run() throws -> PathFigures {
-    // First, for it starts libsrtp2.
+    try SRTPTransform.libsrtp2.start()
     var source = try PacketSource(try self.bench.material())
     let (ourPeer, limitPeer) = (try BenchSocket(), try BenchSocket())
     let ours = try TransportLegs(self.bench, peer: ourPeer.port)

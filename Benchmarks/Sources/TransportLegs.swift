@@ -7,6 +7,9 @@ internal import SRTPEngine
 internal import UACore
 
 /// Our side: real transports on the executors that the receive mode gives them, with a bench's ends.
+///
+/// They call libsrtp2, as the C program does, so that the ratio tells of the path about it; `TransformBench` tells what our
+/// own transform saves.
 final class TransportLegs {
   /// Where each leg receives.
   private(set) var ports: [UInt16] = []
@@ -43,7 +46,7 @@ final class TransportLegs {
       let settings = TransportSettings(
         stream: stream, jitterBuffer: JitterBufferSettings(), receiveTimeout: 0, canonicalName: "bench",
         ssrc: UInt32(number), seed: UInt64(number),
-        wallClockOffset: wallClockNanoseconds() - Instant.now.nanoseconds, loss: 0)
+        wallClockOffset: wallClockNanoseconds() - Instant.now.nanoseconds, loss: 0, srtpTransform: .libsrtp2)
       let handle = TransportHandle(on: loop, ownsLoop: isOwn, settings: settings, ports: opened) {}
       self.handles.append(handle)
       let sends = bench.direction == .send

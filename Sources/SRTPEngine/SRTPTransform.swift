@@ -6,7 +6,7 @@ package enum SRTPTransform: String, CaseIterable, Sendable {
   case libsrtp2
 
   /// Where nothing else is asked for.
-  package static let standard = SRTPTransform.libsrtp2
+  package static let standard = SRTPTransform.openssl
 
   /// Makes it ready now, so that the first call need not wait: libsrtp2 takes some 25 ms.
   package func start() throws(SRTPError) {

@@ -63,7 +63,7 @@ struct ConfigurationTests {
       rtp_rxmode pool
       rtp_rxmode_policy marshal
       rtp_rx_workers 3
-      srtp_engine OpenSSL
+      srtp_engine LibSRTP2
       net_interface eth0
       net_af ipv6
       module_path /usr/lib/baresip/modules
@@ -90,7 +90,7 @@ struct ConfigurationTests {
     #expect(configuration.rxMode == .pool)
     #expect(configuration.rxPolicy == .marshal)
     #expect(configuration.rxWorkers == 3)
-    #expect(configuration.srtpTransform == .openssl)
+    #expect(configuration.srtpTransform == .libsrtp2)
     #expect(configuration.netAf == .ipv6)
     #expect(configuration.activeModules == ["udp", "sip_udp", "g711", "opus", "aufile", "aubridge"])
     let settings = configuration.settings(for: ConfigModules.Opus.self)
