@@ -55,7 +55,14 @@ enum PlainCalls {
     try await wait(until: "Alice hears nothing any more") { await silence.isLasting(await pair.alice.received()) }
     let held = await pair.received()
     await pair.alice.agent.setHold(call, false)
-    try await wait(until: "Bob is off hold") { await pair.bob.agent.reports.first?.isHeldByPeer == false }
+    do {
+      try await wait(until: "Bob is off hold") { await pair.bob.agent.reports.first?.isHeldByPeer == false }
+    } catch {
+      let states = await [pair.alice.agent.reports.first, pair.bob.agent.reports.first].map { report in
+        report.map { "\($0.state), on hold \($0.isOnHold), held by the peer \($0.isHeldByPeer)" } ?? "no call"
+      }
+      throw WaitedInVain(what: "Bob is off hold: Alice \(states[0]); Bob \(states[1])")
+    }
     try await pair.waitForMedia(cell.packets - cell.packets / 2, after: held)
     checks.expect(await pair.alice.agent.reports.first?.isOnHold == false, "Alice holds no more")
     checks.expectSecurity(of: await pair.alice.agent.reports.first, cell)

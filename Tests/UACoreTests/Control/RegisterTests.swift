@@ -36,7 +36,7 @@ import Testing
       self.registrar = try ScriptedPeer(
         in: self.agents.simulation,
         configuration: SIPConfiguration(allow: [.register], digest: DigestAlgorithm.openSSL))
-      self.registrar.onRequest = { [registrar = self.registrar] endpoint, id, request in
+      self.registrar.onRequest = { [unowned registrar = self.registrar] endpoint, id, request in
         endpoint.respond(id, status: 200, now: registrar.now)
       }
       guard let password else { return }
