@@ -75,10 +75,17 @@ public struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
     }
   }
 
-  /// The host as a URI or Via has it: IPv6 in brackets.
-  public var uriHost: String { self.family == .ipv6 ? "[\(self.host)]" : self.host }
+  /// The address as others may be told of it: a scope means something on its own host only (RFC 4007 §11.2).
+  public var unscoped: SocketAddress {
+    var copy = self
+    copy.scope = 0
+    return copy
+  }
 
-  public var description: String { "\(self.uriHost):\(self.port)" }
+  /// The host as a URI or Via has it: IPv6 in brackets, never with a scope.
+  public var uriHost: String { self.family == .ipv6 ? "[\(self.unscoped.host)]" : self.host }
+
+  public var description: String { "\(self.family == .ipv6 ? "[\(self.host)]" : self.host):\(self.port)" }
 
   public func with(port: UInt16) -> SocketAddress {
     var copy = self

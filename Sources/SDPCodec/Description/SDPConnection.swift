@@ -15,11 +15,9 @@ package struct SDPConnection: Hashable, Sendable {
     self.address = address
   }
 
-  /// The host of `address`; its port does not matter, and its scope is nobody else's affair (RFC 4007 §11.2).
+  /// The host of `address`; its port and scope do not matter.
   package init(_ address: SocketAddress) {
-    var address = address
-    address.scope = 0
-    self.init(addressType: address.family == .ipv4 ? "IP4" : "IP6", address: address.host)
+    self.init(addressType: address.family == .ipv4 ? "IP4" : "IP6", address: address.unscoped.host)
   }
 
   init?(_ text: String) {

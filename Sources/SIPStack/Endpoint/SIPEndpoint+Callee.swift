@@ -131,9 +131,7 @@ extension SIPEndpoint {
 
   /// Where the peer reaches us: the user that it asked for, at the address at which it found us.
   func contact(for transaction: ServerTransaction, _ source: SIPPath) -> SIPURI {
-    var local = source.local
-    local.scope = 0
-    var contact = SIPURI(user: transaction.uri.user, host: local.uriHost, port: local.port)
+    var contact = SIPURI(user: transaction.uri.user, host: source.local.uriHost, port: source.local.port)
     contact.parameters["transport"] = source.transport.uriParameter
     return contact
   }

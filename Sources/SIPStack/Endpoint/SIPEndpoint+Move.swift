@@ -24,18 +24,10 @@ extension SIPEndpoint {
 extension NameAddress {
   /// The same name at our new address; another one, as a registrar gives it out (GRUU), stays.
   fileprivate func moved(from former: SocketAddress, to local: SocketAddress) -> NameAddress {
-    guard self.uri.host == former.unscoped.uriHost else { return self }
+    guard self.uri.host == former.uriHost else { return self }
     var moved = self
-    moved.uri.host = local.unscoped.uriHost
+    moved.uri.host = local.uriHost
     moved.uri.port = local.port
     return moved
-  }
-}
-
-extension SocketAddress {
-  fileprivate var unscoped: SocketAddress {
-    var address = self
-    address.scope = 0
-    return address
   }
 }

@@ -10,9 +10,7 @@ package struct Via: Hashable, Sendable, CustomStringConvertible {
 
   /// A Via of ours, which asks for the source port (RFC 3581 §3).
   package init(transport: SIPTransportKind, sentBy: SocketAddress, branch: String) {
-    var address = sentBy
-    address.scope = 0
-    (self.transport, self.host, self.port) = (transport.rawValue, address.uriHost, address.port)
+    (self.transport, self.host, self.port) = (transport.rawValue, sentBy.uriHost, sentBy.port)
     self.parameters = SIPParameters()
     self.parameters.set("rport", nil)
     self.parameters.set("branch", branch)
@@ -52,12 +50,10 @@ package struct Via: Hashable, Sendable, CustomStringConvertible {
 
   /// Notes where the request really came from (RFC 3261 §18.2.1, RFC 3581 §4).
   package mutating func note(source: SocketAddress) {
-    var address = source
-    address.scope = 0
     let asksForPort = self.parameters.contains("rport")
     let isHonest = SocketAddress(host: self.host, port: 0).map { $0.isSameHost(as: source) } ?? false
     if asksForPort { self.parameters.set("rport", "\(source.port)") }
-    if asksForPort || !isHonest { self.parameters.set("received", address.host) }
+    if asksForPort || !isHonest { self.parameters.set("received", source.unscoped.host) }
   }
 
   /// Where responses go: back to the source address, at the port that the sender listens on (RFC 3261 §18.2.2).

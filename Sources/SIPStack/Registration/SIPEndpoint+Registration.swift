@@ -179,9 +179,7 @@ extension SIPEndpoint {
     if let given = settings.contact {
       uri = given
     } else {
-      var local = path.local
-      local.scope = 0
-      uri = SIPURI(user: settings.addressOfRecord.uri.user, host: local.uriHost, port: local.port)
+      uri = SIPURI(user: settings.addressOfRecord.uri.user, host: path.local.uriHost, port: path.local.port)
       uri.parameters["transport"] = path.transport.uriParameter
     }
     let isOutbound = settings.flowNumber != nil && settings.instance != nil

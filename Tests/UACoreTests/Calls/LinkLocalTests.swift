@@ -25,10 +25,18 @@ import Testing
     }
     let messages = agents.alice.trace.withLock { $0 }
     #expect(messages.contains { $0.contains("c=IN IP6 fe80::1\n") || $0.contains("c=IN IP6 fe80::1\r\n") })
-    #expect(!messages.contains { $0.contains("IP6 fe80::1%") || $0.contains("IP6 fe80::2%") })
     // A request in the dialog finds the peer again.
     agents.alice.act { $0.setHold(call, true) }
     agents.run(milliseconds: 500)
     #expect(agents.bob.report?.isHeldByPeer == true)
+    // One of the callee's finds the caller.
+    let answered = try #require(agents.bob.report?.id)
+    agents.bob.act { $0.hangUp(answered) }
+    agents.run(milliseconds: 1000)
+    for agent in [agents.alice, agents.bob] { #expect(agent.report == nil && !agent.isEstablished) }
+    // The trace's own lines name who sent what to whom, scope and all.
+    let lines = agents.alice.trace.withLock { $0 }.flatMap { $0.split(whereSeparator: \.isNewline) }
+    let named = lines.filter { $0.contains("fe80::") && !$0.contains(" --- ") }
+    #expect(named.count > 20 && !named.contains { $0.contains("%") }, "\(named.first { $0.contains("%") } ?? "")")
   }
 }
