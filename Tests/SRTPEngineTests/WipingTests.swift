@@ -3,14 +3,15 @@ import NetBase
 import SRTPEngine
 import Testing
 
-@Suite("Retired keys leave no trace", .bothTransforms)
+/// One at a time: a search copies all memory, and so what another looks for.
+@Suite("Retired keys leave no trace", .serialized, .bothTransforms)
 struct WipingTests {
   @Test("a retired master key is nowhere in the process's memory", arguments: SRTPProfile.allCases)
   func inbound(_ profile: SRTPProfile) throws {
     let secret = Secret(count: profile.keyAndSaltLength)
     var keys = InboundKeys()
     try keys.install(secret.material(profile), now: at(0))
-    #expect(secret.copies() > 0, "the search finds what is there")
+    #expect(secret.isThere(), "the search finds what is there")
     try keys.install(key(1, profile), now: at(0))
     keys.timeout(now: at(30_000))
     #expect(keys.generationCount == 1)
@@ -22,13 +23,36 @@ struct WipingTests {
     let secret = Secret(count: 30)
     var keys = OutboundKeys()
     try keys.install(secret.material(.aesCM128HMACSHA1Tag80), switchNow: true)
-    #expect(secret.copies() > 0)
+    #expect(secret.isThere())
     try keys.install(key(1), switchNow: true)
     #expect(secret.copies() == 0)
     try keys.install(secret.material(.aesCM128HMACSHA1Tag80), switchNow: false)
-    #expect(secret.copies() > 0)
+    #expect(secret.isThere())
     try keys.install(key(2), switchNow: false)
     #expect(secret.copies() == 0)
+  }
+
+  @Test("what the session keys were derived through is left on no stack")
+  func derivation() throws {
+    // A master key and salt of nobody else's, and the SRTCP authentication key (label 4 of RFC 3711 §4.3.2) that follows
+    // from them by `openssl enc -aes-128-ctr`: the last that is derived. Only its midstates are kept.
+    let master: [UInt8] = [
+      0x5B, 0x1F, 0x0C, 0x93, 0xE4, 0x7A, 0x21, 0xD8, 0x66, 0x09, 0xBF, 0x3C, 0x8E, 0x52, 0xA7, 0xD4, 0x91, 0xC7,
+      0x0E, 0x3A, 0xD8, 0x5F, 0x46, 0xB2, 0x20, 0x7B, 0xE9, 0x14, 0x5C, 0x83,
+    ]
+    // Its bytes turned round, so that this list is none of the copies.
+    let authentication = Secret(
+      [0x99, 0x4F, 0x6D, 0x0C, 0x27, 0xCF, 0xD0, 0xCA, 0x0A, 0x7B, 0x4F, 0xC4, 0x32, 0x25, 0xE8, 0x80]
+        .reversed())
+    let material = try SRTPKeyMaterial(
+      profile: .aesCM128HMACSHA1Tag80, keyAndSalt: master.withRawSpan { SecretBytes($0) })
+    // Deep below what the search itself needs of the stack.
+    let context = try unsafe withUnsafeTemporaryAllocation(byteCount: 1 << 18, alignment: 16) { room in
+      unsafe room.initializeMemory(as: UInt8.self, repeating: 0)
+      return try OutboundSRTP(material, transform: .openssl)
+    }
+    #expect(authentication.copies() == 0)
+    _ = consume context
   }
 }
 
@@ -42,6 +66,11 @@ struct WipingTests {
     for offset in 0..<count { unsafe self.pattern[offset] = .random(in: 0...255) }
   }
 
+  init(_ bytes: some Collection<UInt8>) {
+    unsafe self.pattern = .allocate(byteCount: bytes.count, alignment: 16)
+    for (offset, byte) in bytes.enumerated() { unsafe self.pattern[offset] = byte }
+  }
+
   deinit {
     unsafe self.pattern.deallocate()
     unsafe self.window.deallocate()
@@ -52,6 +81,9 @@ struct WipingTests {
     unsafe bytes.withUnsafeMutableBytes { unsafe $0.copyMemory(from: UnsafeRawBufferPointer(self.pattern)) }
     return try SRTPKeyMaterial(profile: profile, keyAndSalt: bytes)
   }
+
+  /// Whether the search finds it; tried again, for memory that others map meanwhile can hide a place.
+  func isThere() -> Bool { (0..<5).contains { _ in self.copies() > 0 } }
 
   /// How often the 16 bytes at the key's start are in memory, apart from this search's own copies.
   func copies() -> Int {

@@ -1,6 +1,7 @@
 // SHA_CTX is the one form of a SHA-1 midstate that can be kept and copied without an allocation.
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include "ctransform.h"
+#include <endian.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/modes.h>
@@ -54,14 +55,14 @@ static EVP_CIPHER_CTX *make_aes(const uint8_t *key, size_t length) {
 }
 
 static inline void put32(uint8_t *bytes, uint32_t value) {
-  value = __builtin_bswap32(value);
+  value = htobe32(value);
   memcpy(bytes, &value, sizeof value);
 }
 
 static inline uint32_t get32(const uint8_t *bytes) {
   uint32_t value;
   memcpy(&value, bytes, sizeof value);
-  return __builtin_bswap32(value);
+  return be32toh(value);
 }
 
 static inline void xor32(uint8_t *bytes, uint32_t value) { put32(bytes, get32(bytes) ^ value); }
@@ -85,12 +86,12 @@ static inline bool encrypt_blocks(EVP_CIPHER_CTX *aes, uint8_t *counters, size_t
          length == (int)(blocks * BLOCK);
 }
 
-/// Counter mode from `iv` on, whose last 16 bits count (RFC 3711 §4.1.1).
-static bool counter_mode(EVP_CIPHER_CTX *aes, const uint8_t *iv, uint8_t *bytes, size_t count) {
-  uint8_t stream[RUN * BLOCK];
+/// Counter mode from `iv` on, whose last 16 bits count (RFC 3711 §4.1.1); the key stream is left in `stream`.
+static bool counter_mode(EVP_CIPHER_CTX *aes, const uint8_t *iv, uint8_t *bytes, size_t count,
+                         uint8_t stream[RUN * BLOCK]) {
   uint32_t block = 0;
   while (count > 0) {
-    size_t piece = count < sizeof stream ? count : sizeof stream, blocks = (piece + BLOCK - 1) / BLOCK;
+    size_t piece = count < RUN * BLOCK ? count : RUN * BLOCK, blocks = (piece + BLOCK - 1) / BLOCK;
     for (size_t i = 0; i < blocks; i++, block++) {
       memcpy(stream + i * BLOCK, iv, BLOCK - 2);
       stream[i * BLOCK + 14] = (uint8_t)(block >> 8);
@@ -112,7 +113,11 @@ static bool derive(EVP_CIPHER_CTX *master, const uint8_t *salt, size_t salt_leng
   memcpy(iv, salt, salt_length);
   iv[7] ^= label;
   memset(key, 0, length);
-  return counter_mode(master, iv, key, length);
+  uint8_t stream[RUN * BLOCK];
+  bool is_derived = counter_mode(master, iv, key, length, stream);
+  // Here the key stream is the key.
+  OPENSSL_cleanse(stream, sizeof stream);
+  return is_derived;
 }
 
 static midstate begin(const uint8_t *key, size_t length, uint8_t pad) {
@@ -189,7 +194,8 @@ static bool encrypt_cm(session_keys *keys, const ctransform_packet *packet) {
   xor32(iv + 4, packet->ssrc);
   xor32(iv + 8, (uint32_t)(packet->index >> 16));
   xor32(iv + 12, (uint32_t)packet->index << 16);
-  return counter_mode(keys->aes, iv, packet->bytes + packet->header, packet->payload);
+  uint8_t stream[RUN * BLOCK];
+  return counter_mode(keys->aes, iv, packet->bytes + packet->header, packet->payload, stream);
 }
 
 static inline void resume(SHA_CTX *hash, const midstate *state) {
