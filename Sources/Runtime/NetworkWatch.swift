@@ -12,10 +12,11 @@ package struct InterfaceAddress: Hashable, Sendable {
     (self.interface, self.address) = (interface, address)
   }
 
-  /// Those of all interfaces that are up, loopback left out.
-  package static func current() -> Set<InterfaceAddress> {
+  /// Those of all interfaces that are up, loopback left out; nil when the kernel does not tell, which is not the same as
+  /// none.
+  package static func current() -> Set<InterfaceAddress>? {
     var list: UnsafeMutablePointer<ifaddrs>?
-    guard unsafe getifaddrs(&list) == 0 else { return [] }
+    guard unsafe getifaddrs(&list) == 0 else { return nil }
     defer { unsafe freeifaddrs(list) }
     var found: Set<InterfaceAddress> = []
     var next = unsafe list
@@ -72,7 +73,7 @@ package final class NetworkWatch {
     self.descriptor = descriptor
     self.settling = settling
     self.changed = changed
-    self.addresses = InterfaceAddress.current()
+    self.addresses = InterfaceAddress.current() ?? []
     self.timer = context.makeTimer { [unowned self] in self.look() }
     self.watch = context.watch(descriptor) { [unowned self] in self.noticed() }
   }
@@ -88,11 +89,15 @@ package final class NetworkWatch {
 
   private func noticed() {
     clinux_drain(self.descriptor)
+    self.lookSoon()
+  }
+
+  private func lookSoon() {
     if let timer { self.context.arm(timer, at: self.context.now.advanced(by: self.settling)) }
   }
 
   private func look() {
-    let now = InterfaceAddress.current()
+    guard let now = InterfaceAddress.current() else { return self.lookSoon() }
     guard now != self.addresses else { return }
     self.addresses = now
     self.changed(now)
