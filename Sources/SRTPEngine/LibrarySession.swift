@@ -11,7 +11,6 @@ internal import NetBase
   private var stamp = OwnerStamp("an SRTP context")
 
   init(_ material: borrowing SRTPKeyMaterial, direction: Direction, replayWindow: Int) throws(SRTPError) {
-    guard (64...1024).contains(replayWindow) else { throw .badReplayWindow(replayWindow) }
     try SRTPLibrary.start()
     var created: srtp_t?
     let status = unsafe material.withPolicy(for: Self.anySSRC(direction), replayWindow: replayWindow) { policy in

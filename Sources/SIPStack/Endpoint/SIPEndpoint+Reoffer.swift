@@ -281,6 +281,7 @@ extension SIPEndpoint {
     self.respond(incoming.transaction, 487, now)
     if !session.hasEnded { self.emit(.reofferCancelled(session.id)) }
   }
+
   private func tellAbandoned(_ reoffer: InviteSession.Reoffer, _ session: InviteSession) {
     guard !session.hasEnded, reoffer.purpose == .user else { return }
     self.emit(.reofferFailed(session.id, status: 487, reason: ReasonPhrase.of(487)))

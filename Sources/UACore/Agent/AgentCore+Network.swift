@@ -15,7 +15,7 @@ extension AgentCore {
   /// Watches the network, where the agent's transports are real.
   func watchNetwork() {
     guard self.settings.sipTransports == nil else { return }
-    var known = self.usable(InterfaceAddress.current())
+    var known = self.usable(InterfaceAddress.current() ?? [])
     self.networkWatch = NetworkWatch(on: self.context) { [unowned self] addresses in
       let usable = self.usable(addresses)
       guard usable != known else { return }

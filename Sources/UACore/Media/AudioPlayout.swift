@@ -44,8 +44,6 @@ struct AudioPlayout: ~Copyable {
   private let format: AudioFormat
   private let settings: JitterBufferSettings
   private var codecs: [NegotiatedCodec] = []
-  /// The codecs as plain numbers.
-  private var formats: [(payloadType: UInt8, clockRate: Int)] = []
   private var decoders: [Decoder] = []
   private var lateBefore: UInt64 = 0
   /// One decoded packet, or one made up.
@@ -71,13 +69,11 @@ struct AudioPlayout: ~Copyable {
     }
     self.current = nil
     self.codecs = codecs
-    self.formats = codecs.map { ($0.payloadType, $0.codec.clockRate) }
   }
 
   func clockRate(of payloadType: UInt8) -> Int? {
     if let current, current.payloadType == payloadType { return current.clockRate }
-    for format in self.formats where format.payloadType == payloadType { return format.clockRate }
-    return nil
+    return self.codecs.first { $0.payloadType == payloadType }?.codec.clockRate
   }
 
   /// Whether packets have come, so that there is something to play.

@@ -27,8 +27,6 @@ package final class MediaTransport {
   private var received = 0
   private var sent = 0
   private var timer: TimerID?
-  /// When one of the paths wants to be called, as it was when the last event had been dealt with.
-  private var nextPathDeadline: Instant?
   /// What media is sent on.
   var path: MediaPath
   /// What it will be sent on, once a new association has secured it.
@@ -117,7 +115,7 @@ package final class MediaTransport {
   private func timerFired() {
     guard self.isRunning else { return self.leave() }
     let now = self.context.now
-    if let deadline = self.nextPathDeadline, deadline <= now { self.timeoutPaths(now: now) }
+    self.timeoutPaths(now: now)
     if case .encrypted = self.security { self.keys.timeout(now: now) }
     self.tick(now: now)
     self.settle()
@@ -139,8 +137,7 @@ package final class MediaTransport {
     while let event = self.stream.takeEvent() { self.report(event) }
     self.outbox.flush()
     var next = self.stream.nextDeadline
-    self.nextPathDeadline = self.pathDeadline
-    if let deadline = self.nextPathDeadline { next = min(next ?? deadline, deadline) }
+    if let deadline = self.pathDeadline { next = min(next ?? deadline, deadline) }
     if case .encrypted = self.security, let deadline = self.keys.nextDeadline { next = min(next ?? deadline, deadline) }
     if self.outbox.hasWaiting {
       let retry = self.context.now.advanced(byMilliseconds: 5)
