@@ -37,6 +37,18 @@ struct RegistrationTests {
         instance: outbound ? "urn:uuid:00000000-0000-1000-8000-000a95a0e128" : nil, flowNumber: outbound ? 1 : nil)
     }
 
+    /// Makes B of `pair` a registrar that asks for alice's password; what A registers with, who knows it.
+    static func guarded(_ pair: Pair) -> RegistrationSettings {
+      let theirs = pair.b.addAccount(SIPAccountSettings(required: credentials("alice", "secret"), realm: "lab"))
+      pair.b.accountOfRequest = { _, _, _ in theirs }
+      pair.onEvent = { [unowned pair] side, event in
+        if side == .b, case .incomingRequest(let id, _) = event { pair.b.respond(id, status: 200, now: pair.now) }
+      }
+      var settings = Self.settings()
+      settings.account = pair.a.addAccount(SIPAccountSettings(credentials: credentials("alice", "secret")))
+      return settings
+    }
+
     /// What A's user was told, in short.
     var story: [String] {
       self.pair.events.compactMap { entry in
@@ -381,13 +393,7 @@ struct RegistrationTests {
   func digest() {
     let pair = Pair(
       configuration: SIPConfiguration(allow: [.register], digest: toyDigest, nonceLifetime: .seconds(9_999)))
-    let theirs = pair.b.addAccount(SIPAccountSettings(required: credentials("alice", "secret"), realm: "lab"))
-    pair.b.accountOfRequest = { _, _, _ in theirs }
-    pair.onEvent = { [unowned pair] side, event in
-      if side == .b, case .incomingRequest(let id, _) = event { pair.b.respond(id, status: 200, now: pair.now) }
-    }
-    var settings = Lab.settings()
-    settings.account = pair.a.addAccount(SIPAccountSettings(credentials: credentials("alice", "secret")))
+    let settings = Lab.guarded(pair)
     pair.act { _ = pair.a.register(settings, now: $0) }
     pair.run(3_300_000)
     let requests = pair.all("REGISTER", from: .a)
@@ -398,13 +404,7 @@ struct RegistrationTests {
   @Test("registering again while a challenge is on its way gives each REGISTER a number of its own")
   func twoAtOnce() {
     let pair = Pair(configuration: SIPConfiguration(allow: [.register], digest: toyDigest))
-    let theirs = pair.b.addAccount(SIPAccountSettings(required: credentials("alice", "secret"), realm: "lab"))
-    pair.b.accountOfRequest = { _, _, _ in theirs }
-    pair.onEvent = { [unowned pair] side, event in
-      if side == .b, case .incomingRequest(let id, _) = event { pair.b.respond(id, status: 200, now: pair.now) }
-    }
-    var settings = Lab.settings()
-    settings.account = pair.a.addAccount(SIPAccountSettings(credentials: credentials("alice", "secret")))
+    let settings = Lab.guarded(pair)
     let id = pair.a.register(settings, now: pair.now)
     pair.act { _ in }
     pair.act { pair.a.reregister(id, now: $0) }
