@@ -9,7 +9,7 @@ stage_log=$(mktemp)
 stage_failures=$(mktemp)
 trap 'rm -f "$stage_log" "$stage_failures"' EXIT
 # The lines by which the test runner, the interop scripts, the sanitizers, the compiler and the stages tell of a failure.
-stage_failure='^✘ Test .* recorded an issue|^[^:]+: failed: |(WARNING|ERROR): [A-Za-z]+Sanitizer|error: |did not end within'
+stage_failure='^✘ Test .* recorded an issue|^[^:]+: (failed|again): |(WARNING|ERROR): [A-Za-z]+Sanitizer|error: |did not end within'
 
 # stage NAME BUDGET COMMAND...: runs COMMAND for BUDGET seconds at most; its closing line `N passed, N failed` is added
 # to the sum. A command that fails without such a line, or that counts nothing at all, counts as one failure.
@@ -23,7 +23,7 @@ stage() {
   if [ "$code" = 0 ] && [ -z "$stage_may_be_empty" ] && [ $((${more:-0} + ${less:-0})) = 0 ]; then echo "$name ran nothing" && code=1; fi
   if [ "$code" != 0 ] && [ "${less:-0}" = 0 ]; then less=1; fi
   stages_passed=$((stages_passed + ${more:-0})) stages_failed=$((stages_failed + ${less:-0}))
-  grep -aE "$stage_failure" "$stage_log" | head -n 40 >>"$stage_failures" || true
+  grep -aE "$stage_failure" "$stage_log" | grep -avE '^[^:]+: ok' | head -n 40 >>"$stage_failures" || true
   stage_names+=("$name") stage_seconds+=($((SECONDS - start))) stage_budgets+=("$budget")
   stage_verdicts+=("$([ "$code" = 0 ] && [ "${less:-0}" = 0 ] && echo ok || echo failed)")
 }
@@ -31,8 +31,8 @@ stage() {
 # end_stages: prints what failed, the table and the sum; the status is 0 only when nothing failed.
 end_stages() {
   local index
-  if [ "$stages_failed" != 0 ]; then
-    printf '\nwhat failed:\n'
+  if [ -s "$stage_failures" ]; then
+    printf '\nwhat failed, or was tried again:\n'
     awk '!seen[$0]++' "$stage_failures" | cut -c 1-400
   fi
   printf '\n%-12s %8s %8s  %s\n' stage seconds budget verdict

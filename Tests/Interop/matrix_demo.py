@@ -3,7 +3,7 @@
 
 Three witnesses must agree: the program's counters, the kernel's, and a passive listener on the loopback. The listener also
 tries to understand what it hears: it must where nothing is encrypted (the control), and must not anywhere else."""
-from lab import MODES, Late, Listener, Namespace, Report, apus, check, decode_all, rtp_payload, what_is_heard
+from lab import MODES, Listener, Namespace, Report, apus, check, decode_all, rtp_payload, what_is_heard
 
 SECONDS = 3
 WAYS = ("none", "srtp", "srtp-mand", "srtp-mandf", "dtls_srtp")
@@ -29,11 +29,9 @@ def judge_report(report, way, codec, mode):
         for direction in ("tx", "rx"):
             rate = call[direction]["packets"] / call["duration_s"]
             check(rate >= 49, f"{direction}: {rate:.1f} packets a second, {call[direction]['packets']} in {call['duration_s']} s")
-        for counter in ("lost", "duplicate"):
+        for counter in ("lost", "duplicate", "late"):
             check(call["rx"][counter] == 0, f"{counter}: {call['rx']}")
         check(not any(call["drops"].values()), f"drops: {call['drops']}")
-    for call in calls:
-        check(call["rx"]["late"] == 0, f"late: {call['rx']}", Late)
     check(calls[0]["srtp_profile"] == calls[1]["srtp_profile"], "the two ends name two profiles")
     for sender, receiver in (calls, calls[::-1]):
         # The last packet can meet a socket that its owner has just closed.
@@ -48,7 +46,8 @@ def judge_counters(report, before, after, listener):
     check(kernel["OutDatagrams"] == seen, f"the kernel sent {kernel['OutDatagrams']} datagrams, the listener saw {seen}")
     check(kernel["InErrors"] == kernel["RcvbufErrors"] == kernel["SndbufErrors"] == 0, f"the kernel's errors: {kernel}")
     check(kernel["NoPorts"] <= 2, f"{kernel['NoPorts']} datagrams met a closed port")
-    check(seen - kernel["InDatagrams"] <= 3, f"{seen} datagrams sent, {kernel['InDatagrams']} read")
+    # What an end says last can meet a socket that the other has just closed: an RTP packet, the RTCP BYE, DTLS's close_notify.
+    check(seen - kernel["InDatagrams"] <= 6, f"{seen} datagrams sent, {kernel['InDatagrams']} read")
     sent = sum(call["tx"]["packets"] for call in report["calls"])
     received = sum(call["rx"]["packets"] for call in report["calls"])
     check(sent == rtp, f"the program says it sent {sent} RTP packets, the listener saw {rtp}")
@@ -89,17 +88,7 @@ def cell(way, codec, mode):
     return f"{counted}, {judge_sound(report, listener, way, codec)}"
 
 
-def first(*case):
-    """A cell beside two others; what comes late then is tried again alone, and must not come late twice."""
-    try:
-        return cell(*case)
-    except Late as late:
-        again.append((f"demo, {', '.join(case)}, alone, for it was late ({late})", cell, *case))
-        return "again, alone"
-
-
-report, again = Report(), []
-report.run([(f"demo, {way}, {codec}, {mode}", first, way, codec, mode)
+report = Report()
+report.run([(f"demo, {way}, {codec}, {mode}", cell, way, codec, mode)
             for way in WAYS for codec in ("opus", "pcmu") for mode in MODES], at_once=3)
-report.run(again)
 report.finish()

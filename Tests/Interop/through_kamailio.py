@@ -282,25 +282,17 @@ TRANSFERS = [
 
 
 def all_of(cases, mode):
-    """Every case on one stage; what fails is cleared away, for the next begins with nothing.
-
-    Six stages with four programs each run side by side; a case that fails is tried once more, and says why."""
+    """Every case on one stage; what fails is cleared away, for the next begins with nothing."""
     def run(body, arguments):
         try:
             return body(stage, *arguments)
-        except Exception as failure:
-            stage.clear()
-            first = failure
-        try:
-            return f"{body(stage, *arguments)}; the second time, for at first: {first}"
         except Exception:
             stage.clear()
             raise
 
     with Network() as network, Stage(mode, network) as stage:
-        for name, body, *arguments in cases:
-            if not words or any(word in name for word in words):
-                report.case(f"{name}, {mode}", run, body, arguments)
+        report.run([(f"{name}, {mode}", run, body, arguments) for name, body, *arguments in cases
+                    if not words or any(word in name for word in words)])
     for apus in (stage.alice, stage.dave):
         check(apus.code == 0, f"apus run ended with {apus.code}: {apus.output()[-300:]!r}")
 
