@@ -55,7 +55,7 @@ enum ManyCalls {
     return good
   }
 
-  private static func agent(_ name: String, _ kind: Kind) -> UserAgent {
+  static func agent(_ name: String, _ kind: Kind) -> UserAgent {
     var configuration = Configuration()
     configuration.activeModules = ["udp", "sip_udp", "g711", "srtp", "dtls_srtp", "ausine"]
     configuration.rxMode = kind.mode
@@ -67,7 +67,7 @@ enum ManyCalls {
     return UserAgent(settings, name: name)
   }
 
-  private static func account(_ name: String, _ kind: Kind) -> CallSettings {
+  static func account(_ name: String, _ kind: Kind) -> CallSettings {
     var account = CallSettings(
       identity: "sip:\(name)@127.0.0.1", source: AudioDevice(driver: "ausine", device: ""), player: nil)
     account.mediaEncryption = kind.encryption

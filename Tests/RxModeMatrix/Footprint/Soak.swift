@@ -1,0 +1,118 @@
+import AllModules
+import Glibc
+import ModuleKit
+import NetBase
+import Runtime
+
+@testable import UACore
+
+/// Some fifty calls, in every mode at once, that are re-keyed, held, transferred, hung up and redialled at random.
+actor Soak {
+  enum Step: String, CaseIterable, Sendable {
+    case rekey, hold, resume, digits, transfer, hangUp
+  }
+
+  private static let callsPerMode = 17
+
+  private(set) var steps: [Step: Int] = [:]
+  private(set) var ended = 0
+  private(set) var rekeys = 0
+  private(set) var packets = 0
+  /// What went wrong, in words.
+  private(set) var faults: [String] = []
+  private(set) var footprints: [Footprint] = []
+
+  /// - Parameters:
+  ///   - seconds: how long.
+  ///   - every: seconds between two looks at what the process holds.
+  func run(seconds: Int64, every: Int64) async throws {
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      let end = Instant.now.advanced(byMilliseconds: seconds * 1000)
+      for mode in RxMode.allCases { group.addTask { try await self.keepBusy(mode, until: end) } }
+      group.addTask {
+        while Instant.now < end {
+          try await Task.sleep(for: .seconds(every))
+          await self.look()
+        }
+      }
+      try await group.waitForAll()
+    }
+  }
+
+  private func look() { self.footprints.append(Footprint.now()) }
+
+  private func keepBusy(_ mode: RxMode, until end: Instant) async throws {
+    let kinds = ["srtp-mand", "dtls_srtp"].map { ManyCalls.Kind(mode: mode, encryption: $0) }
+    let (alice, bob) = (ManyCalls.agent("alice", kinds[0]), ManyCalls.agent("bob", kinds[0]))
+    try await alice.start()
+    try await bob.start()
+    let port = await bob.listenAddress?.port ?? 0
+    // An account for each encryption, the second one's name with a 1.
+    try await bob.setAccounts(kinds.enumerated().map { ManyCalls.account("bob\($0)", $1) })
+    let listeners = [alice, bob].map { agent in
+      Task { for await event in agent.events { if case .ended(let report) = event { self.note(report, mode) } } }
+    }
+    var dialled = 0
+    while Instant.now < end {
+      let calls = await alice.reports.filter { $0.state != .ended }
+      if calls.count < Self.callsPerMode {
+        dialled += 1
+        let kind = dialled % kinds.count
+        _ = try await alice.call(
+          "sip:bob\(kind)@127.0.0.1:\(port)", settings: ManyCalls.account("alice", kinds[kind]))
+      } else if let call = calls.filter({ $0.state == .established && $0.firstMedia != nil }).randomElement() {
+        await self.step(call, of: alice)
+      }
+      try await Task.sleep(for: .milliseconds(20))
+    }
+    await alice.shutDown()
+    await bob.shutDown()
+    for listener in listeners { await listener.value }
+  }
+
+  private func step(_ call: CallReport, of agent: UserAgent) async {
+    // Keys change more often than calls do.
+    guard let step = ([Step.rekey, .rekey, .rekey] + Step.allCases).randomElement() else { return }
+    switch step {
+    case .rekey: guard await agent.rekey(call.id) else { return }
+    case .hold: await agent.setHold(call.id, true)
+    case .resume: await agent.setHold(call.id, false)
+    case .digits: await agent.send(digits: "1", on: call.id)
+    case .transfer:
+      // To where it is already: the peer dials itself.
+      let isChosen = await agent.execute("/line \(call.id.number)").isOK
+      guard isChosen, await agent.execute("/transfer \(call.peer)").isOK else { return }
+    case .hangUp: await agent.hangUp(call.id)
+    }
+    self.steps[step, default: 0] += 1
+  }
+
+  private func note(_ report: CallReport, _ mode: RxMode) {
+    self.ended += 1
+    self.rekeys += report.media.rekeys
+    self.packets += report.media.receivedPackets
+    let isWell =
+      report.reason == "hangup" && report.failure == nil && report.media.lost == 0 && report.media.drops.total == 0
+    if !isWell {
+      self.faults.append("\(mode.rawValue): \(report.reason), \(report.media.lost) lost, \(report.media.drops)")
+    }
+  }
+
+  /// What was done, and what grew in an hour where there are enough looks to tell.
+  func summary(every: Int64) -> String {
+    let done = Step.allCases.map { "\(self.steps[$0] ?? 0) \($0.rawValue)" }.joined(separator: ", ")
+    // What is made once is there after a tenth of the time.
+    let slopes = Slopes(of: Array(self.footprints.dropFirst(self.footprints.count / 10)), every: 1)
+    func inAnHour(_ slope: Double) -> Double { (slope * 36_000 / Double(every)).rounded() / 10 }
+    let growth =
+      self.footprints.count < 50
+      ? "too short to tell what grows"
+      : "an hour: descriptors \(inAnHour(slopes.descriptors)), threads \(inAnHour(slopes.threads)), heap "
+        + "\(inAnHour(slopes.heap / 1024)) KiB, resident \(inAnHour(slopes.resident / 1024)) KiB"
+    return """
+      \(self.ended) ends of calls, \(self.rekeys) changes of keys, \(self.packets) packets; asked for: \(done)
+      \(growth)
+      \(self.faults.count) faults\(self.faults.prefix(10).map { "\n  \($0)" }.joined())
+      """
+  }
+}
