@@ -1,7 +1,7 @@
 import Glibc
 import Testing
 
-/// Fifty calls at once for a while, with all that may happen to them; `APUS_LONG=1` for an hour, `APUS_SOAK` for so many
+/// Many calls at once for a while, with all that may happen to them; `APUS_LONG=1` for an hour, `APUS_SOAK` for so many
 /// seconds. In a process of its own, since descriptors, threads and memory are the process's.
 @Suite(.timeLimit(.minutes(70))) struct SoakTests {
   private static let seconds: Int64 =
