@@ -75,6 +75,7 @@ let package = Package(
     layer("SDPCodec", ["NetBase"]),
     layer("SIPStack", ["NetBase"]),
     layer("RTPStack", ["NetBase"]),
+    layer("ICEAgent", ["NetBase"]),
     // L3
     layer("SRTPEngine", ["NetBase", "CSRTP", "CTransform"]),
     layer("Runtime", ["CLinux", "NetBase", "Handoff"]),
@@ -113,8 +114,8 @@ let package = Package(
     layer(
       "UACore",
       [
-        "NetBase", "Handoff", "SDPCodec", "SIPStack", "RTPStack", "SRTPEngine", "Runtime", "ModuleKit", "CSpeexDSP",
-        "COpenSSL",
+        "NetBase", "Handoff", "SDPCodec", "SIPStack", "RTPStack", "ICEAgent", "SRTPEngine", "Runtime", "ModuleKit",
+        "CSpeexDSP", "COpenSSL",
       ]),
     // L6
     layer(
@@ -142,6 +143,7 @@ let package = Package(
     tests("SDPCodec", ["SDPCodec", "NetBase"]),
     tests("SIPStack", ["SIPStack", "NetBase"]),
     tests("RTPStack", ["RTPStack", "NetBase"]),
+    tests("ICEAgent", ["ICEAgent", "NetBase", "SIPStack", "UACore", "TestSupport"]),
     tests("SRTPEngine", ["SRTPEngine", "NetBase"]),
     tests("Runtime", ["Runtime", "NetBase", "Handoff"]),
     tests("ModuleKit", ["ModuleKit", "NetBase", "Handoff", "Runtime", "TestSupport"]),

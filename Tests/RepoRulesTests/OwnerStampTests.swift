@@ -14,6 +14,7 @@ internal import Testing
     "Modules/opus/Sources/OpusCodec.swift": "has no handle: names constants",
     "Modules/srtp/Sources/MasterKey.swift": "has no handle: asks for random bytes, from any thread",
     "Sources/UACore/Signalling/OpenSSLDigest.swift": "has no handle: hashes what its caller holds",
+    "Sources/UACore/Signalling/OpenSSLSTUN.swift": "has no handle: hashes what its caller holds",
     "Sources/UACore/Signalling/CertificateNames.swift": "its handles live within one call",
     "Modules/dtls_srtp/Sources/DTLSSRTP.swift": "has no handle: asks for the version",
     "Modules/dtls_srtp/Sources/Certificate.swift": "its context is never written after init; any thread may read it",
