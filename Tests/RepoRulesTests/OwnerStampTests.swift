@@ -7,6 +7,7 @@ internal import Testing
     "Sources/SRTPEngine/SRTPPolicy.swift": "builds a policy on the stack for one call",
     "Sources/SRTPEngine/SRTPLibrary.swift": "has no handle: starts the library once",
     "Sources/SRTPEngine/RetiredSRTP.swift": "frees sessions that nobody else has any more, and does nothing else",
+    "Modules/alsa/Sources/ALSALibrary.swift": "its handles live within one call",
     "Modules/dns/Sources/CAresQuery.swift": "its channel lives for one call, on that call's thread",
     "Modules/dns/Sources/CAresResolver.swift": "has no handle: starts the library once",
     "Sources/TestSupport/Replay.swift": "has no handle: what it sets is the calling thread's own",
