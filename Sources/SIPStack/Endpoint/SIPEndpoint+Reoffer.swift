@@ -10,6 +10,13 @@ extension SIPEndpoint {
       session, .init(method: .invite, body: body, purpose: .user, record: record, headers: headers), now)
   }
 
+  /// Whether a change of the session is under way, ours or the peer's, so that another must wait (RFC 3261 §14.1);
+  /// `reofferAnswered`, `reofferFailed`, `reofferAcknowledged`, `reofferCancelled` or `sessionRefreshed` tells its end.
+  package func isChanging(_ id: SessionID) -> Bool {
+    guard let session = self.sessions[id] else { return false }
+    return session.outgoingReoffer != nil || session.incomingReoffer != nil || session.answer != nil
+  }
+
   /// Sends an UPDATE, which needs no ACK and may go out before the call is answered, once an offer was answered
   /// reliably (RFC 3311 §5.1). Results as for `reinvite`.
   ///

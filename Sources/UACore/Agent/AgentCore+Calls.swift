@@ -102,11 +102,12 @@ extension AgentCore {
 
   // MARK: In a call
 
-  /// Offers hold or resume.
+  /// Offers hold or resume; while another change is under way, the peer's or ours, as soon as that is done with.
   package func setHold(_ id: CallID, _ isHeld: Bool) {
     guard let call = self.calls[id], let media = call.media, call.state == .established else { return }
-    guard !media.awaitsAnswer else {
-      return self.emit(.warning(id, "an offer still waits for its answer: try again"))
+    guard !media.awaitsAnswer, !self.endpoint.isChanging(call.session) else {
+      call.nextHold = isHeld
+      return
     }
     media.isOnHold = isHeld
     call.wantsHold = isHeld

@@ -41,7 +41,10 @@ extension AgentCore {
     case .established(let session, let body): self.established(session, body)
     case .answered: break
     case .reoffer(let session, let body, method: _): self.reoffered(session, body)
-    case .reofferCancelled(let session): self.call(session)?.media?.rollback()
+    case .reofferCancelled(let session):
+      guard let call = self.call(session) else { return }
+      call.media?.rollback()
+      self.offerSettled(call)
     case .reofferAcknowledged(let session, let body): self.reofferAcknowledged(session, body)
     case .reofferAnswered(let session, let body): self.reofferAnswered(session, body)
     case .reofferFailed(let session, let status, let reason):
@@ -52,7 +55,7 @@ extension AgentCore {
       if let direction = call.formerDirection.take() { media.direction = direction }
       if case .offered(let refusals) = call.move { call.move = .needed(refusals: refusals + 1) }
       self.emit(.warning(call.id, "the peer refused a change of the call: \(status) \(reason)"))
-      self.reofferSettled(call)
+      self.offerSettled(call)
     case .ended(let session, let reason): self.ended(session, reason)
     case .info(let session, let info): self.received(info, session)
     case .instantMessage(let session, let message): self.received(message, in: session)
@@ -66,7 +69,8 @@ extension AgentCore {
     case .registration(let id, let event): self.handle(event, of: id)
     case .notified(let subscription, let notification): self.mailboxChanged(subscription, notification)
     case .subscriptionEnded(let subscription, _): self.mailboxEnded(subscription)
-    case .earlyOffer, .progressAcknowledged, .sessionRefreshed, .headers, .referAbandoned, .referAccepted,
+    case .sessionRefreshed(let session, _): if let call = self.call(session) { self.offerSettled(call) }
+    case .earlyOffer, .progressAcknowledged, .headers, .referAbandoned, .referAccepted,
       .referProgress, .subscriptionRefreshed, .subscriptionAccepted, .publicAddress:
       break
     case .incomingRequest(let id, let request): self.received(request, id)
@@ -140,13 +144,14 @@ extension AgentCore {
     (call.wantsHold, call.formerDirection) = (nil, nil)
     if case .offered = call.move { call.move = .none }
     if media.awaitsAnswer, let body { self.take(answer: body, call) }
-    self.reofferSettled(call)
+    self.offerSettled(call)
   }
 
   func reofferAcknowledged(_ session: SessionID, _ body: SIPBody?) {
     guard let call = self.call(session), let media = call.media else { return }
     if media.awaitsAnswer, let body { self.take(answer: body, call) }
-    do { try media.answerConfirmed() } catch { self.fail(call, error) }
+    do { try media.answerConfirmed() } catch { return self.fail(call, error) }
+    self.offerSettled(call)
   }
 
   func ended(_ session: SessionID, _ reason: EndReason) {

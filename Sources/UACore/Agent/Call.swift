@@ -52,6 +52,8 @@ final class Call {
   var owesReport = false
   /// What a re-offer of ours is for, while it waits for its answer.
   var wantsHold: Bool?
+  /// Hold or resume that was asked for while an offer was under way, the last word of it.
+  var nextHold: Bool?
   /// The direction before the one that is offered.
   var formerDirection: AudioDirection?
   /// How far the call is on its way to another address of ours.

@@ -35,8 +35,9 @@ extension AgentCore {
     self.drain()
   }
 
-  /// A re-offer of ours is done, one way or the other: a transfer that waited for it begins.
-  func reofferSettled(_ call: Call) {
+  /// An offer is done with, one way or the other: what was asked for meanwhile begins.
+  func offerSettled(_ call: Call) {
+    if let isHeld = call.nextHold.take(), isHeld != call.media?.isOnHold { self.setHold(call.id, isHeld) }
     guard let transfer = call.pendingTransfer else { return }
     call.pendingTransfer = nil
     self.ask(call, transfer)

@@ -86,6 +86,30 @@ import Testing
     #expect(count.take("10.0.0.1") == 50 && count.take("10.0.0.2") == 50)
   }
 
+  @Test("what is asked for while an offer is under way comes when that is done: the last word counts")
+  func holdInHaste() throws {
+    let agents = try SimulatedAgents()
+    let call = try agents.establishedCall()
+    for words in [[true, false], [true, false, true], [false, true, true, false]] {
+      for isHeld in words { agents.alice.act { $0.setHold(call, isHeld) } }
+      agents.run(milliseconds: 2000)
+      let isHeld = words.last
+      #expect(agents.alice.report?.isOnHold == isHeld && agents.bob.report?.isHeldByPeer == isHeld, "\(words)")
+    }
+    #expect(!agents.alice.events.contains { if case .warning = $0 { true } else { false } })
+  }
+
+  @Test("who was just put on hold, and holds from within the event, holds when that offer is done with")
+  func holdWhileAsked() throws {
+    let agents = try SimulatedAgents()
+    let call = try agents.establishedCall()
+    let bob = agents.bob
+    bob.onEvent { [unowned bob] event in if case .held(let call, true) = event { bob.core.setHold(call, true) } }
+    agents.alice.act { $0.setHold(call, true) }
+    agents.run(milliseconds: 2000)
+    #expect(agents.alice.report?.isHeldByPeer == true && bob.report?.isHeldByPeer == true)
+  }
+
   @Test("offers that cross are both made good in the end")
   func glare() throws {
     let agents = try SimulatedAgents()
