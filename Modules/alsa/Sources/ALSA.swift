@@ -39,7 +39,8 @@ package struct ALSA: Module {
             }
           }),
         .command(
-          ModuleCommand(CommandDescription("alsastat", help: "what sound devices did: drift, interruptions, failures")) {
+          ModuleCommand(CommandDescription("alsastat", help: "what sound devices did: drift, interruptions, failures"))
+          {
             _ throws(CommandFailure) in
             let all = shelf.withLock { $0.figures }
             return all.isEmpty
@@ -48,7 +49,9 @@ package struct ALSA: Module {
       ]
     }
   #else
-    package static var absence: String? { "audio source and player: not in this build, it needs the package trait ALSA" }
+    package static var absence: String? {
+      "audio source and player: not in this build, it needs the package trait ALSA"
+    }
 
     package var facets: [Facet] { [] }
   #endif

@@ -49,7 +49,8 @@
       guard code >= 0 else {
         throw ModuleError(
           .configuration,
-          "\(facet) alsa: ALSA knows no device \"\(name)\" (\(Self.words(code))); \"apus modules\" lists those it shows")
+          "\(facet) alsa: ALSA knows no device \"\(name)\" (\(Self.words(code))); \"apus modules\" lists those it shows"
+        )
       }
     }
   }

@@ -71,7 +71,8 @@ final class DeviceFigures: Sendable {
     let failures = value(self.failures)
     let failed = failures == 0 ? "" : " (last: \(words(Int32(clamping: value(self.lastFailure)))))"
     let state = self.isOpen.load(ordering: .relaxed) ? "open" : "silent"
-    return "\(self.title), \(self.sampleRate) Hz, \(state): opened \(value(self.openings)), failed \(failures)\(failed), "
+    return
+      "\(self.title), \(self.sampleRate) Hz, \(state): opened \(value(self.openings)), failed \(failures)\(failed), "
       + "interrupted \(value(self.interruptions)), drift \(value(self.drift)) ppm, "
       + "inserted \(value(self.inserted)), dropped \(value(self.dropped)), late \(value(self.lateFrames)), "
       + "skipped \(value(self.skipped))"
@@ -92,7 +93,8 @@ struct DeviceShelf {
 
   mutating func add(_ figures: DeviceFigures) {
     self.all.append(figures)
-    while self.all.count > Self.most, let done = self.all.firstIndex(where: { $0.isFinished.load(ordering: .relaxed) }) {
+    while self.all.count > Self.most, let done = self.all.firstIndex(where: { $0.isFinished.load(ordering: .relaxed) })
+    {
       self.all.remove(at: done)
     }
   }

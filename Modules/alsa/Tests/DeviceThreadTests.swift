@@ -60,7 +60,8 @@ private func waitFor(_ condition: () -> Bool) async throws -> Bool {
   return false
 }
 
-@discardableResult private func process(_ stage: any AudioStage, _ direction: MediaDirection, _ fill: Int16 = 0) -> Int {
+@discardableResult private func process(_ stage: any AudioStage, _ direction: MediaDirection, _ fill: Int16 = 0) -> Int
+{
   var samples = [Int16](repeating: fill, count: 160)
   var frame = AudioFrame(samples: samples.mutableSpan, direction: direction, stream: stream)
   _ = stage.process(&frame)
