@@ -71,5 +71,5 @@ if "--control" not in sys.argv:
             for codec in ("opus", "pcmu"):
                 cases.append((f"apus calls baresip, {way}, {codec}, {mode}", apus_calls, way, codec, mode))
                 cases.append((f"baresip calls apus, {way}, {codec}, {mode}", baresip_calls, way, codec, mode))
-report.run(cases, at_once=4)
+report.run(cases, at_once=6)
 report.finish()

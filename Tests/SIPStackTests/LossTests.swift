@@ -192,7 +192,7 @@ struct LossTests {
   @Test("thousands of calls leave nothing behind")
   func thousands() {
     #if DEBUG
-      let calls = 2_000
+      let calls = 1_000
     #else
       let calls = 10_000
     #endif

@@ -11,7 +11,7 @@ struct DifferentialTests {
   private static let isLong = unsafe getenv("APUS_LONG").map { unsafe String(cString: $0) } == "1"
 
   #if DEBUG
-    static let count = 20_000
+    static let count = 8_000
   #else
     static let count = Self.isLong ? 10_000_000 : 300_000
   #endif

@@ -13,7 +13,7 @@ struct RandomFlowTests {
   }()
 
   #if DEBUG
-    private static let usual: ClosedRange<UInt64> = 1...200
+    private static let usual: ClosedRange<UInt64> = 1...80
   #else
     private static let usual: ClosedRange<UInt64> = 1...10_000
   #endif
