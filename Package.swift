@@ -49,7 +49,8 @@ let package = Package(
     .executable(name: "apus", targets: ["CLI"]),
   ],
   traits: [
-    .trait(name: "CAres", description: "Names by NAPTR and SRV, on c-ares (libc-ares-dev)")
+    .trait(name: "CAres", description: "Names by NAPTR and SRV, on c-ares (libc-ares-dev)"),
+    .trait(name: "ALSA", description: "Sound devices, on ALSA (libasound2-dev)"),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
@@ -68,6 +69,7 @@ let package = Package(
     .target(name: "CReplay", dependencies: ["COpenSSL"], path: "Sources/CLibs/CReplay"),
     library("CSpeexDSP", "speexdsp", "libspeexdsp-dev"),
     library("CCares", "libcares", "libc-ares-dev"),
+    library("CAlsa", "alsa", "libasound2-dev"),
     // L1
     layer("NetBase", []),
     layer("Handoff", []),
@@ -106,6 +108,7 @@ let package = Package(
     module("opus", ["COpus"]),
     module("g711"),
     module("aufile"),
+    module("alsa", [.target(name: "CAlsa", condition: .when(traits: ["ALSA"]))]),
     module("ausine"),
     module("aubridge"),
     module("vumeter"),
@@ -122,7 +125,7 @@ let package = Package(
       "AllModules",
       [
         "ModuleKit", "udp", "sip_udp", "sip_tcp", "sip_tls", "sip_ws", "sip_wss", "dns", "dtls_srtp", "srtp", "opus",
-        "g711", "aufile", "ausine", "aubridge", "vumeter", "ctrl_tcp",
+        "g711", "aufile", "alsa", "ausine", "aubridge", "vumeter", "ctrl_tcp",
       ]),
     layer("Apus", ["NetBase", "Handoff", "ModuleKit", "UACore", "AllModules"]),
     // L7
@@ -193,6 +196,7 @@ let package = Package(
     moduleTests("opus", ["COpus"]),
     moduleTests("g711"),
     moduleTests("aufile"),
+    moduleTests("alsa"),
     moduleTests("ausine"),
     moduleTests("aubridge", ["Runtime"]),
     moduleTests("vumeter", ["Runtime"]),

@@ -59,6 +59,7 @@ internal import Testing
     "srtp": ["COpenSSL"],
     "opus": ["COpus"],
     "aufile": ["Dispatch"],
+    "alsa": ["CAlsa"],
     "ctrl_tcp": ["Runtime"],
   ]
 
