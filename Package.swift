@@ -49,7 +49,8 @@ let package = Package(
     .executable(name: "apus", targets: ["CLI"]),
   ],
   traits: [
-    .trait(name: "CAres", description: "Names by NAPTR and SRV, on c-ares (libc-ares-dev)")
+    .trait(name: "CAres", description: "Names by NAPTR and SRV, on c-ares (libc-ares-dev)"),
+    .trait(name: "ALSA", description: "Sound devices, on ALSA (libasound2-dev)"),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
@@ -68,6 +69,7 @@ let package = Package(
     .target(name: "CReplay", dependencies: ["COpenSSL"], path: "Sources/CLibs/CReplay"),
     library("CSpeexDSP", "speexdsp", "libspeexdsp-dev"),
     library("CCares", "libcares", "libc-ares-dev"),
+    library("CAlsa", "alsa", "libasound2-dev"),
     // L1
     layer("NetBase", []),
     layer("Handoff", []),
@@ -75,6 +77,7 @@ let package = Package(
     layer("SDPCodec", ["NetBase"]),
     layer("SIPStack", ["NetBase"]),
     layer("RTPStack", ["NetBase"]),
+    layer("ICEAgent", ["NetBase"]),
     // L3
     layer("SRTPEngine", ["NetBase", "CSRTP", "CTransform"]),
     layer("Runtime", ["CLinux", "NetBase", "Handoff"]),
@@ -105,6 +108,7 @@ let package = Package(
     module("opus", ["COpus"]),
     module("g711"),
     module("aufile"),
+    module("alsa", [.target(name: "CAlsa", condition: .when(traits: ["ALSA"]))]),
     module("ausine"),
     module("aubridge"),
     module("vumeter"),
@@ -113,15 +117,15 @@ let package = Package(
     layer(
       "UACore",
       [
-        "NetBase", "Handoff", "SDPCodec", "SIPStack", "RTPStack", "SRTPEngine", "Runtime", "ModuleKit", "CSpeexDSP",
-        "COpenSSL",
+        "NetBase", "Handoff", "SDPCodec", "SIPStack", "RTPStack", "ICEAgent", "SRTPEngine", "Runtime", "ModuleKit",
+        "CSpeexDSP", "COpenSSL",
       ]),
     // L6
     layer(
       "AllModules",
       [
         "ModuleKit", "udp", "sip_udp", "sip_tcp", "sip_tls", "sip_ws", "sip_wss", "dns", "dtls_srtp", "srtp", "opus",
-        "g711", "aufile", "ausine", "aubridge", "vumeter", "ctrl_tcp",
+        "g711", "aufile", "alsa", "ausine", "aubridge", "vumeter", "ctrl_tcp",
       ]),
     layer("Apus", ["NetBase", "Handoff", "ModuleKit", "UACore", "AllModules"]),
     // L7
@@ -142,6 +146,7 @@ let package = Package(
     tests("SDPCodec", ["SDPCodec", "NetBase"]),
     tests("SIPStack", ["SIPStack", "NetBase"]),
     tests("RTPStack", ["RTPStack", "NetBase"]),
+    tests("ICEAgent", ["ICEAgent", "NetBase", "SIPStack", "UACore", "TestSupport"]),
     tests("SRTPEngine", ["SRTPEngine", "NetBase"]),
     tests("Runtime", ["Runtime", "NetBase", "Handoff"]),
     tests("ModuleKit", ["ModuleKit", "NetBase", "Handoff", "Runtime", "TestSupport"]),
@@ -191,6 +196,7 @@ let package = Package(
     moduleTests("opus", ["COpus"]),
     moduleTests("g711"),
     moduleTests("aufile"),
+    moduleTests("alsa"),
     moduleTests("ausine"),
     moduleTests("aubridge", ["Runtime"]),
     moduleTests("vumeter", ["Runtime"]),

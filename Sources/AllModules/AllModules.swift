@@ -1,4 +1,5 @@
 public import ModuleKit
+internal import alsa
 internal import aubridge
 internal import aufile
 internal import ausine
@@ -19,7 +20,7 @@ internal import vumeter
 /// Every module that is compiled in, in the order of `apus modules`.
 public let allModules: [any Module.Type] = [
   UDP.self, SIPUDP.self, SIPTCP.self, SIPTLS.self, SIPWS.self, SIPWSS.self, DNS.self, Opus.self, G711.self, SRTP.self,
-  DTLSSRTP.self, AudioFile.self, AudioSine.self, AudioBridge.self, VUMeter.self, CtrlTCP.self,
+  DTLSSRTP.self, AudioFile.self, ALSA.self, AudioSine.self, AudioBridge.self, VUMeter.self, CtrlTCP.self,
 ]
 
 /// Waits until everything recorded so far, by all agents of the process, is in its files; before the process ends.

@@ -12,6 +12,8 @@ public protocol Module: Sendable {
   static var libraryVersion: String? { get }
   /// What this build's module lacks, and which build has it, as `apus modules` says it; nil when nothing is missing.
   static var absence: String? { get }
+  /// What the module's drivers can open on this machine, as `apus modules` lists it.
+  static var devices: [String] { get }
   /// - Throws: when a setting is impossible; what was acquired by then is released.
   init(settings: ModuleSettings) throws(ModuleError)
   /// What the module brings, in the order in which it is preferred.
@@ -21,6 +23,8 @@ public protocol Module: Sendable {
 extension Module {
   /// No settings.
   public static var configKeys: [ConfigKey] { [] }
+  /// None to list.
+  public static var devices: [String] { [] }
   /// Nothing is missing.
   public static var absence: String? { nil }
   /// No C library.

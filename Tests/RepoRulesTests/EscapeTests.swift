@@ -25,6 +25,7 @@ internal import Testing
     Entry("Sources/SRTPEngine/RetiredSRTP.swift", "@unchecked Sendable", 1, "owns contexts that nobody else has"),
     Entry("Sources/CLI/Terminal/ReaderThread.swift", "Unmanaged", 2, "the body's way through pthread_create"),
     Entry("Sources/UACore/Stages/PCMBlock.swift", "@unchecked Sendable", 1, "owns memory that nothing else can reach"),
+    Entry("Modules/alsa/Sources/DeviceThread.swift", "Unmanaged", 3, "the body's way through pthread_create"),
     Entry("Modules/dns/Sources/CAresQuery.swift", "Unmanaged", 3, "the way back from c-ares's callbacks"),
     Entry("Modules/dtls_srtp/Sources/Association.swift", "Unmanaged", 2, "the way back from OpenSSL's callbacks"),
     Entry("Modules/dtls_srtp/Sources/Certificate.swift", "@unchecked Sendable", 1, "never written after its init"),

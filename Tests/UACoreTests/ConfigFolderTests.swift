@@ -118,6 +118,51 @@ struct ConfigFolderTests {
     #expect(folder.accounts.first?.audioSource?.device == "\(path.path)/a.wav")
   }
 
+  @Test(
+    "passwords that everybody can read are a warning at the first line that has one",
+    arguments: ["auth_pass", "uas_pass"])
+  func readablePasswords(_ parameter: String) throws {
+    let path = try TemporaryFolder()
+    try path.write("", to: "config")
+    try path.write("# auth_pass=none\n\n<sip:a@b>\n<sip:c@d>;\(parameter)=x\n<sip:e@f>;auth_pass=y\n", to: "accounts")
+    func warnings() throws -> [String] {
+      var problems: [ConfigProblem] = []
+      _ = try ConfigFolder.load(path: path.path, modules: [], problems: &problems)
+      return problems.filter { $0.message.contains("passwords") }.map(\.description)
+    }
+    let file = "\(path.path)/accounts"
+    #expect(unsafe chmod(file, 0o644) == 0)
+    #expect(
+      try warnings() == [
+        "\(file):4: warning: account: every user of this machine can read the passwords in it: chmod 600 \(file)"
+      ])
+    #expect(unsafe chmod(file, 0o600) == 0)
+    #expect(try warnings() == [])
+  }
+
+  /// A module of baresip's that this build has without its library.
+  private struct Lacking: Module {
+    static let name = "alsa"
+    static let summary = "nothing"
+    static let absence: String? = "not in this build, it needs a trait"
+    init(settings: ModuleSettings) throws(ModuleError) {}
+    var facets: [Facet] { [] }
+  }
+
+  @Test("what this build lacks of a baresip folder is one warning for each line that names it")
+  func lacking() {
+    var problems: [ConfigProblem] = []
+    let text = "module alsa.so\nmodule alsa\naudio_source alsa,default\naudio_player alsa,default\n"
+    let configuration = Configuration.load(text: text, file: "config", modules: [Lacking.self], problems: &problems)
+    #expect(
+      problems.map(\.description) == [
+        "config:1: warning: module: alsa: not in this build, it needs a trait; the line is ignored",
+        "config:3: warning: audio_source: alsa: not in this build, it needs a trait; calls go without it",
+        "config:4: warning: audio_player: alsa: not in this build, it needs a trait; calls go without it",
+      ])
+    #expect(configuration.audioSource == nil && !configuration.activeModules.contains("alsa"))
+  }
+
   @Test("without accounts there is a warning, without a config nothing")
   func missing() throws {
     let path = try TemporaryFolder()

@@ -39,6 +39,7 @@ func runModules(_ options: ModulesCommand) async throws {
       cell(row.name, 11) + cell(row.safety.rawValue, 15) + cell(row.plan[.main] ?? "", 9)
         + cell(row.plan[.thread] ?? "", 12) + cell(row.plan[.pool] ?? "", 12)
         + (row.absence ?? row.kinds.joined(separator: ", ")))
+    for device in row.devices { print(cell("", 11) + "device: " + device) }
   }
   print("policy: rtp_rxmode_policy \(policy.rawValue)")
   print("encryption: srtp_engine \(configuration.srtpEngine)")
@@ -50,6 +51,8 @@ struct ModulePlan {
   let kinds: [String]
   /// Why there is less than the module could bring.
   let absence: String?
+  /// What its drivers can open here.
+  let devices: [String]
   let safety: ThreadSafety
   let plan: [RxMode: String]
 
@@ -59,6 +62,7 @@ struct ModulePlan {
     for facet in module.facets where !kinds.contains(facet.kind) { kinds.append(facet.kind) }
     self.kinds = kinds
     self.absence = type.absence
+    self.devices = type.devices
     let safety = module.facets.first?.safety ?? .mainOnly
     self.safety = safety
     let isOnMediaPath = module.facets.contains { $0.isOnMediaPath }
@@ -73,7 +77,8 @@ struct ModulePlan {
   var json: JSON {
     [
       "name": .string(self.name), "kinds": .array(self.kinds.map { .string($0) }),
-      "absence": self.absence.map { .string($0) } ?? .null, "thread_safety": .string(self.safety.rawValue),
+      "absence": self.absence.map { .string($0) } ?? .null,
+      "devices": .array(self.devices.map { .string($0) }), "thread_safety": .string(self.safety.rawValue),
       "plan": .object(
         RxMode.allCases.map { JSON.Member(key: $0.rawValue, value: .string(self.plan[$0] ?? "")) }),
     ]

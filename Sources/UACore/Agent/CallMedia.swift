@@ -13,7 +13,7 @@ package struct MediaRefusal: Error, CustomStringConvertible {
 /// Nothing in force changes before an answer: a refused offer leaves everything as it was.
 package final class CallMedia {
   private let environment: MediaEnvironment
-  private let settings: CallSettings
+  private var settings: CallSettings
   private let codecs: CodecSelection
   private let encryption: (any MediaEncryption)?
   private let keying: (any MediaEncryptionSession)?
@@ -209,6 +209,27 @@ package final class CallMedia {
 
   /// Ends the transport; `closed` comes when it is done.
   package func stop() { self.transport?.stop() }
+
+  /// Another source, from now on.
+  package func change(source: AudioDevice) throws {
+    try self.change(.transmit, source: source, player: nil)
+    self.settings.source = source
+  }
+
+  /// Another player, from now on.
+  package func change(player: AudioDevice) throws {
+    try self.change(.receive, source: nil, player: player)
+    self.settings.player = player
+  }
+
+  /// The other direction's devices are not asked: a second player would be a second file.
+  private func change(_ direction: ModuleKit.MediaDirection, source: AudioDevice?, player: AudioDevice?) throws {
+    let plan = try self.environment.planner.plan(
+      source: source, player: player, format: self.plan.format, packetTime: self.plan.packetTime, stream: self.stream,
+      failed: self.plan.failed)
+    if self.isConfigured { try self.require(self.post(.replaceStages(plan, direction))) }
+    self.plan = self.plan.taking(direction, from: plan)
+  }
 
   private func apply(_ negotiated: NegotiatedMedia) throws {
     guard let remoteRTP = self.onLink(negotiated.remoteRTP?.address) else {

@@ -122,18 +122,21 @@ extension AgentCore {
         if !text.isEmpty { self.control.askedAnswerValue = text }
         return "SIP auto answer value: \(self.control.askedAnswerValue)"
       },
-      CoreCommand("ausrc", "MODULE,DEVICE", "what the next calls send") { [unowned self] text throws(CommandFailure) in
+      CoreCommand("ausrc", "MODULE,DEVICE", "what the current call sends, and the next ones") {
+        [unowned self] text throws(CommandFailure) in
         guard let device = AudioDevice(text), (try? self.registry.source(device.driver)) != nil else {
           throw CommandFailure("no such audio-source: \(text)")
         }
+        try self.change { media in try media.change(source: device) }
         for account in self.localAccounts { account.settings.source = device }
         return "switch audio device: \(device)"
       },
-      CoreCommand("auplay", "MODULE,DEVICE", "where the next calls are heard") {
+      CoreCommand("auplay", "MODULE,DEVICE", "where the current call is heard, and the next ones") {
         [unowned self] text throws(CommandFailure) in
         guard let device = AudioDevice(text), (try? self.registry.player(device.driver)) != nil else {
           throw CommandFailure("no such audio-player: \(text)")
         }
+        try self.change { media in try media.change(player: device) }
         for account in self.localAccounts { account.settings.player = device }
         return "switch audio player: \(device)"
       },
@@ -174,6 +177,12 @@ extension AgentCore {
       if let direction = AudioDirection(rawValue: value) { return direction }
     }
     return nil
+  }
+
+  /// Changes a device of the current call, where there is one with media.
+  private func change(_ change: (CallMedia) throws -> Void) throws(CommandFailure) {
+    guard let media = self.control.currentCall.flatMap({ self.calls[$0]?.media }) else { return }
+    do { try change(media) } catch { throw CommandFailure("\(error)") }
   }
 
   var sortedCalls: [Call] { self.calls.values.sorted { $0.id.number < $1.id.number } }

@@ -11,7 +11,7 @@ package enum AccountsFile {
     _ text: String, file: String, configuration: Configuration, modules: [any Module.Type],
     problems: inout [ConfigProblem]
   ) -> [Account] {
-    let drivers = DriverCheck(active: configuration.activeModules, compiledIn: modules.map { $0.name })
+    let drivers = DriverCheck(active: configuration.activeModules, modules: modules)
     var accounts: [Account] = []
     for (line, content) in ConfigLines(text) {
       var reading = AccountReading(at: ConfigLocation(file: file, line: line), drivers: drivers)
@@ -177,7 +177,7 @@ private struct AccountReading {
       return nil
     }
     if self.drivers.active.contains(id) { return id }
-    if self.drivers.compiledIn.contains(id) {
+    if self.drivers.isCompiledIn(id) {
       self.error("medianat", "the module \(id) is not switched on: add the line \"module \(id)\" to the config")
     } else {
       self.warning("medianat", "\(id): this module of baresip is not part of Apus; calls go without it")
@@ -213,7 +213,7 @@ private struct AccountReading {
     }
     let module = "sip_\(transport)"
     guard !self.drivers.active.contains(module) else { return }
-    if self.drivers.compiledIn.contains(module) {
+    if self.drivers.isCompiledIn(module) {
       self.error(
         "transport", "the module \(module) is not switched on: add the line \"module \(module)\" to the config")
     } else if transport != "udp" {

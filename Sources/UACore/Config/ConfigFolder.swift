@@ -80,11 +80,12 @@ package struct ConfigFolder: Sendable {
   /// Passwords that every user of the machine can read are worth a warning.
   private static func modeWarning(_ path: String, _ text: String) -> ConfigProblem? {
     var status = stat()
-    guard ConfigLines(text).contains(where: { $0.content.contains("auth_pass=") }), unsafe stat(path, &status) == 0,
-      status.st_mode & 0o007 != 0
+    let passwords = ["auth_pass=", "uas_pass="]
+    guard let line = ConfigLines(text).first(where: { line in passwords.contains { line.content.contains($0) } })?.line,
+      unsafe stat(path, &status) == 0, status.st_mode & 0o007 != 0
     else { return nil }
     return ConfigProblem(
-      .warning, file: path, line: 0, key: "account",
+      .warning, file: path, line: line, key: "account",
       "every user of this machine can read the passwords in it: chmod 600 \(path)")
   }
 

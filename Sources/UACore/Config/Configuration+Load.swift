@@ -125,7 +125,12 @@ private struct Reading {
   ) {
     var name = String(value.split(separator: "/").last ?? "")
     if name.hasSuffix(".so") { name.removeLast(3) }
-    if self.modules.contains(where: { $0.name == name }) {
+    if let absence = KnownElsewhere.absence(of: name, in: self.modules) {
+      if self.seen["module \(name)"] == nil {
+        problems.append(location.warning(key, "\(name): \(absence); the line is ignored"))
+      }
+      self.seen["module \(name)"] = location
+    } else if self.modules.contains(where: { $0.name == name }) {
       if !self.active.contains(name) { self.active.append(name) }
     } else if KnownElsewhere.builtIn.contains(name) {
       return
@@ -144,7 +149,7 @@ private struct Reading {
       !self.active.contains(name) && self.modules.contains { $0.name == name }
     }
     let active = implied + self.active
-    let check = DriverCheck(active: active, compiledIn: self.modules.map { $0.name })
+    let check = DriverCheck(active: active, modules: self.modules)
     for key in [CoreKeys.audioPlayer, CoreKeys.audioSource, CoreKeys.audioAlert] {
       guard let location = self.seen[key.name], let device = AudioDevice(self.values[key]) else { continue }
       check.check(device, key: key.name, at: location, problems: &problems)
@@ -161,22 +166,26 @@ private struct Reading {
 struct DriverCheck: Sendable {
   /// Names of the modules that are switched on.
   let active: [String]
-  /// Names of all modules of this build.
-  let compiledIn: [String]
+  /// All modules of this build.
+  let modules: [any Module.Type]
+
+  func isCompiledIn(_ name: String) -> Bool { self.modules.contains { $0.name == name } }
 
   func isThere(_ device: AudioDevice) -> Bool { self.active.contains(device.driver) }
 
   func check(_ device: AudioDevice, key: String, at location: ConfigLocation, problems: inout [ConfigProblem]) {
     let name = device.driver
     if self.active.contains(name) { return }
-    if self.compiledIn.contains(name) {
+    if let absence = KnownElsewhere.absence(of: name, in: self.modules) {
+      problems.append(location.warning(key, "\(name): \(absence); calls go without it"))
+    } else if self.isCompiledIn(name) {
       problems.append(
         location.error(key, "the module \(name) is not switched on: add the line \"module \(name)\" to the config"))
     } else if KnownElsewhere.modules.contains(name) {
       problems.append(
         location.warning(key, "\(name): this module of baresip is not part of Apus; calls go without it"))
     } else {
-      let question = NearestName.question(name, in: self.compiledIn)
+      let question = NearestName.question(name, in: self.modules.map { $0.name })
       problems.append(location.error(key, "neither Apus nor baresip has a module \"\(name)\"\(question)"))
     }
   }

@@ -79,7 +79,7 @@ package enum DefaultConfig {
     "dns_fallback": "192.0.2.54:53", "sip_ws_listen": "0.0.0.0:8080", "sip_wss_listen": "0.0.0.0:8443",
   ]
   /// Modules that a fresh folder leaves off: they write to the terminal, or open a port.
-  private static let commentedOut: Set<String> = ["vumeter", "ctrl_tcp"]
+  private static let commentedOut: Set<String> = ["vumeter", "ctrl_tcp", "alsa"]
 
   private static func heading(_ title: String) -> String {
     "\n#\(String(repeating: "-", count: 78))\n# \(title)\n\n"

@@ -1,9 +1,17 @@
+internal import ModuleKit
+
 /// What a baresip folder may name and Apus does not have: worth a warning, not an error.
 enum KnownElsewhere {
   /// What becomes of a baresip module's line.
   static func warning(forModule name: String) -> String? {
     if modules.contains(name) { return "this module of baresip is not part of Apus; the line is ignored" }
     return nil
+  }
+
+  /// What this build lacks of a module that baresip's folders name; nil when it is whole, or none of baresip's.
+  static func absence(of name: String, in modules: [any Module.Type]) -> String? {
+    guard self.modules.contains(name) else { return nil }
+    return modules.first { $0.name == name }?.absence
   }
 
   /// What becomes of a baresip key's line.

@@ -85,6 +85,20 @@ package struct AudioStream: ~Copyable {
     if old?.canReceive != new.canReceive { self.lastHeard = now }
   }
 
+  /// Makes the plan's stages of one direction, and then lets those that ran complete what they have.
+  package mutating func replaceStages(_ plan: StagePlan, _ direction: MediaDirection) throws(ModuleError) {
+    switch direction {
+    case .transmit:
+      guard self.transmitter != nil else { return }
+      let chain = try plan.makeTransmitChain()
+      self.transmitter?.replace(chain, of: self.id)
+    case .receive:
+      guard let old = self.receiveChain else { return }
+      self.receiveChain = try plan.makeReceiveChain()
+      old.finish(self.id)
+    }
+  }
+
   /// Whether there is an agreement, so that packets can be understood.
   package var isConfigured: Bool { self.terms != nil }
 

@@ -4,7 +4,7 @@ internal import RTPStack
 
 /// The sending half of an audio stream before RTP: source chain, encoder, telephone events.
 struct AudioTransmitter: ~Copyable {
-  private let chain: any AudioStage
+  private var chain: any AudioStage
   private let plan: StagePlan
   private var payloadType: UInt8?
   private var encoder: (any AudioEncoder)?
@@ -45,6 +45,14 @@ struct AudioTransmitter: ~Copyable {
   }
 
   func adapt(lossPercent: Int) { self.encoder?.adapt(lossPercent: lossPercent) }
+
+  /// Another source of the same format; what the old one's end was says nothing about this one.
+  mutating func replace(_ chain: any AudioStage, of stream: StreamID) {
+    let old = self.chain
+    self.chain = chain
+    self.hasEnded = false
+    old.finish(stream)
+  }
 
   func finish(_ stream: StreamID) { self.chain.finish(stream) }
 

@@ -165,6 +165,7 @@ package final class MediaTransport {
       case .closePath: self.closeNext()
       case .configure(let settings): self.configure(settings)
       case .sendDigits(let digits): self.stream.send(digits: digits)
+      case .replaceStages(let plan, let direction): self.replaceStages(plan, direction)
       case .mute(let isMuted): self.stream.isMuted = isMuted
       case .reportStatistics: self.outbox.post(.statistics(self.statistics))
       case .stop: self.isStopping = true
@@ -180,6 +181,10 @@ package final class MediaTransport {
       try self.stream.configure(settings, now: self.context.now)
     } catch { self.fail(error) }
     self.drainParked(of: self.path, now: self.context.now)
+  }
+
+  private func replaceStages(_ plan: StagePlan, _ direction: MediaDirection) {
+    do throws(ModuleError) { try self.stream.replaceStages(plan, direction) } catch { self.fail(error) }
   }
 
   private func report(_ event: StreamEvent) {

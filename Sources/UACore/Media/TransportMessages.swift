@@ -13,6 +13,8 @@ package enum TransportCommand: ~Copyable, Sendable {
   /// The next association will not be.
   case closePath
   case sendDigits(String)
+  /// The plan's stages of this direction take the place of those that run.
+  case replaceStages(StagePlan, MediaDirection)
   case mute(Bool)
   /// Answered with `statistics`.
   case reportStatistics
@@ -91,7 +93,7 @@ package struct StreamSettings: Sendable {
   package var eventReceiveType: UInt8?
   /// Milliseconds.
   package var packetTime: Int
-  /// The stages, planned once for the stream's life.
+  /// The stages, made once; `replaceStages` brings others.
   package var plan: StagePlan
 
   package init(

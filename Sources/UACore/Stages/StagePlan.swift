@@ -25,6 +25,14 @@ package struct StagePlan: Sendable {
   /// Told, on main, when a marshalled stage could not be made.
   package let failed: @Sendable (ModuleError) -> Void
 
+  /// This plan, with the stages of one direction from another of the same format.
+  package func taking(_ direction: MediaDirection, from other: StagePlan) -> StagePlan {
+    StagePlan(
+      format: self.format, stream: self.stream, packetTime: self.packetTime,
+      transmit: direction == .transmit ? other.transmit : self.transmit,
+      receive: direction == .receive ? other.receive : self.receive, main: self.main, failed: self.failed)
+  }
+
   /// The producing end; called on the executor that will own it.
   package func makeTransmitChain() throws(ModuleError) -> sending any AudioStage {
     guard let last = self.transmit.lastIndex(where: { $0.admission == .marshalled }) else {

@@ -1,0 +1,54 @@
+internal import Handoff
+internal import ModuleKit
+internal import Synchronization
+
+/// What the call plays, in the device's time; owned by the stream, the device's thread empties the ring.
+final class PlaybackStage: AudioStage {
+  let format: AudioFormat
+  private let figures: DeviceFigures
+  private var writer: PCMWriter
+  private var converter: RateConverter
+  private var control: DriftControl
+  private var scratch: [Int16]
+
+  init(format: AudioFormat, figures: DeviceFigures, writer: consuming PCMWriter) {
+    self.format = format
+    self.figures = figures
+    self.writer = writer
+    self.converter = RateConverter(channels: format.channels)
+    self.control = DriftControl(rate: format.sampleRate, target: format.sampleRate * CaptureStage.depth / 1000)
+    self.scratch = [Int16](repeating: 0, count: format.sampleCount(milliseconds: CaptureStage.most))
+  }
+
+  deinit { self.figures.isFinished.store(true, ordering: .releasing) }
+
+  func process(_ frame: inout AudioFrame) -> Verdict {
+    let channels = self.format.channels
+    let blocks = frame.samples.count / channels
+    let queued = self.figures.queued.load(ordering: .relaxed)
+    let level = self.writer.filled / channels + max(0, queued)
+    // A device that stopped, or is away: what it would play late is not played.
+    guard level < self.format.sampleRate * CaptureStage.most / 1000,
+      frame.samples.count + frame.samples.count / 10 <= self.scratch.count
+    else {
+      self.figures.skipped.add(blocks, ordering: .relaxed)
+      self.control.forget()
+      return .drop
+    }
+    if queued >= 0 {
+      self.control.observe(level: level - self.figures.blocksSince, for: blocks)
+      self.converter.setCorrection(self.control.correction)
+      // The device is the reader here: where the call brings more than it takes, its clock is the slower one.
+      self.figures.drift.store(-Int(self.control.drift.rounded()), ordering: .relaxed)
+    }
+    var room = self.scratch.mutableSpan
+    let made = self.converter.convert(frame.samples.span, into: &room)
+    let written = self.writer.write(room.span.extracting(..<made))
+    if written < made { self.figures.skipped.add((made - written) / channels, ordering: .relaxed) }
+    self.figures.inserted.store(self.converter.inserted, ordering: .relaxed)
+    self.figures.dropped.store(self.converter.dropped, ordering: .relaxed)
+    return .drop
+  }
+
+  func finish(_ stream: StreamID) { self.figures.isFinished.store(true, ordering: .releasing) }
+}

@@ -1,0 +1,86 @@
+internal import NetBase
+
+/// The 96 bits that a response has in common with its request (RFC 8489 §5).
+package struct STUNTransactionID: Hashable, Sendable {
+  package let high: UInt32
+  package let low: UInt64
+
+  package init(high: UInt32, low: UInt64) {
+    self.high = high
+    self.low = low
+  }
+
+  init(using random: inout any RandomNumberGenerator) {
+    self.init(high: UInt32(truncatingIfNeeded: random.next()), low: random.next())
+  }
+}
+
+/// The two class bits of a message (RFC 8489 §5).
+package enum STUNClass: UInt16, Sendable { case request, indication, success, failure }
+
+/// What this layer must be given, for it has no cryptographic library of its own.
+package struct STUNCrypto: Sendable {
+  package enum Hash: Sendable { case md5, sha1, sha256 }
+
+  /// Empty where the provider refuses the algorithm, as FIPS does with MD5.
+  package let digest: @Sendable (Hash, RawSpan) -> [UInt8]
+  /// HMAC (RFC 2104) of the bytes, under the key.
+  package let hmac: @Sendable (Hash, _ key: [UInt8], RawSpan) -> [UInt8]
+
+  package init(
+    digest: @escaping @Sendable (Hash, RawSpan) -> [UInt8],
+    hmac: @escaping @Sendable (Hash, _ key: [UInt8], RawSpan) -> [UInt8]
+  ) {
+    self.digest = digest
+    self.hmac = hmac
+  }
+}
+
+/// Attribute types (RFC 8489 §18.3, RFC 8445 §16.1).
+enum STUNType {
+  static let binding: UInt16 = 1
+
+  static let mappedAddress: UInt16 = 0x0001
+  static let username: UInt16 = 0x0006
+  static let integrity: UInt16 = 0x0008
+  static let errorCode: UInt16 = 0x0009
+  static let unknownAttributes: UInt16 = 0x000A
+  static let realm: UInt16 = 0x0014
+  static let nonce: UInt16 = 0x0015
+  static let integritySHA256: UInt16 = 0x001C
+  static let passwordAlgorithm: UInt16 = 0x001D
+  static let userhash: UInt16 = 0x001E
+  static let xorMappedAddress: UInt16 = 0x0020
+  static let priority: UInt16 = 0x0024
+  static let useCandidate: UInt16 = 0x0025
+  static let passwordAlgorithms: UInt16 = 0x8002
+  static let fingerprint: UInt16 = 0x8028
+  static let controlled: UInt16 = 0x8029
+  static let controlling: UInt16 = 0x802A
+
+  static let magicCookie: UInt32 = 0x2112_A442
+
+  /// What a receiver must know by rule (below 0x8000) and does.
+  static let known: Set<UInt16> = [
+    mappedAddress, username, integrity, errorCode, unknownAttributes, realm, nonce, integritySHA256, passwordAlgorithm,
+    userhash, xorMappedAddress, priority, useCandidate,
+  ]
+}
+
+/// CRC-32 of ITU-T V.42, which FINGERPRINT is made of (RFC 8489 §14.7).
+func fingerprint(of bytes: RawSpan) -> UInt32 {
+  var sum: UInt32 = 0xFFFF_FFFF
+  for offset in 0..<bytes.byteCount {
+    sum ^= UInt32(bytes.uint8(at: offset))
+    for _ in 0..<8 { sum = sum >> 1 ^ (sum & 1 == 1 ? 0xEDB8_8320 : 0) }
+  }
+  return ~sum ^ 0x5354_554E
+}
+
+/// Takes the same time wherever two values of one length differ.
+func isEqualInConstantTime(_ left: some Collection<UInt8>, _ right: some Collection<UInt8>) -> Bool {
+  guard left.count == right.count else { return false }
+  var difference: UInt8 = 0
+  for (a, b) in zip(left, right) { difference |= a ^ b }
+  return difference == 0
+}

@@ -1,0 +1,233 @@
+#!/usr/bin/env python3
+"""Sound devices: calls over ALSA's `null` and `file` plug-ins, and over a PulseAudio server of ours with a null sink.
+
+Needs a build with the trait ALSA; of the build without it this shows what it says."""
+import json
+import os
+import pathlib
+import re
+import subprocess
+import time
+
+import numpy as np
+
+from lab import SPEECH, Report, apus, check, fresh, load, start, stop, wait_for
+from peers import MODULES, ApusRun
+
+HOME = fresh("alsa")
+SOCKET = HOME / "native"
+os.environ.update(ALSA_CONFIG_PATH=str(HOME / "asound.conf"), PULSE_SERVER=f"unix:{SOCKET}", HOME=str(HOME),
+                  XDG_RUNTIME_DIR=str(HOME), PULSE_COOKIE=str(HOME / "cookie"))
+RATE = 8000
+
+
+def write_configuration():
+    """ALSA's own plug-ins, by names of ours; no card is asked for."""
+    raw = (load(SPEECH, RATE) * 32767).astype("<i2")
+    (HOME / "speech.raw").write_bytes(raw.tobytes())
+    (HOME / "asound.conf").write_text(f"""
+pcm_type.pulse {{ lib "libasound_module_pcm_pulse.so" }}
+pcm.quiet {{ type null
+  hint {{ show on description "nothing" }} }}
+pcm.speech {{ type file slave.pcm quiet file "/dev/null" infile "{HOME}/speech.raw" format "raw"
+  hint {{ show on description "speech from a file" }} }}
+pcm.record {{ type file slave.pcm quiet file "{HOME}/heard.raw" format "raw" }}
+pcm.room {{ type pulse server "unix:{SOCKET}" device "room" }}
+pcm.microphone {{ type pulse server "unix:{SOCKET}" device "room.monitor" }}
+""")
+
+
+class Pulse:
+    """A PulseAudio server with one null sink, `room`; what is played there is heard at its monitor."""
+
+    def __enter__(self):
+        self.process = start(
+            ["pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", "--disallow-exit", "--use-pid-file=no", "--high-priority=no",
+             "--realtime=no", "-L", f"module-native-protocol-unix socket={SOCKET} auth-anonymous=1",
+             "-L", "module-null-sink sink_name=room rate=48000"], HOME / "pulseaudio")
+        wait_for(lambda: SOCKET.exists() and subprocess.run(["pactl", "info"], capture_output=True).returncode == 0, 15,
+                 "PulseAudio is up")
+        return self
+
+    def __exit__(self, *_):
+        stop(self.process, 5)
+        SOCKET.unlink(missing_ok=True)
+
+
+def agent(source, player, dial=None, speech=SPEECH):
+    """An `apus run` with these devices; `heard.wav` in its folder where the player is a file."""
+    each = ApusRun.__new__(ApusRun)
+    extra = ""
+    parameters = ";answermode=auto"
+    if source:
+        parameters += f";audio_source=alsa,{source}"
+    if player:
+        parameters += f";audio_player=alsa,{player}"
+    each.__init__("thread", "none", "pcmu", dial=dial, modules=MODULES + ("alsa",), extra=extra, parameters=parameters)
+    return each
+
+
+def figures(each, way):
+    """What `/alsastat` says of the last use of a device that way."""
+    before = len(each.output())
+    each.command("/alsastat")
+    wait_for(lambda: re.search(rf"^{way} .*skipped \d+$", each.output()[before:], re.M), 5, "the figures")
+    line = re.findall(rf"^{way} .*skipped \d+$", each.output()[before:], re.M)[-1]
+    return line, {name: int(value) for name, value in re.findall(r"(\w+) (-?\d+)", line)}
+
+
+def call_for(seconds, source, player, others=(None, None)):
+    """bob has the devices, alice files or `others`; gives bob's figures and how alike speech and recording are."""
+    with agent(source, player) as bob, agent(*others, dial=bob.uri) as alice:
+        alice.wait_for("established")
+        time.sleep(seconds)
+        said = [figures(bob, way) for way, device in (("capture", source), ("playback", player)) if device]
+        alice.command("/hangup")
+        bob.wait_for("ended, hangup")
+        recording = None if others[1] else alice.recording()
+        time.sleep(0.5)
+    check(bob.code == 0 and alice.code == 0, f"exit {bob.code}, {alice.code}")
+    return said, recording
+
+
+def likeness(heard):
+    """How much of the speech is in a recording, from 0 to 1: half a second at a time, each where it fits best, for a device's clock
+    is not the call's."""
+    from scipy.signal import fftconvolve
+
+    known = load(SPEECH, RATE)
+    first = np.flatnonzero(np.abs(heard) > 0.02)
+    check(len(first) > 0, "only silence was heard")
+    heard = heard[first[0]:]
+    good = []
+    for at in range(0, len(heard) - RATE // 2, RATE // 2):
+        piece = heard[at : at + RATE // 2]
+        if np.sqrt(np.mean(piece**2)) < 0.01:
+            continue
+        products = fftconvolve(known, piece[::-1], "valid")
+        energy = fftconvolve(known**2, np.ones(len(piece)), "valid")
+        good.append(float(np.max(np.abs(products) / np.sqrt(np.maximum(energy, 1e-6) * np.sum(piece**2)))))
+    check(len(good) >= 4, f"only {len(good)} pieces were heard")
+    return float(np.median(good)), len(good)
+
+
+def files():
+    """The `file` plug-in both ways: the speech goes out of one file, and into another."""
+    (HOME / "heard.raw").unlink(missing_ok=True)
+    said, recording = call_for(6, "speech", "record")
+    sent, sent_pieces = likeness(load(recording, RATE))
+    played = np.frombuffer((HOME / "heard.raw").read_bytes(), "<i2") / 32768
+    heard, pieces = likeness(played)
+    check(sent > 0.6 and heard > 0.6, f"from the file {sent:.3f}, into the file {heard:.3f}")
+    return f"from a file {sent:.3f} in {sent_pieces} pieces, into one {heard:.3f} in {pieces}"
+
+
+def nulls():
+    """The `null` plug-in has no clock: it neither stops the call nor takes a processor."""
+    began = time.monotonic()
+    with agent("quiet", "quiet") as bob, agent(None, None, dial=bob.uri) as alice:
+        alice.wait_for("established")
+        time.sleep(4)
+        ticks = sum(map(int, pathlib.Path(f"/proc/{bob.process.pid}/stat").read_text().rsplit(")")[1].split()[11:13]))
+        share = ticks / os.sysconf("SC_CLK_TCK") / (time.monotonic() - began)
+        lines = [figures(bob, way)[1] for way in ("capture", "playback")]
+        alice.command("/hangup")
+        bob.wait_for("ended, hangup")
+    check(share < 0.5, f"{share:.2f} of a processor")
+    check(all(line["drift"] == 0 and line["failed"] == 0 for line in lines), f"{lines}")
+    return f"{share:.2f} of a processor"
+
+
+def pulse():
+    """What the call plays into the sink is heard at its monitor, by the same call, and comes back as an echo."""
+    with Pulse():
+        said, recording = call_for(14, "microphone", "room")
+    echo, pieces = likeness(load(recording, RATE))
+    for line, values in said:
+        check(values["opened"] == 1 and values["failed"] == 0, line)
+        check(abs(values["drift"]) < 1000, line)
+    check(echo > 0.6, f"the echo is like the speech by {echo:.3f}; {said}")
+    return f"{echo:.3f} in {pieces} pieces; " + "; ".join(line for line, _ in said)
+
+
+def unplugged():
+    """The server goes away in a call and comes back: the call stays, and is heard again."""
+    with agent("microphone", "room") as bob:
+        with Pulse():
+            alice = agent(None, None, dial=bob.uri).__enter__()
+            alice.wait_for("established")
+            wait_for(lambda: figures(bob, "capture")[1]["opened"] == 1, 10, "the microphone is open")
+            time.sleep(2)
+        wait_for(lambda: figures(bob, "capture")[1]["failed"] > 0, 10, "the microphone is lost")
+        wait_for(lambda: figures(bob, "playback")[1]["failed"] > 0, 10, "the player is lost")
+        time.sleep(1)
+        check("ended" not in alice.output(), "the call ended with the device")
+        with Pulse():
+            for way in ("capture", "playback"):
+                wait_for(lambda: ", open:" in figures(bob, way)[0], 15, f"{way} is open again")
+            time.sleep(4)
+            line = figures(bob, "capture")[0]
+            alice.command("/hangup")
+            bob.wait_for("ended, hangup")
+            recording = alice.recording()
+            alice.__exit__()
+    last, pieces = likeness(load(recording, RATE)[-3 * RATE:])
+    check(last > 0.6, f"after the return {last:.3f}")
+    return f"after the return {last:.3f} in {pieces} pieces; {line}"
+
+
+def quick():
+    """Calls that begin and end at once leave neither threads nor descriptors."""
+    with Pulse(), agent("microphone", "room") as bob:
+        def counts():
+            base = pathlib.Path(f"/proc/{bob.process.pid}")
+            return len(list((base / "task").iterdir())), len(list((base / "fd").iterdir()))
+
+        def ring(count):
+            for _ in range(count):
+                result = apus("call", bob.uri, "--seconds", "0.2", "--codec", "pcmu", limit=20)
+                check(result.code == 0, f"exit {result.code}: {result.err[-200:]}")
+
+        ring(3)
+        time.sleep(2)
+        before = counts()
+        ring(15)
+        try:
+            wait_for(lambda: counts()[0] <= before[0] and counts()[1] <= before[1], 10, "all is given back")
+        finally:
+            after = counts()
+        return f"threads and descriptors {before} before 15 calls, {after} after"
+
+
+def listed():
+    """`apus modules` shows the devices."""
+    rows = {row["name"]: row for row in json.loads(apus("modules", "--json").out)}
+    check(any(name.startswith("speech") for name in rows["alsa"]["devices"]), f"{rows['alsa']}")
+    return ", ".join(rows["alsa"]["devices"])
+
+
+def without_trait():
+    """A build without the trait says so, for a module line, a device and in the list."""
+    row = next(row for row in json.loads(apus("modules", "--json").out) if row["name"] == "alsa")
+    check("package trait ALSA" in row["absence"], f"{row}")
+    (HOME / "config").write_text("module alsa.so\naudio_source alsa,default\n")
+    (HOME / "accounts").write_text("")
+    (HOME / "contacts").write_text("")
+    result = apus("check", "-f", HOME)
+    said = [line for line in (result.out + result.err).splitlines() if "package trait ALSA" in line]
+    check(result.code == 0 and len(said) == 2 and all("warning" in line for line in said), f"{result.out}{result.err}")
+    return said[0]
+
+
+write_configuration()
+report = Report()
+has_devices = any(row["name"] == "alsa" and row["kinds"] for row in json.loads(apus("modules", "--json").out))
+report.run([
+    ("the devices are listed", listed),
+    ("null plug-in", nulls),
+    ("file plug-in", files),
+    ("PulseAudio, a sink and its monitor", pulse),
+    ("PulseAudio goes and comes back", unplugged),
+    ("start and stop in quick succession", quick),
+] if has_devices else [("a build without sound devices", without_trait)])
+report.finish()
