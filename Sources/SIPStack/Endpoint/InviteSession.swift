@@ -92,8 +92,10 @@ final class InviteSession {
   var localDescription: SIPBody?
   /// The call that ends when this one is accepted (RFC 3891).
   var replaces: SessionID?
-  /// Header fields for the BYE that has to wait for its ACK.
+  /// Header fields of the BYE, which may have to wait for its ACK, or to be sent again.
   var byeHeaders: [(String, String)] = []
+  /// How many BYEs of ours came too late to have their number taken.
+  var lateByes = 0
   /// When the last provisional response is repeated, lest proxies give up (RFC 3261 §13.3.1.1).
   var provisionalRefresh: Instant?
   var hasEnded = false
@@ -133,6 +135,8 @@ final class InviteSession {
   static let provisionalInterval = Duration.seconds(60)
   /// How often one re-INVITE is tried before its 491 counts as a refusal.
   static let maximumReofferAttempts = 8
+  /// How often a BYE that was overtaken is sent again.
+  static let maximumLateByes = 2
   /// How many forks of one INVITE are followed; more are ignored.
   static let maximumForks = 32
 

@@ -87,7 +87,14 @@ extension SIPEndpoint {
       guard status >= 200, let subscription = self.subscriptions[id] else { return }
       self.receive(subscriptionResponse: received, transaction, subscription, now)
     case .bye(let id):
-      if status >= 200, let session = self.sessions[id] { self.forget(session, now) }
+      guard status >= 200, let session = self.sessions[id] else { return }
+      if status == 500, session.lateByes < InviteSession.maximumLateByes {
+        // A request of ours with a higher number has overtaken it (RFC 3261 §12.2.2): the call still stands there.
+        session.lateByes += 1
+        self.sendBye(session, headers: session.byeHeaders, now)
+      } else {
+        self.forget(session, now)
+      }
     case .request(let id):
       guard status >= 200 else { return }
       self.emit(

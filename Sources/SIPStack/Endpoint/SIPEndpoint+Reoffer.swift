@@ -46,9 +46,10 @@ extension SIPEndpoint {
     switch transaction.essentials.cseq.method {
     case .invite: self.answer(session, transaction, body: body, isReoffer: true, headers: headers, now)
     case .update:
+      // A session timer runs in a session that stands, as what ends it is BYE (RFC 4028 §10).
+      let timer = session.isEarly ? [] : self.timerHeaders(session, transaction, now)
       self.respond(
-        transaction, 200, headers: self.dialogHeaders(session) + self.timerHeaders(session, transaction, now) + headers,
-        body: body, now)
+        transaction, 200, headers: self.dialogHeaders(session) + timer + headers, body: body, now)
       self.settle(session)
     default: self.respond(transaction, 200, headers: headers, body: body, now)
     }

@@ -76,6 +76,7 @@ extension SIPEndpoint {
     self.abandonReoffers(session, now)
     session.state = .leaving
     session.answer = nil
+    session.byeHeaders = headers
     self.send(.bye, in: record, user: .bye(session.id), headers: headers, now)
     self.settle(session)
   }

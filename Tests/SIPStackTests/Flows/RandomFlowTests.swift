@@ -33,6 +33,12 @@ struct RandomFlowTests {
     }
   }
 
+  @Test("flows that failed once do so no more", arguments: [53_688, 83_510, 85_166, 93_634] as [UInt64])
+  func onceFailed(seed: UInt64) {
+    let network = FlowRun.run(seed: seed)
+    #expect(network.violations.isEmpty, "APUS_SEEDS=\(seed): \(network.violations.prefix(3))")
+  }
+
   @Test("a flow replays from its seed, message for message")
   func replay() {
     for seed in [1, 2, 3, 4, 5] as [UInt64] {
