@@ -187,6 +187,8 @@ extension SIPEndpoint {
         ?? self.record(transaction, response, session)
     else { return }
     self.settle(session, on: record, now)
+    // Not what an UPDATE said to a fork that lost.
+    session.localDescription = record.localDescription ?? transaction.request.body
     record.dialog.confirm(response: response.message)
     session.peer.note(response.message.headers)
     self.startTimer(session, from: response.message, now)

@@ -8,7 +8,7 @@ extension SIPEndpoint {
       let record = session.record(dialog), case .received = record.exchange, let number = record.confirmedProvisional
     else { return }
     record.exchange = .complete
-    session.localDescription = body
+    (record.localDescription, session.localDescription) = (body, body)
     self.sendPrack(number, transaction, record, session, body: body, now)
   }
 

@@ -42,7 +42,7 @@ extension SIPEndpoint {
     session.incomingReoffer = nil
     let transaction = incoming.transaction
     incoming.record.dialog.refreshTarget(from: transaction.request)
-    if body != nil { session.localDescription = body }
+    if body != nil { (incoming.record.localDescription, session.localDescription) = (body, body) }
     switch transaction.essentials.cseq.method {
     case .invite: self.answer(session, transaction, body: body, isReoffer: true, headers: headers, now)
     case .update:
@@ -182,7 +182,7 @@ extension SIPEndpoint {
     session.outgoingReoffer = nil
     reoffer.record.dialog.refreshTarget(from: response.message)
     session.peer.note(response.message.headers)
-    if reoffer.body != nil { session.localDescription = reoffer.body }
+    if reoffer.body != nil { (reoffer.record.localDescription, session.localDescription) = (reoffer.body, reoffer.body) }
     if session.dialog === reoffer.record, !session.isEarly { self.startTimer(session, from: response.message, now) }
     self.emit(
       .headers(session.id, transaction.key.method, status: response.status, response.message.headers))
