@@ -118,7 +118,7 @@ def files():
     sent, sent_pieces = likeness(load(recording, RATE))
     played = np.frombuffer((HOME / "heard.raw").read_bytes(), "<i2") / 32768
     heard, pieces = likeness(played)
-    check(sent > 0.6 and heard > 0.6, f"from the file {sent:.3f}, into the file {heard:.3f}")
+    check(sent > 0.97 and heard > 0.97, f"from the file {sent:.3f}, into the file {heard:.3f}")
     return f"from a file {sent:.3f} in {sent_pieces} pieces, into one {heard:.3f} in {pieces}"
 
 

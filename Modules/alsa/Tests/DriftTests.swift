@@ -23,7 +23,7 @@ final class VirtualTime: Sendable {
 /// Seconds of virtual time: the loop needs about sixty to settle.
 private let seconds: Int = {
   #if DEBUG
-    120
+    90
   #else
     600
   #endif

@@ -55,7 +55,8 @@ enum ManyCalls {
     return good
   }
 
-  static func agent(_ name: String, _ kind: Kind) -> UserAgent {
+  /// - Parameter host: a loopback address, 127.0.0.1 as a rule.
+  static func agent(_ name: String, _ kind: Kind, host: UInt32 = 0x7F00_0001) -> UserAgent {
     var configuration = Configuration()
     configuration.activeModules = ["udp", "sip_udp", "g711", "srtp", "dtls_srtp", "ausine"]
     configuration.rxMode = kind.mode
@@ -63,7 +64,7 @@ enum ManyCalls {
     configuration.callMaxCalls = nil
     configuration.rtpPorts = 20_000...32_000
     let settings = AgentSettings(
-      available: allModules, configuration: configuration, listen: SocketAddress(ipv4: 0x7F00_0001, port: 0))
+      available: allModules, configuration: configuration, listen: SocketAddress(ipv4: host, port: 0))
     return UserAgent(settings, name: name)
   }
 

@@ -32,7 +32,12 @@ actor Soak {
   func run(seconds: Int64, every: Int64) async throws {
     try await withThrowingTaskGroup(of: Void.self) { group in
       let end = Instant.now.advanced(byMilliseconds: seconds * 1000)
-      for mode in RxMode.allCases { group.addTask { try await self.keepBusy(mode, until: end) } }
+      // Addresses of their own: the port of a call that has ended is not another agent's a moment later, while packets are
+      // on their way to it.
+      for (index, mode) in RxMode.allCases.enumerated() {
+        let host = 0x7F00_0901 + 2 * UInt32(index)
+        group.addTask { try await self.keepBusy(mode, host, until: end) }
+      }
       group.addTask {
         while Instant.now < end {
           try await Task.sleep(for: .seconds(every))
@@ -45,12 +50,13 @@ actor Soak {
 
   private func look() { self.footprints.append(Footprint.now()) }
 
-  private func keepBusy(_ mode: RxMode, until end: Instant) async throws {
+  private func keepBusy(_ mode: RxMode, _ host: UInt32, until end: Instant) async throws {
     let kinds = ["srtp-mand", "dtls_srtp"].map { ManyCalls.Kind(mode: mode, encryption: $0) }
-    let (alice, bob) = (ManyCalls.agent("alice", kinds[0]), ManyCalls.agent("bob", kinds[0]))
+    let alice = ManyCalls.agent("alice", kinds[0], host: host)
+    let bob = ManyCalls.agent("bob", kinds[0], host: host + 1)
     try await alice.start()
     try await bob.start()
-    let port = await bob.listenAddress?.port ?? 0
+    guard let address = await bob.listenAddress else { throw ModuleError(.unavailable, "bob does not listen") }
     // An account for each encryption, the second one's name with a 1.
     try await bob.setAccounts(kinds.enumerated().map { ManyCalls.account("bob\($0)", $1) })
     let listeners = [alice, bob].map { agent in
@@ -63,7 +69,7 @@ actor Soak {
         dialled += 1
         let kind = dialled % kinds.count
         _ = try await alice.call(
-          "sip:bob\(kind)@127.0.0.1:\(port)", settings: ManyCalls.account("alice", kinds[kind]))
+          "sip:bob\(kind)@\(address)", settings: ManyCalls.account("alice", kinds[kind]))
       } else if let call = calls.filter({ $0.state == .established && $0.firstMedia != nil }).randomElement() {
         await self.step(call, of: alice)
       }
