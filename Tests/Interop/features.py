@@ -300,7 +300,7 @@ def modules():
     names = {row["name"] for row in rows}
     check({"udp", "sip_udp", "opus", "g711", "srtp", "dtls_srtp", "aufile", "ausine", "aubridge", "vumeter"} <= names, f"{names}")
     for row in rows:
-        check(set(row) == {"name", "kinds", "absence", "thread_safety", "plan"}, f"{row}")
+        check(set(row) == {"name", "kinds", "absence", "devices", "thread_safety", "plan"}, f"{row}")
         # Without its trait the module is there, brings nothing, and says so.
         check(row["kinds"] or "trait" in row["absence"], f"{row}")
         check(row["thread_safety"] in ("mainOnly", "lockable", "confined", "concurrent"), f"{row}")
