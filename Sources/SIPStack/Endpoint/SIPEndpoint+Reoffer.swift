@@ -182,7 +182,9 @@ extension SIPEndpoint {
     session.outgoingReoffer = nil
     reoffer.record.dialog.refreshTarget(from: response.message)
     session.peer.note(response.message.headers)
-    if reoffer.body != nil { (reoffer.record.localDescription, session.localDescription) = (reoffer.body, reoffer.body) }
+    if reoffer.body != nil {
+      (reoffer.record.localDescription, session.localDescription) = (reoffer.body, reoffer.body)
+    }
     if session.dialog === reoffer.record, !session.isEarly { self.startTimer(session, from: response.message, now) }
     self.emit(
       .headers(session.id, transaction.key.method, status: response.status, response.message.headers))
