@@ -23,7 +23,7 @@ final class VirtualTime: Sendable {
 /// Seconds of virtual time: the loop needs about sixty to settle.
 private let seconds: Int = {
   #if DEBUG
-    90
+    120
   #else
     600
   #endif
