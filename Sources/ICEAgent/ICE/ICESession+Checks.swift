@@ -71,10 +71,22 @@ extension ICESession {
   private func check(_ index: Int, nominates: Bool, now: Instant) {
     guard let remote else { return }
     let pair = self.pairs[index]
-    let base = self.bases[pair.base]
     let id = STUNTransactionID(using: &self.random)
+    let bytes = self.request(id, base: pair.base, local: self.local, remote: remote, nominates: nominates)
+    if !pair.isValid { self.pairs[index].state = .inProgress }
+    self.pairs[index].startedAt = now
+    self.start(
+      bytes, id, .check(pair: pair.id, nominates: nominates, role: self.role), base: pair.base,
+      to: pair.remote.address, key: remote.key, now: now)
+  }
+
+  /// A check's request (RFC 8445 §7.2.2), which also asks for consent.
+  func request(
+    _ id: STUNTransactionID, base: Int, local: ICECredentials, remote: ICECredentials, nominates: Bool = false
+  ) -> [UInt8] {
+    let base = self.bases[base]
     var message = STUNWriter(.request, id: id)
-    message.add(STUNType.username, "\(remote.fragment):\(self.local.fragment)")
+    message.add(STUNType.username, "\(remote.fragment):\(local.fragment)")
     message.add(
       STUNType.priority,
       ICECandidate.priority(.peerReflexive, localPreference: base.localPreference, component: base.component))
@@ -82,11 +94,7 @@ extension ICESession {
     if nominates { message.add(STUNType.useCandidate, []) }
     message.addIntegrity(key: remote.key, crypto: self.configuration.crypto)
     message.addFingerprint()
-    if !pair.isValid { self.pairs[index].state = .inProgress }
-    self.pairs[index].startedAt = now
-    self.start(
-      message.bytes, id, .check(pair: pair.id, nominates: nominates, role: self.role), base: pair.base,
-      to: pair.remote.address, key: remote.key, now: now)
+    return message.bytes
   }
 
   func start(

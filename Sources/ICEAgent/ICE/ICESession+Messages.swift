@@ -85,7 +85,8 @@ extension ICESession {
     let earned = max(0, now.milliseconds(since: self.creditedAt)) * Self.requestRate / 1000
     if earned > 0 {
       self.requestCredit = min(Self.requestBurst, self.requestCredit + earned)
-      self.creditedAt = now
+      // Not to the present: what is not a whole request yet is kept.
+      self.creditedAt = self.creditedAt.advanced(byMilliseconds: earned * 1000 / Self.requestRate)
     }
     guard self.requestCredit > 0 else { return false }
     self.requestCredit -= 1

@@ -107,23 +107,15 @@ extension ICESession {
   }
 
   private func askConsent(_ consent: ICEConsent, now: Instant) {
-    let base = self.bases[consent.pair.base]
     let id = STUNTransactionID(using: &self.random)
-    var message = STUNWriter(.request, id: id)
-    message.add(STUNType.username, "\(consent.remote.fragment):\(consent.local.fragment)")
-    message.add(
-      STUNType.priority,
-      ICECandidate.priority(.peerReflexive, localPreference: base.localPreference, component: base.component))
-    message.add(self.role == .controlling ? STUNType.controlling : STUNType.controlled, self.tieBreaker)
-    message.addIntegrity(key: consent.remote.key, crypto: self.configuration.crypto)
-    message.addFingerprint()
+    let bytes = self.request(id, base: consent.pair.base, local: consent.local, remote: consent.remote)
     // It is not sent again: the next one is another (RFC 7675 §5.1).
     self.transactions.append(
       ICETransaction(
-        id: id, purpose: .consent(component: consent.pair.component), bytes: message.bytes, base: consent.pair.base,
+        id: id, purpose: .consent(component: consent.pair.component), bytes: bytes, base: consent.pair.base,
         destination: consent.pair.remote, key: consent.remote.key,
         due: now.advanced(byMilliseconds: ICETransaction.lastWait), timeout: 0, sends: ICETransaction.maximumSends))
-    self.send(message.bytes, base: consent.pair.base, to: consent.pair.remote)
+    self.send(bytes, base: consent.pair.base, to: consent.pair.remote)
   }
 
   func consentGiven(_ component: Int, by source: SocketAddress, now: Instant) {
