@@ -108,7 +108,7 @@ let package = Package(
     module("opus", ["COpus"]),
     module("g711"),
     module("aufile"),
-    module("alsa", [.target(name: "CAlsa", condition: .when(traits: ["ALSA"]))]),
+    module("alsa", ["Runtime", .target(name: "CAlsa", condition: .when(traits: ["ALSA"]))]),
     module("ausine"),
     module("aubridge"),
     module("vumeter"),

@@ -5,31 +5,51 @@ internal import Glibc
 struct Thread: Sendable {
   private let handle: pthread_t
 
-  private final class Body: Sendable {
-    let run: @Sendable () -> Void
-    init(_ run: @escaping @Sendable () -> Void) { self.run = run }
-  }
-
   init(name: String, _ body: @escaping @Sendable () -> Void) {
-    var handle = pthread_t()
-    let argument = unsafe Unmanaged.passRetained(
-      Body {
-        unsafe clinux_name_thread(name)
-        body()
-      }
-    ).toOpaque()
-    let status = unsafe pthread_create(
-      &handle, nil,
-      { argument in
-        guard let argument = unsafe argument else { return nil }
-        unsafe Unmanaged<Body>.fromOpaque(argument).takeRetainedValue().run()
-        return nil
-      }, argument)
-    precondition(status == 0, "no more threads")
+    guard let handle = startThread(name, body) else { preconditionFailure("no more threads") }
     self.handle = handle
   }
 
   func join() { pthread_join(self.handle, nil) }
+}
+
+/// A thread that nobody waits for, for calls that block, which the threads of Swift's concurrency must never make; it ends
+/// with its body, or with the process.
+package enum DetachedThread {
+  /// - Returns: false when the system has no thread left.
+  package static func start(name: String, _ body: @escaping @Sendable () -> Void) -> Bool {
+    guard let handle = startThread(name, body) else { return false }
+    pthread_detach(handle)
+    return true
+  }
+}
+
+private final class Body: Sendable {
+  let run: @Sendable () -> Void
+  init(_ run: @escaping @Sendable () -> Void) { self.run = run }
+}
+
+private func startThread(_ name: String, _ body: @escaping @Sendable () -> Void) -> pthread_t? {
+  var handle = pthread_t()
+  // Retained once here, and released once: by the thread, or below where there is none.
+  let retained = unsafe Unmanaged.passRetained(
+    Body {
+      unsafe clinux_name_thread(name)
+      body()
+    })
+  let status = unsafe pthread_create(
+    &handle, nil,
+    { argument in
+      guard let argument = unsafe argument else { return nil }
+      // The one release of what was retained for this thread.
+      unsafe Unmanaged<Body>.fromOpaque(argument).takeRetainedValue().run()
+      return nil
+    }, retained.toOpaque())
+  guard status == 0 else {
+    unsafe retained.release()
+    return nil
+  }
+  return handle
 }
 
 /// A result that one thread waits for and another brings.

@@ -59,7 +59,7 @@ internal import Testing
     "srtp": ["COpenSSL"],
     "opus": ["COpus"],
     "aufile": ["Dispatch"],
-    "alsa": ["CAlsa"],
+    "alsa": ["CAlsa", "Runtime"],
     "ctrl_tcp": ["Runtime"],
   ]
 

@@ -1,6 +1,7 @@
 internal import Glibc
 internal import Handoff
 internal import ModuleKit
+internal import Runtime
 internal import Synchronization
 
 /// A device that is open; it lives and ends on its thread.
@@ -96,26 +97,7 @@ enum DeviceThread {
     }
   }
 
-  private final class Body: Sendable {
-    let run: @Sendable () -> Void
-    init(_ run: @escaping @Sendable () -> Void) { self.run = run }
-  }
-
   private static func start(_ figures: DeviceFigures, _ body: @escaping @Sendable () -> Void) {
-    var handle = pthread_t()
-    let argument = unsafe Unmanaged.passRetained(Body(body)).toOpaque()
-    let status = unsafe pthread_create(
-      &handle, nil,
-      { argument in
-        guard let argument = unsafe argument else { return nil }
-        unsafe Unmanaged<Body>.fromOpaque(argument).takeRetainedValue().run()
-        return nil
-      }, argument)
-    guard status == 0 else {
-      unsafe Unmanaged<Body>.fromOpaque(argument).release()
-      figures.failed(-status)
-      return
-    }
-    pthread_detach(handle)
+    if !DetachedThread.start(name: "alsa", body) { figures.failed(-EAGAIN) }
   }
 }

@@ -1,3 +1,5 @@
+internal import Runtime
+
 /// Lines from standard input, for the commands of `apus run`.
 enum LineInput {
   /// Lines without their ends, until the end of the input. Call it once.
@@ -5,7 +7,7 @@ enum LineInput {
   /// The end of the input is not a command: whoever runs on `/dev/null` goes on without commands.
   static func lines() -> AsyncStream<String> {
     AsyncStream { continuation in
-      let started = ReaderThread.start {
+      let started = DetachedThread.start(name: "input") {
         while let line = readLine() { continuation.yield(line) }
         continuation.finish()
       }

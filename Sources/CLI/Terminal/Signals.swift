@@ -1,4 +1,5 @@
 internal import Glibc
+internal import Runtime
 internal import Synchronization
 
 /// SIGINT and SIGTERM: the first asks for a clean end, the second ends the process at once.
@@ -15,7 +16,7 @@ enum Signals {
       let readEnd = ends[0]
       let started =
         made == 0
-        && ReaderThread.start {
+        && DetachedThread.start(name: "signals") {
           var byte: UInt8 = 0
           while unsafe read(readEnd, &byte, 1) < 0, errno == EINTR {}
           continuation.yield(Int32(byte))
