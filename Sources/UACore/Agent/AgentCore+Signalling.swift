@@ -154,6 +154,14 @@ extension AgentCore {
     self.offerSettled(call)
   }
 
+  /// An offer is done with, one way or the other: what was asked for meanwhile begins.
+  func offerSettled(_ call: Call) {
+    if let isHeld = call.nextHold.take(), isHeld != call.media?.isOnHold { self.setHold(call.id, isHeld) }
+    guard let transfer = call.pendingTransfer else { return }
+    call.pendingTransfer = nil
+    self.ask(call, transfer)
+  }
+
   func ended(_ session: SessionID, _ reason: EndReason) {
     guard let call = self.call(session) else { return }
     switch reason {

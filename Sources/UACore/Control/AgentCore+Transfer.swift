@@ -23,7 +23,7 @@ extension AgentCore {
   }
 
   /// Sends the REFER, behind a re-INVITE of ours that is under way: some peers refuse one beside it (491 or 500).
-  private func ask(_ call: Call, _ transfer: CallTransfer) {
+  func ask(_ call: Call, _ transfer: CallTransfer) {
     guard call.media?.awaitsAnswer != true else {
       call.pendingTransfer = transfer
       return
@@ -33,14 +33,6 @@ extension AgentCore {
       now: self.context.now)
     self.refers[refer] = call.id
     self.drain()
-  }
-
-  /// An offer is done with, one way or the other: what was asked for meanwhile begins.
-  func offerSettled(_ call: Call) {
-    if let isHeld = call.nextHold.take(), isHeld != call.media?.isOnHold { self.setHold(call.id, isHeld) }
-    guard let transfer = call.pendingTransfer else { return }
-    call.pendingTransfer = nil
-    self.ask(call, transfer)
   }
 
   /// What came of a REFER of ours: the call is over when its peer reached the other one.
