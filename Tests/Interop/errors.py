@@ -48,6 +48,10 @@ def finding(result, *words):
     return one_sentence(result, 78, *words, output=result.out)
 
 
+def no_address():
+    return one_sentence(apus("call", "notauri"), 69, "notauri", "sip:notauri@DOMAIN", within=20)
+
+
 def bad_config(command):
     folder = apus_folder(fresh("bad"), free_ports(), extra="call_max_calls many\n")
     line = (folder / "config").read_text().splitlines().index("call_max_calls many") + 1
@@ -110,6 +114,7 @@ report.run([
     ("a bad account", bad_account),
     ("a good folder", good_folder),
     ("nobody there", nobody_there),
+    ("a word that is no address", no_address),
     ("an inadmissible module, thread, reject", inadmissible, "thread", "reject"),
     ("an inadmissible module, pool, lock", inadmissible, "pool", "lock"),
     ("a recording that can't be written", unwritable_recording),

@@ -5,6 +5,7 @@ internal import UACore
 actor Console {
   private let agent: UserAgent
   private let stop: StopFlag
+  private var status = StatusLine()
 
   init(agent: UserAgent, stop: StopFlag) {
     self.agent = agent
@@ -35,6 +36,8 @@ actor Console {
     case .messageWaiting(let account, let text): self.say("\(account): mailbox \(text)")
     case .message(_, let from, _, let text): self.say("message from \(from): \(text)")
     case .output(let text): self.say(text)
+    case .status(let text): self.status.update(text)
+    case .logLevel: break
     case .quit: await self.stop.set()
     case .outgoing: break
     case .ended(let report):
@@ -46,5 +49,9 @@ actor Console {
     }
   }
 
-  private func say(_ text: String) { StandardOutput.write("\(text)\n") }
+  private func say(_ text: String) {
+    let shown = self.status.clear()
+    StandardOutput.write("\(text)\n")
+    self.status.update(shown)
+  }
 }

@@ -14,15 +14,18 @@ func runAgent(_ options: RunCommand) async throws {
   settings.reload = { () throws(CommandFailure) in
     do { return try loadFolder(options).configuration } catch { throw CommandFailure(Failure(error).message) }
   }
+  settings.logLevel = options.isVerbose ? .debug : .info
+  settings.showsStatus = configuration.showsStatus
   if options.tracesSIP { settings.traceSIP = { StandardError.write("\($0)\n") } }
   let accounts = folder.accounts.map { CallSettings(account: $0, configuration: configuration) }
   let agent = try await AgentFactory.start(settings, accounts: accounts, name: "main")
   let console = Console(agent: agent, stop: stop)
-  let isVerbose = options.isVerbose
-  let events = Task {
+  let events = Task { [first = settings.logLevel] in
+    var level = first
     for await event in agent.events {
-      if isVerbose { StandardError.write("\(decimal(Clock.now)) \(event)\n") }
-      await console.show(event)
+      if case .logLevel(let new) = event { level = new }
+      if level == .debug { StandardError.write("\(decimal(Clock.now)) \(event)\n") }
+      if event.importance >= level { await console.show(event) }
     }
   }
   StandardError.write("apus \(apusVersion) is listening on \(await agent.listenAddress?.description ?? "nothing")\n")

@@ -86,16 +86,20 @@ struct StatusLine: ~Copyable {
 
   /// Writes a line that stays, above the status line.
   mutating func print(_ text: String) {
-    let status = self.shown
-    self.clear()
+    let status = self.clear()
     StandardError.write("\(text)\n")
     self.update(status)
   }
 
   /// Takes the line away.
-  mutating func clear() {
-    guard !self.shown.isEmpty else { return }
+  ///
+  /// - Returns: what it was.
+  @discardableResult
+  mutating func clear() -> String {
+    guard !self.shown.isEmpty else { return "" }
+    let shown = self.shown
     self.shown = ""
     StandardError.write("\r\u{1B}[K")
+    return shown
   }
 }

@@ -31,6 +31,8 @@ final class InviteSession {
     var path: SIPPath
     var backoff: Backoff
     var limit: Instant
+    /// When it is taken for acknowledged, since we have moved and its ACK may have gone where we were.
+    var isTakenAt: Instant?
     /// Whether it carries the offer, so that the ACK brings the answer.
     var isOffer: Bool
     var isReoffer: Bool
@@ -46,6 +48,8 @@ final class InviteSession {
     var record: DialogRecord
     var headers: [(String, String)] = []
     var attempt = 1
+    /// Whether it left before the session stood, so that it asked for no session timer.
+    var wasEarly = false
 
     /// Whether it is an offer, or asks for one; an UPDATE without a body is neither.
     var hasOffer: Bool { self.method == .invite || self.body != nil }
@@ -61,6 +65,8 @@ final class InviteSession {
   struct IncomingReoffer {
     var transaction: ServerTransaction
     var record: DialogRecord
+    /// Whether it came before the session stood.
+    var wasEarly = false
   }
 
   let id: SessionID
@@ -142,7 +148,8 @@ final class InviteSession {
 
   var nextDeadline: Instant? {
     var deadlines = [
-      self.provisionalRefresh, self.answer.map { min($0.backoff.next, $0.limit) }, self.reliable?.nextDeadline,
+      self.provisionalRefresh, self.answer.map { min($0.backoff.next, $0.limit, $0.isTakenAt ?? $0.limit) },
+      self.reliable?.nextDeadline,
       self.sessionTimer?.nextDeadline,
     ]
     if case .backingOff(let until, _)? = self.outgoingReoffer { deadlines.append(until) }

@@ -47,7 +47,7 @@ extension SIPEndpoint {
     case .invite: self.answer(session, transaction, body: body, isReoffer: true, headers: headers, now)
     case .update:
       // A session timer runs in a session that stands, as what ends it is BYE (RFC 4028 §10).
-      let timer = session.isEarly ? [] : self.timerHeaders(session, transaction, now)
+      let timer = session.isEarly || incoming.wasEarly ? [] : self.timerHeaders(session, transaction, now)
       self.respond(
         transaction, 200, headers: self.dialogHeaders(session) + timer + headers, body: body, now)
       self.settle(session)
@@ -65,6 +65,18 @@ extension SIPEndpoint {
     guard let session = self.sessions[id], let incoming = session.incomingReoffer else { return }
     session.incomingReoffer = nil
     self.respond(incoming.transaction, status, reason: reason, headers: headers, now)
+  }
+
+  /// Gives up an offer of ours that was met by one of the peer's and waits to be sent again; nothing more is told of it.
+  ///
+  /// - Returns: whether there was one.
+  package func withdrawReoffer(_ id: SessionID) -> Bool {
+    guard let session = self.sessions[id], case .backingOff(_, let reoffer)? = session.outgoingReoffer,
+      reoffer.purpose == .user
+    else { return false }
+    session.outgoingReoffer = nil
+    self.settle(session)
+    return true
   }
 
   // MARK: Ours
@@ -92,6 +104,8 @@ extension SIPEndpoint {
   }
 
   func sendReoffer(_ session: InviteSession, _ reoffer: InviteSession.Reoffer, _ now: Instant) {
+    var reoffer = reoffer
+    reoffer.wasEarly = session.isEarly
     let headers =
       self.dialogHeaders(session) + self.refreshHeaders(session) + reoffer.headers
     let transaction = self.send(
@@ -161,6 +175,13 @@ extension SIPEndpoint {
   ) {
     let tag = response.essentials.to.tag ?? ""
     if case .sent(let bytes, let path)? = transaction.acknowledgements[tag] {
+      if let record = session?.dialog, tag == record.id.remoteTag, self.hasMoved(response.message, record),
+        transaction.request.bytes.isEmpty == false
+      {
+        // The peer says it again from another address: that is where the ACK must go.
+        record.dialog.refreshTarget(from: response.message)
+        return self.acknowledge(record, transaction, body: nil)
+      }
       self.counters.retransmissionsSent += 1
       return self.send(bytes, path)
     }
@@ -185,7 +206,11 @@ extension SIPEndpoint {
     if reoffer.body != nil {
       (reoffer.record.localDescription, session.localDescription) = (reoffer.body, reoffer.body)
     }
-    if session.dialog === reoffer.record, !session.isEarly { self.startTimer(session, from: response.message, now) }
+    // What asked for no timer leaves the one alone that the INVITE's 2xx may have started meanwhile.
+    let isAboutTimer = !reoffer.wasEarly || response.message.headers["Session-Expires"] != nil
+    if session.dialog === reoffer.record, !session.isEarly, isAboutTimer {
+      self.startTimer(session, from: response.message, now)
+    }
     self.emit(
       .headers(session.id, transaction.key.method, status: response.status, response.message.headers))
     switch reoffer.purpose {
@@ -237,7 +262,7 @@ extension SIPEndpoint {
       return self.refuse(transaction, status, headers: headers, now)
     }
     transaction.session = session.id
-    session.incomingReoffer = .init(transaction: transaction, record: record)
+    session.incomingReoffer = .init(transaction: transaction, record: record, wasEarly: session.isEarly)
     if isInvite { self.respond(transaction, 100, now) }
     self.emit(.headers(session.id, method, status: nil, transaction.request.headers))
     self.emit(.reoffer(session.id, body, method: method))
@@ -266,7 +291,13 @@ extension SIPEndpoint {
     case .leaving: return (481, [])
     }
     if session.incomingReoffer != nil { return (500, later) }
-    if case .sent(_, let reoffer)? = session.outgoingReoffer, reoffer.hasOffer { return (491, []) }
+    if case .sent(let own, let reoffer)? = session.outgoingReoffer, reoffer.hasOffer {
+      // Ours went where the peer is no more: it waits as after a 491, and then goes where the peer is now.
+      guard own.isUnheard, self.hasMoved(transaction.request, record) else { return (491, []) }
+      own.abandon()
+      self.settle(own)
+      self.backOff(session, reoffer, now)
+    }
     if let answer = session.answer {
       guard !answer.isOffer else { return (491, []) }
       self.acknowledged(session, answer, body: nil, now)

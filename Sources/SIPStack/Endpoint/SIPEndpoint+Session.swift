@@ -106,6 +106,8 @@ extension SIPEndpoint {
         session.answer = nil
         self.end(session, .timeout)
         self.sendBye(session, headers: session.byeHeaders, now)
+      } else if let taken = answer.isTakenAt, taken <= now {
+        self.acknowledged(session, answer, body: nil, now)
       } else if answer.backoff.fires(at: now) {
         session.answer = answer
         self.counters.retransmissionsSent += 1

@@ -97,6 +97,9 @@ final class ClientTransaction {
     }
   }
 
+  /// Whether no response at all has come to it.
+  var isUnheard: Bool { self.isPending && !self.isProceedingInvite }
+
   func receive(status: Int, now: Instant) -> ClientTransactionAction {
     let action: ClientTransactionAction
     switch self.machine {

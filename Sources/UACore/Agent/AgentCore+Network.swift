@@ -88,11 +88,13 @@ extension AgentCore {
     let local = try? self.transports.localAddress(path.transport, towards: path.peer)
     let towards = media.negotiated?.remoteRTP?.address ?? path.peer
     guard let local, self.hasAddress(local),
-      let own = try? self.environment.localAddress(towards: towards, listening: local), self.hasAddress(own),
-      media.move(to: own)
+      let own = try? self.environment.localAddress(towards: towards, listening: local), self.hasAddress(own)
     else { return false }
     let flow = account?.route?.route.peer == path.peer ? account?.route?.route.flow : nil
-    self.endpoint.move(call.session, to: local, flow: flow)
+    self.endpoint.move(call.session, to: local, flow: flow, now: self.context.now)
+    self.drain()
+    // The peer's own offer is done with first: it gets our answer once more, from here.
+    guard !self.endpoint.isChanging(call.session), media.move(to: own) else { return false }
     return self.reoffer(call)
   }
 

@@ -28,9 +28,10 @@ extension AgentCore {
       self.tell(notice)
     case .quit: self.tell(AgentNotice(.shutdown))
     // `finish` tells it while the call is still known.
-    case .ended, .warning, .output: break
+    case .ended, .warning, .output, .status, .logLevel: break
     }
     self.control.take(event)
+    if case .established = event { self.statusLine.start() }
   }
 
   private func notice(_ state: LocalAccount.Registration, _ aor: String) {
@@ -61,7 +62,7 @@ extension AgentCore {
   }
 
   private func tell(_ notice: AgentNotice) {
-    for application in self.applications { application.take(notice) }
+    for application in self.applications { application.running.take(notice) }
   }
 
   private func facts(of call: Call) -> AgentNotice.Call {

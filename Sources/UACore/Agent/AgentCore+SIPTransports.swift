@@ -164,7 +164,13 @@ extension AgentCore {
     case .notSIP: ModuleError(.configuration, "\(uri) is not a SIP URI: write sip:user@host")
     case .unknownTransport, .unavailableTransport:
       ModuleError(.configuration, "\(uri): \(failure) (sip_transports, and the sip_ modules)")
-    case .noAddress(let host): ModuleError(.unavailable, "\(host): the name has no address")
+    case .noAddress(let host) where uri.user == nil && !host.contains("."):
+      ModuleError(
+        .unavailable,
+        "\(host): the name has no address; a user is called as sip:\(host)@DOMAIN, for example sip:\(host)@192.0.2.1 "
+          + "(only \"apus run\" adds the domain of its account by itself)")
+    case .noAddress(let host):
+      ModuleError(.unavailable, "\(host): the name has no address; check it, or write the host's IP address")
     case .noAnswer: ModuleError(.unavailable, "\(failure)")
     }
   }

@@ -123,6 +123,12 @@ extension AgentCore {
   func reoffered(_ session: SessionID, _ body: SIPBody?) {
     guard let call = self.call(session), let media = call.media else { return }
     let now = self.context.now
+    if media.awaitsAnswer, self.endpoint.withdrawReoffer(session) {
+      // Both have offered at once, and the peer comes first: what ours was to change, our answer says.
+      media.rollback()
+      (call.wantsHold, call.formerDirection) = (nil, nil)
+      if case .offered(let refusals) = call.move { call.move = .needed(refusals: refusals) }
+    }
     do {
       let wasHeld = media.isHeldByPeer
       if let body {

@@ -55,7 +55,13 @@ package final class AgentCore {
   /// Who waits for the outcome of a request.
   var requests: [RequestID: (RequestOutcome) -> Void] = [:]
   /// What modules that give commands and hear what happens have started.
-  var applications: [any Application] = []
+  var applications: [(module: String, running: any Application)] = []
+  /// What `play` plays.
+  var localSound: LocalSound?
+  /// The current call's figures, every second (`statmode`).
+  private(set) lazy var statusLine = CallStatusLine(core: self)
+  /// How much of what happens is shown.
+  package internal(set) var logLevel: LogLevel
   /// Commands, by name and by key.
   package private(set) lazy var commands = CommandRegistry()
   /// What a person or a program at the controls has chosen.
@@ -90,6 +96,7 @@ package final class AgentCore {
     self.registry = registry
     self.sink = emit
     self.isTracing = settings.traceSIP != nil
+    self.logLevel = settings.logLevel
     self.instanceID = Self.makeUUID(generator.next(), generator.next())
     let resolver: any NameResolver =
       try settings.nameResolver
@@ -123,6 +130,7 @@ package final class AgentCore {
       self.account(for: invite.requestURI).map { Self.policy(of: $0.settings) } ?? CallPolicy()
     }
     try self.startApplications()
+    self.statusLine.isOn = settings.showsStatus
   }
 
   /// Checks what can be checked of an account before its first call: codecs, encryption, source and player.
@@ -165,10 +173,12 @@ package final class AgentCore {
   /// Closes the SIP transports; calls that still exist are forgotten.
   package func close() {
     for application in self.applications {
-      application.take(AgentNotice(.exit))
-      application.stop()
+      application.running.take(AgentNotice(.exit))
+      application.running.stop()
     }
     self.applications = []
+    self.stopLocalSound()
+    self.statusLine.isOn = false
     self.networkWatch?.close()
     self.networkWatch = nil
     self.transports.close()

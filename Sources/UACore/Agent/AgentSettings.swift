@@ -24,6 +24,10 @@ package struct AgentSettings: Sendable {
   package var contacts: [Contact]
   /// Reads the config folder again, for `conf_reload`; nil where there is none.
   package var reload: (@Sendable () throws(CommandFailure) -> Configuration)?
+  /// How much of what happens is shown at first.
+  package var logLevel: LogLevel
+  /// Whether the figures of the current call are told every second, to begin with (`statmode`).
+  package var showsStatus: Bool
 
   /// Takes the place of the name resolver that the modules bring.
   package var nameResolver: (any NameResolver)?
@@ -41,5 +45,7 @@ package struct AgentSettings: Sendable {
     self.contacts = []
     self.reload = nil
     self.nameResolver = nil
+    self.logLevel = .info
+    self.showsStatus = false
   }
 }

@@ -75,6 +75,10 @@ package enum AgentEvent: Sendable {
   case message(account: String, from: String, contentType: String, text: String)
   /// Text for whoever gave a command, or looks on.
   case output(String)
+  /// The current call's figures, to be shown in place of the last ones; empty when there is nothing to show.
+  case status(String)
+  /// How much is to be shown from now on.
+  case logLevel(LogLevel)
   /// Someone asked for the end of the program.
   case quit
 }

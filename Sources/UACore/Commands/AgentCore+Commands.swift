@@ -7,9 +7,13 @@ extension AgentCore {
     {
       for command in group { try self.commands.add(command.description, command.run) }
     }
-    for command in self.registry.commands { try self.commands.add(command.description, command.run) }
-    for provider in self.registry.applications {
-      self.applications.append(try provider.start(on: self.context, host: self))
+    for (module, facet) in self.registry.facets {
+      switch facet.body {
+      case .command(let command): try self.commands.add(command.description, command.run)
+      case .application(let provider):
+        self.applications.append((module, try provider.start(on: self.context, host: self)))
+      default: continue
+      }
     }
   }
 

@@ -123,9 +123,10 @@ extension AgentCore {
       CoreCommand("atransferabort", scope: .inCall, "end the second call, and go on with the first") {
         [unowned self] _ throws(CommandFailure) in try self.control.abortTransfer()
       },
-      CoreCommand("statmode", key: "S", scope: .inCall, "whether figures are shown while a call stands") {
-        _ throws(CommandFailure) in
-        throw CommandFailure("there is no status line: /callstat shows the figures")
+      CoreCommand("statmode", key: "S", scope: .inCall, "show figures while a call stands, or no more") {
+        [unowned self] _ in
+        self.statusLine.isOn.toggle()
+        return "status line: \(self.statusLine.isOn ? "on" : "off")"
       },
       CoreCommand("stopringing", scope: .inCall, "stop the ring tone") { _ in "" },
     ]

@@ -62,11 +62,20 @@ extension AgentCore {
       CoreCommand("main", "the main loop") { [unowned self] _ in
         "epoll, \(self.calls.count) calls, \(self.requests.count) requests wait for an answer"
       },
-      CoreCommand("loglevel", key: "v", "how much is logged") { _ throws(CommandFailure) in
-        throw CommandFailure("there are no levels: \"apus run -v\" logs every event, /siptrace every SIP message")
+      CoreCommand("loglevel", key: "v", "[debug|info|warn|error]", "what is shown; without a word, one more") {
+        [unowned self] text throws(CommandFailure) in
+        guard let level = text.isEmpty ? self.logLevel.lower : LogLevel(name: text) else {
+          throw CommandFailure("/loglevel takes debug, info, warn or error")
+        }
+        self.logLevel = level
+        self.emit(.logLevel(level))
+        return "log level: \(level.name)"
       },
-      CoreCommand("play", "FILE", "play a sound file here") { _ throws(CommandFailure) in
-        throw CommandFailure("sounds are played in calls: /ausrc aufile,FILE is what the next call's peer hears")
+      CoreCommand("play", "[FILE]", "play a sound file here; without one, stop") {
+        [unowned self] file throws(CommandFailure) in
+        self.stopLocalSound()
+        guard !file.isEmpty else { return "" }
+        return "playing audio file \(try self.play(file: file))"
       },
       CoreCommand("uuid", "this agent's instance identifier") { [unowned self] _ in self.instanceID },
     ]

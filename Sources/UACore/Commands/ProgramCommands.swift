@@ -8,12 +8,15 @@ extension AgentCore {
         self.emit(.quit)
         return "Quit"
       },
-      CoreCommand("insmod", "MODULE", "switch a module on") { name throws(CommandFailure) in
-        throw CommandFailure(
-          "module \(name): modules are switched on at the start; add \"module \(name)\" to the config")
+      CoreCommand("insmod", "MODULE", "switch a module on; calls that stand don't change") {
+        [unowned self] name throws(CommandFailure) in
+        try self.load(module: name)
+        return "loaded module \(Self.moduleName(name))"
       },
-      CoreCommand("rmmod", "MODULE", "switch a module off") { name throws(CommandFailure) in
-        throw CommandFailure("module \(name): modules stay until the end; take its line out of the config")
+      CoreCommand("rmmod", "MODULE", "switch a module off; calls that stand keep it") {
+        [unowned self] name throws(CommandFailure) in
+        try self.unload(module: name)
+        return "unloaded module \(Self.moduleName(name))"
       },
     ]
   }

@@ -53,6 +53,8 @@ package struct Configuration: Sendable {
   package var menuCleanNumber: Bool
   /// Nil: calls don't ask to be answered.
   package var autoAnswerMethod: AutoAnswer.Method?
+  /// Whether the figures of a call that stands are shown, to begin with.
+  package var showsStatus: Bool
   /// Nil: not set.
   package var audioPath: String?
   package var audioPlayer: AudioDevice?
@@ -105,6 +107,7 @@ package struct Configuration: Sendable {
     self.redialDelay = values.integer(CoreKeys.redialDelay)
     self.menuCleanNumber = values[CoreKeys.menuCleanNumber] == "yes"
     self.autoAnswerMethod = AutoAnswer.Method(rawValue: values[CoreKeys.autoAnswerMethod])
+    self.showsStatus = values[CoreKeys.statmodeDefault] == "call"
     self.audioPath = values.text(CoreKeys.audioPath)
     self.audioPlayer = AudioDevice(values[CoreKeys.audioPlayer])
     self.audioSource = AudioDevice(values[CoreKeys.audioSource])

@@ -59,6 +59,9 @@ package enum CoreKeys {
   package static let autoAnswerMethod = ConfigKey(
     "sip_autoanswer_method", .choice(AutoAnswer.Method.allCases.map(\.rawValue)), default: "",
     help: "How calls ask to be answered, once setadelay was used.")
+  package static let statmodeDefault = ConfigKey(
+    "statmode_default", .choice(["off", "call"]), default: "off",
+    help: "Whether figures are shown on the terminal while a call stands; statmode switches it.")
 
   package static let audioPath = ConfigKey(
     "audio_path", .string, default: "",
@@ -134,7 +137,7 @@ package enum CoreKeys {
         sipTOS,
       ]),
     Section(title: "Calls", keys: [callLocalTimeout, callMaxCalls, callHoldOtherCalls]),
-    Section(title: "Menu", keys: [redialAttempts, redialDelay, menuCleanNumber, autoAnswerMethod]),
+    Section(title: "Menu", keys: [redialAttempts, redialDelay, menuCleanNumber, autoAnswerMethod, statmodeDefault]),
     Section(
       title: "Audio", keys: [audioPath, audioPlayer, audioSource, audioAlert, telephoneEventPayloadType]),
     Section(

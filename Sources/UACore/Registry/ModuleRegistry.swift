@@ -9,17 +9,15 @@ package final class ModuleRegistry {
   }
 
   /// Every active module's facets, in order.
-  package let facets: [(module: String, facet: Facet)]
-  package let codecs: [any AudioCodec]
-  package let sources: [Driver]
-  package let players: [Driver]
-  package let filters: [Driver]
-  package let encryptions: [any MediaEncryption]
-  package let datagrams: (any DatagramTransport)?
-  package let sipTransports: [any SIPTransportProvider]
-  package let commands: [ModuleCommand]
-  package let applications: [any ApplicationProvider]
-  package let nameResolver: (any NameResolverProvider)?
+  package private(set) var facets: [(module: String, facet: Facet)] = []
+  package private(set) var codecs: [any AudioCodec] = []
+  package private(set) var sources: [Driver] = []
+  package private(set) var players: [Driver] = []
+  package private(set) var filters: [Driver] = []
+  package private(set) var encryptions: [any MediaEncryption] = []
+  package private(set) var datagrams: (any DatagramTransport)?
+  package private(set) var sipTransports: [any SIPTransportProvider] = []
+  package private(set) var nameResolver: (any NameResolverProvider)?
 
   /// Makes the active modules.
   ///
@@ -33,33 +31,76 @@ package final class ModuleRegistry {
     available: [any Module.Type], active: [String], settings: [String: String],
     programFacets: [(module: String, facet: Facet)] = []
   ) throws(ModuleError) {
-    var facets: [(module: String, facet: Facet)] = []
     for name in active {
       guard let type = available.first(where: { $0.name == name }) else {
         throw ModuleError(.configuration, "module \(name): there is no such module")
       }
-      let module = try type.init(settings: ModuleSettings(keys: type.configKeys, values: settings))
-      facets += module.facets.map { (name, $0) }
+      self.facets += try Self.make(type, settings)
     }
-    facets += programFacets
+    self.facets += programFacets
+    self.sort()
+  }
+
+  /// Makes one more module, the last in order.
+  package func insert(_ type: any Module.Type, settings: [String: String]) throws(ModuleError) {
+    self.facets += try Self.make(type, settings)
+    self.sort()
+  }
+
+  /// Forgets a module; what its facets have made lives on with whoever holds it.
+  package func remove(_ module: String) {
+    self.facets.removeAll { $0.module == module }
+    self.sort()
+  }
+
+  /// Puts everything back as it was when `facets` was read.
+  package func restore(_ facets: [(module: String, facet: Facet)]) {
     self.facets = facets
-    self.codecs = facets.compactMap { if case .codec(let codec) = $0.facet.body { codec } else { nil } }
-    self.sources = facets.compactMap {
-      if case .source(let offer) = $0.facet.body { Driver(module: $0.module, offer: offer) } else { nil }
+    self.sort()
+  }
+
+  private static func make(
+    _ type: any Module.Type, _ settings: [String: String]
+  ) throws(ModuleError) -> [(module: String, facet: Facet)] {
+    let module = try type.init(settings: ModuleSettings(keys: type.configKeys, values: settings))
+    return module.facets.map { (type.name, $0) }
+  }
+
+  private func sort() {
+    (self.codecs, self.encryptions, self.sipTransports) = ([], [], [])
+    (self.sources, self.players, self.filters) = ([], [], [])
+    (self.datagrams, self.nameResolver) = (nil, nil)
+    for (module, facet) in self.facets {
+      switch facet.body {
+      case .codec(let codec): self.codecs.append(codec)
+      case .source(let offer): self.sources.append(Driver(module: module, offer: offer))
+      case .player(let offer): self.players.append(Driver(module: module, offer: offer))
+      case .filter(let offer): self.filters.append(Driver(module: module, offer: offer))
+      case .encryption(let one): self.encryptions.append(one)
+      case .sipTransport(let one): self.sipTransports.append(one)
+      case .datagrams(let one): self.datagrams = self.datagrams ?? one
+      case .nameResolver(let one): self.nameResolver = self.nameResolver ?? one
+      case .command, .application: break
+      }
     }
-    self.players = facets.compactMap {
-      if case .player(let offer) = $0.facet.body { Driver(module: $0.module, offer: offer) } else { nil }
+  }
+
+  package func commands(of module: String) -> [ModuleCommand] {
+    self.facets.compactMap {
+      if $0.module == module, case .command(let one) = $0.facet.body { one } else { nil }
     }
-    self.filters = facets.compactMap {
-      if case .filter(let offer) = $0.facet.body { Driver(module: $0.module, offer: offer) } else { nil }
+  }
+
+  package func applications(of module: String) -> [any ApplicationProvider] {
+    self.facets.compactMap {
+      if $0.module == module, case .application(let one) = $0.facet.body { one } else { nil }
     }
-    self.encryptions = facets.compactMap { if case .encryption(let one) = $0.facet.body { one } else { nil } }
-    self.datagrams = facets.lazy.compactMap { if case .datagrams(let one) = $0.facet.body { one } else { nil } }.first
-    self.commands = facets.compactMap { if case .command(let one) = $0.facet.body { one } else { nil } }
-    self.applications = facets.compactMap { if case .application(let one) = $0.facet.body { one } else { nil } }
-    self.nameResolver =
-      facets.lazy.compactMap { if case .nameResolver(let one) = $0.facet.body { one } else { nil } }.first
-    self.sipTransports = facets.compactMap { if case .sipTransport(let one) = $0.facet.body { one } else { nil } }
+  }
+
+  package func sipTransports(of module: String) -> [any SIPTransportProvider] {
+    self.facets.compactMap {
+      if $0.module == module, case .sipTransport(let one) = $0.facet.body { one } else { nil }
+    }
   }
 
   /// Refuses, before any call, a filter that the receive mode can't run.

@@ -62,6 +62,11 @@ package struct StagePlan: Sendable {
     return StageChain(stages, format: self.format)
   }
 
+  /// Both ends for an owner that is main itself, so that nothing crosses.
+  package func makeOnMain() throws(ModuleError) -> (source: any AudioStage, player: any AudioStage) {
+    (try self.chain(self.transmit, .transmit), try self.chain(self.receive, .receive))
+  }
+
   private func chain(
     _ planned: [PlannedStage], _ direction: MediaDirection
   ) throws(ModuleError) -> sending any AudioStage {

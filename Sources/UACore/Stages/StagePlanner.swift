@@ -23,10 +23,11 @@ package final class StagePlanner {
 
   /// Admits and prepares every stage of a stream; without a device there is silence one way and nothing the other.
   ///
+  /// - Parameter isFiltered: whether the modules' filters stand between the two.
   /// - Throws: `AdmissionError` where the mode and policy leave nothing safe, `ModuleError` where a driver refuses.
   package func plan(
     source: AudioDevice?, player: AudioDevice?, format: AudioFormat, packetTime: Int, stream: StreamID,
-    failed: @escaping @Sendable (ModuleError) -> Void
+    isFiltered: Bool = true, failed: @escaping @Sendable (ModuleError) -> Void
   ) throws -> StagePlan {
     let none = ModuleRegistry.Driver(module: "none", offer: NullStage.offer)
     let sourceDriver = try source.map { try self.registry.source($0.driver) } ?? none
@@ -36,7 +37,7 @@ package final class StagePlanner {
     }
     var transmit = [try self.admit(sourceDriver, request(source?.device ?? "", .transmit))]
     var receive: [PlannedStage] = []
-    for filter in self.registry.filters {
+    for filter in isFiltered ? self.registry.filters : [] {
       transmit.append(try self.admit(filter, request("", .transmit)))
       receive.append(try self.admit(filter, request("", .receive)))
     }

@@ -182,7 +182,7 @@ extension FlowAgent {
   private func reinvite(_ id: SessionID, isAnswered: Bool = false) {
     guard self.calls[id] != nil else { return }
     let offer = self.description()
-    self.calls[id]?.media.offers.append(offer)
+    self.calls[id]?.media.offers.append((offer, nil))
     self.endpoint.reinvite(id, body: SIPBody(bytes: Array(offer.utf8)), now: self.now)
     if isAnswered { return }
     // The other side has the same idea at the same moment.
@@ -197,7 +197,7 @@ extension FlowAgent {
   private func update(_ id: SessionID, dialog: DialogID? = nil, hasBody: Bool = true) {
     guard self.calls[id] != nil else { return }
     let offer = hasBody ? self.description() : nil
-    self.calls[id]?.media.offers.append(offer)
+    self.calls[id]?.media.offers.append((offer, dialog?.remoteTag))
     self.endpoint.update(id, dialog: dialog, body: FlowMedia.body(offer), now: self.now)
   }
 
@@ -223,9 +223,9 @@ extension FlowAgent {
       return self.violate("\(id): the answer to no offer")
     }
     self.calls[id]?.media.offers.removeFirst()
-    guard let offer else { return }
-    self.check(FlowMedia.text(body), answers: offer, "the 2xx to a re-INVITE or UPDATE")
-    self.agreed(id, mine: offer, theirs: FlowMedia.text(body))
+    guard let text = offer.text else { return }
+    self.check(FlowMedia.text(body), answers: text, "the 2xx to a re-INVITE or UPDATE")
+    self.agreed(id, mine: text, theirs: FlowMedia.text(body), in: offer.early)
   }
 
   func reofferFailed(_ id: SessionID, _ status: Int) {
@@ -239,10 +239,10 @@ extension FlowAgent {
     self.calls[id]?.media.theirs = body
   }
 
-  /// An exchange is complete; before the call stands it is that of the newest early dialog.
-  private func agreed(_ id: SessionID, mine: String?, theirs: String?) {
+  /// An exchange is complete; before the call stands it is that of one early dialog, the newest unless it is named.
+  private func agreed(_ id: SessionID, mine: String?, theirs: String?, in early: String? = nil) {
     guard let call = self.calls[id] else { return }
-    if call.isOutgoing, !call.isEstablished, let tag = call.media.lastEarly, let mine, let theirs {
+    if call.isOutgoing, !call.isEstablished, let tag = early ?? call.media.lastEarly, let mine, let theirs {
       self.calls[id]?.media.early[tag] = (mine, theirs)
     } else {
       self.calls[id]?.media.settle(mine: mine, theirs: theirs)

@@ -26,8 +26,9 @@ struct FlowMedia {
   /// The descriptions in force.
   var mine: String?
   var theirs: String?
-  /// Open offers of ours by re-INVITE or UPDATE, oldest first; nil for an UPDATE without.
-  var offers: [String?] = []
+  /// Open offers of ours by re-INVITE or UPDATE, oldest first; nil for an UPDATE without. In an early dialog, the
+  /// callee's tag of it.
+  var offers: [(text: String?, early: String?)] = []
   /// The INVITE's: the caller's own offer, or the one that came with it at the callee.
   var first: String?
   /// What the callee says in each response to the INVITE.

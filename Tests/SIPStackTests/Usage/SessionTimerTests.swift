@@ -61,6 +61,39 @@ struct SessionTimerTests {
     pair.expectEmpty()
   }
 
+  @Test(
+    "an UPDATE that left before the answer and is answered behind it leaves the timer alone", arguments: [true, false])
+  func earlyUpdate(isSlowToAnswer: Bool) throws {
+    var configuration = Self.configuration(Policy(use: .requested, interval: 100, refresher: .remote))
+    configuration.policy.reliableProvisional = .yes
+    let pair = Pair(configuration: configuration)
+    pair.link = { sent in sent.name == "200 UPDATE" && !isSlowToAnswer ? [400] : [10] }
+    pair.onEvent = { [unowned pair] side, event in
+      if side == .b, case .incomingCall(let id, _) = event {
+        pair.b.ring(id, status: 183, body: Pair.answer, now: pair.now)
+      }
+    }
+    let caller = pair.call()
+    pair.run(1_000)
+    let callee = try #require(pair.incoming)
+    if isSlowToAnswer { pair.onEvent = { _, _ in } } else { ReofferTests.acceptAll(pair) }
+    pair.act { pair.b.update(callee, body: ReofferTests.hold, now: $0) }
+    pair.run(100)
+    pair.act { pair.b.accept(callee, body: nil, now: $0) }
+    pair.run(100)
+    #expect(pair.established(.a).count == 1 && pair.count("UPDATE", from: .b) == 1)
+    if isSlowToAnswer { pair.act { pair.a.acceptReinvite(caller, body: Pair.answer, now: $0) } }
+    ReofferTests.acceptAll(pair)
+    pair.link = { _ in [10] }
+    pair.run(400_000)
+    // The callee refreshes at half of 100 s.
+    #expect(pair.ends(.a).isEmpty && pair.ends(.b).isEmpty)
+    #expect((7...9).contains(pair.count("UPDATE", from: .b)) && pair.count("UPDATE", from: .a) == 0)
+    pair.act { pair.a.hangUp(caller, now: $0) }
+    pair.runToEnd()
+    pair.expectEmpty()
+  }
+
   @Test("what a fork that lost can do is not believed of the one that won: who can't refresh is not asked to")
   func capabilitiesOfLoser() throws {
     var configuration = Self.configuration(Self.asking)

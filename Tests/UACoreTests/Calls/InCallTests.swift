@@ -65,6 +65,31 @@ import Testing
     #expect(agents.alice.isEstablished && agents.bob.isEstablished)
   }
 
+  @Test("both sides hold at one moment, and both are held; resumed, both are heard again", arguments: RxMode.allCases)
+  func crossingHold(mode: RxMode) throws {
+    let agents = try SimulatedAgents(mode: mode, encryption: "srtp", seed: 3)
+    let call = try agents.establishedCall()
+    let count = MediaCount(agents.simulation.network)
+    agents.alice.act { $0.setHold(call, true) }
+    agents.bob.act { $0.setHold(agents.bobCall, true) }
+    agents.run(milliseconds: 10_000)
+    for agent in [agents.alice, agents.bob] {
+      #expect(agent.report?.isOnHold == true && agent.report?.isHeldByPeer == true, "\(agent.name)")
+    }
+    _ = (count.take("10.0.0.1"), count.take("10.0.0.2"))
+    agents.run(milliseconds: 1000)
+    #expect(count.take("10.0.0.1") == 0 && count.take("10.0.0.2") == 0)
+    agents.alice.act { $0.setHold(call, false) }
+    agents.bob.act { $0.setHold(agents.bobCall, false) }
+    agents.run(milliseconds: 10_000)
+    _ = (count.take("10.0.0.1"), count.take("10.0.0.2"))
+    agents.run(milliseconds: 1000)
+    #expect(count.take("10.0.0.1") >= 49 && count.take("10.0.0.2") >= 49)
+    #expect(agents.alice.warnings.isEmpty && agents.bob.warnings.isEmpty)
+    agents.alice.act { $0.hangUp(call) }
+    #expect(agents.runUntilIdle())
+  }
+
   @Test("both sides put each other on hold, and resume")
   func mutualHold() throws {
     let agents = try SimulatedAgents()

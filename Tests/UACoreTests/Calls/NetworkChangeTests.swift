@@ -76,6 +76,49 @@ import Testing
     #expect(count.take("10.0.0.9") >= 45 && count.take("10.0.0.2") >= 45)
   }
 
+  /// When Alice's address goes, after Bob has offered something, with 50 ms from one to the other.
+  enum Moment: Int64, CaseIterable, Sendable {
+    /// The offer is on its way to where she is no more.
+    case offerOnItsWay = 20
+    /// Her answer is, and the ACK goes to where she was.
+    case answerOnItsWay = 70
+    /// The ACK is on its way.
+    case acknowledgementOnItsWay = 120
+    /// Her answer was lost.
+    case answerLost = 71
+  }
+
+  static let moments: [Cell] = Cell.all.filter { $0.encryption == nil || $0.encryption == "dtls_srtp" }
+
+  @Test(
+    "the peer's offer is under way when the address goes: the call goes on from the new one",
+    arguments: moments, Moment.allCases)
+  func duringPeersOffer(cell: Cell, moment: Moment) throws {
+    let agents = try SimulatedAgents(mode: cell.mode, encryption: cell.encryption, seed: 12)
+    try agents.establishedCall()
+    agents.simulation.network.setSignalling(LinkConditions(delay: 50_000...50_000))
+    if moment == .answerLost {
+      agents.simulation.network.tap { !($0.isSignalling && $0.source.host == "10.0.0.1") }
+    }
+    try #require(agents.bob.act { $0.execute(line: "/reinvite") }.isOK)
+    agents.run(milliseconds: moment.rawValue)
+    self.move(agents)
+    agents.run(milliseconds: 12_000)
+    #expect(agents.alice.isEstablished && agents.bob.isEstablished)
+    let count = InCallTests.MediaCount(agents.simulation.network)
+    let heard = (ProbeCapture.samples(agents.aliceHears).count, ProbeCapture.samples(agents.bobHears).count)
+    agents.run(milliseconds: 2000)
+    #expect((95...105).contains(count.take("10.0.0.9")) && count.take("10.0.0.1") == 0)
+    #expect((95...105).contains(count.take("10.0.0.2")))
+    #expect(self.sounds(agents.aliceHears, after: heard.0) && self.sounds(agents.bobHears, after: heard.1))
+    // It does not end later either, when transactions give up.
+    agents.run(milliseconds: 40_000)
+    #expect(agents.alice.isEstablished && agents.bob.isEstablished)
+    agents.bob.act { $0.hangUp(agents.bobCall) }
+    #expect(agents.runUntilIdle())
+    #expect(agents.alice.ended.first?.reason == "hangup" && agents.bob.ended.first?.reason == "hangup")
+  }
+
   @Test("an address that is no call's changes nothing")
   func otherAddress() throws {
     let agents = try SimulatedAgents(encryption: "dtls_srtp")

@@ -22,8 +22,8 @@ import Testing
   func descriptions(mode: RxMode) throws {
     let agents = try CallControlTests.agents(mode: mode)
     let (alice, bob) = (Listener(), Listener())
-    agents.alice.act { $0.applications = [alice] }
-    agents.bob.act { $0.applications = [bob] }
+    agents.alice.act { $0.applications = [("listener", alice)] }
+    agents.bob.act { $0.applications = [("listener", bob)] }
     try CallControlTests.run("/dial sip:bob@10.0.0.2", agents.alice)
     agents.run(milliseconds: 500)
     try CallControlTests.run("a", agents.bob)
@@ -43,7 +43,7 @@ import Testing
   func reports(mode: RxMode) throws {
     let agents = try CallControlTests.agents(mode: mode, isAsked: false)
     let listener = Listener()
-    agents.alice.act { $0.applications = [listener] }
+    agents.alice.act { $0.applications = [("listener", listener)] }
     try CallControlTests.run("/dial sip:bob@10.0.0.2", agents.alice)
     agents.run(milliseconds: 30_000)
     let notices = listener.notices.withLock { $0.filter { $0.kind == .rtcp } }

@@ -277,7 +277,7 @@ private struct TableResolver: NameResolver {
   func noName() async throws {
     let pair = try await ConnectedPair()
     let error = await #expect(throws: ModuleError.self) { try await pair.call("sip:bob@nowhere.test") }
-    #expect(error?.kind == .unavailable && error?.message == "nowhere.test: the name has no address")
+    #expect(error?.kind == .unavailable && error?.message.hasPrefix("nowhere.test: the name has no address") == true)
     await pair.shutDown()
   }
 }
