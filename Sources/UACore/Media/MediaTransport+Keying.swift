@@ -164,7 +164,7 @@ extension MediaTransport {
 
   private func close(_ path: MediaPath) {
     path.close(in: self.context)
-    self.drops.noKey += path.unkeyed
+    self.drops.noKey += path.unkeyed + path.waiting
     if let counters = path.keyExchange?.counters { self.closedExchanges.add(counters) }
   }
 
@@ -205,7 +205,7 @@ extension MediaTransport {
   }
 
   func drainParked(of path: MediaPath, now: Instant) {
-    guard self.stream.isConfigured, path.parkedRTP.count + path.parkedRTCP.count > 0 else { return }
+    guard self.stream.isConfigured, path.waiting > 0 else { return }
     var waiting = path.takeParked(.rtp)
     waiting.drain(now: now) { self.receive(&$0, from: $1, on: path, .rtp, now: now) }
     self.drops.noKey += waiting.counters.total
