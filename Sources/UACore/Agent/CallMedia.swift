@@ -128,6 +128,7 @@ package final class CallMedia {
   package func rollback() {
     self.negotiator.rollback()
     self.keying?.rollback()
+    while let command = self.keying?.nextCommand() { _ = self.post(.keying(command)) }
     guard let before = self.addressBefore.take() else { return }
     self.localAddress = before
     self.isRekeying = false
@@ -359,6 +360,7 @@ extension KeyingCommand {
     case .installInbound: false
     case .installOutbound: false
     case .switchOutbound: false
+    case .expectInbound: false
     case .makeKeyExchange: false
     case .startKeyExchange: false
     }
@@ -370,6 +372,7 @@ extension KeyingCommand {
     case .installInbound: false
     case .installOutbound: false
     case .switchOutbound: false
+    case .expectInbound: false
     case .makeKeyExchange: false
     case .startKeyExchange: false
     }

@@ -30,6 +30,9 @@ extension MediaTransport {
         try self.keys.installOutbound(material, continuity, for: .rtp, switchNow: switchNow)
         self.reportSecure()
       case .switchOutbound: try self.keys.switchOutbound()
+      case .expectInbound(let isOpen):
+        self.keys.expectsInbound = isOpen
+        if !isOpen { self.drainParked(of: self.path, now: now) }
       case .makeKeyExchange(let make):
         self.security = .encrypted
         (self.nextPath ?? self.path).keyExchange = try make()

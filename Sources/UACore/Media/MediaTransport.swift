@@ -282,7 +282,12 @@ package final class MediaTransport {
       case .notEncrypted: self.drops.plaintext += 1
       // RTCP without room for a trailer was sent in the clear.
       case .malformed: if isRTCP { self.drops.plaintext += 1 } else { self.drops.unknown += 1 }
-      default: self.drops.auth += 1
+      default:
+        guard self.keys.expectsInbound else {
+          self.drops.auth += 1
+          return
+        }
+        path.park(packet, from: source, on: component, now: now)
       }
     }
   }
