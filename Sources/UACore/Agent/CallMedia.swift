@@ -82,6 +82,7 @@ package final class CallMedia {
     self.localAddress = address
     self.negotiator = OfferAnswer(
       sessionID: environment.random() >> 2, address: address, matching: self.codecs.matching)
+    self.negotiator.usesBundle = environment.configuration.usesBundle
     self.transport = environment.startTransport(
       ports, stream: stream, ssrc: self.ssrc, canonicalName: self.canonicalName, announce: announce)
   }
@@ -128,6 +129,7 @@ package final class CallMedia {
   package func rollback() {
     self.negotiator.rollback()
     self.keying?.rollback()
+    while let command = self.keying?.nextCommand() { _ = self.post(.keying(command)) }
     guard let before = self.addressBefore.take() else { return }
     self.localAddress = before
     self.isRekeying = false
@@ -324,7 +326,7 @@ package final class CallMedia {
       address: self.localAddress, rtcpPort: self.localAddress.port + 1, codecs: self.codecs.capabilities,
       ptime: self.settings.packetTime, direction: self.localDirection,
       rtcpMux: self.settings.usesRTCPMux,
-      ssrc: self.ssrc, cname: self.canonicalName,
+      ssrc: self.ssrc, cname: self.canonicalName, mid: self.negotiator.usesBundle ? "0" : nil,
       attributes: attributes.map { SDPAttribute($0.name, $0.value) })
   }
 
@@ -359,6 +361,7 @@ extension KeyingCommand {
     case .installInbound: false
     case .installOutbound: false
     case .switchOutbound: false
+    case .expectInbound: false
     case .makeKeyExchange: false
     case .startKeyExchange: false
     }
@@ -370,6 +373,7 @@ extension KeyingCommand {
     case .installInbound: false
     case .installOutbound: false
     case .switchOutbound: false
+    case .expectInbound: false
     case .makeKeyExchange: false
     case .startKeyExchange: false
     }

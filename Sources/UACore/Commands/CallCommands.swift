@@ -147,7 +147,7 @@ extension AgentCore {
       received \(media.receivedPackets) packets, \(media.receivedBytes) bytes, lost \(media.lost), late \(media.late), \
       twice \(media.duplicate), jitter \(media.jitter) ms, concealed \(media.concealed) ms
       dropped: auth \(media.drops.auth), replay \(media.drops.replay), plaintext \(media.drops.plaintext), \
-      source \(media.drops.source), unknown \(media.drops.unknown), no key \(media.drops.noKey)
+      source \(media.drops.source), unknown \(media.drops.unknown), no key \(media.drops.noKey), at the end \(media.drops.ended)
       """
   }
 }

@@ -14,11 +14,14 @@ package struct DropCounters: Equatable, Sendable {
   package var mailboxFull = 0
   /// No key came for it in time.
   package var noKey = 0
+  /// Still waiting for its keys or its handshake when the call ended.
+  package var ended = 0
 
   package init() {}
 
   package var total: Int {
     self.auth + self.replay + self.plaintext + self.source + self.unknown + self.mailboxFull + self.noKey
+      + self.ended
   }
 }
 
