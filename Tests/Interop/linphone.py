@@ -1,6 +1,7 @@
 """Debian's linphonec in a network namespace, on a terminal of the script's own."""
 import os
 import pty
+import re
 import subprocess
 import threading
 import time
@@ -121,6 +122,19 @@ uuid={uuid.uuid4()}
     def command(self, line):
         os.write(self.terminal, line.encode() + b"\n")
         time.sleep(0.3)
+
+    def until(self, state, seconds=10):
+        """Asks for the list of calls until it shows `state`, an expression: a command that comes too early is refused."""
+        deadline = time.monotonic() + seconds
+        while True:
+            start = len(self.output())
+            self.command("calls")
+            if re.search(state, self.output()[start:]):
+                return
+            check(time.monotonic() < deadline, f"linphonec's calls never showed {state}: {self.output()[start:]!r}")
+
+    # What `until` waits for.
+    FREE, TALKING, PAUSED = "No active call|no calls at this time", "StreamsRunning", "Paused"
 
     def output(self):
         return self.said.decode("utf-8", "replace")

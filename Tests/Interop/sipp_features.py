@@ -86,6 +86,51 @@ def session_timer():
            .hang_up(4))
 
 
+def refreshed_by_apus():
+    """Asked to refresh, Apus does at half the interval, by an UPDATE that asks for the same (RFC 4028 section 10)."""
+    began = time.monotonic()
+    called(Scenario("session timer of ours").request(
+        "INVITE", 1, "Supported: timer", "Session-Expires: 90;refresher=uas", "Min-SE: 90", "Allow: INVITE, ACK, BYE, CANCEL, UPDATE",
+        body=sdp(), first=True).maybe(100, 180).wants(200, "Session-Expires: *90 *;refresher=uas").request("ACK", 1)
+        .wants("UPDATE", "Session-Expires: *90 *;refresher=uac", timeout=60000)
+        .reply("200 OK", "Session-Expires: 90;refresher=uac", "Require: timer", tag="").pause(300).hang_up(2), seconds=75)
+    waited = time.monotonic() - began
+    check(44 < waited < 60, f"the refresh came after {waited:.0f} s, not at half of 90")
+    return f"after {waited:.0f} s"
+
+
+def refreshed_by_peer():
+    """Apus asks for a timer and the peer refreshes, by UPDATE and by re-INVITE, each answered with the same interval."""
+    scenario = Scenario("session timer of the peer's").wants("INVITE", "Supported:.*timer")
+    keep(scenario, to="To:", frm="From:", contact="Contact:")
+    scenario.reply("200 OK", "Session-Expires: 1800;refresher=uas", "Allow: INVITE, ACK, BYE, CANCEL, UPDATE", body=sdp()).wants("ACK")
+    own(scenario, "UPDATE", 1, "Supported: timer", "Session-Expires: 1800;refresher=uac").wants(
+        200, "Session-Expires: *1800 *;refresher=uac", "Require: *timer")
+    own(scenario, "INVITE", 2, "Supported: timer", "Session-Expires: 1800;refresher=uac", body=sdp(version=2)).maybe(100).wants(
+        200, "Session-Expires: *1800 *;refresher=uac", "a=sendrecv")
+    own(scenario, "ACK", 2).pause(200)
+    own(scenario, "BYE", 3).wants(200)
+    calling(scenario, says=("established", "ended, "))
+
+
+def keep(scenario, **fields):
+    """Keeps header fields of the last message, by the names of variables."""
+    for name, header in fields.items():
+        expression = "sip:[^;>]*" if name == "contact" else ".*"
+        scenario.steps[-1] = scenario.steps[-1].replace(
+            "</action>", f'<ereg regexp="{expression}" search_in="hdr" header="{header}" assign_to="{name}"/></action>')
+        scenario.variables.append(name)
+
+
+def own(scenario, method, number, *headers, body=None):
+    """A request of the callee's in the dialog whose INVITE was kept."""
+    return scenario.send(
+        [f"{method} [$contact] SIP/2.0", "Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]",
+         "From: [$to];tag=[pid]SIPp[call_number]", "To: [$frm]", "Call-ID: [call_id]", f"CSeq: {number} {method}",
+         "Contact: <sip:sipp@[local_ip]:[local_port]>", "Max-Forwards: 70", *headers], body,
+        retrans="" if method == "ACK" else "500")
+
+
 def refer():
     called(Scenario("REFER").call().request("REFER", 2, "Refer-To: <sip:nobody@127.0.0.1:9>", "Event: refer").wants(202)
            .wants("NOTIFY", "Event: *refer", "SIP/2.0 100").reply("200 OK")
@@ -102,6 +147,50 @@ def replaces():
     called(Scenario("Replaces").request(
         "INVITE", 1, "Require: replaces", "Replaces: nobody@nowhere;to-tag=1;from-tag=2", body=sdp(), first=True).maybe(100)
         .wants(481).request("ACK", 1, first=True, branch="INVITE"))
+
+
+def taken_over():
+    """An INVITE with Replaces takes the place of a call: answered at once, and the call that it names ends by BYE."""
+    first = Scenario("replaced").wants("INVITE").reply("180 Ringing", tag=";tag=replaced")
+    first.reply("200 OK", tag=";tag=replaced", body=sdp()).wants("ACK")
+    first.wants("BYE", timeout=9000).reply("200 OK", tag="")
+    with SIPp(first) as one, agent(";answermode=manual") as alice:
+        alice.command(f"/dial {one.uri}")
+        alice.wait_for("established")
+        invite = re.search(r"INVITE sip:sipp@\S+ SIP/2.0\n(?:.+\n)+?", alice.output().replace("\r", "")).start()
+        head = alice.output().replace("\r", "")[invite:]
+        call_id, tag = re.search(r"^Call-ID: (\S+)", head, re.M)[1], re.search(r"^From: .*;tag=(\S+)", head, re.M)[1]
+        second = Scenario("replacing").request(
+            "INVITE", 1, "Require: replaces", f"Replaces: {call_id};to-tag={tag};from-tag=replaced", body=sdp(), first=True)
+        second.maybe(100, 180).wants(200, "a=rtpmap:8 ").request("ACK", 1).pause(500)
+        with SIPp(second.hang_up(2), alice.port) as other:
+            other.finish()
+        one.finish()
+        alice.wait_for("ended, ")
+        wait_for(lambda: has_no_call(alice), 10, "every call is over")
+
+
+def verified(scenario):
+    """That the digest response of the last request is right."""
+    scenario.steps[-1] = scenario.steps[-1].replace(
+        "</action>", '<verifyauth assign_to="isRight" username="me" password="secret"/></action>')
+    scenario.raw('<nop test="isRight" next="right"/>', "isRight").reply("403 Wrong Response")
+    # Nobody sends that: the call fails here.
+    return scenario.wants("NEVER", timeout=100).raw('<label id="right"/>')
+
+
+def digest_accepted():
+    """Challenged by MD5 for REGISTER: SIPp finds that the response is the right one, and accepts it."""
+    scenario = Scenario("registrar").wants("REGISTER").reply(
+        "401 Unauthorized", 'WWW-Authenticate: Digest realm="test", nonce="1234", qop="auth", algorithm=MD5')
+    verified(scenario.wants("REGISTER", 'Authorization: *Digest .*username="me"', "nc=00000001"))
+    scenario.reply("200 OK", "Expires: 600", "[last_Contact:]")
+    with SIPp(scenario) as sipp:
+        with agent(account=f"<{sipp.uri}>;auth_user=me;auth_pass=secret;regint=600;mwi=no") as alice:
+            alice.wait_for("registered")
+            sipp.finish()
+            trace = alice.output()
+    check("secret" not in trace, "the password is in the trace")
 
 
 def unknown_extension():
@@ -179,6 +268,8 @@ def challenged(status, header):
     name = "WWW-Authenticate" if status == 401 else "Proxy-Authenticate"
     scenario.reply(f"{status} Prove It", f'{name}: Digest realm="test", nonce="1234", qop="auth", algorithm=MD5').wants("ACK")
     scenario.wants("INVITE", rf'{header}: *Digest .*username="me"', rf"{header}: *Digest .*nc=00000001")
+    if status == 401:  # SIPp looks at no other field
+        verified(scenario)
     alice = calling(ended(scenario.reply("200 OK", body=sdp()).wants("ACK")), ";auth_user=me;auth_pass=secret",
                     after=[("established", "/hangup")])
     check("secret" not in alice.output(), "the password is in the trace")
@@ -296,9 +387,12 @@ cases = [
     ("100rel and PRACK, called", reliable_provisional),
     ("UPDATE, called", update),
     ("session timer, called", session_timer),
+    ("session timer, refreshed by Apus, called", refreshed_by_apus),
+    ("session timer, refreshed by the peer, calling", refreshed_by_peer),
     ("REFER and NOTIFY, called", refer),
     ("REFER that is not allowed, called", refer_refused),
     ("Replaces of no call, called", replaces),
+    ("Replaces of a call, called", taken_over),
     ("an extension that nobody knows, called", unknown_extension),
     ("MESSAGE, called", message),
     ("SUBSCRIBE to what is not there, called", subscribe),
@@ -308,6 +402,7 @@ cases = [
     ("lost ACK, called", lost_acknowledgement),
     ("messages that are lost, called", lossy),
     ("302, calling", redirected),
+    ("401 to REGISTER, registering", digest_accepted),
     ("401, calling", challenged, 401, "Authorization"),
     ("407, calling", challenged, 407, "Proxy-Authorization"),
     ("CANCEL and answer cross, calling", cancel_crosses_answer),

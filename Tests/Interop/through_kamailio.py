@@ -128,11 +128,13 @@ class Seen:
 
 # Calls
 
-def dials(stage, caller, callee):
+def dials(stage, caller, callee, state=Linphone.FREE):
     seen = Seen(stage.alice)
     if caller == "bob":
         stage.bob.command("dial", stage.uri(callee))
     elif caller == "carol":
+        # While a call is not over for it, linphonec makes no other.
+        stage.carol.until(state)
         stage.carol.command(f"call {stage.uri(callee)}")
     else:
         getattr(stage, caller).command(f"/dial {stage.uri(callee)}")
@@ -217,6 +219,7 @@ def blind(stage, transferor, transferee, target):
     if transferor == "bob":
         stage.bob.command("transfer", stage.uri(target))
     elif transferor == "carol":
+        stage.carol.until(Linphone.TALKING)
         stage.carol.command(f"transfer {stage.uri(target)}")
     else:
         stage.alice.command(f"/transfer {stage.uri(target)}")
@@ -249,7 +252,7 @@ def attended_by_linphone(stage):
     dials(stage, "carol", "dave")
     stage.talk("carol", "dave")
     stage.carol.command("pause")
-    dials(stage, "carol", "alice")
+    dials(stage, "carol", "alice", Linphone.PAUSED)
     stage.talk("carol", "alice")
     first, second = re.findall(r"assigned id (\d+)", stage.carol.output())[-2:]
     stage.carol.command(f"transfer {first} --to-call {second}")

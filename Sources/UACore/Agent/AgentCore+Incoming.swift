@@ -30,7 +30,9 @@ extension AgentCore {
     self.emit(.incoming(id, from: call.peer))
     guard call.state == .incoming else { return }
     // Who takes the place of a call that stands is answered like that call was (RFC 3891 §3).
-    let takesPlace = invite.replaces.flatMap { self.call($0) }?.state == .established
+    let replaced = invite.replaces.flatMap { self.call($0) }
+    call.replaced = replaced?.id
+    let takesPlace = replaced?.state == .established
     self.offerToUser(
       call, after: takesPlace ? 0 : AutoAnswer.delay(asked: invite.headers, settings: settings))
   }
@@ -100,10 +102,11 @@ extension AgentCore {
     self.answer(id)
   }
 
-  /// Puts every call that stands, but one, on hold.
+  /// Puts every call that stands, but one and the call whose place it takes, on hold.
   func holdOthers(than id: CallID?) {
+    let replaced = id.flatMap { self.calls[$0]?.replaced }
     for call in self.calls.values.sorted(by: { $0.id.number < $1.id.number })
-    where call.id != id && call.state == .established && call.media?.isOnHold == false {
+    where call.id != id && call.id != replaced && call.state == .established && call.media?.isOnHold == false {
       self.setHold(call.id, true)
     }
   }

@@ -54,6 +54,8 @@ final class Call {
   var wantsHold: Bool?
   /// Hold or resume that was asked for while an offer was under way, the last word of it.
   var nextHold: Bool?
+  /// The call whose place it takes (RFC 3891).
+  var replaced: CallID?
   /// The direction before the one that is offered.
   var formerDirection: AudioDirection?
   /// How far the call is on its way to another address of ours.
