@@ -19,7 +19,9 @@ public final class PeerConnection: Sendable {
   ///
   /// - Throws: when an offer waits for its answer already, or the connection is over.
   public func offer() async throws(ApusError) -> String {
-    do { return String(decoding: try await self.agent.makeOffer(self.id), as: UTF8.self) } catch { throw ApusError(error) }
+    do {
+      return String(decoding: try await self.agent.makeOffer(self.id), as: UTF8.self)
+    } catch { throw ApusError(error) }
   }
 
   /// The answer to the peer's offer.
