@@ -33,7 +33,7 @@ extension CallReport {
         "auth": .integer(media.drops.auth), "replay": .integer(media.drops.replay),
         "plaintext": .integer(media.drops.plaintext), "source": .integer(media.drops.source),
         "unknown": .integer(media.drops.unknown), "mailbox_full": .integer(media.drops.mailboxFull),
-        "no_key": .integer(media.drops.noKey),
+        "no_key": .integer(media.drops.noKey), "checks": .integer(media.drops.checks),
       ],
     ]
   }

@@ -15,6 +15,7 @@ package final class ModuleRegistry {
   package let players: [Driver]
   package let filters: [Driver]
   package let encryptions: [any MediaEncryption]
+  package let nats: [any MediaNAT]
   package let datagrams: (any DatagramTransport)?
   package let sipTransports: [any SIPTransportProvider]
   package let commands: [ModuleCommand]
@@ -54,6 +55,7 @@ package final class ModuleRegistry {
       if case .filter(let offer) = $0.facet.body { Driver(module: $0.module, offer: offer) } else { nil }
     }
     self.encryptions = facets.compactMap { if case .encryption(let one) = $0.facet.body { one } else { nil } }
+    self.nats = facets.compactMap { if case .nat(let one) = $0.facet.body { one } else { nil } }
     self.datagrams = facets.lazy.compactMap { if case .datagrams(let one) = $0.facet.body { one } else { nil } }.first
     self.commands = facets.compactMap { if case .command(let one) = $0.facet.body { one } else { nil } }
     self.applications = facets.compactMap { if case .application(let one) = $0.facet.body { one } else { nil } }
@@ -82,6 +84,13 @@ package final class ModuleRegistry {
     if let found = self.encryptions.first(where: { $0.id == id }) { return found }
     let known = self.encryptions.map(\.id).joined(separator: ", ")
     throw ModuleError(.configuration, "mediaenc \(id): no active module brings it; there are: none, \(known)")
+  }
+
+  /// - Parameter id: the account's `medianat`.
+  package func nat(_ id: String) throws(ModuleError) -> any MediaNAT {
+    if let found = self.nats.first(where: { $0.id == id }) { return found }
+    let known = (["none"] + self.nats.map(\.id)).joined(separator: ", ")
+    throw ModuleError(.configuration, "medianat \(id): no active module brings it; there are: \(known)")
   }
 
   private static func find(_ driver: String, in all: [Driver], _ key: String) throws(ModuleError) -> Driver {
