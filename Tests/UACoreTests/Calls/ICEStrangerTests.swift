@@ -83,7 +83,7 @@ import ice
     agents.run(milliseconds: 500)
     let (target, peer) = (try addresses.of("10.0.0.1"), try addresses.of("10.0.0.2"))
     let local = try self.credentials(of: agents.alice)
-    for serial in 0..<3000 {
+    for serial in 0..<1200 {
       // Only who is the peer knows it; then only the rate is a fault.
       agents.simulation.network.inject(
         knowsPassword
@@ -96,7 +96,7 @@ import ice
     agents.alice.act { $0.refreshStatistics(call) }
     agents.run(milliseconds: 500)
     let media = try #require(agents.alice.report?.media)
-    #expect(knowsPassword ? (2500...2900).contains(media.drops.checks) : media.drops.checks == 3000, "\(media.drops)")
+    #expect(knowsPassword ? (900...1050).contains(media.drops.checks) : media.drops.checks == 1200, "\(media.drops)")
     #expect(media.lost == 0 && agents.alice.isEstablished && agents.bob.isEstablished)
     // Alice goes on, and the flood has moved nothing.
     let count = InCallTests.MediaCount(agents.simulation.network)

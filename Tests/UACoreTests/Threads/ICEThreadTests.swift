@@ -59,7 +59,7 @@ import Testing
     let pair = try await LivePair(mode: mode, encryption: "dtls_srtp", player: device, loss: 30, nat: "ice")
     let (ended, others) = (LivePair.reports(of: pair.alice), LivePair.reports(of: pair.bob))
     var generator = TestGenerator(seed: 73)
-    let rounds = 12
+    let rounds = 8
     for round in 0..<rounds {
       let call = try await pair.call("dtls_srtp", device)
       usleep(UInt32.random(in: round % 2 == 0 ? 0...30_000 : 0...400_000, using: &generator))
