@@ -99,6 +99,9 @@ package enum KeyingCommand: ~Copyable, Sendable {
   /// `switchNow` false: wait for `switchOutbound`, or until the peer is heard under the new inbound key.
   case installOutbound(SRTPKeyMaterial, KeyContinuity, switchNow: Bool)
   case switchOutbound
+  /// Whether an offer of ours is open, which the peer may answer with a new key, and use that before the answer is here
+  /// (RFC 3264 §5.1): what no key opens waits for it.
+  case expectInbound(Bool)
   /// Makes the transport's key exchange; packets for it are accepted from now on.
   case makeKeyExchange(@Sendable () throws(ModuleError) -> sending any KeyExchange)
   /// What the peer's description says to it.

@@ -48,6 +48,7 @@ private func told(_ session: any MediaEncryptionSession) throws -> Told {
     case .installInbound: told.order += "x"
     case .installOutbound: told.order += "x"
     case .switchOutbound: told.order += "x"
+    case .expectInbound: break
     }
   }
   return told

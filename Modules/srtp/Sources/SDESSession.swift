@@ -51,6 +51,7 @@ final class SDESSession: MediaEncryptionSession {
       self.lines = lines
       self.wantsNewKeys = false
     }
+    if case .encrypted = self.agreement { self.commands.append(.expectInbound(true)) }
     return self.lines.map { DescriptionAttribute("crypto", $0.serialized()) }
   }
 
@@ -83,6 +84,7 @@ final class SDESSession: MediaEncryptionSession {
       }
       try self.agree(Keys(inbound: line.keys[0], outbound: offered.keys[0]), isAnswerer: false)
       self.linesBefore = nil
+      self.commands.append(.expectInbound(false))
       return
     }
     throw ModuleError(.peer, "the peer's answer has no usable crypto line: \(refusals.joined(separator: "; "))")
@@ -150,7 +152,10 @@ final class SDESSession: MediaEncryptionSession {
   func rollback() {
     self.commands.removeAll()
     if let unconfirmed = self.unconfirmed.take() { self.agreement = unconfirmed.before }
-    if let lines = self.linesBefore.take() { self.lines = lines }
+    if let lines = self.linesBefore.take() {
+      self.lines = lines
+      self.commands.append(.expectInbound(false))
+    }
     self.wantsNewKeys = false
   }
 

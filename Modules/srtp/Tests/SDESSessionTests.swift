@@ -50,11 +50,21 @@ private func told(_ session: any MediaEncryptionSession) -> [Told] {
         .outbound(
           material.profile, material.keyAndSalt.bytes.copied(), isFresh: continuity == .fresh, now: switchNow))
     case .switchOutbound: told.append(.switchOutbound)
+    case .expectInbound: break
     case .makeKeyExchange: told.append(.other)
     case .startKeyExchange: told.append(.other)
     }
   }
   return told
+}
+
+/// What a session told its transport of keys that are not here yet.
+private func expectations(of session: any MediaEncryptionSession) -> [Bool] {
+  var expectations: [Bool] = []
+  while let command = session.nextCommand() {
+    if case .expectInbound(let isOpen) = command { expectations.append(isOpen) }
+  }
+  return expectations
 }
 
 private func bytes(_ attribute: DescriptionAttribute) throws -> [UInt8] {
@@ -351,6 +361,20 @@ private func exchange(_ offerer: any MediaEncryptionSession, _ answerer: any Med
     #expect(told(offerer).isEmpty && told(answerer).isEmpty)
     try exchange(offerer, answerer)
     #expect(told(offerer).isEmpty && told(answerer).isEmpty)
+  }
+
+  @Test("from an offer in a call until its answer, or its end, keys may come that are not here yet")
+  func expectation() throws {
+    let (offerer, answerer) = try makeCall()
+    #expect(expectations(of: offerer).isEmpty)
+    let answer = try answerer.answer(to: description(try offerer.offerAttributes()))
+    #expect(expectations(of: offerer) == [true])
+    try offerer.receive(answer: description(answer))
+    #expect(expectations(of: offerer) == [false])
+    _ = try offerer.offerAttributes()
+    offerer.rollback()
+    #expect(expectations(of: offerer) == [false])
+    #expect(expectations(of: answerer).isEmpty)
   }
 
   @Test("there is nothing to re-key before the first answer")

@@ -89,6 +89,8 @@ extension MediaDescription {
 
   /// The same line with port 0: rejected in an answer, removed in an offer (RFC 3264 §6, §8.2).
   var disabled: MediaDescription {
-    MediaDescription(kind: self.kind, port: 0, protocolName: self.protocolName, formats: self.formats)
+    var section = MediaDescription(kind: self.kind, port: 0, protocolName: self.protocolName, formats: self.formats)
+    if let mid = self.mid { section.add("mid", mid) }
+    return section
   }
 }

@@ -9,6 +9,8 @@ package struct OfferAnswer: Sendable {
   package var matching: CodecMatching
   /// Written at session level in every offer and answer, such as `a=group` or `a=ice-options`.
   package var sessionAttributes: [SDPAttribute] = []
+  /// Whether the lines that have a name and rtcp-mux are offered, and taken, as one BUNDLE group (RFC 9143).
+  package var usesBundle = false
   /// What both sides agreed on, per media line; empty before the first answer.
   package private(set) var negotiated: [NegotiatedMedia] = []
   /// Our side of the last agreement.
@@ -89,7 +91,8 @@ package struct OfferAnswer: Sendable {
         known[index].disabled
       }
     }
-    let offer = self.send(sections, connection: connection)
+    let names = lines.compactMap { $0?.local }.filter(\.rtcpMux).compactMap(\.mid)
+    let offer = self.send(sections, connection: connection, bundles: [names])
     for (index, line) in lines.enumerated() { self.reserve(line?.formats ?? [], at: index) }
     self.phase = .offered(offer, lines: lines)
     return offer
@@ -167,7 +170,10 @@ package struct OfferAnswer: Sendable {
     if reasons.count == media.count, reasons.contains(where: { $0 != .notOffered && $0 != .notWanted }) {
       throw .nothingInCommon(reasons)
     }
-    let answer = self.send(sections, connection: connection)
+    // A group keeps those of its lines that were taken, in its order (RFC 9143 §7.3).
+    let taken = Set(zip(sections, negotiated).filter { $1.rejection == nil && $1.rtcpMux }.compactMap { $0.0.mid })
+    let bundles = offer.bundles.map { $0.filter(taken.contains) }
+    let answer = self.send(sections, connection: connection, bundles: bundles)
     self.agree(local: answer, remote: offer, negotiated)
     return answer
   }
@@ -206,9 +212,14 @@ package struct OfferAnswer: Sendable {
 
   /// Dresses the sections for the wire. The version goes up by one when anything differs from what was sent last
   /// (RFC 3264 §8), be that agreed or rejected.
-  private mutating func send(_ sections: [MediaDescription], connection: SDPConnection) -> SessionDescription {
+  private mutating func send(
+    _ sections: [MediaDescription], connection: SDPConnection, bundles: [[String]]
+  ) -> SessionDescription {
     var session = SessionDescription(
       origin: self.origin, connection: connection, attributes: self.sessionAttributes, media: sections)
+    for mids in bundles where self.usesBundle && !mids.isEmpty {
+      session.add("group", SDPGroup(semantics: "BUNDLE", mids: mids).text)
+    }
     session.origin.sessionVersion = "\(self.version)"
     if let lastSent = self.lastSent, lastSent != session {
       self.version &+= 1

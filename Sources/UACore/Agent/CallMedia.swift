@@ -85,6 +85,7 @@ package final class CallMedia {
     try self.connectivity?.use(ports.sockets, isForNextAssociation: false)
     self.negotiator = OfferAnswer(
       sessionID: environment.random() >> 2, address: address, matching: self.codecs.matching)
+    self.negotiator.usesBundle = environment.configuration.usesBundle
     self.transport = environment.startTransport(
       ports, stream: stream, ssrc: self.ssrc, canonicalName: self.canonicalName, announce: announce)
   }
@@ -133,7 +134,11 @@ package final class CallMedia {
   package func rollback() {
     self.negotiator.rollback()
     self.keying?.rollback()
+<<<<<<< HEAD
     self.connectivity?.rollback()
+=======
+    while let command = self.keying?.nextCommand() { _ = self.post(.keying(command)) }
+>>>>>>> 698bc07cbafe8c92da08540aabc98ea51a79cf20
     guard let before = self.addressBefore.take() else { return }
     self.localAddress = before
     self.isRekeying = false
@@ -336,7 +341,7 @@ package final class CallMedia {
       address: self.localAddress, rtcpPort: self.localAddress.port + 1, codecs: self.codecs.capabilities,
       ptime: self.settings.packetTime, direction: self.localDirection,
       rtcpMux: self.settings.usesRTCPMux,
-      ssrc: self.ssrc, cname: self.canonicalName,
+      ssrc: self.ssrc, cname: self.canonicalName, mid: self.negotiator.usesBundle ? "0" : nil,
       attributes: attributes.map { SDPAttribute($0.name, $0.value) })
   }
 
@@ -374,6 +379,7 @@ extension KeyingCommand {
     case .installInbound: false
     case .installOutbound: false
     case .switchOutbound: false
+    case .expectInbound: false
     case .makeKeyExchange: false
     case .startKeyExchange: false
     }
@@ -385,6 +391,7 @@ extension KeyingCommand {
     case .installInbound: false
     case .installOutbound: false
     case .switchOutbound: false
+    case .expectInbound: false
     case .makeKeyExchange: false
     case .startKeyExchange: false
     }

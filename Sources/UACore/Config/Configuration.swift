@@ -68,6 +68,7 @@ package struct Configuration: Sendable {
   package var jitterBufferSize: Int
   /// Seconds without RTP; nil is never.
   package var rtpTimeout: Int?
+  package var usesBundle: Bool
   package var rxMode: RxMode
   package var rxPolicy: AdmissionPolicy
   /// Nil is one for each core.
@@ -117,6 +118,7 @@ package struct Configuration: Sendable {
     self.jitterBufferDelay = values.range(CoreKeys.jitterBufferDelay)
     self.jitterBufferSize = values.integer(CoreKeys.jitterBufferSize)
     self.rtpTimeout = values.positive(CoreKeys.rtpTimeout)
+    self.usesBundle = values[CoreKeys.bundle] == "yes"
     self.rxMode = RxMode(rawValue: values[CoreKeys.rxMode]) ?? .main
     self.rxPolicy = AdmissionPolicy(rawValue: values[CoreKeys.rxPolicy]) ?? .lock
     self.rxWorkers = values.positive(CoreKeys.rxWorkers)

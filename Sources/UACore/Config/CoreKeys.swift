@@ -90,6 +90,10 @@ package enum CoreKeys {
     "rtp_timeout", .integer(0...86_400), default: "0",
     help: "Seconds without RTP after which a call ends; 0 is never.")
 
+  package static let bundle = ConfigKey(
+    "avt_bundle", .bool, default: "no",
+    help: "Offers, and takes, all media of a call on one transport (RFC 9143), where RTCP is multiplexed.")
+
   package static let rxMode = ConfigKey(
     "rtp_rxmode", .choice(RxMode.allCases.map(\.rawValue)), default: RxMode.main.rawValue,
     help: "Where media is received: the main loop, a thread for each transport, or a pool of threads.")
@@ -139,7 +143,7 @@ package enum CoreKeys {
       title: "Audio", keys: [audioPath, audioPlayer, audioSource, audioAlert, telephoneEventPayloadType]),
     Section(
       title: "Media transport",
-      keys: [rtpTOS, rtpPorts, jitterBufferType, jitterBufferDelay, jitterBufferSize, rtpTimeout]),
+      keys: [rtpTOS, rtpPorts, jitterBufferType, jitterBufferDelay, jitterBufferSize, rtpTimeout, bundle]),
     Section(title: "Receiving", keys: [rxMode, rxPolicy, rxWorkers]),
     Section(title: "Encryption", keys: [srtpEngine]),
     Section(title: "Network", keys: [netInterface, netAf, dnsServer, dnsFallback]),

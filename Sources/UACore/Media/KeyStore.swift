@@ -34,6 +34,14 @@ struct KeyStore: ~Copyable {
     }
   }
 
+  /// Whether a new key may be in use that is not here yet: a packet that no key opens is then left as it came.
+  var expectsInbound = false {
+    didSet {
+      self.rtpInbound.preservesFailures = self.expectsInbound
+      self.rtcpInbound.preservesFailures = self.expectsInbound
+    }
+  }
+
   /// Whether a key waits until the peer can read it.
   var hasPending: Bool { self.rtpOutbound.hasPending }
 

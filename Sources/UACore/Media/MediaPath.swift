@@ -200,11 +200,11 @@ final class MediaPath {
     self.noteDeadline()
   }
 
-  /// Packets that will never have a key: too many, too old, or there when the path closed.
-  var unkeyed: Int {
-    let waiting = self.isOpen ? 0 : self.parkedRTP.count + self.parkedRTCP.count
-    return self.parkedRTP.counters.total + self.parkedRTCP.counters.total + waiting
-  }
+  /// Packets that will never have a key: too many, or too old.
+  var unkeyed: Int { self.parkedRTP.counters.total + self.parkedRTCP.counters.total }
+
+  /// Packets that still wait for a key.
+  var waiting: Int { self.parkedRTP.count + self.parkedRTCP.count }
 
   /// To be called when the key exchange has done something.
   func noteDeadline() {

@@ -30,6 +30,9 @@ extension MediaTransport {
         try self.keys.installOutbound(material, continuity, for: .rtp, switchNow: switchNow)
         self.reportSecure()
       case .switchOutbound: try self.keys.switchOutbound()
+      case .expectInbound(let isOpen):
+        self.keys.expectsInbound = isOpen
+        if !isOpen { self.drainParked(of: self.path, now: now) }
       case .makeKeyExchange(let make):
         self.security = .encrypted
         (self.nextPath ?? self.path).keyExchange = try make()
@@ -178,7 +181,7 @@ extension MediaTransport {
 
   private func close(_ path: MediaPath) {
     path.close(in: self.context)
-    self.drops.noKey += path.unkeyed
+    self.drops.noKey += path.unkeyed + path.waiting
     if let counters = path.keyExchange?.counters { self.closedExchanges.add(counters) }
     if let counters = path.connectivity?.counters { self.closedChecks.add(counters) }
   }
@@ -224,7 +227,7 @@ extension MediaTransport {
   }
 
   func drainParked(of path: MediaPath, now: Instant) {
-    guard self.stream.isConfigured, path.parkedRTP.count + path.parkedRTCP.count > 0 else { return }
+    guard self.stream.isConfigured, path.waiting > 0 else { return }
     var waiting = path.takeParked(.rtp)
     waiting.drain(now: now) { self.receive(&$0, from: $1, on: path, .rtp, now: now) }
     self.drops.noKey += waiting.counters.total

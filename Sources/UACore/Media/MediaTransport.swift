@@ -296,7 +296,12 @@ package final class MediaTransport {
       case .notEncrypted: self.drops.plaintext += 1
       // RTCP without room for a trailer was sent in the clear.
       case .malformed: if isRTCP { self.drops.plaintext += 1 } else { self.drops.unknown += 1 }
-      default: self.drops.auth += 1
+      default:
+        guard self.keys.expectsInbound else {
+          self.drops.auth += 1
+          return
+        }
+        path.park(packet, from: source, on: component, now: now)
       }
     }
   }
@@ -318,17 +323,18 @@ package final class MediaTransport {
   private var statistics: TransportStatistics {
     var all = self.stream.statistics
     let drops = all.drops
+    let exchanges = self.exchangeCounters
     all.drops = self.drops
     for path in self.paths { all.drops.noKey += path.unkeyed }
+    if !self.isRunning { all.drops.ended = exchanges.waiting + self.paths.reduce(0) { $0 + $1.waiting } }
     all.drops.unknown += drops.unknown
     all.drops.mailboxFull += drops.mailboxFull + self.outbox.dropCount + self.commands.dropCount
     all.sendFailures = self.sendFailures
     all.sentDatagrams = self.sent
     all.receivedDatagrams = self.received
     all.rekeys = self.keys.rekeys
-    let exchanges = self.exchangeCounters
     all.drops.source += exchanges.strangers
-    all.drops.unknown += exchanges.dropped + (self.isRunning ? 0 : exchanges.waiting)
+    all.drops.unknown += exchanges.dropped
     all.handshakeDatagrams = exchanges.taken
     let checks = self.checkCounters
     all.checkDatagrams = checks.accepted

@@ -82,6 +82,7 @@ final class ScriptedMedia {
     case .installOutbound(let material, let continuity, let switchNow):
       try self.keys.installOutbound(material, continuity, for: .rtp, switchNow: switchNow)
     case .switchOutbound: try self.keys.switchOutbound()
+    case .expectInbound: break
     case .makeKeyExchange(let make): self.exchange = try make()
     case .startKeyExchange(let remote):
       self.keys.isPerComponent = remote.rtcpAddress != nil

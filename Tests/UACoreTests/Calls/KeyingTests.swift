@@ -203,6 +203,43 @@ import Testing
     #expect(agents.simulation.network.mediaSocketCount == 0)
   }
 
+  @Test("what waits for an answer when its call is hung up is counted as that, and as nothing else")
+  func hangUpBeforeTheAnswer() throws {
+    let agents = try SimulatedAgents(encryption: "dtls_srtp", seed: 58)
+    let call = try agents.establishedCall()
+    agents.run(milliseconds: 200)
+    // Bob's ClientHello overtakes his answer.
+    agents.simulation.network.setSignalling(LinkConditions(delay: 400_000...400_000))
+    #expect(agents.alice.act { $0.rekey(call) })
+    agents.run(milliseconds: 600)
+    agents.alice.act { $0.hangUp(call) }
+    #expect(agents.runUntilIdle(milliseconds: 20_000))
+    let drops = agents.alice.ended[0].media.drops
+    #expect(drops.ended > 0 && drops.total == drops.ended, "\(drops)")
+    #expect(agents.alice.ended[0].media.lost == 0)
+  }
+
+  @Test("an answerer that sends under its new key before its answer is heard", arguments: RxMode.allCases)
+  func mediaBeforeTheNewAnswer(mode: RxMode) throws {
+    let agents = try SimulatedAgents(mode: mode, encryption: "srtp-mand", seed: 59)
+    let call = try agents.establishedCall()
+    agents.run(milliseconds: 200)
+    agents.simulation.network.setSignalling(LinkConditions(delay: 100_000...100_000))
+    for _ in 0..<5 {
+      #expect(agents.alice.act { $0.rekey(call) })
+      // He has the offer now; as soon as he has answered, he uses the key.
+      agents.run(milliseconds: 110)
+      #expect(agents.bob.act { $0.calls.values.first?.media?.post(.keying(.switchOutbound)) } == true)
+      agents.run(milliseconds: 500)
+    }
+    agents.alice.act { $0.hangUp(call) }
+    #expect(agents.runUntilIdle())
+    for report in agents.alice.ended + agents.bob.ended {
+      #expect(report.media.lost == 0 && report.media.drops == DropCounters(), "\(report.media.drops)")
+      #expect(report.media.rekeys == 5)
+    }
+  }
+
   @Test("a call without encryption has no keys to change")
   func nothingToRekey() throws {
     let agents = try SimulatedAgents(encryption: nil)
