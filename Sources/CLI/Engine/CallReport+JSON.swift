@@ -33,11 +33,8 @@ extension CallReport {
         "auth": .integer(media.drops.auth), "replay": .integer(media.drops.replay),
         "plaintext": .integer(media.drops.plaintext), "source": .integer(media.drops.source),
         "unknown": .integer(media.drops.unknown), "mailbox_full": .integer(media.drops.mailboxFull),
-<<<<<<< HEAD
-        "no_key": .integer(media.drops.noKey), "checks": .integer(media.drops.checks),
-=======
         "no_key": .integer(media.drops.noKey), "ended": .integer(media.drops.ended),
->>>>>>> 698bc07cbafe8c92da08540aabc98ea51a79cf20
+        "checks": .integer(media.drops.checks),
       ],
     ]
   }

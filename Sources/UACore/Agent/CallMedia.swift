@@ -134,11 +134,8 @@ package final class CallMedia {
   package func rollback() {
     self.negotiator.rollback()
     self.keying?.rollback()
-<<<<<<< HEAD
-    self.connectivity?.rollback()
-=======
     while let command = self.keying?.nextCommand() { _ = self.post(.keying(command)) }
->>>>>>> 698bc07cbafe8c92da08540aabc98ea51a79cf20
+    self.connectivity?.rollback()
     guard let before = self.addressBefore.take() else { return }
     self.localAddress = before
     self.isRekeying = false

@@ -153,12 +153,8 @@ extension AgentCore {
       received \(media.receivedPackets) packets, \(media.receivedBytes) bytes, lost \(media.lost), late \(media.late), \
       twice \(media.duplicate), jitter \(media.jitter) ms, concealed \(media.concealed) ms
       dropped: auth \(media.drops.auth), replay \(media.drops.replay), plaintext \(media.drops.plaintext), \
-<<<<<<< HEAD
       source \(media.drops.source), unknown \(media.drops.unknown), no key \(media.drops.noKey), \
-      checks \(media.drops.checks)
-=======
-      source \(media.drops.source), unknown \(media.drops.unknown), no key \(media.drops.noKey), at the end \(media.drops.ended)
->>>>>>> 698bc07cbafe8c92da08540aabc98ea51a79cf20
+      checks \(media.drops.checks), at the end \(media.drops.ended)
       """
   }
 }

@@ -14,23 +14,16 @@ package struct DropCounters: Equatable, Sendable {
   package var mailboxFull = 0
   /// No key came for it in time.
   package var noKey = 0
-<<<<<<< HEAD
-  /// Connectivity checks without or with wrong credentials, answers to none of ours, and checks above the rate.
-  package var checks = 0
-=======
   /// Still waiting for its keys or its handshake when the call ended.
   package var ended = 0
->>>>>>> 698bc07cbafe8c92da08540aabc98ea51a79cf20
+  /// Connectivity checks without or with wrong credentials, answers to none of ours, and checks above the rate.
+  package var checks = 0
 
   package init() {}
 
   package var total: Int {
     self.auth + self.replay + self.plaintext + self.source + self.unknown + self.mailboxFull + self.noKey
-<<<<<<< HEAD
-      + self.checks
-=======
-      + self.ended
->>>>>>> 698bc07cbafe8c92da08540aabc98ea51a79cf20
+      + self.ended + self.checks
   }
 }
 
