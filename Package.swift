@@ -148,7 +148,7 @@ let package = Package(
     tests("SIPStack", ["SIPStack", "NetBase"]),
     tests("RTPStack", ["RTPStack", "NetBase"]),
     tests("ICEAgent", ["ICEAgent", "NetBase", "SIPStack", "ice", "TestSupport"]),
-    tests("SRTPEngine", ["SRTPEngine", "NetBase"]),
+    tests("SRTPEngine", ["SRTPEngine", "NetBase", "CMemory"]),
     tests("Runtime", ["Runtime", "NetBase", "Handoff"]),
     tests("ModuleKit", ["ModuleKit", "NetBase", "Handoff", "Runtime", "TestSupport"]),
     tests(
@@ -172,7 +172,7 @@ let package = Package(
       name: "FuzzCorpusTests", dependencies: ["FuzzTargets"], path: "Tests/Fuzz/Tests", swiftSettings: strict),
     tests("Apus", ["Apus", "UACore", "ModuleKit", "AllModules"]),
     tests("CLI", ["CLI", "UACore", "ModuleKit", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
-    .target(name: "CHeap", path: "Tests/CHeap"),
+    .target(name: "CMemory", path: "Tests/CMemory"),
     .executableTarget(
       name: "ThreadedCall",
       dependencies: ["UACore", "ModuleKit", "AllModules", "NetBase", "Handoff", "Runtime", "SIPStack"],
@@ -180,7 +180,7 @@ let package = Package(
     .testTarget(
       name: "RxModeMatrixTests",
       dependencies: [
-        "CHeap", "SRTPEngine",
+        "CMemory", "SRTPEngine",
         "UACore", "ModuleKit", "AllModules", "NetBase", "Handoff", "Runtime", "RTPStack", "SDPCodec", "SIPStack",
         "sip_udp", "udp", "vumeter",
       ], path: "Tests/RxModeMatrix", exclude: ["cells.txt"], swiftSettings: strict),

@@ -106,6 +106,19 @@ public final class UserAgent: Sendable {
     } catch { throw ApusError(error) }
   }
 
+  /// A connection whose descriptions the program carries to `peer` and back; the name is for the program's own use.
+  ///
+  /// - Throws: what is wrong with the settings. The agent's `encryption` does not matter here.
+  public func connection(to peer: String) async throws(ApusError) -> PeerConnection {
+    var settings = self.account
+    settings.mediaEncryption = Encryption.dtls.rawValue
+    (settings.usesRTCPMux, settings.usesBundle) = (true, true)
+    do {
+      let id = try await self.core.connect(peer, settings: settings)
+      return PeerConnection(id: id, call: self.known(id, peer: peer), agent: self.core)
+    } catch { throw ApusError(error) }
+  }
+
   /// Ends every call, waits two seconds at most for the peers, and frees everything.
   public func shutDown() async {
     await self.core.shutDown()

@@ -1,3 +1,4 @@
+import CMemory
 import Glibc
 import NetBase
 import SRTPEngine
@@ -113,14 +114,11 @@ struct WipingTests {
       let count = unsafe pread(
         memory, self.window.baseAddress, min(self.window.count, Int(end - address)), off_t(address))
       guard count > 16 else { break }
-      var offset = 0
-      let (first, key) = unsafe (
-        UnsafeRawPointer(self.window.baseAddress!), UnsafeRawPointer(self.pattern.baseAddress!)
-      )
-      while offset <= count - 16, let hit = unsafe memchr(first + offset, Int32(self.pattern[0]), count - 15 - offset) {
-        offset = unsafe UnsafeRawPointer(hit) - first
-        if unsafe memcmp(first + offset, key, 16) == 0, !self.isOwn(address + UInt(offset)) { found += 1 }
-        offset += 1
+      var (rest, left) = unsafe (UnsafeRawPointer(self.window.baseAddress!), count)
+      while let hit = unsafe cmemory_find(rest, left, self.pattern.baseAddress!, 16) {
+        let offset = unsafe UnsafeRawPointer(hit) - UnsafeRawPointer(self.window.baseAddress!)
+        if !self.isOwn(address + UInt(offset)) { found += 1 }
+        unsafe (rest, left) = (UnsafeRawPointer(hit) + 1, count - offset - 1)
       }
       // Windows overlap, so that no key hides between two.
       if UInt(count) >= end - address { break }

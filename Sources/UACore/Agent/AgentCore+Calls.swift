@@ -62,7 +62,7 @@ extension AgentCore {
 
   /// Accepts a call that came in.
   package func answer(_ id: CallID) {
-    guard let call = self.calls[id], call.isWaiting, let media = call.media else { return }
+    guard let call = self.calls[id], call.isWaiting, let session = call.session, let media = call.media else { return }
     do {
       let body: [UInt8]
       if let early = call.earlyAnswer {
@@ -74,21 +74,21 @@ extension AgentCore {
         call.isLateOffer = true
         body = try media.makeOffer()
       }
-      self.endpoint.accept(call.session, body: SIPBody(bytes: body), now: self.context.now)
+      self.endpoint.accept(session, body: SIPBody(bytes: body), now: self.context.now)
       self.notice(.callAnswered, call: call)
     } catch {
       call.end("media", failure: Self.failure(error), status: 488)
       self.endpoint.reject(
-        call.session, status: 488, reason: nil, headers: [], now: self.context.now)
+        session, status: 488, reason: nil, headers: [], now: self.context.now)
     }
     self.drain()
   }
 
   /// Refuses a call that came in.
   package func reject(_ id: CallID, status: Int = 486) {
-    guard let call = self.calls[id] else { return }
+    guard let call = self.calls[id], let session = call.session else { return }
     call.end("rejected", status: status)
-    self.endpoint.reject(call.session, status: status, reason: nil, headers: [], now: self.context.now)
+    self.endpoint.reject(session, status: status, reason: nil, headers: [], now: self.context.now)
     self.drain()
   }
 
@@ -96,7 +96,12 @@ extension AgentCore {
   package func hangUp(_ id: CallID) {
     guard let call = self.calls[id], !call.hasSIPEnded else { return }
     call.end("hangup")
-    self.endpoint.hangUp(call.session, now: self.context.now)
+    self.hangUp(call)
+  }
+
+  func hangUp(_ call: Call) {
+    guard let session = call.session else { return self.conclude(call) }
+    self.endpoint.hangUp(session, now: self.context.now)
     self.drain()
   }
 
@@ -105,7 +110,7 @@ extension AgentCore {
   /// Offers hold or resume; while another change is under way, the peer's or ours, as soon as that is done with.
   package func setHold(_ id: CallID, _ isHeld: Bool) {
     guard let call = self.calls[id], let media = call.media, call.state == .established else { return }
-    guard !media.awaitsAnswer, !self.endpoint.isChanging(call.session) else {
+    guard !media.awaitsAnswer, !(call.session.map { self.endpoint.isChanging($0) } ?? false) else {
       call.nextHold = isHeld
       return
     }
@@ -142,10 +147,10 @@ extension AgentCore {
   package func refreshStatistics(_ id: CallID) { _ = self.calls[id]?.media?.post(.reportStatistics) }
 
   func reoffer(_ call: Call) -> Bool {
-    guard let media = call.media, !media.awaitsAnswer else { return false }
+    guard let session = call.session, let media = call.media, !media.awaitsAnswer else { return false }
     do {
       let offer = try media.makeOffer()
-      self.endpoint.reinvite(call.session, body: SIPBody(bytes: offer), now: self.context.now)
+      self.endpoint.reinvite(session, body: SIPBody(bytes: offer), now: self.context.now)
       self.drain()
       return true
     } catch {

@@ -64,6 +64,7 @@ extension AgentCore {
   ///
   /// - Parameter delay: milliseconds until an automatic answer; nil where a person decides.
   private func offerToUser(_ call: Call, after delay: Int?) {
+    guard let session = call.session else { return }
     let now = self.context.now
     let id = call.id
     call.answersItself = delay != nil
@@ -75,13 +76,13 @@ extension AgentCore {
         call.pendingOffer = nil
         call.earlyAnswer = answer
         call.state = .early
-        self.endpoint.ring(call.session, status: 183, reason: nil, body: SIPBody(bytes: answer), now: now)
+        self.endpoint.ring(session, status: 183, reason: nil, body: SIPBody(bytes: answer), now: now)
       } catch {
         call.end("media", failure: Self.failure(error), status: 488)
-        return self.endpoint.reject(call.session, status: 488, reason: nil, headers: [], now: now)
+        return self.endpoint.reject(session, status: 488, reason: nil, headers: [], now: now)
       }
     } else {
-      self.endpoint.ring(call.session, status: 180, reason: nil, body: nil, now: now)
+      self.endpoint.ring(session, status: 180, reason: nil, body: nil, now: now)
     }
     if let delay {
       self.context.schedule(at: now.advanced(byMilliseconds: Int64(delay))) { [weak self] in self?.answerItself(id) }

@@ -79,8 +79,8 @@ extension AgentCore {
 
   /// - Returns: whether an offer is on its way.
   private func move(_ call: Call) -> Bool {
-    guard call.state == .established, let media = call.media, !media.awaitsAnswer,
-      let path = self.endpoint.path(of: call.session)
+    guard call.state == .established, let session = call.session, let media = call.media, !media.awaitsAnswer,
+      let path = self.endpoint.path(of: session)
     else { return false }
     let account = self.account(call.settings.identity)
     // Who keeps our connection must have the new one first, or the peer's answer would get lost (RFC 5626 §4.3).
@@ -92,7 +92,7 @@ extension AgentCore {
       media.move(to: own)
     else { return false }
     let flow = account?.route?.route.peer == path.peer ? account?.route?.route.flow : nil
-    self.endpoint.move(call.session, to: local, flow: flow)
+    self.endpoint.move(session, to: local, flow: flow)
     return self.reoffer(call)
   }
 

@@ -183,6 +183,11 @@ extension AgentCore {
       call.end("redirected", failure: ModuleError(.peer, "\(call.peer) redirects to \(targets)"))
     }
     self.notifyReferrer(of: call, status: call.status ?? 503)
+    self.conclude(call)
+  }
+
+  /// Signalling is done with the call, and its media ends.
+  func conclude(_ call: Call) {
     call.ended = self.context.now
     call.hasSIPEnded = true
     call.state = .ended
@@ -193,7 +198,6 @@ extension AgentCore {
   /// The call can't go on.
   func fail(_ call: Call, _ error: any Error) {
     call.end("media", failure: Self.failure(error))
-    self.endpoint.hangUp(call.session, now: self.context.now)
-    self.drain()
+    self.hangUp(call)
   }
 }

@@ -58,7 +58,7 @@ extension AgentCore {
       guard !self.applications.isEmpty else { break }
       call.owesReport = true
       self.refreshStatistics(call.id)
-    case .peerLeft: break
+    case .peerLeft: if call.session == nil { self.hangUp(call.id) }
     case .timedOut:
       let limit = self.settings.configuration.rtpTimeout ?? 0
       call.end(

@@ -184,7 +184,7 @@ package final class AgentCore {
     guard call.hasSIPEnded, call.hasMediaEnded, self.calls[call.id] != nil else { return }
     self.notice(.callClosed, call: call, parameter: call.closing)
     self.calls[call.id] = nil
-    self.bySession[call.session] = nil
+    if let session = call.session { self.bySession[session] = nil }
     if let port = self.eventPorts.removeValue(forKey: call.id) { self.context.unregister(port) }
     call.media?.transport?.release()
     self.emit(.ended(call.report(now: self.context.now, rxMode: self.settings.configuration.rxMode)))
@@ -192,9 +192,11 @@ package final class AgentCore {
 
   func add(_ call: Call, _ media: CallMedia) {
     call.media = media
-    call.sipCallID = self.endpoint.callID(of: call.session) ?? ""
     self.calls[call.id] = call
-    self.bySession[call.session] = call.id
+    if let session = call.session {
+      call.sipCallID = self.endpoint.callID(of: session) ?? ""
+      self.bySession[session] = call.id
+    }
     guard !self.applications.isEmpty else { return }
     media.onDescription = { [unowned self, unowned call] isOurs, isOffer in
       self.notice(

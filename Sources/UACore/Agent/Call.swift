@@ -7,7 +7,8 @@ internal import SRTPEngine
 /// One call as main sees it: a SIP session, its media, and what became of both.
 final class Call {
   let id: CallID
-  let session: SessionID
+  /// Nil where the program carries the descriptions, and not SIP.
+  let session: SessionID?
   let isOutgoing: Bool
   let peer: String
   /// The peer's display name, as it gives it.
@@ -71,7 +72,7 @@ final class Call {
     case offered(refusals: Int)
   }
 
-  init(id: CallID, session: SessionID, isOutgoing: Bool, peer: String, settings: CallSettings, began: Instant) {
+  init(id: CallID, session: SessionID?, isOutgoing: Bool, peer: String, settings: CallSettings, began: Instant) {
     self.id = id
     self.session = session
     self.isOutgoing = isOutgoing

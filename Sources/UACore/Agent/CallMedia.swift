@@ -85,7 +85,7 @@ package final class CallMedia {
     try self.connectivity?.use(ports.sockets, isForNextAssociation: false)
     self.negotiator = OfferAnswer(
       sessionID: environment.random() >> 2, address: address, matching: self.codecs.matching)
-    self.negotiator.usesBundle = environment.configuration.usesBundle
+    self.negotiator.usesBundle = environment.configuration.usesBundle || settings.usesBundle
     self.transport = environment.startTransport(
       ports, stream: stream, ssrc: self.ssrc, canonicalName: self.canonicalName, announce: announce)
   }

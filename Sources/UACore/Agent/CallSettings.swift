@@ -22,6 +22,8 @@ package struct CallSettings: Sendable {
   package var telephoneEventPayloadType: UInt8?
   package var dtmfMode: DTMFMode
   package var usesRTCPMux: Bool
+  /// Whether all media is on one transport where the peer agrees (RFC 9143); the config may want it for every call.
+  package var usesBundle = false
   /// Nil: silence.
   package var source: AudioDevice?
   /// Nil: nothing is played.

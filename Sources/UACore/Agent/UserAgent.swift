@@ -76,13 +76,29 @@ package actor UserAgent {
       throw ModuleError(.configuration, "\(target) is not a SIP URI: write sip:user@host")
     }
     let targets = try await self.locate(uri)
+    return try self.running().call(uri, at: targets, settings: settings)
+  }
+
+  /// A call whose descriptions the program carries.
+  package func connect(_ peer: String, settings: CallSettings) throws -> CallID {
+    try self.running().connect(peer, settings: settings)
+  }
+
+  package func makeOffer(_ id: CallID) throws -> [UInt8] { try self.running().makeOffer(id) }
+  package func makeAnswer(_ id: CallID, to offer: [UInt8]) throws -> [UInt8] {
+    try self.running().makeAnswer(id, to: offer)
+  }
+  package func takeAnswer(_ id: CallID, _ answer: [UInt8]) throws { try self.running().takeAnswer(id, answer) }
+  package func rollback(_ id: CallID) throws { try self.running().rollback(id) }
+
+  private func running() throws(ModuleError) -> AgentCore {
     guard let core else { throw ModuleError(.unavailable, "the agent is not running") }
-    return try core.call(uri, at: targets, settings: settings)
+    return core
   }
 
   /// Where requests for `uri` go, in order.
   private func locate(_ uri: SIPURI) async throws -> [SIPTarget] {
-    guard let core else { throw ModuleError(.unavailable, "the agent is not running") }
+    let core = try self.running()
     return try await withCheckedThrowingContinuation { continuation in
       core.locate(uri) { continuation.resume(with: $0) }
     }

@@ -140,14 +140,15 @@ extension AgentCore {
 
   /// INFOs do not overtake each other: the next one leaves when the last one is answered.
   private func sendNextInfo(_ id: CallID) {
-    guard let call = self.calls[id], !call.hasSIPEnded, let digit = call.infoDigits.first else {
+    guard let call = self.calls[id], !call.hasSIPEnded, let session = call.session, let digit = call.infoDigits.first
+    else {
       self.calls[id]?.isSendingInfo = false
       return
     }
     call.infoDigits.removeFirst()
     call.isSendingInfo = true
     let body = DTMFInfo(digit: digit)?.relayBody
-    let request = self.endpoint.info(call.session, body: body, headers: [], now: self.context.now)
+    let request = self.endpoint.info(session, body: body, headers: [], now: self.context.now)
     self.await(request) { [weak self] outcome in
       guard let self else { return }
       if case .answered(let status, _, _) = outcome, status < 300 { return self.sendNextInfo(id) }

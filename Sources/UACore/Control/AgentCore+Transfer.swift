@@ -15,21 +15,24 @@ extension AgentCore {
 
   /// Connects the peers of two calls with each other: an attended transfer. Both are held meanwhile.
   func transfer(_ call: Call, to other: Call) throws(CommandFailure) {
-    guard let target = self.endpoint.remoteParty(of: other.session) else {
+    guard let session = other.session, let target = self.endpoint.remoteParty(of: session) else {
       throw CommandFailure("call \(other.id) has no peer to transfer to")
     }
     for each in [call, other] where each.media?.isOnHold == false { self.setHold(each.id, true) }
-    self.ask(call, CallTransfer(target: target, replaces: other.session))
+    self.ask(call, CallTransfer(target: target, replaces: session))
   }
 
   /// Sends the REFER, behind a re-INVITE of ours that is under way: some peers refuse one beside it (491 or 500).
   func ask(_ call: Call, _ transfer: CallTransfer) {
+    guard let session = call.session else {
+      return self.emit(.transferFailed(call.id, "it has no SIP session"))
+    }
     guard call.media?.awaitsAnswer != true else {
       call.pendingTransfer = transfer
       return
     }
     let refer = self.endpoint.refer(
-      call.session, to: transfer.target, replaces: transfer.replaces, referredBy: self.identity(of: call),
+      session, to: transfer.target, replaces: transfer.replaces, referredBy: self.identity(of: call),
       now: self.context.now)
     self.refers[refer] = call.id
     self.drain()

@@ -75,10 +75,10 @@ extension CallControl {
   func sendMessage(_ text: String) throws(CommandFailure) -> String {
     guard !text.isEmpty else { throw CommandFailure("/message takes whom, and the text") }
     if let id = self.currentCall, let call = self.core.calls[id], call.state == .established,
-      !text.lowercased().hasPrefix("sip")
+      let session = call.session, !text.lowercased().hasPrefix("sip")
     {
       let body = SIPBody(contentType: "text/plain;charset=UTF-8", bytes: Array(text.utf8))
-      let request = self.core.endpoint.message(call.session, body: body, headers: [], now: self.core.context.now)
+      let request = self.core.endpoint.message(session, body: body, headers: [], now: self.core.context.now)
       self.core.await(request) { [weak core = self.core] outcome in
         core?.warn("message to \(call.peer): \(outcome.text)")
       }

@@ -1,4 +1,4 @@
-import CHeap
+import CMemory
 import Glibc
 
 /// What a process holds at one moment.
@@ -13,7 +13,7 @@ struct Footprint: Sendable {
   static func now() -> Footprint {
     Footprint(
       descriptors: self.entries(of: "/proc/self/fd"), threads: self.entries(of: "/proc/self/task"),
-      heap: Int(cheap_bytes_in_use()), resident: self.residentPages() * 4)
+      heap: Int(cmemory_in_use()), resident: self.residentPages() * 4)
   }
 
   private static func entries(of path: String) -> Int {

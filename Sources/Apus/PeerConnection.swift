@@ -1,0 +1,50 @@
+internal import ModuleKit
+internal import UACore
+
+/// A call without SIP: the program carries its descriptions to the peer and back, as the page of a browser does, by
+/// whatever way it has. An offer and its answer (RFC 3264), each a text of SDP (RFC 8866), make one; later ones change it.
+///
+/// Media is encrypted by DTLS-SRTP, on one transport with its RTCP.
+public final class PeerConnection: Sendable {
+  /// What happens, what the peer says, and the figures at the end.
+  public let call: Call
+  private let id: CallID
+  private let agent: UACore.UserAgent
+
+  init(id: CallID, call: Call, agent: UACore.UserAgent) {
+    (self.id, self.call, self.agent) = (id, call, agent)
+  }
+
+  /// An offer for the peer; `accept(answer:)` takes what it answers.
+  ///
+  /// - Throws: when an offer waits for its answer already, or the connection is over.
+  public func offer() async throws(ApusError) -> String {
+    do {
+      return String(decoding: try await self.agent.makeOffer(self.id), as: UTF8.self)
+    } catch { throw ApusError(error) }
+  }
+
+  /// The answer to the peer's offer.
+  ///
+  /// - Throws: when the offer can't be used; what was agreed before stands.
+  public func answer(to offer: String) async throws(ApusError) -> String {
+    do {
+      return String(decoding: try await self.agent.makeAnswer(self.id, to: Array(offer.utf8)), as: UTF8.self)
+    } catch { throw ApusError(error) }
+  }
+
+  /// Takes the peer's answer to the last offer.
+  ///
+  /// - Throws: when the answer can't be used; the offer still waits then.
+  public func accept(answer: String) async throws(ApusError) {
+    do { try await self.agent.takeAnswer(self.id, Array(answer.utf8)) } catch { throw ApusError(error) }
+  }
+
+  /// Drops the last offer, for the peer refused it; what was agreed before stands.
+  public func rollBack() async throws(ApusError) {
+    do { try await self.agent.rollback(self.id) } catch { throw ApusError(error) }
+  }
+
+  /// Says good-bye to the peer (RTCP BYE, DTLS close-notify) and frees the sockets; the call's `ended` event follows.
+  public func close() async { await self.agent.hangUp(self.id) }
+}

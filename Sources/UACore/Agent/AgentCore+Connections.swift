@@ -1,0 +1,99 @@
+internal import ModuleKit
+internal import NetBase
+internal import Runtime
+internal import SDPCodec
+
+/// Calls without SIP: the program carries their descriptions (offers and answers as RFC 3264 has them), by whatever way it
+/// has to the peer. Sockets are opened with the first description.
+extension AgentCore {
+  /// - Parameter peer: what the call is called in reports.
+  package func connect(_ peer: String, settings: CallSettings) throws -> CallID {
+    guard !self.isClosing else { throw ModuleError(.unavailable, "the agent is about to end") }
+    try self.validate(settings)
+    let id = self.nextCall()
+    let call = Call(
+      id: id, session: nil, isOutgoing: true, peer: peer, settings: settings, began: self.context.now)
+    self.calls[id] = call
+    self.emit(.outgoing(id, to: peer))
+    return id
+  }
+
+  /// Our next offer.
+  ///
+  /// - Throws: when a description is under way, or what is wrong with the settings.
+  package func makeOffer(_ id: CallID) throws -> [UInt8] {
+    let call = try self.connection(id)
+    guard call.media?.awaitsAnswer != true else {
+      throw ModuleError(.configuration, "an offer waits for its answer: take that, or roll back")
+    }
+    return try self.media(of: call, towards: nil).makeOffer()
+  }
+
+  /// Takes the peer's offer, and returns our answer.
+  package func makeAnswer(_ id: CallID, to offer: [UInt8]) throws -> [UInt8] {
+    let call = try self.connection(id)
+    guard call.media?.awaitsAnswer != true else {
+      throw ModuleError(.configuration, "an offer of ours waits for its answer: roll back first")
+    }
+    let media = try self.media(of: call, towards: try self.address(in: offer))
+    let answer = try self.refusable { try media.answer(to: offer) }
+    // Who gets this answer can read what it announces: there is nothing that confirms it.
+    try media.answerConfirmed()
+    self.connected(call)
+    return answer
+  }
+
+  /// Takes the answer to our offer.
+  package func takeAnswer(_ id: CallID, _ answer: [UInt8]) throws {
+    let call = try self.connection(id)
+    guard let media = call.media, media.awaitsAnswer else {
+      throw ModuleError(.configuration, "there is no offer that this could answer")
+    }
+    try self.refusable { try media.receive(answer: answer) }
+    self.connected(call)
+  }
+
+  /// Drops our offer; what was agreed before stands.
+  package func rollback(_ id: CallID) throws { try self.connection(id).media?.rollback() }
+
+  private func connection(_ id: CallID) throws -> Call {
+    guard let call = self.calls[id], call.state != .ended else {
+      throw ModuleError(.unavailable, "the connection is over")
+    }
+    guard call.session == nil else { throw ModuleError(.configuration, "SIP carries this call's descriptions") }
+    return call
+  }
+
+  private func media(of call: Call, towards peer: SocketAddress?) throws -> CallMedia {
+    if let media = call.media { return media }
+    let media = try self.makeMedia(call.id, call.settings, towards: peer ?? self.anyPeer)
+    self.add(call, media)
+    return media
+  }
+
+  /// Where the peer's media is, when its description says so.
+  private func address(in offer: [UInt8]) throws -> SocketAddress? {
+    let session = try self.refusable { try SessionDescription(parsing: offer) }
+    let addresses = session.media.indices.compactMap { RemoteMedia(session, index: $0).rtp?.address }
+    return addresses.first { !$0.isUnspecified && $0.port != 0 }
+  }
+
+  /// Towards everyone: the way of the default route, or the loopback where there is none.
+  private var anyPeer: SocketAddress {
+    let peer = SocketAddress(ipv4: 0xC000_0201, port: 9)
+    return (try? self.environment.localAddress(towards: peer)) == nil ? SocketAddress(ipv4: 0x7F00_0001, port: 9) : peer
+  }
+
+  private func refusable<Value>(_ body: () throws -> Value) throws -> Value {
+    do { return try body() } catch let error as ModuleError { throw error } catch {
+      throw ModuleError(.peer, "the description can't be used: \(error)")
+    }
+  }
+
+  private func connected(_ call: Call) {
+    guard call.state != .established else { return }
+    call.state = .established
+    call.established = self.context.now
+    self.emit(.established(call.id))
+  }
+}

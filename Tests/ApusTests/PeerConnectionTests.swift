@@ -1,0 +1,81 @@
+import Apus
+import ModuleKit
+import Testing
+
+/// Descriptions that the program carries, over real sockets and threads.
+@Suite struct PeerConnectionTests {
+  private static func agent(_ mode: RxMode = .pool) async throws -> UserAgent {
+    var configuration = UserAgent.Configuration()
+    configuration.listen = "127.0.0.1:0"
+    configuration.receiveMode = mode
+    return try await UserAgent(configuration)
+  }
+
+  /// Plays a square wave until it is heard on the other side; ten seconds at most, for a machine that is busy.
+  private static func isHeard(_ speaker: PeerConnection, _ listener: PeerConnection) async -> Bool {
+    let wave = (0..<16_000).map { Int16($0 / 20 % 2 == 0 ? 8000 : -8000) }
+    for _ in 0..<10 { speaker.call.play(wave) }
+    var frames = 0
+    for await frame in listener.call.audio {
+      let power = frame.reduce(0.0) { $0 + Double($1) * Double($1) } / Double(max(1, frame.count))
+      if power > 4000 * 4000 { return true }
+      frames += 1
+      if frames == 500 { break }
+    }
+    return false
+  }
+
+  @Test("two programs carry an offer and its answer, and hear each other", arguments: RxMode.allCases)
+  func audio(mode: RxMode) async throws {
+    let (alice, bob) = (try await Self.agent(mode), try await Self.agent(mode))
+    let (one, other) = (try await alice.connection(to: "bob"), try await bob.connection(to: "alice"))
+    let offer = try await one.offer()
+    #expect(offer.contains("a=group:BUNDLE 0\r\n") && offer.contains("a=rtcp-mux\r\n"))
+    try await one.accept(answer: try await other.answer(to: offer))
+    #expect(await Self.isHeard(one, other))
+    #expect(await Self.isHeard(other, one))
+    // Another round, the other way about, changes nothing that is heard.
+    try await other.accept(answer: try await one.answer(to: try await other.offer()))
+    #expect(await Self.isHeard(one, other))
+    await one.close()
+    let (ours, theirs) = (await one.call.waitUntilEnded(), await other.call.waitUntilEnded())
+    for summary in [ours, theirs] {
+      #expect(summary.reason == "hangup" && summary.srtpProfile != nil)
+      #expect(summary.receivedPackets > 10 && summary.lostPackets == 0 && summary.dropped == 0)
+    }
+    await alice.shutDown()
+    await bob.shutDown()
+  }
+
+  @Test("descriptions out of turn, and such as can't be used, are refused, and the connection goes on")
+  func misuse() async throws {
+    let (alice, bob) = (try await Self.agent(), try await Self.agent())
+    let (one, other) = (try await alice.connection(to: "bob"), try await bob.connection(to: "alice"))
+    await #expect(throws: ApusError.self) { try await one.accept(answer: "v=0\r\n") }
+    let offer = try await one.offer()
+    await #expect(throws: ApusError.self) { try await one.offer() }
+    await #expect(throws: ApusError.self) { try await one.answer(to: offer) }
+    await #expect(throws: ApusError.self) { try await other.answer(to: "no description") }
+    await #expect(throws: ApusError.self) {
+      try await other.answer(to: offer.replacing("UDP/TLS/RTP/SAVPF", with: "RTP/AVP"))
+    }
+    try await one.rollBack()
+    let second = try await one.offer()
+    await #expect(throws: ApusError.self) { try await one.accept(answer: "v=0\r\n") }
+    try await one.accept(answer: try await other.answer(to: second))
+    #expect(await Self.isHeard(one, other))
+    await other.close()
+    _ = await one.call.waitUntilEnded()
+    await #expect(throws: ApusError.self) { try await one.offer() }
+    await alice.shutDown()
+    await bob.shutDown()
+  }
+
+  @Test("a connection that was never used ends with its agent")
+  func unused() async throws {
+    let alice = try await Self.agent()
+    let connection = try await alice.connection(to: "nobody")
+    await alice.shutDown()
+    #expect(await connection.call.waitUntilEnded().reason == "hangup")
+  }
+}
