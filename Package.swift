@@ -82,7 +82,7 @@ let package = Package(
     layer("SRTPEngine", ["NetBase", "CSRTP", "CTransform"]),
     layer("Runtime", ["CLinux", "NetBase", "Handoff"]),
     // L4
-    layer("ModuleKit", ["NetBase", "Handoff", "SIPStack", "SRTPEngine", "Runtime"]),
+    layer("ModuleKit", ["NetBase", "Handoff", "SIPStack", "ICEAgent", "SRTPEngine", "Runtime"]),
     // What the SIP modules over connections share
     layer(
       "SIPStreams",
@@ -105,6 +105,7 @@ let package = Package(
     module("dns", ["SIPStack", .target(name: "CCares", condition: .when(traits: ["CAres"]))]),
     module("dtls_srtp", ["SRTPEngine", "COpenSSL"]),
     module("srtp", ["SRTPEngine", "COpenSSL"]),
+    module("ice", ["ICEAgent", "SIPStack", "COpenSSL"]),
     module("opus", ["COpus"]),
     module("g711"),
     module("aufile"),
@@ -124,8 +125,8 @@ let package = Package(
     layer(
       "AllModules",
       [
-        "ModuleKit", "udp", "sip_udp", "sip_tcp", "sip_tls", "sip_ws", "sip_wss", "dns", "dtls_srtp", "srtp", "opus",
-        "g711", "aufile", "alsa", "ausine", "aubridge", "vumeter", "ctrl_tcp",
+        "ModuleKit", "udp", "sip_udp", "sip_tcp", "sip_tls", "sip_ws", "sip_wss", "dns", "dtls_srtp", "srtp", "ice",
+        "opus", "g711", "aufile", "alsa", "ausine", "aubridge", "vumeter", "ctrl_tcp",
       ]),
     layer("Apus", ["NetBase", "Handoff", "ModuleKit", "UACore", "AllModules"]),
     // L7
@@ -146,15 +147,15 @@ let package = Package(
     tests("SDPCodec", ["SDPCodec", "NetBase"]),
     tests("SIPStack", ["SIPStack", "NetBase"]),
     tests("RTPStack", ["RTPStack", "NetBase"]),
-    tests("ICEAgent", ["ICEAgent", "NetBase", "SIPStack", "UACore", "TestSupport"]),
+    tests("ICEAgent", ["ICEAgent", "NetBase", "SIPStack", "ice", "TestSupport"]),
     tests("SRTPEngine", ["SRTPEngine", "NetBase", "CMemory"]),
     tests("Runtime", ["Runtime", "NetBase", "Handoff"]),
     tests("ModuleKit", ["ModuleKit", "NetBase", "Handoff", "Runtime", "TestSupport"]),
     tests(
       "UACore",
       [
-        "UACore", "ModuleKit", "AllModules", "NetBase", "Handoff", "Runtime", "RTPStack", "SDPCodec", "SIPStack", "udp",
-        "g711", "SRTPEngine", "TestSupport",
+        "UACore", "ModuleKit", "AllModules", "NetBase", "Handoff", "Runtime", "RTPStack", "SDPCodec", "SIPStack",
+        "ICEAgent", "ice", "udp", "g711", "SRTPEngine", "TestSupport",
       ]),
     .testTarget(
       name: "SimulationTests",
@@ -193,6 +194,7 @@ let package = Package(
     moduleTests("dns", ["SIPStack", "Runtime"]),
     moduleTests("dtls_srtp", ["SRTPEngine", "COpenSSL"]),
     moduleTests("srtp", ["SRTPEngine"]),
+    moduleTests("ice", ["ICEAgent", "SIPStack"]),
     moduleTests("opus", ["COpus"]),
     moduleTests("g711"),
     moduleTests("aufile"),

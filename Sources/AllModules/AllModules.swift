@@ -7,6 +7,7 @@ internal import ctrl_tcp
 internal import dns
 internal import dtls_srtp
 internal import g711
+internal import ice
 internal import opus
 internal import sip_tcp
 internal import sip_tls
@@ -20,7 +21,7 @@ internal import vumeter
 /// Every module that is compiled in, in the order of `apus modules`.
 public let allModules: [any Module.Type] = [
   UDP.self, SIPUDP.self, SIPTCP.self, SIPTLS.self, SIPWS.self, SIPWSS.self, DNS.self, Opus.self, G711.self, SRTP.self,
-  DTLSSRTP.self, AudioFile.self, ALSA.self, AudioSine.self, AudioBridge.self, VUMeter.self, CtrlTCP.self,
+  DTLSSRTP.self, ICE.self, AudioFile.self, ALSA.self, AudioSine.self, AudioBridge.self, VUMeter.self, CtrlTCP.self,
 ]
 
 /// Waits until everything recorded so far, by all agents of the process, is in its files; before the process ends.

@@ -6,6 +6,7 @@ public struct Facet: Sendable {
     case player(StageOffer)
     case filter(StageOffer)
     case encryption(any MediaEncryption)
+    case nat(any MediaNAT)
     case datagrams(any DatagramTransport)
     case sipTransport(any SIPTransportProvider)
     case command(ModuleCommand)
@@ -37,6 +38,7 @@ public struct Facet: Sendable {
     case .player: "audio player"
     case .filter: "audio filter"
     case .encryption: "media encryption"
+    case .nat: "NAT traversal"
     case .datagrams: "media transport"
     case .sipTransport: "SIP transport"
     case .command: "command"
@@ -49,7 +51,7 @@ public struct Facet: Sendable {
   public var safety: ThreadSafety {
     switch self.body {
     case .source(let offer), .player(let offer), .filter(let offer): offer.safety
-    case .codec, .encryption, .datagrams: .confined
+    case .codec, .encryption, .nat, .datagrams: .confined
     case .sipTransport, .command, .application: .mainOnly
     case .nameResolver: .concurrent
     }
@@ -59,7 +61,7 @@ public struct Facet: Sendable {
   public var isOnMediaPath: Bool {
     switch self.body {
     case .sipTransport, .nameResolver, .command, .application: false
-    case .codec, .source, .player, .filter, .encryption, .datagrams: true
+    case .codec, .source, .player, .filter, .encryption, .nat, .datagrams: true
     }
   }
 }

@@ -1,6 +1,6 @@
 import NetBase
 import Testing
-import UACore
+import ice
 
 @testable import ICEAgent
 

@@ -1,7 +1,7 @@
 import NetBase
 import SIPStack
 import Testing
-import UACore
+import ice
 
 @testable import ICEAgent
 

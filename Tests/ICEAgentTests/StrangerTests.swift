@@ -2,7 +2,7 @@ import NetBase
 import SIPStack
 import TestSupport
 import Testing
-import UACore
+import ice
 
 @testable import ICEAgent
 

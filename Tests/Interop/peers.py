@@ -15,7 +15,7 @@ class Baresip:
     """baresip 1.0.0 without a screen, a sound card or a registrar: plays the speech, records what it hears."""
 
     def __init__(self, mediaenc, codec, seconds, answers=True, dial=None, user="bob", namespace=None,
-                 rtcp_mux="no", host="127.0.0.1", extra="", account=None):
+                 rtcp_mux="no", host="127.0.0.1", extra="", account=None, parameters=""):
         self.port, self.folder, self.namespace = free_ports(2), fresh(f"baresip-{user}"), namespace
         media, control = free_ports(32), free_ports(2)
         at = f"[{host}]" if ":" in host else host
@@ -52,7 +52,7 @@ opus_sprop_stereo yes
 {extra}""")
         account = account or f"<sip:{user}@{at}:{self.port}>;regint=0"
         account += f";audio_codecs={BARESIP_CODECS[codec]}"
-        account += ";answermode=auto" if answers else ""
+        account += parameters + (";answermode=auto" if answers else "")
         account += f";mediaenc={mediaenc}" if mediaenc != "none" else ""
         (self.folder / "accounts").write_text(account + "\n")
         (self.folder / "contacts").write_text("")

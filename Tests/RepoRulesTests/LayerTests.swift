@@ -16,7 +16,7 @@ internal import Testing
     "Sources/SRTPEngine": ["NetBase", "CSRTP", "CTransform", "Glibc", "Synchronization"],
     "Sources/Runtime": ["NetBase", "Handoff", "CLinux", "Glibc", "Synchronization"],
     // L4
-    "Sources/ModuleKit": ["NetBase", "Handoff", "SIPStack", "SRTPEngine", "Runtime"],
+    "Sources/ModuleKit": ["NetBase", "Handoff", "SIPStack", "ICEAgent", "SRTPEngine", "Runtime"],
     // What the SIP modules over connections share; nowhere else does anything of NIO's appear.
     "Sources/SIPStreams": [
       "NetBase", "Handoff", "SIPStack", "Runtime", "ModuleKit", "Glibc", "Synchronization", "NIOCore", "NIOPosix",
@@ -57,6 +57,7 @@ internal import Testing
     "dns": ["CCares", "Dispatch"],
     "dtls_srtp": ["COpenSSL"],
     "srtp": ["COpenSSL"],
+    "ice": ["ICEAgent", "COpenSSL"],
     "opus": ["COpus"],
     "aufile": ["Dispatch"],
     "alsa": ["CAlsa", "Runtime"],

@@ -28,6 +28,7 @@ enum AgentFactory {
   ) -> CallSettings {
     var call = CallSettings(identity: identity, source: source, player: player)
     call.mediaEncryption = (options.mediaenc ?? encryption).id
+    call.mediaNAT = options.medianat?.id
     call.codecs = options.codec.map { [$0] } ?? []
     call.usesRTCPMux = options.rtcpMux ?? usesRTCPMux
     call.answersAtOnce = true

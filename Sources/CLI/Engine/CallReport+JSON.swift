@@ -34,6 +34,7 @@ extension CallReport {
         "plaintext": .integer(media.drops.plaintext), "source": .integer(media.drops.source),
         "unknown": .integer(media.drops.unknown), "mailbox_full": .integer(media.drops.mailboxFull),
         "no_key": .integer(media.drops.noKey), "ended": .integer(media.drops.ended),
+        "checks": .integer(media.drops.checks),
       ],
     ]
   }

@@ -11,14 +11,7 @@ extension ICESession {
     self.transactions.removeAll { if case .gathering = $0.purpose { true } else { false } }
     self.tasks = []
     for (index, base) in self.bases.enumerated() {
-      if self.configuration.tellsHostCandidates || self.configuration.isLite {
-        self.tell(
-          ICECandidate(
-            foundation: self.foundation(.host, base.address, server: nil), component: base.component,
-            priority: ICECandidate.priority(
-              .host, localPreference: base.localPreference, component: base.component), address: base.address,
-            kind: .host))
-      }
+      if self.configuration.tellsHostCandidates || self.configuration.isLite { self.tell(Self.host(base)) }
       guard !self.configuration.isLite, !base.address.isLinkLocal else { continue }
       for server in self.configuration.servers.indices
       where self.configuration.servers[server].address.family == base.address.family {
@@ -29,8 +22,16 @@ extension ICESession {
     self.endGatheringIfDone(now: now)
   }
 
+  /// The base itself as a candidate, for a description that is written before there is a session.
+  package static func host(_ base: ICEBase) -> ICECandidate {
+    ICECandidate(
+      foundation: Self.foundation(.host, base.address, server: nil), component: base.component,
+      priority: ICECandidate.priority(.host, localPreference: base.localPreference, component: base.component),
+      address: base.address, kind: .host)
+  }
+
   /// Equal for what is of one type, address and server (RFC 8445 §5.1.1.3).
-  func foundation(_ kind: ICECandidate.Kind, _ address: SocketAddress, server: SocketAddress?) -> String {
+  static func foundation(_ kind: ICECandidate.Kind, _ address: SocketAddress, server: SocketAddress?) -> String {
     var sum: UInt64 = 0xCBF2_9CE4_8422_2325
     let words = [
       UInt64(kind.preference), address.high, address.low, server?.high ?? 0, server?.low ?? 0,
@@ -96,7 +97,7 @@ extension ICESession {
     guard !mapped.isUnspecified, mapped.port != 0 else { return }
     self.tell(
       ICECandidate(
-        foundation: self.foundation(.serverReflexive, base.address, server: server), component: base.component,
+        foundation: Self.foundation(.serverReflexive, base.address, server: server), component: base.component,
         priority: ICECandidate.priority(
           .serverReflexive, localPreference: base.localPreference, component: base.component), address: mapped,
         kind: .serverReflexive,

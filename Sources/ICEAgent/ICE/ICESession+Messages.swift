@@ -61,8 +61,11 @@ extension ICESession {
     answer.addFingerprint()
     self.send(answer.bytes, base: base, to: source)
     self.validate(source)
-    guard credentials == self.local else { return }
     let nominates = request.has(STUNType.useCandidate)
+    if credentials == self.expected, self.earlyExpected.count < Self.maximumEarly {
+      self.earlyExpected.append((base, source, priority, nominates))
+    }
+    guard credentials == self.local else { return }
     guard self.remote != nil else {
       if self.early.count < Self.maximumEarly { self.early.append((base, source, priority, nominates)) }
       return
@@ -72,11 +75,12 @@ extension ICESession {
 
   private var crypto: STUNCrypto { self.configuration.crypto }
 
-  /// `ours:theirs`; the part before the colon must be ours, of this generation or the one before.
+  /// `ours:theirs`; the part before the colon must be ours, of this generation, the one before or the one offered.
   private func credentials(named name: ArraySlice<UInt8>) -> ICECredentials? {
     guard let colon = name.firstIndex(of: UInt8(ascii: ":")) else { return nil }
     let fragment = name[..<colon]
     if fragment.elementsEqual(self.local.fragment.utf8) { return self.local }
+    if let expected, fragment.elementsEqual(expected.fragment.utf8) { return expected }
     if let former = self.formerLocal, fragment.elementsEqual(former.fragment.utf8) { return former }
     return nil
   }

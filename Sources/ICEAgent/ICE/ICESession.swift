@@ -37,6 +37,9 @@ package final class ICESession {
   var formerLocal: ICECredentials?
   /// Requests that outran the peer's description.
   var early: [(base: Int, source: SocketAddress, priority: UInt32, nominates: Bool)] = []
+  /// What an offer of ours says, which asks for a restart and has no answer yet; and the checks that outran it.
+  var expected: ICECredentials?
+  var earlyExpected: [(base: Int, source: SocketAddress, priority: UInt32, nominates: Bool)] = []
   /// Addresses from which an authenticated check came, or to which one of ours was answered.
   var validatedAddresses: Set<SocketAddress> = []
   /// When the next check may leave.
@@ -67,16 +70,18 @@ package final class ICESession {
   static let requestBurst: Int64 = 200
 
   /// Begins to gather; what comes of it are actions.
+  ///
+  /// - Parameter local: what the description already says; nil draws others.
   package init(
-    _ configuration: ICEConfiguration, bases: [ICEBase], role: ICERole, random: some RandomNumberGenerator,
-    now: Instant
+    _ configuration: ICEConfiguration, bases: [ICEBase], role: ICERole, local: ICECredentials? = nil,
+    random: some RandomNumberGenerator, now: Instant
   ) {
     self.configuration = configuration
     self.bases = bases
     self.role = role
     self.random = random
     self.tieBreaker = self.random.next()
-    self.local = ICECredentials(using: &self.random)
+    self.local = local ?? ICECredentials(using: &self.random)
     (self.nextPace, self.creditedAt) = (now, now)
     self.requestCredit = Self.requestBurst
     self.startGathering(now: now)
@@ -134,16 +139,26 @@ package final class ICESession {
     self.settle(now: now)
   }
 
+  /// An offer says `local`, which is to hold after a restart: checks that outrun the answer are answered, and kept.
+  package func expect(_ local: ICECredentials) {
+    self.expected = local
+    self.earlyExpected = []
+  }
+
   /// Begins anew with other credentials; the pair in use stays until the next is nominated (RFC 8445 §9).
   ///
   /// Also after a failure; then nothing is in use until a pair is nominated.
-  package func restart(now: Instant) {
+  ///
+  /// - Parameter local: what the description already says; nil draws others.
+  package func restart(local: ICECredentials? = nil, now: Instant) {
     if self.failure != nil { (self.failure, self.selected, self.consents) = (nil, [:], [:]) }
     self.formerLocal = self.local
-    self.local = ICECredentials(using: &self.random)
+    self.local = local ?? ICECredentials(using: &self.random)
     self.remote = nil
     self.forgetChecks()
     self.patienceEnd = nil
+    if self.local == self.expected { self.early = self.earlyExpected }
+    (self.expected, self.earlyExpected) = (nil, [])
     self.startGathering(now: now)
     self.settle(now: now)
   }
@@ -170,6 +185,9 @@ package final class ICESession {
   }
 
   var droppedAbove = Int.max
+
+  /// Whether a component has pairs of its own: not with rtcp-mux, nor where the peer has none.
+  package func covers(_ component: Int) -> Bool { self.components.contains(component) }
 
   /// The components that need a pair.
   var components: Set<Int> { Set(self.bases.map(\.component).filter { $0 <= self.droppedAbove }) }
@@ -213,7 +231,7 @@ package final class ICESession {
     if remote.address.isLinkLocal { remote.address.scope = local.address.scope }
     var pair = ICEPair(
       id: self.nextPair, base: base, remote: remote,
-      localFoundation: self.foundation(.host, local.address, server: nil),
+      localFoundation: Self.foundation(.host, local.address, server: nil),
       localPriority: ICECandidate.priority(
         .host, localPreference: local.localPreference, component: local.component))
     self.nextPair += 1

@@ -115,7 +115,9 @@ package final class SimulatedAgents {
     adjust: (inout AgentSettings) -> Void = { _ in }
   ) throws {
     var configuration = Configuration()
-    configuration.activeModules = ["opus", "g711", "srtp", "dtls_srtp", "aubridge", "ausine", "probe", "broken_keys"]
+    configuration.activeModules = [
+      "opus", "g711", "srtp", "dtls_srtp", "ice", "aubridge", "ausine", "probe", "broken_keys",
+    ]
     configuration.rxMode = mode
     configure(&configuration)
     var bobConfiguration = configuration

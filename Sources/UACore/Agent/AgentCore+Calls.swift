@@ -128,6 +128,15 @@ extension AgentCore {
     return self.reoffer(call)
   }
 
+  /// Offers to check anew where media goes, which it does as before meanwhile; false without checks, and while an offer
+  /// waits for its answer.
+  package func restartConnectivity(_ id: CallID) -> Bool {
+    guard let call = self.calls[id], let media = call.media, call.state == .established, !media.awaitsAnswer,
+      media.requestRestart()
+    else { return false }
+    return self.reoffer(call)
+  }
+
   package func mute(_ id: CallID, _ isMuted: Bool) {
     guard let call = self.calls[id] else { return }
     call.isMuted = isMuted

@@ -46,6 +46,7 @@ extension AgentCore {
       call.secured = call.secured ?? now
       call.security = security
       self.emit(.secured(call.id, profile: security.profile.rawValue))
+    case .connected(let report): call.media?.connected(report)
     case .sending: call.firstSent = call.firstSent ?? now
     case .established:
       call.firstMedia = call.firstMedia ?? now

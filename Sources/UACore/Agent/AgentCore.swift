@@ -141,6 +141,7 @@ package final class AgentCore {
       account.codecs, from: self.registry.codecs,
       eventPayloadType: self.settings.configuration.telephoneEventPayloadType)
     if let encryption = account.mediaEncryption { _ = try self.registry.encryption(encryption) }
+    if let nat = account.mediaNAT { _ = try self.registry.nat(nat) }
     if let player = account.player { _ = try self.registry.player(player.driver) }
     _ = try self.environment.planner.plan(
       source: account.source, player: nil, format: AudioFormat(sampleRate: 8000, channels: 1), packetTime: 20,

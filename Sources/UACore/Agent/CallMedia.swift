@@ -17,6 +17,7 @@ package final class CallMedia {
   private let codecs: CodecSelection
   private let encryption: (any MediaEncryption)?
   private let keying: (any MediaEncryptionSession)?
+  let connectivity: (any MediaNATSession)?
   private let stream: StreamID
   private let ssrc: UInt32
   private let canonicalName: String
@@ -69,6 +70,7 @@ package final class CallMedia {
       try environment.registry.encryption(id)
     }
     self.keying = try self.encryption?.makeSession()
+    self.connectivity = try settings.mediaNAT.map { id in try environment.registry.nat(id).makeSession() }
     let nominal = CodecParameters(remoteParameters: nil, packetTime: settings.packetTime, bitrate: nil)
     self.plan = try environment.planner.plan(
       source: settings.source, player: settings.player, format: preferred.pcmFormat(nominal),
@@ -80,6 +82,7 @@ package final class CallMedia {
     let ports = try environment.openPorts(on: local)
     let address = ports.address
     self.localAddress = address
+    try self.connectivity?.use(ports.sockets, isForNextAssociation: false)
     self.negotiator = OfferAnswer(
       sessionID: environment.random() >> 2, address: address, matching: self.codecs.matching)
     self.negotiator.usesBundle = environment.configuration.usesBundle || settings.usesBundle
@@ -97,12 +100,13 @@ package final class CallMedia {
   package func makeOffer() throws -> [UInt8] {
     let attributes = try self.keying?.offerAttributes() ?? []
     try self.openPathIfNeeded()
-    let local = self.local(attributes: attributes)
+    let local = self.local(attributes: attributes + (try self.connectivity?.offerAttributes() ?? []))
     var lines: [LocalMedia?] = Array(repeating: nil, count: self.audioIndex)
     lines.append(local)
     let offer = try self.negotiator.makeOffer(lines)
     self.offered = self.negotiator
     self.lastAnswer = nil
+    try self.postConnectivity()
     try self.postKeying()
     self.onDescription(true, true)
     return offer.bytes
@@ -120,6 +124,7 @@ package final class CallMedia {
     if let rejection = negotiated[self.audioIndex].rejection { throw MediaRefusal(description: rejection.description) }
     try self.keying?.receive(answer: try self.security(of: remote))
     self.settleAddress()
+    self.connectivity?.receive(answer: self.reach(of: remote))
     // The stream first: packets that wait for their keys must find it.
     try self.apply(negotiated[self.audioIndex])
     try self.postKeying()
@@ -130,6 +135,7 @@ package final class CallMedia {
     self.negotiator.rollback()
     self.keying?.rollback()
     while let command = self.keying?.nextCommand() { _ = self.post(.keying(command)) }
+    self.connectivity?.rollback()
     guard let before = self.addressBefore.take() else { return }
     self.localAddress = before
     self.isRekeying = false
@@ -182,10 +188,13 @@ package final class CallMedia {
       self.audioIndex = remote.index
       let attributes = try self.keying?.answer(to: try self.security(of: remote)) ?? []
       try self.openPathIfNeeded()
-      let lines = media.map { $0.index == remote.index ? self.local(attributes: attributes) : nil }
+      let local = self.local(
+        attributes: attributes + (try self.connectivity?.answer(to: self.reach(of: remote)) ?? []))
+      let lines = media.map { $0.index == remote.index ? local : nil }
       let answer = try self.negotiator.makeAnswer(lines)
       try self.apply(self.negotiator.negotiated[remote.index])
       try self.postKeying()
+      self.connectivity?.settle()
       self.onDescription(true, false)
       return answer.bytes
     } catch {
@@ -262,6 +271,7 @@ package final class CallMedia {
       eventReceiveType: negotiated.receiveTelephoneEvents.first?.payloadType, packetTime: negotiated.ptime,
       plan: self.plan)
     self.isConfigured = true
+    try self.postConnectivity()
     try self.require(self.transport?.post(.configure(settings)) ?? false)
   }
 
@@ -285,6 +295,7 @@ package final class CallMedia {
     let ports = try self.environment.openPorts(on: (self.nextAddress ?? self.localAddress).with(port: 0))
     self.addressBefore = self.addressBefore ?? self.localAddress
     self.localAddress = ports.address
+    try self.connectivity?.use(ports.sockets, isForNextAssociation: true)
     self.isRekeying = true
     try self.require(self.post(.openPath(ports)))
   }
@@ -300,6 +311,7 @@ package final class CallMedia {
     guard let next = self.nextAddress, self.keying?.isBoundToAddress != true else { return }
     let ports = try self.environment.openPorts(on: next.with(port: 0))
     self.localAddress = ports.address
+    try self.connectivity?.use(ports.sockets, isForNextAssociation: false)
     self.nextAddress = nil
     try self.require(self.post(.movePath(ports)))
   }
@@ -313,7 +325,7 @@ package final class CallMedia {
     return address
   }
 
-  private func require(_ isPosted: Bool) throws {
+  func require(_ isPosted: Bool) throws {
     if !isPosted {
       throw ModuleError(.unavailable, "the media transport does not take commands: it is overloaded or gone")
     }
@@ -341,11 +353,14 @@ package final class CallMedia {
     return "the offered protocol \(audio.protocolName) does not go with mediaenc \(self.encryption?.id ?? "none")"
   }
 
+  /// Whether both agree to rtcp-mux.
+  func sharesSocket(with remote: RemoteMedia) -> Bool { self.settings.usesRTCPMux && remote.rtcpMux }
+
   private func security(of remote: RemoteMedia) throws -> RemoteSecurity {
     guard let address = self.onLink(remote.rtp?.address) else {
       throw MediaRefusal(description: "the peer's media address is a name")
     }
-    let isMuxed = self.settings.usesRTCPMux && remote.rtcpMux
+    let isMuxed = self.sharesSocket(with: remote)
     return RemoteSecurity(
       protocolToken: remote.protocolName,
       attributes: remote.attributes.map { DescriptionAttribute($0.name, $0.value) }, rtpAddress: address,

@@ -12,6 +12,8 @@ package struct CallSettings: Sendable {
   package var account: Account?
   /// The media encryption's id; nil for none.
   package var mediaEncryption: String?
+  /// The NAT traversal's id; nil for none.
+  package var mediaNAT: String?
   /// In order; empty for all that are active.
   package var codecs: [CodecPreference]
   /// Milliseconds.
@@ -48,6 +50,7 @@ package struct CallSettings: Sendable {
     self.displayName = nil
     self.account = nil
     self.mediaEncryption = nil
+    self.mediaNAT = nil
     self.codecs = []
     self.packetTime = 20
     self.telephoneEventPayloadType = nil
@@ -81,6 +84,7 @@ extension CallSettings {
     self.account = account
     self.displayName = account.displayName
     self.mediaEncryption = account.mediaEncryption
+    self.mediaNAT = account.mediaNAT
     self.codecs = account.audioCodecs
     self.packetTime = account.packetTime
     self.telephoneEventPayloadType = account.telephoneEventPayloadType

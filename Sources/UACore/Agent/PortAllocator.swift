@@ -9,6 +9,9 @@ package struct MediaPorts: ~Copyable, Sendable {
   let rtcp: Disconnected<any DatagramPort>
   /// Where RTP is received.
   package let address: SocketAddress
+
+  /// The addresses of both.
+  var sockets: MediaSockets { MediaSockets(rtp: self.address, rtcp: self.address.with(port: self.address.port + 1)) }
 }
 
 /// Opens the sockets of a transport: an even port for RTP, the next one for RTCP (RFC 3550 §11), within `rtp_ports`.

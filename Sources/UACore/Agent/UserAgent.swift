@@ -115,6 +115,7 @@ package actor UserAgent {
   package func setHold(_ id: CallID, _ isHeld: Bool) { self.core?.setHold(id, isHeld) }
   package func mute(_ id: CallID, _ isMuted: Bool) { self.core?.mute(id, isMuted) }
   package func send(digits: String, on id: CallID) { self.core?.send(digits: digits, on: id) }
+  package func restartConnectivity(_ id: CallID) -> Bool { self.core?.restartConnectivity(id) ?? false }
   package func rekey(_ id: CallID) -> Bool { self.core?.rekey(id) ?? false }
 
   /// What is known of every call now; the media figures are those of the last `refreshStatistics`.

@@ -66,6 +66,13 @@ extension AgentCore {
         }
         return ""
       },
+      CoreCommand("icerestart", scope: .inCall, "check anew where the current call's media goes") {
+        [unowned self] _ throws(CommandFailure) in
+        guard self.restartConnectivity(try self.standing("").id) else {
+          throw CommandFailure("this call has no checks to begin anew now")
+        }
+        return ""
+      },
       CoreCommand("audio_debug", key: "A", scope: .inCall, "show the current call's audio") {
         [unowned self] _ throws(CommandFailure) in
         let call = try self.control.call(named: "")
@@ -147,7 +154,8 @@ extension AgentCore {
       received \(media.receivedPackets) packets, \(media.receivedBytes) bytes, lost \(media.lost), late \(media.late), \
       twice \(media.duplicate), jitter \(media.jitter) ms, concealed \(media.concealed) ms
       dropped: auth \(media.drops.auth), replay \(media.drops.replay), plaintext \(media.drops.plaintext), \
-      source \(media.drops.source), unknown \(media.drops.unknown), no key \(media.drops.noKey), at the end \(media.drops.ended)
+      source \(media.drops.source), unknown \(media.drops.unknown), no key \(media.drops.noKey), \
+      checks \(media.drops.checks), at the end \(media.drops.ended)
       """
   }
 }

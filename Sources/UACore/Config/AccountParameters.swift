@@ -105,7 +105,7 @@ enum AccountParameters {
       "`srtp`, `srtp-mand`, `srtp-mandf`, `dtls_srtp` or `none`"),
     used(
       "medianat", .string, "none",
-      "a module's name, or `none`"),
+      "`ice` or `none`"),
     ignored(
       "natpinhole", .bool, harmless: "no", "media ports are opened by the first packet of a call"),
     used(

@@ -1,4 +1,5 @@
 internal import Glibc
+internal import ICEAgent
 internal import ModuleKit
 internal import NetBase
 internal import Runtime
@@ -16,6 +17,16 @@ final class MediaPath {
   var rtpSource = RemoteSource()
   var rtcpSource = RemoteSource()
   var keyExchange: (any KeyExchange)?
+  /// Where there is one, its checks alone say where anything goes, and from where it is taken.
+  private(set) var connectivity: (any ConnectivityAgent)?
+  /// Whether the peer has not said yet if it has a part in them.
+  private(set) var isUndecided = false
+  /// What a handshake is to be started with, once there is a way for it.
+  var pendingHandshake: KeyExchangeRemote?
+  /// What the key exchange knows the peer as, behind checks: they vouch for every address that it may use.
+  private var handshakePeers: (rtp: SocketAddress?, rtcp: SocketAddress?) = (nil, nil)
+  /// The last source that was asked about and that a check vouches for.
+  private var admitted: SocketAddress?
   /// Whether the association's keys are there, component by component; packets that outrun them are parked.
   private var secured = (rtp: false, rtcp: false)
   /// When a path that was replaced is closed.
@@ -76,6 +87,88 @@ final class MediaPath {
     }
   }
 
+  // MARK: Checks
+
+  /// From now on nothing goes anywhere, nor is taken, without a check.
+  func begin(_ agent: any ConnectivityAgent) {
+    self.connectivity = agent
+    self.isUndecided = true
+    self.admitted = nil
+    self.followChecks()
+  }
+
+  /// An agent will be there at once.
+  func awaitChecks() {
+    self.rtpSource.pin(nil)
+    self.rtcpSource.pin(nil)
+  }
+
+  /// There are none: the described addresses count.
+  func endChecks() {
+    self.connectivity = nil
+    self.isUndecided = false
+    self.rtpSource.unpin()
+    self.rtcpSource.unpin()
+  }
+
+  /// The peer's description.
+  func check(_ remote: ICERemote, now: Instant) {
+    self.isUndecided = false
+    self.connectivity?.setRemote(remote, now: now)
+  }
+
+  /// Media goes where the checks say.
+  func followChecks() {
+    guard let connectivity else { return }
+    self.rtpSource.pin(connectivity.destination(.rtp))
+    self.rtcpSource.pin(connectivity.destination(.rtcp))
+  }
+
+  /// Whether anything but checks may come from `source`.
+  func admits(_ source: SocketAddress) -> Bool {
+    guard let connectivity, source != self.admitted else { return true }
+    guard connectivity.isValidated(source) else { return false }
+    self.admitted = source
+    return true
+  }
+
+  /// Where a handshake's datagrams for `address` go; nil when there is no way any more.
+  func handshakeDestination(_ address: SocketAddress, _ component: Component) -> SocketAddress? {
+    guard let connectivity else { return address }
+    return connectivity.destination(component)
+  }
+
+  /// Whom the key exchange is told that a datagram came from; nil where nobody vouches for `source`.
+  func handshakeSource(_ source: SocketAddress, _ component: Component) -> SocketAddress? {
+    guard self.connectivity != nil else { return source }
+    guard self.admits(source) else { return nil }
+    switch component {
+    case .rtp:
+      self.handshakePeers.rtp = self.handshakePeers.rtp ?? source
+      return self.handshakePeers.rtp
+    case .rtcp:
+      self.handshakePeers.rtcp = self.handshakePeers.rtcp ?? source
+      return self.handshakePeers.rtcp
+    }
+  }
+
+  /// What waits, with the addresses that count; nil while there is no way for a component that it is for.
+  func takeHandshake() -> KeyExchangeRemote? {
+    guard let pending = self.pendingHandshake else { return nil }
+    guard let connectivity else { return self.pendingHandshake.take() }
+    guard let rtp = connectivity.destination(.rtp) else { return nil }
+    var rtcp: SocketAddress?
+    if pending.rtcpAddress != nil, connectivity.covers(.rtcp) {
+      rtcp = connectivity.destination(.rtcp)
+      guard rtcp != nil else { return nil }
+    }
+    self.pendingHandshake = nil
+    return KeyExchangeRemote(
+      isActive: pending.isActive, fingerprints: pending.fingerprints,
+      rtpAddress: self.handshakeSource(rtp, .rtp) ?? rtp,
+      rtcpAddress: rtcp.map { self.handshakeSource($0, .rtcp) ?? $0 })
+  }
+
   func send(_ bytes: RawSpan, to address: SocketAddress, on component: Component) -> SendResult {
     let port = component == .rtcp ? self.rtcpPort ?? self.rtpPort : self.rtpPort
     return port?.send(bytes, to: address) ?? .failed(EBADF)
@@ -117,6 +210,7 @@ final class MediaPath {
   func noteDeadline() {
     var next = self.end
     if let deadline = self.keyExchange?.nextDeadline { next = min(next ?? deadline, deadline) }
+    if let deadline = self.connectivity?.nextDeadline { next = min(next ?? deadline, deadline) }
     if let deadline = self.parkedRTP.nextDeadline { next = min(next ?? deadline, deadline) }
     if let deadline = self.parkedRTCP.nextDeadline { next = min(next ?? deadline, deadline) }
     self.nextDeadline = next

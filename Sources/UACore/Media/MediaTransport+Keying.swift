@@ -39,9 +39,8 @@ extension MediaTransport {
       case .startKeyExchange(let remote):
         self.security = .encrypted
         let path = self.nextPath ?? self.path
-        self.keys.isPerComponent = remote.rtcpAddress != nil
-        path.keyExchange?.start(remote, now: now)
-        self.runKeyExchange(of: path, now: now)
+        path.pendingHandshake = remote
+        self.startHandshake(on: path, now: now)
       }
     } catch let error as ModuleError {
       self.fail(error)
@@ -52,10 +51,23 @@ extension MediaTransport {
 
   // MARK: Key exchange
 
+  /// Starts the handshake that the descriptions agreed on, once there is a way for it.
+  func startHandshake(on path: MediaPath, now: Instant) {
+    guard let remote = path.takeHandshake() else { return }
+    self.keys.isPerComponent = remote.rtcpAddress != nil
+    path.keyExchange?.start(remote, now: now)
+    self.runKeyExchange(of: path, now: now)
+  }
+
   func runKeyExchange(of path: MediaPath, now: Instant) {
     while let action = path.keyExchange?.nextAction() {
       switch consume action {
       case .send(let datagram, let address, let component):
+        // Whose consent is gone is sent nothing.
+        guard let address = path.handshakeDestination(address, component) else {
+          self.sendFailures += 1
+          continue
+        }
         datagram.withRawSpan { self.send($0, to: address, on: path, component) }
       case .secured(let component, let inbound, let outbound, let by):
         self.secured(path, component, inbound, outbound, by, now: now)
@@ -135,6 +147,8 @@ extension MediaTransport {
     let rtp = ports.rtp.take()
     let path = MediaPath(rtpPort: rtp, rtcpPort: ports.rtcp.take())
     (path.rtpSource, path.rtcpSource) = (self.path.rtpSource, self.path.rtcpSource)
+    // What was checked was the way from the old ones.
+    if self.path.connectivity != nil { path.awaitChecks() }
     self.close(self.path)
     self.path = path
     self.open(path)
@@ -169,6 +183,7 @@ extension MediaTransport {
     path.close(in: self.context)
     self.drops.noKey += path.unkeyed + path.waiting
     if let counters = path.keyExchange?.counters { self.closedExchanges.add(counters) }
+    if let counters = path.connectivity?.counters { self.closedChecks.add(counters) }
   }
 
   func timeoutPaths(now: Instant) {
@@ -186,6 +201,10 @@ extension MediaTransport {
     if let deadline = path.keyExchange?.nextDeadline, deadline <= now {
       path.keyExchange?.timeout(now: now)
       self.runKeyExchange(of: path, now: now)
+    }
+    if let deadline = path.connectivity?.nextDeadline, deadline <= now {
+      path.connectivity?.timeout(now: now)
+      self.runChecks(of: path, now: now)
     }
     path.timeoutParked(now: now)
   }

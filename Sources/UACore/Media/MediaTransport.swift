@@ -41,7 +41,9 @@ package final class MediaTransport {
   var drops = DropCounters()
   /// What the associations of closed paths counted.
   var closedExchanges = KeyExchangeCounters()
-  private var sendFailures = 0
+  /// What the connectivity checks of closed paths counted.
+  var closedChecks = ConnectivityCounters()
+  var sendFailures = 0
   private var commandPort: WatchID?
   var securedBy: SecuredBy?
   /// Whoever holds the transport lets go when it has closed.
@@ -160,6 +162,7 @@ package final class MediaTransport {
     while self.isRunning, let command = self.commands.take() {
       switch consume command {
       case .keying(let command): self.obey(command)
+      case .connectivity(let command): self.obey(command)
       case .openPath(let ports): self.openNext(ports)
       case .movePath(let ports): self.move(to: ports)
       case .closePath: self.closeNext()
@@ -242,11 +245,18 @@ package final class MediaTransport {
         self.drops.unknown += 1
         return
       }
+      guard let source = path.handshakeSource(source, component) else {
+        // A peer that has no part in checks may be quicker than the answer that says so.
+        guard !path.isUndecided else { return path.park(packet, from: source, on: component, now: now) }
+        self.drops.source += 1
+        return
+      }
       keyExchange.receive(packet.bytes, from: source, on: component, now: now)
       self.runKeyExchange(of: path, now: now)
     case .rtp: self.receiveMedia(&packet, isRTCP: false, from: source, on: path, component, now: now)
     case .rtcp: self.receiveMedia(&packet, isRTCP: true, from: source, on: path, component, now: now)
-    case .stun, .turnChannel, .unknown: self.drops.unknown += 1
+    case .stun: self.receiveCheck(packet, from: source, on: path, component, now: now)
+    case .turnChannel, .unknown: self.drops.unknown += 1
     }
   }
 
@@ -256,6 +266,10 @@ package final class MediaTransport {
   ) {
     // Packets that outrun the answer wait until it is all here: addresses and formats too, not only the keys.
     guard self.stream.isConfigured else { return path.park(packet, from: source, on: component, now: now) }
+    guard path.admits(source) else {
+      self.drops.source += 1
+      return
+    }
     switch self.security {
     case .undecided: path.park(packet, from: source, on: component, now: now)
     case .plain:
@@ -322,6 +336,9 @@ package final class MediaTransport {
     all.drops.source += exchanges.strangers
     all.drops.unknown += exchanges.dropped
     all.handshakeDatagrams = exchanges.taken
+    let checks = self.checkCounters
+    all.checkDatagrams = checks.accepted
+    all.drops.checks = checks.refused
     all.handshakeRetransmissions = exchanges.retransmissions
     return all
   }

@@ -9,6 +9,8 @@ package struct RemoteSource {
   package private(set) var address: SocketAddress?
   private var signalled: SocketAddress?
   private var lastHeard: Instant?
+  /// Whether connectivity checks choose the address: neither signalling nor a packet moves it then.
+  private var isPinned = false
 
   package static let silence: Int64 = 5_000
 
@@ -16,7 +18,7 @@ package struct RemoteSource {
 
   /// A description came; the same address again changes nothing.
   package mutating func signal(_ address: SocketAddress?) {
-    guard self.signalled != address else { return }
+    guard !self.isPinned, self.signalled != address else { return }
     self.signalled = address
     self.address = address
     self.lastHeard = nil
@@ -24,17 +26,31 @@ package struct RemoteSource {
 
   /// An authenticated packet came from `source`.
   package mutating func authenticated(_ source: SocketAddress, now: Instant) {
+    guard !self.isPinned else { return }
     self.lastHeard = now
     self.address = source
   }
 
   /// A plain packet came from `source`; false when it must be dropped.
   package mutating func accepts(_ source: SocketAddress, now: Instant) -> Bool {
+    guard !self.isPinned else { return true }
     if source != self.address {
       if let lastHeard, now.milliseconds(since: lastHeard) < Self.silence { return false }
       self.address = source
     }
     self.lastHeard = now
     return true
+  }
+
+  /// Checks have found `address`, or as yet none; whoever calls this sees to it that nothing else is taken from elsewhere.
+  package mutating func pin(_ address: SocketAddress?) {
+    self.isPinned = true
+    self.address = address
+  }
+
+  /// There are no checks any more: what signalling says holds again, from the next description on.
+  package mutating func unpin() {
+    guard self.isPinned else { return }
+    self = RemoteSource()
   }
 }

@@ -5,6 +5,7 @@ package import SRTPEngine
 /// What main tells a transport; lossless and in order.
 package enum TransportCommand: ~Copyable, Sendable {
   case keying(KeyingCommand)
+  case connectivity(ConnectivityCommand)
   case configure(StreamSettings)
   /// Sockets for the next association: what comes of it replaces what is in force once it is secured.
   case openPath(MediaPorts)
@@ -26,6 +27,8 @@ package enum TransportCommand: ~Copyable, Sendable {
 package enum TransportEvent: ~Copyable, Sendable {
   /// Keys are in force both ways.
   case secured(SecurityReport)
+  /// Connectivity checks have chosen where media goes.
+  case connected(ConnectivityReport)
   /// Our first media packet has left.
   case sending
   /// The peer's first media packet was accepted.

@@ -16,12 +16,14 @@ package struct DropCounters: Equatable, Sendable {
   package var noKey = 0
   /// Still waiting for its keys or its handshake when the call ended.
   package var ended = 0
+  /// Connectivity checks without or with wrong credentials, answers to none of ours, and checks above the rate.
+  package var checks = 0
 
   package init() {}
 
   package var total: Int {
     self.auth + self.replay + self.plaintext + self.source + self.unknown + self.mailboxFull + self.noKey
-      + self.ended
+      + self.ended + self.checks
   }
 }
 
@@ -62,6 +64,8 @@ package struct TransportStatistics: Sendable {
   /// All datagrams that left and came, whatever they carried.
   package var sentDatagrams = 0
   package var receivedDatagrams = 0
+  /// Datagrams of connectivity checks that were taken.
+  package var checkDatagrams = 0
   /// Datagrams that a key exchange took.
   package var handshakeDatagrams = 0
   /// Handshake messages sent again.
@@ -72,6 +76,7 @@ package struct TransportStatistics: Sendable {
   /// Every datagram that came, by what became of it: equal to `receivedDatagrams` once the transport has stopped.
   package var accountedDatagrams: Int {
     let media = self.receivedPackets + self.duplicate + self.suspect + self.receivedReports
-    return media + self.handshakeDatagrams + self.drops.total - self.drops.mailboxFull - self.undecodable
+    let control = self.handshakeDatagrams + self.checkDatagrams
+    return media + control + self.drops.total - self.drops.mailboxFull - self.undecodable
   }
 }

@@ -15,6 +15,7 @@ package final class ModuleRegistry {
   package private(set) var players: [Driver] = []
   package private(set) var filters: [Driver] = []
   package private(set) var encryptions: [any MediaEncryption] = []
+  package private(set) var nats: [any MediaNAT] = []
   package private(set) var datagrams: (any DatagramTransport)?
   package private(set) var sipTransports: [any SIPTransportProvider] = []
   package private(set) var nameResolver: (any NameResolverProvider)?
@@ -69,7 +70,7 @@ package final class ModuleRegistry {
   private func sort() {
     (self.codecs, self.encryptions, self.sipTransports) = ([], [], [])
     (self.sources, self.players, self.filters) = ([], [], [])
-    (self.datagrams, self.nameResolver) = (nil, nil)
+    (self.nats, self.datagrams, self.nameResolver) = ([], nil, nil)
     for (module, facet) in self.facets {
       switch facet.body {
       case .codec(let codec): self.codecs.append(codec)
@@ -77,6 +78,7 @@ package final class ModuleRegistry {
       case .player(let offer): self.players.append(Driver(module: module, offer: offer))
       case .filter(let offer): self.filters.append(Driver(module: module, offer: offer))
       case .encryption(let one): self.encryptions.append(one)
+      case .nat(let one): self.nats.append(one)
       case .sipTransport(let one): self.sipTransports.append(one)
       case .datagrams(let one): self.datagrams = self.datagrams ?? one
       case .nameResolver(let one): self.nameResolver = self.nameResolver ?? one
@@ -123,6 +125,13 @@ package final class ModuleRegistry {
     if let found = self.encryptions.first(where: { $0.id == id }) { return found }
     let known = self.encryptions.map(\.id).joined(separator: ", ")
     throw ModuleError(.configuration, "mediaenc \(id): no active module brings it; there are: none, \(known)")
+  }
+
+  /// - Parameter id: the account's `medianat`.
+  package func nat(_ id: String) throws(ModuleError) -> any MediaNAT {
+    if let found = self.nats.first(where: { $0.id == id }) { return found }
+    let known = (["none"] + self.nats.map(\.id)).joined(separator: ", ")
+    throw ModuleError(.configuration, "medianat \(id): no active module brings it; there are: \(known)")
   }
 
   private static func find(_ driver: String, in all: [Driver], _ key: String) throws(ModuleError) -> Driver {

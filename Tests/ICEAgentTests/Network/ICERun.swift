@@ -1,6 +1,6 @@
 import NetBase
 import SIPStack
-import UACore
+import ice
 
 @testable import ICEAgent
 

@@ -12,13 +12,18 @@ struct LivePair: Sendable {
   let bob: UserAgent
   let violations = Violations()
   let port: UInt16
+  private let nat: String?
 
-  /// - Parameter loss: percent of the media datagrams that neither side sends, so that handshakes retransmit.
+  /// - Parameters:
+  ///   - loss: percent of the media datagrams that neither side sends, so that handshakes retransmit.
+  ///   - nat: both sides' `medianat`; then RTCP shares the RTP socket, as in a call of a browser's.
   init(
-    mode: RxMode, encryption: String?, player: AudioDevice, bobPlayer: AudioDevice? = nil, loss: Double = 0
+    mode: RxMode, encryption: String?, player: AudioDevice, bobPlayer: AudioDevice? = nil, loss: Double = 0,
+    nat: String? = nil
   ) async throws {
+    self.nat = nat
     var configuration = Configuration()
-    configuration.activeModules = ["sip_udp", "g711", "srtp", "dtls_srtp", "probe", "slow"]
+    configuration.activeModules = ["sip_udp", "g711", "srtp", "dtls_srtp", "ice", "probe", "slow"]
     configuration.rxMode = mode
     configuration.rxWorkers = 2
     configuration.rtpPorts = 20_000...32_000
@@ -32,20 +37,24 @@ struct LivePair: Sendable {
     try await self.alice.start()
     try await self.bob.start()
     self.port = await self.bob.listenAddress?.port ?? 0
-    try await self.bob.setAccounts([Self.account("bob", encryption, bobPlayer ?? player)])
+    try await self.bob.setAccounts([Self.account("bob", encryption, bobPlayer ?? player, nat)])
   }
 
-  static func account(_ name: String, _ encryption: String?, _ player: AudioDevice) -> CallSettings {
+  static func account(
+    _ name: String, _ encryption: String?, _ player: AudioDevice, _ nat: String? = nil
+  ) -> CallSettings {
     var account = CallSettings(
       identity: "sip:\(name)@127.0.0.1", source: AudioDevice(driver: "probe", device: ""), player: player)
     account.mediaEncryption = encryption
+    account.mediaNAT = nat
+    account.usesRTCPMux = nat != nil
     account.answersAtOnce = true
     return account
   }
 
   func call(_ encryption: String?, _ player: AudioDevice) async throws -> CallID {
     try await self.alice.call(
-      "sip:bob@127.0.0.1:\(self.port)", settings: Self.account("alice", encryption, player))
+      "sip:bob@127.0.0.1:\(self.port)", settings: Self.account("alice", encryption, player, self.nat))
   }
 
   /// Every report of the agent's, once it has shut down.

@@ -1,0 +1,169 @@
+import ICEAgent
+import ModuleKit
+import NetBase
+import Testing
+
+@testable import ice
+
+/// What descriptions say, and what the transport is told because of it.
+@Suite("the negotiation of ICE") struct NegotiationTests {
+  private let sockets = MediaSockets(
+    rtp: SocketAddress(ipv4: 0x0A00_0001, port: 4000), rtcp: SocketAddress(ipv4: 0x0A00_0001, port: 4001))
+  private let session: ICENegotiation
+
+  init() throws {
+    self.session = try ICENegotiation()
+    self.session.use(self.sockets, isForNextAssociation: false)
+  }
+
+  private func remote(
+    _ fragment: String = "peer", password: String = "0123456789012345678901", candidates: [String] = Self.candidates,
+    extra: [DescriptionAttribute] = [], at address: SocketAddress? = SocketAddress(ipv4: 0x0A00_0002, port: 5000),
+    sharesSocket: Bool = true
+  ) -> RemoteConnectivity {
+    RemoteConnectivity(
+      attributes: [DescriptionAttribute("ice-ufrag", fragment), DescriptionAttribute("ice-pwd", password)] + extra
+        + candidates.map { DescriptionAttribute("candidate", $0) }, address: address, sharesSocket: sharesSocket)
+  }
+
+  private static let candidates = [
+    "1 1 UDP 2130706431 10.0.0.2 5000 typ host", "1 2 UDP 2130706430 10.0.0.2 5001 typ host",
+  ]
+
+  /// What was told, in words.
+  private func commands() -> [String] {
+    var words: [String] = []
+    while let command = self.session.nextCommand() {
+      switch consume command {
+      case .begin: words.append("begin")
+      case .remote(let remote): words.append("remote \(remote.credentials.fragment) \(remote.components)")
+      case .expect: words.append("expect")
+      case .restart(_, let remote): words.append("restart \(remote.credentials.fragment)")
+      case .withdraw: words.append("withdraw")
+      }
+    }
+    return words
+  }
+
+  private func value(_ name: String, _ attributes: [DescriptionAttribute]) -> String? {
+    attributes.first { $0.name == name }?.value
+  }
+
+  @Test("an offer names both sockets, and says the same again") func offer() throws {
+    let first = try self.session.offerAttributes()
+    #expect(first.filter { $0.name == "candidate" }.count == 2)
+    #expect(try self.session.offerAttributes() == first && self.commands() == ["begin"])
+    #expect(self.value("candidate", first)?.hasSuffix(" 1 UDP 2130706431 10.0.0.1 4000 typ host") == true)
+    self.session.receive(answer: self.remote())
+    #expect(self.commands() == ["remote peer 1"])
+  }
+
+  @Test("a restart holds when it is answered, and leaves no trace when it is refused") func restart() throws {
+    #expect(!self.session.requestRestart())
+    let first = try self.session.offerAttributes()
+    self.session.receive(answer: self.remote())
+    _ = self.commands()
+    #expect(self.session.requestRestart())
+    #expect(try self.session.offerAttributes().first != first.first && self.commands() == ["expect"])
+    self.session.rollback()
+    #expect(try self.session.offerAttributes() == first && self.commands().isEmpty)
+    #expect(self.session.requestRestart())
+    let second = try self.session.offerAttributes()
+    self.session.receive(answer: self.remote("again"))
+    #expect(self.commands() == ["expect", "restart again"])
+    #expect(try self.session.offerAttributes() == second)
+  }
+
+  @Test("an answer follows the peer's restart, and nothing else changes it") func answers() throws {
+    let first = try self.session.answer(to: self.remote(sharesSocket: false))
+    self.session.settle()
+    #expect(self.commands() == ["begin", "remote peer 2"] && first.filter { $0.name == "candidate" }.count == 2)
+    #expect(try self.session.answer(to: self.remote(sharesSocket: false)) == first)
+    self.session.settle()
+    #expect(self.commands() == ["remote peer 2"])
+    let second = try self.session.answer(to: self.remote("anew"))
+    #expect(second.first != first.first && self.commands() == ["restart anew"])
+  }
+
+  @Test("an answer that could not be made leaves everything as it was") func failedAnswer() throws {
+    let first = try self.session.answer(to: self.remote())
+    self.session.settle()
+    _ = self.commands()
+    _ = try self.session.answer(to: self.remote("anew"))
+    self.session.rollback()
+    #expect(self.commands().isEmpty)
+    #expect(try self.session.answer(to: self.remote()) == first && self.commands() == ["remote peer 1"])
+  }
+
+  @Test("sockets for the next association have other credentials; a refused offer brings the old ones back")
+  func nextAssociation() throws {
+    let first = try self.session.offerAttributes()
+    self.session.receive(answer: self.remote())
+    _ = self.commands()
+    let others = MediaSockets(rtp: self.sockets.rtp.with(port: 4002), rtcp: self.sockets.rtp.with(port: 4003))
+    self.session.use(others, isForNextAssociation: true)
+    let second = try self.session.offerAttributes()
+    #expect(second.first != first.first && self.commands() == ["begin"])
+    #expect(self.value("candidate", second)?.contains(" 4002 ") == true)
+    self.session.rollback()
+    #expect(try self.session.offerAttributes() == first && self.commands().isEmpty)
+  }
+
+  @Test("a peer that has no part in it, now or from now on") func absent() throws {
+    _ = try self.session.offerAttributes()
+    self.session.receive(answer: RemoteConnectivity(attributes: [], address: nil, sharesSocket: true))
+    #expect(self.commands() == ["begin", "withdraw"])
+    #expect(try self.session.offerAttributes().isEmpty)
+    #expect(!self.session.requestRestart())
+    // And it comes back with an offer of its own.
+    #expect(try !self.session.answer(to: self.remote()).isEmpty && self.commands() == ["begin", "remote peer 1"])
+  }
+
+  @Test(
+    "credentials that RFC 8839 does not allow are none",
+    arguments: [("abc", "0123456789012345678901"), ("peer", "short"), ("pe r", "0123456789012345678901")])
+  func badCredentials(_ fragment: String, _ password: String) throws {
+    #expect(try self.session.answer(to: self.remote(fragment, password: password)).isEmpty)
+    #expect(self.commands().isEmpty)
+  }
+
+  @Test("an address that someone put there in passing is a mismatch; a placeholder is none") func mismatch() throws {
+    let elsewhere = SocketAddress(ipv4: 0xCB00_7101, port: 5000)
+    let answer = try self.session.answer(to: self.remote(at: elsewhere))
+    #expect(answer == [DescriptionAttribute("ice-mismatch")] && self.commands().isEmpty)
+    for address in [SocketAddress(ipv4: 0, port: 9), SocketAddress(ipv4: 0xCB00_7101, port: 9)] {
+      let other = try ICENegotiation()
+      other.use(self.sockets, isForNextAssociation: false)
+      #expect(try other.answer(to: self.remote(at: address)).count > 1)
+    }
+    let hidden = try ICENegotiation()
+    hidden.use(self.sockets, isForNextAssociation: false)
+    let names = ["1 1 UDP 2130706431 0f2c.local 5000 typ host"]
+    #expect(try hidden.answer(to: self.remote(candidates: names, at: elsewhere)).count > 1)
+  }
+
+  @Test("the controlling side names the pair in use") func remoteCandidates() throws {
+    _ = try self.session.offerAttributes()
+    self.session.receive(answer: self.remote(sharesSocket: false))
+    let report = ConnectivityReport(
+      isControlling: true, rtp: SocketAddress(ipv4: 0x0A00_0002, port: 5000),
+      rtcp: SocketAddress(ipv4: 0x0A00_0002, port: 5001))
+    self.session.connected(report)
+    let named = try self.value("remote-candidates", self.session.offerAttributes())
+    #expect(named == "1 10.0.0.2 5000 2 10.0.0.2 5001")
+    self.session.connected(ConnectivityReport(isControlling: false, rtp: report.rtp, rtcp: nil))
+    #expect(try self.value("remote-candidates", self.session.offerAttributes()) == nil)
+  }
+
+  @Test("a peer without candidates for RTCP has one component") func components() throws {
+    _ = try self.session.answer(to: self.remote(candidates: [Self.candidates[0]], sharesSocket: false))
+    #expect(self.commands() == ["begin", "remote peer 1"])
+  }
+
+  @Test("the password is never printed") func secrets() throws {
+    let attributes = try self.session.offerAttributes()
+    let password = try #require(self.value("ice-pwd", attributes))
+    let credentials = try #require(ICECredentials(fragment: "peer", password: password))
+    #expect(!"\(credentials)".contains(password) && password.utf8.count >= 22)
+  }
+}

@@ -1,0 +1,134 @@
+package import ICEAgent
+package import NetBase
+
+/// A way of media through NATs (`medianat=ID`): what SDP carries, and where media goes because of it.
+package protocol MediaNAT: Sendable {
+  /// The account's word: `ice`.
+  var id: String { get }
+  /// The negotiation of one media section of one call.
+  func makeSession() throws(ModuleError) -> any MediaNATSession
+}
+
+/// Where one media section is received.
+package struct MediaSockets: Hashable, Sendable {
+  package let rtp: SocketAddress
+  package let rtcp: SocketAddress
+
+  package init(rtp: SocketAddress, rtcp: SocketAddress) { (self.rtp, self.rtcp) = (rtp, rtcp) }
+}
+
+/// What the peer's description says of how one media section is reached, session-level attributes merged in.
+package struct RemoteConnectivity: Sendable {
+  package let attributes: [DescriptionAttribute]
+  /// Where the section itself says that the peer receives RTP.
+  package let address: SocketAddress?
+  /// Whether both sides agree to rtcp-mux.
+  package let sharesSocket: Bool
+
+  package init(attributes: [DescriptionAttribute], address: SocketAddress?, sharesSocket: Bool) {
+    (self.attributes, self.address, self.sharesSocket) = (attributes, address, sharesSocket)
+  }
+
+  package func values(of name: String) -> [String] {
+    self.attributes.compactMap { $0.name == name ? $0.value : nil }
+  }
+
+  package func has(_ name: String) -> Bool { self.attributes.contains { $0.name == name } }
+}
+
+/// The negotiation of one media section's connectivity; lives on main, and gives the transport values only.
+///
+/// It changes nothing that is in use before the answer: an offer that is refused leaves everything as it was.
+package protocol MediaNATSession: AnyObject {
+  /// Sockets that the next description names instead of those before it; `isForNextAssociation` where those before stay
+  /// in use until the next association is secured, and for good when the offer is refused.
+  func use(_ sockets: MediaSockets, isForNextAssociation: Bool) throws(ModuleError)
+  /// Attributes of the next offer; the same again while nothing changed.
+  func offerAttributes() throws(ModuleError) -> [DescriptionAttribute]
+  /// Makes the next offer begin the checks anew; false where there is nothing to begin anew.
+  func requestRestart() -> Bool
+  /// Takes the peer's offer and returns the attributes of our answer.
+  func answer(to offer: RemoteConnectivity) throws(ModuleError) -> [DescriptionAttribute]
+  /// Takes the answer to our last offer.
+  func receive(answer: RemoteConnectivity)
+  /// Our last offer was refused, or our answer could not be made.
+  func rollback()
+  /// Our answer was made: what it says holds.
+  func settle()
+  /// The transport has found its way.
+  func connected(_ report: ConnectivityReport)
+  /// What the transport must be told, in order, until nil; taken after each of the calls above.
+  func nextCommand() -> ConnectivityCommand?
+}
+
+/// What main tells a transport about its way to the peer; meant for the newest path.
+package enum ConnectivityCommand: ~Copyable, Sendable {
+  /// Makes the path's agent: from now on only its checks say where anything goes, and from where it is taken.
+  case begin(@Sendable (Instant) -> sending any ConnectivityAgent)
+  /// What the peer's description says: the checks begin, or know more.
+  case remote(ICERemote)
+  /// Our offer has other credentials, with which the peer may check before its answer is here.
+  case expect(ICECredentials)
+  /// Both sides have other credentials: the checks begin anew, while what is in use stays in use.
+  case restart(ICECredentials, ICERemote)
+  /// The peer has no part in it: the described addresses count.
+  case withdraw
+}
+
+/// The checks of one path: sans I/O, owned by the transport's executor.
+///
+/// After each call the owner takes every action until nil, in order.
+package protocol ConnectivityAgent: AnyObject {
+  /// Takes a datagram that looks like STUN (RFC 7983).
+  func receive(_ datagram: RawSpan, from source: SocketAddress, on component: Component, now: Instant)
+  func setRemote(_ remote: ICERemote, now: Instant)
+  func expect(_ local: ICECredentials)
+  func restart(_ local: ICECredentials, _ remote: ICERemote, now: Instant)
+  func timeout(now: Instant)
+  /// When `timeout` wants to be called; asked after every packet.
+  var nextDeadline: Instant? { get }
+  func nextAction() -> ConnectivityAction?
+  /// Whether a check vouches for `source`: nothing else is taken from anywhere.
+  func isValidated(_ source: SocketAddress) -> Bool
+  /// Where a component's data goes; nil while there is no way.
+  func destination(_ component: Component) -> SocketAddress?
+  /// Whether `component` has checks of its own.
+  func covers(_ component: Component) -> Bool
+  var counters: ConnectivityCounters { get }
+}
+
+/// What an agent asks of its transport.
+package enum ConnectivityAction: Sendable {
+  case send(datagram: [UInt8], to: SocketAddress, on: Component)
+  /// `destination` says something else than before.
+  case destinationChanged
+  /// Every component has its nominated pair.
+  case connected(ConnectivityReport)
+  /// The reason is a sentence for the user.
+  case failed(String)
+}
+
+/// The pairs in use.
+package struct ConnectivityReport: Hashable, Sendable {
+  package let isControlling: Bool
+  package let rtp: SocketAddress?
+  package let rtcp: SocketAddress?
+
+  package init(isControlling: Bool, rtp: SocketAddress?, rtcp: SocketAddress?) {
+    (self.isControlling, self.rtp, self.rtcp) = (isControlling, rtp, rtcp)
+  }
+}
+
+/// What became of the datagrams that an agent was given.
+package struct ConnectivityCounters: Hashable, Sendable {
+  package var accepted = 0
+  /// Without or with wrong credentials, unasked for, malformed, or above the rate.
+  package var refused = 0
+
+  package init() {}
+
+  package mutating func add(_ other: ConnectivityCounters) {
+    self.accepted += other.accepted
+    self.refused += other.refused
+  }
+}

@@ -1,0 +1,70 @@
+internal import ModuleKit
+internal import NetBase
+internal import Runtime
+internal import SRTPEngine
+
+/// Connectivity checks: whatever else a path carries waits for them.
+extension MediaTransport {
+  func obey(_ command: consuming ConnectivityCommand) {
+    let now = self.context.now
+    let path = self.nextPath ?? self.path
+    switch consume command {
+    case .begin(let make): path.begin(make(now))
+    case .remote(let remote): path.check(remote, now: now)
+    case .expect(let local): path.connectivity?.expect(local)
+    case .restart(let local, let remote): path.connectivity?.restart(local, remote, now: now)
+    case .withdraw:
+      if let counters = path.connectivity?.counters { self.closedChecks.add(counters) }
+      path.endChecks()
+      self.startHandshake(on: path, now: now)
+    }
+    self.runChecks(of: path, now: now)
+  }
+
+  func receiveCheck(
+    _ packet: borrowing Packet, from source: SocketAddress, on path: MediaPath, _ component: Component, now: Instant
+  ) {
+    guard let connectivity = path.connectivity else {
+      self.drops.unknown += 1
+      return
+    }
+    connectivity.receive(packet.bytes, from: source, on: component, now: now)
+    self.runChecks(of: path, now: now)
+  }
+
+  func runChecks(of path: MediaPath, now: Instant) {
+    while let action = path.connectivity?.nextAction() {
+      switch action {
+      case .send(let datagram, let address, let component):
+        datagram.withRawSpan { self.send($0, to: address, on: path, component) }
+      case .destinationChanged: self.follow(path, now: now)
+      case .connected(let report): self.outbox.post(.connected(report))
+      case .failed(let reason):
+        path.followChecks()
+        if path === self.path {
+          self.fail(ModuleError(.peer, reason))
+        } else if path === self.nextPath {
+          // The old way stays in use.
+          self.closeNext()
+          self.outbox.post(.rekeyFailed(ModuleError(.peer, reason)))
+        }
+      }
+    }
+    path.noteDeadline()
+  }
+
+  /// There is a way, or another one.
+  private func follow(_ path: MediaPath, now: Instant) {
+    path.followChecks()
+    self.startHandshake(on: path, now: now)
+    if path === self.path { self.stream.outputIsReady(now: now) }
+  }
+
+  var checkCounters: ConnectivityCounters {
+    var sum = self.closedChecks
+    for path in self.paths {
+      if let counters = path.connectivity?.counters { sum.add(counters) }
+    }
+    return sum
+  }
+}

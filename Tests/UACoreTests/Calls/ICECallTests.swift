@@ -1,0 +1,252 @@
+import Handoff
+import ModuleKit
+import NetBase
+import Runtime
+import SDPCodec
+import SIPStack
+import TestSupport
+import Testing
+
+@testable import UACore
+
+/// Whole calls with `medianat=ice`, as baresip's `test_call_medianat` and `test_call_webrtc` have them.
+@Suite("calls with ICE") struct ICECallTests {
+  /// A media encryption in a receive mode, with RTCP on its own socket or not.
+  struct ICECell: Sendable, CustomTestStringConvertible {
+    let encryption: String?
+    let mode: RxMode
+    let usesRTCPMux: Bool
+    var testDescription: String { "\(self.encryption ?? "none") \(self.mode) \(self.usesRTCPMux ? "mux" : "")" }
+
+    static let all = RxMode.allCases.flatMap { mode in
+      [nil, "srtp-mand", "dtls_srtp"].flatMap { encryption in
+        [true, false].map { ICECell(encryption: encryption, mode: mode, usesRTCPMux: $0) }
+      }
+    }
+  }
+
+  static func makeAgents(
+    mode: RxMode = .main, encryption: String? = "dtls_srtp", usesRTCPMux: Bool = true, seed: UInt64 = 1
+  ) throws -> SimulatedAgents {
+    let agents = try SimulatedAgents(mode: mode, encryption: encryption, seed: seed)
+    (agents.aliceSettings.mediaNAT, agents.bobSettings.mediaNAT) = ("ice", "ice")
+    (agents.aliceSettings.usesRTCPMux, agents.bobSettings.usesRTCPMux) = (usesRTCPMux, usesRTCPMux)
+    return agents
+  }
+
+  /// What a side's last description says.
+  static func lines(_ agent: SimulatedAgent, _ name: String) -> [String] {
+    agent.act { core in
+      core.calls.values.first?.media?.localDescription?.media.first?.attributes
+        .filter { $0.name == name }.map { $0.value ?? "" } ?? []
+    }
+  }
+
+  static func credentials(_ agents: SimulatedAgents) -> [String] {
+    [agents.alice, agents.bob].flatMap { self.lines($0, "ice-ufrag") + self.lines($0, "ice-pwd") }
+  }
+
+  /// Both hang up, nothing was lost or refused, and each heard what the other said.
+  private func end(_ agents: SimulatedAgents, _ call: CallID, isWhole: Bool = true) throws {
+    agents.alice.act { $0.hangUp(call) }
+    #expect(agents.runUntilIdle())
+    for (agent, heard) in [(agents.alice, agents.aliceHears), (agents.bob, agents.bobHears)] {
+      let report = try #require(agent.ended.first)
+      #expect(report.reason == "hangup" && report.failure == nil && agent.warnings.isEmpty, "\(agent.warnings)")
+      #expect(report.media.lost == 0 && report.media.drops == DropCounters(), "\(report.media.drops)")
+      #expect(report.media.checkDatagrams > 0 && report.media.sendFailures == 0)
+      #expect(report.media.accountedDatagrams == report.media.receivedDatagrams)
+      if isWhole { #expect(try ExpectedAudio.matchedSamples(ProbeCapture.samples(heard)) != nil) }
+    }
+    #expect(agents.simulation.network.mediaSocketCount == 0)
+  }
+
+  @Test("a call is checked, secured and heard both ways", arguments: ICECell.all)
+  func callMediaNAT(cell: ICECell) throws {
+    let agents = try Self.makeAgents(
+      mode: cell.mode, encryption: cell.encryption, usesRTCPMux: cell.usesRTCPMux, seed: 2)
+    agents.simulation.network.setMedia(LinkConditions(delay: 2000...15_000))
+    let call = try agents.establishedCall()
+    agents.run(milliseconds: 1500)
+    let offered = Self.lines(agents.alice, "candidate")
+    #expect(offered.count == 2 && offered.allSatisfy { $0.contains(" 10.0.0.1 ") && $0.hasSuffix("typ host") })
+    #expect(Self.lines(agents.bob, "candidate").count == (cell.usesRTCPMux ? 1 : 2))
+    #expect(Set(Self.credentials(agents)).count == 4 && Self.lines(agents.alice, "ice-options") == ["ice2"])
+    let reports = agents.alice.act { $0.reports } + agents.bob.act { $0.reports }
+    #expect(reports.allSatisfy { $0.mediaEncryption == cell.encryption ?? "none" })
+    if cell.encryption == "dtls_srtp" { #expect(reports.allSatisfy { ($0.secure ?? 9999) < 300 }) }
+    try self.end(agents, call)
+  }
+
+  @Test(
+    "where one side has no part in it the call goes on without", arguments: RxMode.allCases,
+    [(true, false), (false, true)])
+  func oneSideOnly(mode: RxMode, side: (alice: Bool, bob: Bool)) throws {
+    let agents = try Self.makeAgents(mode: mode, seed: 3)
+    agents.aliceSettings.mediaNAT = side.alice ? "ice" : nil
+    agents.bobSettings.mediaNAT = side.bob ? "ice" : nil
+    let call = try agents.establishedCall()
+    agents.run(milliseconds: 1000)
+    #expect(Self.lines(agents.bob, "ice-ufrag").isEmpty)
+    // A later offer doesn't bring it back.
+    agents.alice.act { $0.setHold(call, true) }
+    agents.run(milliseconds: 500)
+    #expect(Self.lines(agents.alice, "ice-ufrag").isEmpty && Self.lines(agents.bob, "ice-ufrag").isEmpty)
+    agents.alice.act { $0.setHold(call, false) }
+    agents.run(milliseconds: 500)
+    #expect(agents.alice.act { !$0.restartConnectivity(call) })
+    agents.alice.act { $0.hangUp(call) }
+    #expect(agents.runUntilIdle())
+    for report in [agents.alice.ended[0], agents.bob.ended[0]] {
+      #expect(report.failure == nil && report.media.lost == 0 && report.media.checkDatagrams == 0)
+      #expect(report.media.drops == DropCounters(), "\(report.media.drops)")
+    }
+  }
+
+  @Test("hold and resume leave the checks as they are", arguments: RxMode.allCases)
+  func unchanged(mode: RxMode) throws {
+    let agents = try Self.makeAgents(mode: mode, seed: 4)
+    let call = try agents.establishedCall()
+    agents.run(milliseconds: 1000)
+    let before = Self.credentials(agents)
+    for isHeld in [true, false] {
+      agents.alice.act { $0.setHold(call, isHeld) }
+      agents.run(milliseconds: 300)
+      agents.bob.act { $0.setHold(agents.bobCall, isHeld) }
+      agents.run(milliseconds: 300)
+    }
+    #expect(Self.credentials(agents) == before)
+    // The controlling side names the pair in use (RFC 8839 §4.4.1.2.2).
+    let named = Self.lines(agents.alice, "remote-candidates") + Self.lines(agents.bob, "remote-candidates")
+    #expect(named.count <= 1 && named.allSatisfy { $0.hasPrefix("1 10.0.0.") })
+    agents.run(milliseconds: 1000)
+    try self.end(agents, call, isWhole: false)
+  }
+
+  @Test("a restart from either side changes both sides' credentials and loses nothing", arguments: ICECell.all)
+  func restart(cell: ICECell) throws {
+    let agents = try Self.makeAgents(
+      mode: cell.mode, encryption: cell.encryption, usesRTCPMux: cell.usesRTCPMux, seed: 5)
+    agents.simulation.network.setMedia(LinkConditions(delay: 2000...15_000))
+    let call = try agents.establishedCall()
+    agents.run(milliseconds: 500)
+    var seen = Set(Self.credentials(agents))
+    for isAlice in [true, false, true] {
+      let agent = isAlice ? agents.alice : agents.bob
+      #expect(agent.act { $0.restartConnectivity(isAlice ? call : agents.bobCall) })
+      agents.run(milliseconds: 700)
+      #expect(seen.isDisjoint(with: Self.credentials(agents)))
+      seen.formUnion(Self.credentials(agents))
+    }
+    // The consent of the last generation is asked for, and given; the receive mode makes no difference to that.
+    agents.run(milliseconds: cell.mode == .main && cell.encryption == nil ? 40_000 : 500)
+    #expect(agents.alice.isEstablished && agents.bob.isEstablished)
+    try self.end(agents, call)
+  }
+
+  @Test("new DTLS keys come with new sockets and new checks, and nothing is lost", arguments: RxMode.allCases)
+  func rekey(mode: RxMode) throws {
+    let agents = try Self.makeAgents(mode: mode, seed: 7)
+    agents.simulation.network.setMedia(LinkConditions(delay: 2000...15_000))
+    let call = try agents.establishedCall()
+    for _ in 0..<3 {
+      agents.run(milliseconds: 1000)
+      let before = Set(Self.credentials(agents))
+      #expect(agents.alice.act { $0.rekey(call) })
+      agents.run(milliseconds: 1500)
+      #expect(before.isDisjoint(with: Self.credentials(agents)))
+    }
+    agents.run(milliseconds: mode == .main ? 40_000 : 500)
+    agents.alice.act { $0.refreshStatistics(call) }
+    agents.run(milliseconds: 100)
+    #expect(agents.alice.report?.media.rekeys == 3)
+    try self.end(agents, call)
+  }
+
+  @Test(
+    "a call whose peer is gone ends when its consent has expired",
+    arguments: zip(RxMode.allCases, [nil, "dtls_srtp", "dtls_srtp"]))
+  func consent(mode: RxMode, encryption: String?) throws {
+    let agents = try Self.makeAgents(mode: mode, encryption: encryption, seed: 8)
+    try agents.establishedCall()
+    agents.run(milliseconds: 2000)
+    /// Good-byes that each host sent: DTLS alerts, and RTCP BYE in the clear.
+    let goodbyes = Locked<[String: Int]>([:])
+    agents.simulation.network.tap { datagram in
+      if datagram.isSignalling { return true }
+      let isReport = datagram.bytes[0] & 0xC0 == 0x80 && (200...204).contains(datagram.bytes[1])
+      let isBye = encryption == nil && isReport && datagram.bytes.contains([0x81, 203])
+      if datagram.bytes[0] == 21 || isBye { goodbyes.withLock { $0[datagram.source.host, default: 0] += 1 } }
+      return datagram.source.host != "10.0.0.2"
+    }
+    agents.run(milliseconds: 23_000)
+    #expect(agents.alice.isEstablished && agents.bob.isEstablished)
+    // Neither hears an answer of the other's; who asked first gives up first.
+    #expect(agents.simulation.run(milliseconds: 10_000) { agents.alice.ended.count + agents.bob.ended.count == 1 })
+    let report = try #require(agents.alice.ended.first ?? agents.bob.ended.first)
+    let host = agents.alice.ended.isEmpty ? "10.0.0.2" : "10.0.0.1"
+    #expect(report.failure?.message.contains("consent expired") == true, "\(String(describing: report.failure))")
+    #expect(agents.runUntilIdle() && goodbyes.withLock { $0[host] } == nil, "who does not consent is sent nothing")
+  }
+
+  @Test("where no check is answered the call ends with the reason, and nothing has left", arguments: RxMode.allCases)
+  func noWay(mode: RxMode) throws {
+    let agents = try Self.makeAgents(mode: mode, encryption: nil, seed: 9)
+    let media = Locked(0)
+    agents.simulation.network.tap { datagram in
+      if datagram.isSignalling { return true }
+      if datagram.bytes.first ?? 0 > 3 { media.withLock { $0 += 1 } }
+      return datagram.source.host != "10.0.0.2"
+    }
+    try agents.call()
+    agents.run(milliseconds: 5000)
+    #expect(agents.alice.isEstablished, "signalling is well")
+    #expect(agents.simulation.run(milliseconds: 60_000) { agents.alice.ended.count + agents.bob.ended.count == 2 })
+    let reasons = (agents.alice.ended + agents.bob.ended).compactMap { $0.failure?.message }
+    #expect(reasons.count == 1 && reasons[0].hasPrefix("ICE: none of"), "\(reasons)")
+    #expect(media.withLock { $0 } == 0)
+  }
+
+  @Test("nothing but checks leaves before the peer has answered one", arguments: ICECell.all)
+  func gate(cell: ICECell) throws {
+    let agents = try Self.makeAgents(
+      mode: cell.mode, encryption: cell.encryption, usesRTCPMux: cell.usesRTCPMux, seed: 10)
+    agents.simulation.network.setMedia(LinkConditions(delay: 30_000...60_000))
+    /// By host: whether a response was sent to it, and what left it before.
+    let state = Locked((answered: Set<String>(), early: 0))
+    agents.simulation.network.tap { datagram in
+      if datagram.isSignalling { return true }
+      state.withLock { state in
+        if datagram.bytes.starts(with: [1, 1]) { state.answered.insert(datagram.destination.host) }
+        if datagram.bytes[0] > 3, !state.answered.contains(datagram.source.host) { state.early += 1 }
+      }
+      return true
+    }
+    let call = try agents.establishedCall()
+    agents.run(milliseconds: 1000)
+    #expect(state.withLock { $0.early } == 0 && state.withLock { $0.answered.count } == 2)
+    try self.end(agents, call)
+  }
+
+  @Test("a call goes on from a new address", arguments: ICECell.all.filter(\.usesRTCPMux))
+  func move(cell: ICECell) throws {
+    let agents = try Self.makeAgents(mode: cell.mode, encryption: cell.encryption, seed: 11)
+    try agents.establishedCall()
+    agents.run(milliseconds: 500)
+    agents.simulation.network.move(host: "10.0.0.1", to: "10.0.0.9")
+    let (old, new) = (SocketAddress(ipv4: 0x0A00_0001, port: 0), SocketAddress(ipv4: 0x0A00_0009, port: 0))
+    agents.alice.act {
+      $0.networkChanged(
+        NetworkChange(gone: [old], new: [new]), addresses: [InterfaceAddress(interface: "sim0", address: new)])
+    }
+    agents.run(milliseconds: 3000)
+    let count = InCallTests.MediaCount(agents.simulation.network)
+    agents.run(milliseconds: 1000)
+    #expect(count.take("10.0.0.9") >= 48 && count.take("10.0.0.1") == 0 && count.take("10.0.0.2") >= 48)
+    agents.run(milliseconds: cell.mode == .main && cell.encryption == "dtls_srtp" ? 40_000 : 500)
+    #expect(agents.alice.isEstablished && agents.bob.isEstablished)
+    agents.bob.act { $0.hangUp(agents.bobCall) }
+    #expect(agents.runUntilIdle())
+    #expect(agents.alice.ended.first?.failure == nil && agents.simulation.network.mediaSocketCount == 0)
+  }
+}

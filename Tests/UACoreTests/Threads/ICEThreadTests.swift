@@ -1,0 +1,76 @@
+import Glibc
+import ModuleKit
+import TestSupport
+import Testing
+
+@testable import UACore
+
+/// ICE, DTLS, media and reports on one socket, over the kernel's loopback: what baresip's `test_call_webrtc` leaves out in
+/// thread mode.
+@Suite(.serialized, .timeLimit(.minutes(5))) struct ICEThreadTests {
+  private func wait(_ what: String, _ condition: () async -> Bool) async throws {
+    for _ in 0..<6000 {
+      if await condition() { return }
+      try await Task.sleep(for: .milliseconds(5))
+    }
+    throw ModuleError(.peer, "\(what) did not come within 30 s")
+  }
+
+  private func report(_ call: CallID, _ pair: LivePair) async -> CallReport? {
+    await pair.alice.reports.first { $0.id == call }
+  }
+
+  @Test("calls are checked, secured, restarted and re-keyed, and stay with one thread", arguments: RxMode.allCases)
+  func calls(mode: RxMode) async throws {
+    let device = AudioDevice(driver: "probe", device: ProbeCapture.makeName())
+    let pair = try await LivePair(mode: mode, encryption: "dtls_srtp", player: device, nat: "ice")
+    let (ended, others) = (LivePair.reports(of: pair.alice), LivePair.reports(of: pair.bob))
+    var calls: [CallID] = []
+    for _ in 0..<3 { calls.append(try await pair.call("dtls_srtp", device)) }
+    for call in calls {
+      try await self.wait("media") { await self.report(call, pair)?.firstMedia != nil }
+      #expect(await pair.alice.restartConnectivity(call))
+    }
+    for call in calls {
+      try await self.wait("an answered restart") { await pair.alice.rekey(call) }
+      try await self.wait("new keys") {
+        await pair.alice.refreshStatistics()
+        return await self.report(call, pair)?.media.rekeys == 1
+      }
+    }
+    for call in calls { await pair.alice.hangUp(call) }
+    await pair.alice.waitUntilIdle()
+    await pair.bob.waitUntilIdle()
+    await pair.shutDown()
+    let reports = await ended.value + others.value
+    #expect(reports.count == 6 && pair.violations.all.isEmpty, "\(Set(pair.violations.all))")
+    for report in reports {
+      #expect(report.failure == nil && report.mediaEncryption == "dtls_srtp" && report.media.receivedPackets > 0)
+      // A restart forgets checks that are under way; their answers are nobody's then.
+      let drops = report.media.drops
+      #expect(report.media.lost == 0 && drops.total == drops.checks && drops.checks <= 4, "\(drops)")
+      #expect(report.media.checkDatagrams > 0 && report.media.accountedDatagrams == report.media.receivedDatagrams)
+    }
+  }
+
+  @Test("a hang-up meets the checks at any moment, under loss", arguments: RxMode.allCases)
+  func meets(mode: RxMode) async throws {
+    let device = AudioDevice(driver: "probe", device: ProbeCapture.makeName())
+    let pair = try await LivePair(mode: mode, encryption: "dtls_srtp", player: device, loss: 30, nat: "ice")
+    let (ended, others) = (LivePair.reports(of: pair.alice), LivePair.reports(of: pair.bob))
+    var generator = TestGenerator(seed: 73)
+    let rounds = 8
+    for round in 0..<rounds {
+      let call = try await pair.call("dtls_srtp", device)
+      usleep(UInt32.random(in: round % 2 == 0 ? 0...30_000 : 0...400_000, using: &generator))
+      await pair.alice.hangUp(call)
+      await pair.alice.waitUntilIdle()
+    }
+    await pair.bob.waitUntilIdle()
+    await pair.shutDown()
+    let reports = await ended.value + others.value
+    #expect(reports.allSatisfy { $0.state == .ended && $0.failure == nil })
+    #expect(pair.violations.all.isEmpty, "\(Set(pair.violations.all))")
+    for report in reports { #expect(report.media.drops.auth == 0 && report.media.drops.plaintext == 0) }
+  }
+}
