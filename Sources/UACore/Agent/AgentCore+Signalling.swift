@@ -120,6 +120,13 @@ extension AgentCore {
     }
   }
 
+  /// An answer within the call may hold it or resume it too: where both have offered at once, it is all that says so.
+  private func take(reanswer body: SIPBody, _ call: Call, _ media: CallMedia) {
+    let wasHeld = media.isHeldByPeer
+    guard self.take(answer: body, call), media.isHeldByPeer != wasHeld else { return }
+    self.emit(.held(call.id, media.isHeldByPeer))
+  }
+
   func reoffered(_ session: SessionID, _ body: SIPBody?) {
     guard let call = self.call(session), let media = call.media else { return }
     let now = self.context.now
@@ -149,13 +156,13 @@ extension AgentCore {
     guard let call = self.call(session), let media = call.media else { return }
     (call.wantsHold, call.formerDirection) = (nil, nil)
     if case .offered = call.move { call.move = .none }
-    if media.awaitsAnswer, let body { self.take(answer: body, call) }
+    if media.awaitsAnswer, let body { self.take(reanswer: body, call, media) }
     self.offerSettled(call)
   }
 
   func reofferAcknowledged(_ session: SessionID, _ body: SIPBody?) {
     guard let call = self.call(session), let media = call.media else { return }
-    if media.awaitsAnswer, let body { self.take(answer: body, call) }
+    if media.awaitsAnswer, let body { self.take(reanswer: body, call, media) }
     do { try media.answerConfirmed() } catch { return self.fail(call, error) }
     self.offerSettled(call)
   }
