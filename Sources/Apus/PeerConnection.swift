@@ -4,7 +4,8 @@ internal import UACore
 /// A call without SIP: the program carries its descriptions to the peer and back, as the page of a browser does, by
 /// whatever way it has. An offer and its answer (RFC 3264), each a text of SDP (RFC 8866), make one; later ones change it.
 ///
-/// Media is encrypted by DTLS-SRTP, on one transport with its RTCP.
+/// Media is encrypted by DTLS-SRTP, on one transport with its RTCP, and goes where ICE has checked that the peer is; a peer
+/// without ICE gets it where its description says. Every candidate is in the description: there are no later ones.
 public final class PeerConnection: Sendable {
   /// What happens, what the peer says, and the figures at the end.
   public let call: Call
@@ -43,6 +44,13 @@ public final class PeerConnection: Sendable {
   /// Drops the last offer, for the peer refused it; what was agreed before stands.
   public func rollBack() async throws(ApusError) {
     do { try await self.agent.rollback(self.id) } catch { throw ApusError(error) }
+  }
+
+  /// Makes the next offer begin ICE anew (RFC 8445 §9); media goes on as before until another way is found.
+  ///
+  /// - Returns: false before the peer's first description, and with a peer that has no ICE.
+  public func restartICE() async throws(ApusError) -> Bool {
+    do { return try await self.agent.restartConnectivity(of: self.id) } catch { throw ApusError(error) }
   }
 
   /// Says good-bye to the peer (RTCP BYE, DTLS close-notify) and frees the sockets; the call's `ended` event follows.

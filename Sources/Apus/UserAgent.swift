@@ -111,7 +111,7 @@ public final class UserAgent: Sendable {
   /// - Throws: what is wrong with the settings. The agent's `encryption` does not matter here.
   public func connection(to peer: String) async throws(ApusError) -> PeerConnection {
     var settings = self.account
-    settings.mediaEncryption = Encryption.dtls.rawValue
+    (settings.mediaEncryption, settings.mediaNAT) = (Encryption.dtls.rawValue, "ice")
     (settings.usesRTCPMux, settings.usesBundle) = (true, true)
     do {
       let id = try await self.core.connect(peer, settings: settings)

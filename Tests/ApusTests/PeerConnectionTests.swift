@@ -31,6 +31,7 @@ import Testing
     let (one, other) = (try await alice.connection(to: "bob"), try await bob.connection(to: "alice"))
     let offer = try await one.offer()
     #expect(offer.contains("a=group:BUNDLE 0\r\n") && offer.contains("a=rtcp-mux\r\n"))
+    #expect(Self.candidates(offer).count == 2, "RTP and, until the peer shares the socket, RTCP")
     try await one.accept(answer: try await other.answer(to: offer))
     #expect(await Self.isHeard(one, other))
     #expect(await Self.isHeard(other, one))
@@ -42,6 +43,43 @@ import Testing
     for summary in [ours, theirs] {
       #expect(summary.reason == "hangup" && summary.srtpProfile != nil)
       #expect(summary.receivedPackets > 10 && summary.lostPackets == 0 && summary.dropped == 0)
+    }
+    await alice.shutDown()
+    await bob.shutDown()
+  }
+
+  private static func candidates(_ description: String) -> [Substring] {
+    description.split(separator: "\r\n").filter { $0.hasPrefix("a=candidate:") && $0.hasSuffix(" typ host") }
+  }
+
+  private static func fragment(_ description: String) -> Substring? {
+    description.split(separator: "\r\n").first { $0.hasPrefix("a=ice-ufrag:") }
+  }
+
+  @Test("ICE begins anew when the program wants it, from either side", arguments: RxMode.allCases)
+  func restart(mode: RxMode) async throws {
+    let (alice, bob) = (try await Self.agent(mode), try await Self.agent(mode))
+    let (one, other) = (try await alice.connection(to: "bob"), try await bob.connection(to: "alice"))
+    #expect(try await !one.restartICE(), "there is nothing yet to begin anew")
+    let first = try await one.offer()
+    try await one.accept(answer: try await other.answer(to: first))
+    #expect(await Self.isHeard(one, other))
+    var seen = [Self.fragment(first)]
+    for (offerer, answerer) in [(one, other), (other, one), (one, other)] {
+      #expect(try await offerer.restartICE())
+      let offer = try await offerer.offer()
+      let answer = try await answerer.answer(to: offer)
+      try await offerer.accept(answer: answer)
+      for text in [offer, answer] {
+        let fragment = try #require(Self.fragment(text))
+        #expect(!seen.contains(fragment))
+        seen.append(fragment)
+      }
+      #expect(await Self.isHeard(offerer, answerer))
+    }
+    await other.close()
+    for summary in [await one.call.waitUntilEnded(), await other.call.waitUntilEnded()] {
+      #expect(summary.reason == "hangup" && summary.lostPackets == 0 && summary.dropped == 0, "\(summary)")
     }
     await alice.shutDown()
     await bob.shutDown()

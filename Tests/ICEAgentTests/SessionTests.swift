@@ -89,6 +89,29 @@ struct SessionTests {
     #expect(a.failure == nil && b.failure == nil)
   }
 
+  @Test("an answer to a check from before a restart, and another to one that was repeated, are no stranger's")
+  func lateAnswers() throws {
+    var scenario = ICEScenario()
+    scenario.delay = 700...700
+    let run = ICERun(scenario, seed: 7)
+    run.meet()
+    run.run(milliseconds: 10_000) {
+      run.agents.allSatisfy { $0?.session.counters.retransmissions ?? 0 > 0 && $0?.session.transactions.isEmpty == false }
+    }
+    let (a, b) = (try Self.session(run, 0), try Self.session(run, 1))
+    #expect(!a.transactions.isEmpty && !b.transactions.isEmpty && a.counters.retransmissions > 0)
+    for index in 0..<2 {
+      try #require(run.agents[index]).session.restart(now: run.now)
+      run.drain(index)
+    }
+    run.run(milliseconds: 500)
+    run.describe(try #require(run.agents[0]), to: 1)
+    run.describe(try #require(run.agents[1]), to: 0)
+    run.run(milliseconds: 30_000)
+    #expect(a.isConnected && b.isConnected)
+    #expect(a.counters.dropped == 0 && b.counters.dropped == 0, "\(a.counters) \(b.counters)")
+  }
+
   @Test("a peer that has not heard of a restart yet still gets consent by the old credentials")
   func lateRestart() throws {
     let run = Self.connected()

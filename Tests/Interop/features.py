@@ -235,13 +235,13 @@ def mux(mediaenc):
 
 # The shipped folders and the other commands
 
-def echo():
+def echo(name, port, *options):
     with Namespace() as namespace:
-        where = fresh("echo")
-        process = start([APUS, "run", "-f", folder("echo")], where / "apus", namespace)
+        where = fresh(name)
+        process = start([APUS, "run", "-f", folder(name)], where / "apus", namespace)
         try:
             time.sleep(0.5)
-            call = good(apus("call", "sip:echo@127.0.0.1:5090", "--record", where / "heard.wav", "--seconds", 6, "--json",
+            call = good(apus("call", f"sip:echo@127.0.0.1:{port}", "--record", where / "heard.wav", "--seconds", 6, "--json", *options,
                              namespace=namespace))
         finally:
             code = stop(process, 5, signal.SIGINT)
@@ -268,7 +268,7 @@ def demonstration():
 
 
 def folders():
-    for name in ("default", "demo-alice", "demo-bob", "echo"):
+    for name in ("default", "demo-alice", "demo-bob", "echo", "webrtc"):
         report = apus("check", "-f", folder(name), "--json").json()
         check(report == {"ok": True, "problems": []}, f"{name}: {report}")
 
@@ -343,7 +343,8 @@ report.run([
     ("type of service", service_classes),
     ("rtcp-mux with baresip, none", mux, "none"),
     ("rtcp-mux with baresip, dtls_srtp", mux, "dtls_srtp"),
-    ("Config/echo", echo),
+    ("Config/echo", echo, "echo", 5090),
+    ("Config/webrtc", echo, "webrtc", 5092, "--mediaenc", "dtls_srtp", "--medianat", "ice"),
     ("Config/demo-alice and demo-bob", demonstration),
     ("the shipped folders are good", folders),
     ("load", loaded),

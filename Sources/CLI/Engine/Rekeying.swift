@@ -2,11 +2,17 @@ internal import UACore
 
 /// Changes a call's keys again and again (`--rekey-every`).
 enum Rekeying {
-  /// Runs until the task is cancelled; the next re-key waits until the last is in use both ways.
+  /// How soon a change is tried again that could not begin.
+  private static let patience = Duration.milliseconds(2)
+
+  /// Runs until the task is cancelled: a change begins `milliseconds` after the last one did, or when that is in use both
+  /// ways, whichever is later.
   static func run(_ agent: UserAgent, _ call: CallID, milliseconds: Int) async {
+    var next = ContinuousClock.now
     while !Task.isCancelled {
-      try? await Task.sleep(for: .milliseconds(milliseconds))
-      _ = await agent.rekey(call)
+      next = max(next.advanced(by: .milliseconds(milliseconds)), .now)
+      try? await Task.sleep(until: next, clock: .continuous)
+      while !Task.isCancelled, !(await agent.rekey(call)) { try? await Task.sleep(for: Self.patience) }
     }
   }
 }

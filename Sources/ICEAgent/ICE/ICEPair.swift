@@ -55,6 +55,8 @@ struct ICETransaction {
   var sends = 1
   /// It is not sent again, and its end says nothing; a response still counts (RFC 8445 §7.3.1.4).
   var isCancelled = false
+  /// Its answer has come, or is not wanted any more: another changes nothing.
+  var isAnswered = false
 
   /// RFC 8489 §6.2.1.
   static let maximumSends = 7

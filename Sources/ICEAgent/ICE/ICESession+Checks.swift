@@ -112,12 +112,16 @@ extension ICESession {
   }
 
   func timeoutTransactions(now: Instant) {
-    var expired: [ICETransaction] = []
+    var ended: [ICETransaction] = []
     for index in self.transactions.indices.reversed() where self.transactions[index].due <= now {
       var transaction = self.transactions[index]
-      let isOver = transaction.isCancelled || transaction.sends >= ICETransaction.maximumSends
-      if isOver || !self.isWanted(transaction) {
-        expired.append(self.transactions.remove(at: index))
+      if transaction.isCancelled || transaction.sends >= ICETransaction.maximumSends {
+        ended.append(self.transactions.remove(at: index))
+        continue
+      }
+      guard self.isWanted(transaction) else {
+        ended.append(transaction)
+        self.cancel(index, now: now)
         continue
       }
       transaction.sends += 1
@@ -128,7 +132,7 @@ extension ICESession {
       self.counters.retransmissions += 1
       self.send(transaction.bytes, base: transaction.base, to: transaction.destination)
     }
-    for transaction in expired where !transaction.isCancelled { self.gaveUp(transaction) }
+    for transaction in ended where !transaction.isCancelled { self.gaveUp(transaction) }
   }
 
   /// Once a component has its pair, only what could be better goes on (RFC 8445 §8.1.2).
@@ -170,9 +174,14 @@ extension ICESession {
   func cancelChecks(of pair: Int, now: Instant) {
     for index in self.transactions.indices {
       guard case .check(pair, false, _) = self.transactions[index].purpose else { continue }
-      self.transactions[index].isCancelled = true
-      self.transactions[index].due = max(
-        self.transactions[index].due, now.advanced(byMilliseconds: ICETransaction.lastWait))
+      self.cancel(index, now: now)
     }
+  }
+
+  /// Sends it no more, and waits for what may still answer it.
+  func cancel(_ transaction: Int, now: Instant) {
+    self.transactions[transaction].isCancelled = true
+    self.transactions[transaction].due = max(
+      self.transactions[transaction].due, now.advanced(byMilliseconds: ICETransaction.lastWait))
   }
 }

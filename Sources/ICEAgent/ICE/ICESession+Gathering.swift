@@ -8,7 +8,11 @@ extension ICESession {
   func startGathering(now: Instant) {
     self.localCandidates = []
     self.isGatheringEnded = false
-    self.transactions.removeAll { if case .gathering = $0.purpose { true } else { false } }
+    for index in self.transactions.indices {
+      guard case .gathering = self.transactions[index].purpose else { continue }
+      self.transactions[index].isAnswered = true
+      self.cancel(index, now: now)
+    }
     self.tasks = []
     for (index, base) in self.bases.enumerated() {
       if self.configuration.tellsHostCandidates || self.configuration.isLite { self.tell(Self.host(base)) }
@@ -82,7 +86,10 @@ extension ICESession {
       return
     }
     self.counters.accepted += 1
-    self.transactions.removeAll { $0.id == transaction.id }
+    guard !transaction.isAnswered, let place = self.transactions.firstIndex(where: { $0.id == transaction.id }) else {
+      return
+    }
+    self.answered(place, now: now)
     guard self.tasks[index].state == .inProgress else { return }
     defer { self.endGatheringIfDone(now: now) }
     guard response.messageClass == .success, let mapped = response.mappedAddress else {

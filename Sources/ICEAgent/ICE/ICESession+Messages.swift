@@ -190,7 +190,11 @@ extension ICESession {
       self.counters.unauthentic += 1
       return
     }
-    self.transactions.remove(at: place)
+    guard !transaction.isAnswered else {
+      self.counters.accepted += 1
+      return
+    }
+    self.answered(place, now: now)
     // A way that is not the same both ways is no way (RFC 8445 §7.2.5.2.1).
     guard source == transaction.destination, base == transaction.base else {
       self.counters.unexpected += 1
@@ -210,6 +214,16 @@ extension ICESession {
       if response.messageClass == .success { self.consentGiven(component, by: source, now: now) }
     case .gathering: break
     }
+  }
+
+  /// An answer has come; of what was sent more than once there may come another.
+  func answered(_ place: Int, now: Instant) {
+    guard self.transactions[place].sends > 1 else {
+      self.transactions.remove(at: place)
+      return
+    }
+    self.transactions[place].isAnswered = true
+    self.cancel(place, now: now)
   }
 
   private func succeeded(_ id: Int, nominates: Bool, now: Instant) {

@@ -116,7 +116,7 @@ package final class ICESession {
   package func setRemote(_ remote: ICERemote, now: Instant) {
     guard self.failure == nil else { return }
     if self.remote != remote.credentials {
-      if self.remote != nil { self.forgetChecks() }
+      if self.remote != nil { self.forgetChecks(now: now) }
       self.remote = remote.credentials
       self.patienceEnd = now.advanced(byMilliseconds: Self.patience)
     }
@@ -155,7 +155,7 @@ package final class ICESession {
     self.formerLocal = self.local
     self.local = local ?? ICECredentials(using: &self.random)
     self.remote = nil
-    self.forgetChecks()
+    self.forgetChecks(now: now)
     self.patienceEnd = nil
     if self.local == self.expected { self.early = self.earlyExpected }
     (self.expected, self.earlyExpected) = (nil, [])
@@ -163,8 +163,10 @@ package final class ICESession {
     self.settle(now: now)
   }
 
-  private func forgetChecks() {
-    self.transactions.removeAll { if case .check = $0.purpose { true } else { false } }
+  private func forgetChecks(now: Instant) {
+    for index in self.transactions.indices {
+      if case .check = self.transactions[index].purpose { self.cancel(index, now: now) }
+    }
     self.pairs = []
     self.triggered = []
     self.remoteCandidates = []

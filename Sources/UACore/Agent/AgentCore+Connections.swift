@@ -56,6 +56,9 @@ extension AgentCore {
   /// Drops our offer; what was agreed before stands.
   package func rollback(_ id: CallID) throws { try self.connection(id).media?.rollback() }
 
+  /// Makes the next offer begin the checks anew; false where there are none.
+  package func requestRestart(_ id: CallID) throws -> Bool { try self.connection(id).media?.requestRestart() ?? false }
+
   private func connection(_ id: CallID) throws -> Call {
     guard let call = self.calls[id], call.state != .ended else {
       throw ModuleError(.unavailable, "the connection is over")

@@ -90,6 +90,7 @@ package actor UserAgent {
   }
   package func takeAnswer(_ id: CallID, _ answer: [UInt8]) throws { try self.running().takeAnswer(id, answer) }
   package func rollback(_ id: CallID) throws { try self.running().rollback(id) }
+  package func restartConnectivity(of id: CallID) throws -> Bool { try self.running().requestRestart(id) }
 
   private func running() throws(ModuleError) -> AgentCore {
     guard let core else { throw ModuleError(.unavailable, "the agent is not running") }
