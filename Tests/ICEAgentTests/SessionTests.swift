@@ -96,7 +96,10 @@ struct SessionTests {
     let run = ICERun(scenario, seed: 7)
     run.meet()
     run.run(milliseconds: 10_000) {
-      run.agents.allSatisfy { $0?.session.counters.retransmissions ?? 0 > 0 && $0?.session.transactions.isEmpty == false }
+      run.agents.allSatisfy { agent in
+        guard let session = agent?.session else { return false }
+        return session.counters.retransmissions > 0 && !session.transactions.isEmpty
+      }
     }
     let (a, b) = (try Self.session(run, 0), try Self.session(run, 1))
     #expect(!a.transactions.isEmpty && !b.transactions.isEmpty && a.counters.retransmissions > 0)

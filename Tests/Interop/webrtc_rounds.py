@@ -13,7 +13,7 @@ CALLS = 20
 ROUNDS = {mode: 3 for mode in MODES}
 if os.environ.get("APUS_LONG") == "1":
     ROUNDS["thread"] = 50
-MODULES = ("opus", "g711", "dtls_srtp", "ice", "ausine", "aubridge")
+MODULES = ("opus", "g711", "dtls_srtp", "ice", "aufile", "ausine", "aubridge")
 ENDED = re.compile(r"ended, ([^;\n]+)(?:; [\d.]+ s, sent (\d+), received (\d+), lost (\d+), dropped (\d+))?")
 
 
