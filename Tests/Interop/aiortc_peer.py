@@ -168,6 +168,7 @@ class Call:
 
     def __init__(self, wanted):
         self.wanted, self.pieces, self.recorders, self.connected = wanted, [], [], asyncio.Event()
+        self.reoffers = []
         self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self.sender = self.connection.addTrack(Tone(wanted["tone"]))
         self.connection.on("track", lambda track: self.recorders.append(asyncio.ensure_future(record(track, self.pieces))))
@@ -222,7 +223,8 @@ class Call:
                 return
             if what != "INVITE":
                 raise RuntimeError(what)
-            sip.reply(message, "200 OK", await self.answer(body(message)))
+            self.reoffers.append(body(message))
+            sip.reply(message, "200 OK", await self.answer(self.reoffers[-1]))
 
     async def statistics(self):
         reports = (await self.connection.getStats()).values()
@@ -250,7 +252,7 @@ async def main(wanted):
         await sip.hang_up()
     await asyncio.gather(*call.recorders)
     soundfile.write(wanted["record"], np.concatenate([samples for _, samples in call.pieces]), call.pieces[0][0])
-    print(json.dumps(seen | {"surprises": sip.surprises}))
+    print(json.dumps(seen | {"surprises": sip.surprises, "reoffers": call.reoffers}))
 
 
 asyncio.run(main(json.loads(sys.argv[1])))
