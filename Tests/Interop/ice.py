@@ -1,24 +1,12 @@
 #!/usr/bin/env python3
 """Debian's baresip with ICE and DTLS-SRTP calls Apus and is called by it, in every receive mode; and without ICE on its side."""
 import re
-import subprocess
 import time
 
-from lab import MODES, Listener, Namespace, Report, check
+from lab import HOST, MODES, Listener, Network, Report, check
 from peers import MODULES, ApusRun, Baresip
 
-HOST, SECONDS = "10.77.0.1", 5
-
-
-class Network(Namespace):
-    """An interface beside the loopback: ICE leaves loopback addresses out."""
-
-    def __enter__(self):
-        super().__enter__()
-        for words in (("link", "add", "eth0", "type", "veth", "peer", "name", "eth1"), ("addr", "add", f"{HOST}/24", "dev", "eth0"),
-                      ("link", "set", "eth0", "up"), ("link", "set", "eth1", "up")):
-            subprocess.run(["ip", "-n", self.name, *words], check=True)
-        return self
+SECONDS = 5
 
 
 def apus_with_ice(mode, namespace, mux, **more):

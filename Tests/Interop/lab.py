@@ -231,6 +231,20 @@ class Namespace:
         return self.inside(read)
 
 
+HOST = "10.77.0.1"
+
+
+class Network(Namespace):
+    """One with an interface beside the loopback, at HOST: ICE leaves loopback addresses out."""
+
+    def __enter__(self):
+        super().__enter__()
+        for words in (("link", "add", "eth0", "type", "veth", "peer", "name", "eth1"), ("addr", "add", f"{HOST}/24", "dev", "eth0"),
+                      ("link", "set", "eth0", "up"), ("link", "set", "eth1", "up")):
+            subprocess.run(["ip", "-n", self.name, *words], check=True)
+        return self
+
+
 class Datagram:
     """A UDP datagram that a listener saw."""
 

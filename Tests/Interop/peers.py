@@ -105,13 +105,13 @@ MODULES = ("opus", "g711", "aufile", "ausine", "srtp", "dtls_srtp")
 
 
 def apus_folder(folder, port, mode="main", mediaenc="none", codec="opus", extra="", modules=MODULES, account=None,
-                host="127.0.0.1", parameters=";answermode=auto", speech=SPEECH, ports=32):
-    """Writes config, accounts and contacts as a user of Apus would."""
+                host="127.0.0.1", parameters=";answermode=auto", speech=SPEECH, ports=32, source=None):
+    """Writes config, accounts and contacts as a user of Apus would; `source` plays instead of the speech."""
     media = free_ports(ports)
     at = f"[{host}]" if ":" in host else host
     (folder / "config").write_text(
         f"sip_listen {at}:{port}\nnet_interface {host}\nrtp_ports {media}-{media + ports - 1}\nrtp_rxmode {mode}\n"
-        f"audio_source aufile,{speech}\naudio_player aufile,{folder}/heard.wav\n"
+        f"audio_source {source or f'aufile,{speech}'}\naudio_player aufile,{folder}/heard.wav\n"
         + "".join(f"module {name}\n" for name in modules) + extra)
     line = f"<sip:bob@{at}:{port}>;regint=0{parameters};audio_codecs={BARESIP_CODECS[codec]}"
     line += f";mediaenc={mediaenc}" if mediaenc != "none" else ""

@@ -104,7 +104,8 @@ final class ICENegotiation: MediaNATSession {
     case .absent: self.withdraw()
     case .mismatched: if !self.isRunning { self.withdraw() }
     case .present(let remote):
-      if let offered {
+      // Both change (RFC 8839 §4.4). A peer that keeps its own begins nothing anew, and what is in use goes on.
+      if let offered, remote.credentials != self.state.remote?.credentials {
         self.state.local?.credentials = offered
         self.state.report = nil
         self.commands.append(.restart(offered, remote))

@@ -74,6 +74,17 @@ import Testing
     #expect(try self.session.offerAttributes() == second)
   }
 
+  @Test("a restart that the peer answers with its old credentials is none") func unansweredRestart() throws {
+    let first = try self.session.offerAttributes()
+    self.session.receive(answer: self.remote())
+    _ = self.commands()
+    #expect(self.session.requestRestart())
+    #expect(try self.session.offerAttributes().first != first.first)
+    self.session.receive(answer: self.remote())
+    #expect(self.commands() == ["expect", "remote peer 1"])
+    #expect(try self.session.offerAttributes() == first && self.commands().isEmpty)
+  }
+
   @Test("an answer follows the peer's restart, and nothing else changes it") func answers() throws {
     let first = try self.session.answer(to: self.remote(sharesSocket: false))
     self.session.settle()
