@@ -56,27 +56,31 @@ def call(name, mediaenc, codec, mode, extra="", bitrate=BITRATE, speech=SPEECH):
     heard[name] = [(who.recording(), codec, speech) for who in (alice, bob)]
 
 
-def scores(name):
-    return min(each.result() for each in scored[name])
-
-
 def judge(name, wanted):
-    check(name in scored, "there was no call to score")
-    both = [each.result() for each in scored[name]]
+    """A call that is judged once more is another call."""
+    if name in scores:
+        call(*next(each for each in calls if each[0] == name))
+        scores[name] = [score(*each) for each in heard[name]]
+    else:
+        check(name in scored, "there was no call to score")
+        scores[name] = [each.result() for each in scored[name]]
+    both = scores[name]
     check(min(both) >= wanted, f"PESQ {both[0]:.2f} and {both[1]:.2f}, wanted {wanted}")
     return f"PESQ {both[0]:.2f} and {both[1]:.2f}"
 
 
 def as_good(name, than):
-    check(name in scored and than in scored, "there was no call to score")
-    check(scores(name) >= scores(than) - 0.1, f"PESQ {scores(name):.2f}, {scores(than):.2f} with the fixed jitter buffer")
-    return f"PESQ {scores(name):.2f}, fixed {scores(than):.2f}"
+    check(name in scores and than in scores, "there was no call to score")
+    ours, fixed = min(scores[name]), min(scores[than])
+    check(ours >= fixed - 0.1, f"PESQ {ours:.2f}, {fixed:.2f} with the fixed jitter buffer")
+    return f"PESQ {ours:.2f}, fixed {fixed:.2f}"
 
 
 def as_good_as_libopus(name):
-    check(name in scored, "there was no call to score")
-    check(scores(name) >= alone.result() - 0.05, f"PESQ {scores(name):.2f}, libopus alone {alone.result():.2f}")
-    return f"PESQ {scores(name):.2f}, libopus alone {alone.result():.2f}"
+    check(name in scores, "there was no call to score")
+    ours = min(scores[name])
+    check(ours >= alone.result() - 0.05, f"PESQ {ours:.2f}, libopus alone {alone.result():.2f}")
+    return f"PESQ {ours:.2f}, libopus alone {alone.result():.2f}"
 
 
 BUFFERS = "audio_jitter_buffer_type {}\n"
@@ -89,15 +93,14 @@ calls += [(f"{codec}, jitter buffer {kind}", "dtls_srtp", codec, "thread", BUFFE
 if VOICE.exists():
     calls += [(f"opus with a person's voice, dtls_srtp, {mode}", "dtls_srtp", "opus", mode, "opus_application voip\n", BITRATE,
                str(VOICE)) for mode in MODES]
-heard = {}
+heard, scores = {}, {}
 report = Report()
 report.run([(f"call, {each[0]}", call, *each) for each in calls], at_once=8)
 with ProcessPoolExecutor(os.cpu_count()) as pool:
     alone = pool.submit(without_call, fresh("alone") / "heard.wav", BITRATE)
     scored = {name: [pool.submit(score, *each) for each in both] for name, both in heard.items()}
-    for name, *_ in calls:
-        codec = name.split(",")[0]
-        report.case(name, judge, name, (WANTED_WITHOUT_BUFFER if name.endswith("off") else WANTED)[codec])
+    report.run([(name, judge, name, (WANTED_WITHOUT_BUFFER if name.endswith("off") else WANTED)[name.split(",")[0]])
+                for name, *_ in calls])
     for mode in MODES:
         report.case(f"as good as libopus alone, {mode}", as_good_as_libopus, f"opus, dtls_srtp, {mode}")
     for codec in ("pcmu", "opus"):
