@@ -57,7 +57,8 @@ import Testing
     // The CPU time of this thread, so that a busy machine does not matter; the best of a few.
     let (one, eight) = (Self.time(small, shape.reader), Self.time(large, shape.reader))
     #expect(eight < one * 24 + 0.0005, "\(shape.name): \(one * 1e6) µs, then \(eight * 1e6) µs")
-    #expect(eight < 0.5, "\(shape.name) takes \(eight) s")
+    // Far more than it takes, for a debug build under a sanitizer.
+    #expect(eight < 2, "\(shape.name) takes \(eight) s")
   }
 
   @Test("a compound of the smallest RTCP packets is read in linear time")
