@@ -125,7 +125,7 @@ package struct ConnectivityCounters: Hashable, Sendable {
   /// Without or with wrong credentials, unasked for, malformed, or above the rate.
   package var refused = 0
 
-  package init() {}
+  package init(accepted: Int = 0, refused: Int = 0) { (self.accepted, self.refused) = (accepted, refused) }
 
   package mutating func add(_ other: ConnectivityCounters) {
     self.accepted += other.accepted

@@ -154,12 +154,7 @@ final class ICENegotiation: MediaNATSession {
       .begin { now in ICEPathAgent(local.sockets, local.credentials, role: role, random: random, now: now) })
   }
 
-  private func draw() -> ICECredentials {
-    var random: any RandomNumberGenerator = self.random
-    let credentials = ICECredentials(using: &random)
-    if let random = random as? SeededGenerator { self.random = random }
-    return credentials
-  }
+  private func draw() -> ICECredentials { ICECredentials(using: &self.random) }
 
   private func attributes(_ credentials: ICECredentials?, components: Int = 2) -> [DescriptionAttribute] {
     guard let local = self.state.local else { return [] }

@@ -61,10 +61,7 @@ final class ICEPathAgent: ConnectivityAgent {
   func covers(_ component: Component) -> Bool { self.session.covers(component.number) }
 
   var counters: ConnectivityCounters {
-    var counters = ConnectivityCounters()
-    counters.accepted = self.session.counters.accepted
-    counters.refused = self.session.counters.dropped
-    return counters
+    ConnectivityCounters(accepted: self.session.counters.accepted, refused: self.session.counters.dropped)
   }
 }
 

@@ -116,7 +116,7 @@ package final class ICESession {
   package func setRemote(_ remote: ICERemote, now: Instant) {
     guard self.failure == nil else { return }
     if self.remote != remote.credentials {
-      if self.remote != nil { self.forgetChecks(now: now) }
+      if self.remote != nil { self.forgetChecks() }
       self.remote = remote.credentials
       self.patienceEnd = now.advanced(byMilliseconds: Self.patience)
     }
@@ -155,7 +155,7 @@ package final class ICESession {
     self.formerLocal = self.local
     self.local = local ?? ICECredentials(using: &self.random)
     self.remote = nil
-    self.forgetChecks(now: now)
+    self.forgetChecks()
     self.patienceEnd = nil
     if self.local == self.expected { self.early = self.earlyExpected }
     (self.expected, self.earlyExpected) = (nil, [])
@@ -163,10 +163,8 @@ package final class ICESession {
     self.settle(now: now)
   }
 
-  private func forgetChecks(now: Instant) {
-    for index in self.transactions.indices {
-      if case .check = self.transactions[index].purpose { self.cancel(index, now: now) }
-    }
+  /// The checks under way are repeated no more, as their pairs are gone; what answers them is still known.
+  private func forgetChecks() {
     self.pairs = []
     self.triggered = []
     self.remoteCandidates = []

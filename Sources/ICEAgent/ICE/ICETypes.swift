@@ -47,7 +47,7 @@ package struct ICECredentials: Hashable, Sendable, CustomStringConvertible {
   }
 
   /// 48 and 144 random bits, of which RFC 8445 §5.3 wants 24 and 128.
-  package init(using random: inout any RandomNumberGenerator) {
+  package init(using random: inout some RandomNumberGenerator) {
     let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
     func text(_ count: Int) -> String {
       String(decoding: (0..<count).map { _ in alphabet[Int(random.next() >> 58)] }, as: UTF8.self)
