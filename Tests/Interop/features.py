@@ -236,7 +236,7 @@ def mux(mediaenc):
 # The shipped folders and the other commands
 
 def echo(name, port, *options):
-    with Namespace() as namespace:
+    with Namespace() as namespace, Listener(namespace) as listener:
         where = fresh(name)
         process = start([APUS, "run", "-f", folder(name)], where / "apus", namespace)
         try:
@@ -249,6 +249,8 @@ def echo(name, port, *options):
     kind, figures = what_is_heard(load(where / "heard.wav", 8000))
     check(kind == "speech", f"heard {kind}: {figures}")
     check(call["rx"]["lost"] == 0, f"{call['rx']}")
+    answered = {each.target for each in listener.datagrams if each.payload[:2] == b"\x01\x01"}
+    check(len(answered) == (2 if "ice" in options else 0), f"checks were answered to {answered}")
     return figures
 
 
@@ -344,7 +346,7 @@ report.run([
     ("rtcp-mux with baresip, none", mux, "none"),
     ("rtcp-mux with baresip, dtls_srtp", mux, "dtls_srtp"),
     ("Config/echo", echo, "echo", 5090),
-    ("Config/webrtc", echo, "webrtc", 5092, "--mediaenc", "dtls_srtp", "--medianat", "ice"),
+    ("Config/webrtc", echo, "webrtc", 5092, "--mediaenc", "dtls_srtp", "--medianat", "ice", "--rtcp-mux", "yes"),
     ("Config/demo-alice and demo-bob", demonstration),
     ("the shipped folders are good", folders),
     ("load", loaded),

@@ -6,7 +6,7 @@ import pathlib
 import re
 import time
 
-from lab import MODES, Namespace, Report, check, wait_for
+from lab import MODES, Listener, Namespace, Report, check, wait_for
 from peers import ApusRun
 
 CALLS = 20
@@ -49,9 +49,17 @@ def one_round(alice, bob, number):
         wait_for(lambda: len(side.ended()) == number * CALLS, 10, f"every call of round {number} is over")
 
 
+def checked(listener):
+    """That every call's ends have each had a check of theirs answered (RFC 8489: a binding success)."""
+    ports = {each.target for each in listener.datagrams if each.payload[:2] == b"\x01\x01"}
+    check(len(ports) >= 2 * CALLS, f"checks were answered to {len(ports)} ports, not to those of {CALLS} calls")
+
+
 def rounds(mode, count):
     with Namespace() as namespace, Side(mode, namespace, 440) as alice, Side(mode, namespace, 880) as bob:
-        one_round(alice, bob, 1)
+        with Listener(namespace) as listener:
+            one_round(alice, bob, 1)
+        checked(listener)
         time.sleep(1)
         before = [side.usage() for side in (alice, bob)]
         for number in range(2, count + 1):
