@@ -61,6 +61,25 @@ struct ReofferTests {
     #expect(acknowledged == [before] && pair.count("ACK", from: .a) == before + 1)
   }
 
+  @Test("an answer that comes again from where its sender is by now is acknowledged there")
+  func movedAnswer() throws {
+    let (pair, caller, callee) = try Pair.standing()
+    Self.acceptAll(pair)
+    let elsewhere = SocketAddress(ipv4: 0xC000_0209, port: 5060)
+    // The first ACK finds nobody.
+    pair.link = { sent in sent.name == "ACK" ? [] : [10] }
+    pair.act { pair.b.reinvite(callee, body: Self.hold, now: $0) }
+    pair.run(100)
+    let first = try #require(pair.all("ACK", from: .b).last)
+    #expect(first.to == Pair.addressA)
+    let count = pair.count("ACK", from: .b)
+    pair.act { pair.a.move(caller, to: elsewhere, now: $0) }
+    pair.run(100)
+    let again = pair.all("ACK", from: .b).dropFirst(count)
+    let bytes = try #require(again.first).bytes
+    #expect(again.map(\.to) == [elsewhere] && bytes.starts(with: "ACK sip:alice@192.0.2.9:5060 ".utf8))
+  }
+
   @Test("a refused re-INVITE leaves the session as it was")
   func refused() throws {
     let (pair, caller, _) = try Pair.standing()

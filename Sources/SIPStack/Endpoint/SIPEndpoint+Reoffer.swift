@@ -176,9 +176,10 @@ extension SIPEndpoint {
     let tag = response.essentials.to.tag ?? ""
     if case .sent(let bytes, let path)? = transaction.acknowledgements[tag] {
       if let record = session?.dialog, tag == record.id.remoteTag, self.hasMoved(response.message, record),
-        transaction.request.bytes.isEmpty == false
+        !transaction.request.bytes.isEmpty
       {
-        // The peer says it again from another address: that is where the ACK must go.
+        // The peer says it again from another address: that is where the ACK must go. One that has our answer to a late
+        // offer in it can't be made anew here.
         record.dialog.refreshTarget(from: response.message)
         return self.acknowledge(record, transaction, body: nil)
       }

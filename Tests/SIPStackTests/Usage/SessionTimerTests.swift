@@ -89,6 +89,9 @@ struct SessionTimerTests {
     // The callee refreshes at half of 100 s.
     #expect(pair.ends(.a).isEmpty && pair.ends(.b).isEmpty)
     #expect((7...9).contains(pair.count("UPDATE", from: .b)) && pair.count("UPDATE", from: .a) == 0)
+    // It asked for none, so its answer says nothing of one.
+    let answer = try #require(pair.all("200 UPDATE", from: .a).first)
+    #expect(answer.message.headers["Session-Expires"] == nil)
     pair.act { pair.a.hangUp(caller, now: $0) }
     pair.runToEnd()
     pair.expectEmpty()
