@@ -75,14 +75,15 @@ extension ICESession {
 
   private var crypto: STUNCrypto { self.configuration.crypto }
 
-  /// `ours:theirs`; the part before the colon must be ours, of this generation, the one before or the one offered.
+  /// `ours:theirs`; the part before the colon must be ours, of this generation, the one offered, or one before.
   private func credentials(named name: ArraySlice<UInt8>) -> ICECredentials? {
     guard let colon = name.firstIndex(of: UInt8(ascii: ":")) else { return nil }
     let fragment = name[..<colon]
     if fragment.elementsEqual(self.local.fragment.utf8) { return self.local }
     if let expected, fragment.elementsEqual(expected.fragment.utf8) { return expected }
-    if let former = self.formerLocal, fragment.elementsEqual(former.fragment.utf8) { return former }
-    return nil
+    guard let place = self.former.firstIndex(where: { fragment.elementsEqual($0.fragment.utf8) }) else { return nil }
+    self.former.insert(self.former.remove(at: place), at: 0)
+    return self.former[0]
   }
 
   private func takeCredit(now: Instant) -> Bool {

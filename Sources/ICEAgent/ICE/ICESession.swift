@@ -33,8 +33,9 @@ package final class ICESession {
   var transactions: [ICETransaction] = []
   var tasks: [ICEGatheringTask] = []
   var consents: [Int: ICEConsent] = [:]
-  /// Credentials of the generation before, which the peer may still check with until it has heard of the new one.
-  var formerLocal: ICECredentials?
+  /// Credentials of the generations before, the last used first: the peer may not have heard of a newer one yet, or have
+  /// found no pair of it, and asks for consent to go on with the old. Restarts may overtake each other.
+  var former: [ICECredentials] = []
   /// Requests that outran the peer's description.
   var early: [(base: Int, source: SocketAddress, priority: UInt32, nominates: Bool)] = []
   /// What an offer of ours says, which asks for a restart and has no answer yet; and the checks that outran it.
@@ -62,6 +63,8 @@ package final class ICESession {
   static let maximumPairs = 100
   static let maximumRemoteCandidates = 100
   static let maximumEarly = 32
+  /// More than there can be restarts between two questions for consent, one a second.
+  static let maximumFormer = 16
   static let maximumValidated = 128
   /// How long a better pair is waited for.
   static let nominationDelay: Int64 = 300
@@ -152,7 +155,7 @@ package final class ICESession {
   /// - Parameter local: what the description already says; nil draws others.
   package func restart(local: ICECredentials? = nil, now: Instant) {
     if self.failure != nil { (self.failure, self.selected, self.consents) = (nil, [:], [:]) }
-    self.formerLocal = self.local
+    self.former = Array(([self.local] + self.former).prefix(Self.maximumFormer))
     self.local = local ?? ICECredentials(using: &self.random)
     self.remote = nil
     self.forgetChecks()

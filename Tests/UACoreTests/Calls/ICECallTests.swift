@@ -144,6 +144,23 @@ import Testing
     try self.end(agents, call)
   }
 
+  @Test("restarts that overtake each other leave the pair in use its consent", arguments: RxMode.allCases)
+  func hurriedRestarts(mode: RxMode) throws {
+    let agents = try Self.makeAgents(mode: mode, seed: 6)
+    let call = try agents.establishedCall()
+    agents.run(milliseconds: 1000)
+    // A check takes longer there and back than the next restart is away.
+    agents.simulation.network.setMedia(LinkConditions(delay: 400_000...400_000))
+    for round in 0..<40 {
+      let isAlice = round % 2 == 0
+      _ = (isAlice ? agents.alice : agents.bob).act { $0.restartConnectivity(isAlice ? call : agents.bobCall) }
+      agents.run(milliseconds: 1000)
+    }
+    agents.run(milliseconds: 20_000)
+    #expect(agents.alice.isEstablished && agents.bob.isEstablished)
+    try self.end(agents, call, isWhole: false)
+  }
+
   @Test("new DTLS keys come with new sockets and new checks, and nothing is lost", arguments: RxMode.allCases)
   func rekey(mode: RxMode) throws {
     let agents = try Self.makeAgents(mode: mode, seed: 7)
