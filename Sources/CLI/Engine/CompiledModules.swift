@@ -6,7 +6,7 @@ internal import UACore
 let compiledModules: [any Module.Type] = allModules
 
 /// The active modules when there is no config: all but the meter, which writes to the terminal, and the control port.
-let defaultModuleNames = compiledModules.map { $0.name }.filter { $0 != "vumeter" && $0 != "ctrl_tcp" }
+let defaultModuleNames = compiledModules.map { $0.name }.filter { !["vumeter", "ctrl_tcp", "whip"].contains($0) }
 
 /// Names of the codecs of this build, in lower case.
 func compiledCodecNames() -> [String] {
