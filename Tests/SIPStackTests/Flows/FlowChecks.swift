@@ -16,6 +16,7 @@ enum FlowChecks {
     for disagreement in Self.disagreements(network) { network.violate(disagreement) }
     for agent in Self.living(network) {
       if !agent.requests.isEmpty { agent.violate("\(agent.requests.count) requests have no result") }
+      if agent.retries.values.contains(where: { $0 < network.now }) { agent.violate("a registration is forgotten") }
       if network.plan.isClean { Self.settled(agent) }
     }
     for ends in Self.ends(of: network) where ends.count != 2 {
