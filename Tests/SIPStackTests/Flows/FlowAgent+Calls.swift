@@ -112,6 +112,7 @@ extension FlowAgent {
 
   /// At the callee: a reliable ring was confirmed; with it the reply, when it was in there.
   func confirmed(_ id: SessionID, _ answer: SIPBody?) {
+    if let name = self.calls[id]?.name { self.unconfirmed.remove(name) }
     guard let media = self.calls[id]?.media, let answer = FlowMedia.text(answer) else { return }
     self.check(answer, answers: media.reply, "a PRACK")
     self.calls[id]?.media.isConfirmed = true

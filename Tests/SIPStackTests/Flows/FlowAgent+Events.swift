@@ -50,6 +50,9 @@ extension FlowAgent {
       if case .completed(481, _) = end { self.missed(id) }
     case .subscriptionRequested(let id, let subscription): self.subscribed(id, subscription)
     case .subscriptionAccepted(let id, _), .notified(let id, _), .subscriptionRefreshed(let id):
+      if case .notified(_, let notification) = event {
+        self.subscriptionNames[id] = notification.headers["Call-ID"]
+      }
       if !self.subscriptions.contains(id) { self.violate("told of \(id), which is over") }
     case .subscriptionEnded(let id, let end):
       if self.subscriptions.remove(id) == nil { self.violate("\(id) ends twice, or never began") }
@@ -77,6 +80,7 @@ extension FlowAgent {
 
   private func subscribed(_ id: SubscriptionID, _ subscription: IncomingSubscription) {
     self.subscriptions.insert(id)
+    self.subscriptionNames[id] = subscription.headers["Call-ID"]
     if self.forgets { return }
     let body = SIPBody(contentType: "application/pidf+xml", bytes: [60])
     switch self.roll(1...8) {

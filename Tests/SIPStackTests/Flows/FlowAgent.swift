@@ -49,6 +49,10 @@ final class FlowAgent {
   var subscribed: Set<SubscriptionID> = []
   /// What a REFER asks to replace.
   var replaced: [ReferID: SessionID] = [:]
+  /// Calls whose description went out in a reliable response that is not confirmed yet, by their names.
+  var unconfirmed: Set<String> = []
+  /// The Call-IDs of its subscriptions, those that it made as far as it has had a NOTIFY.
+  var subscriptionNames: [SubscriptionID: String] = [:]
   /// When a registration that failed must be tried again.
   var retries: [RegistrationID: Instant] = [:]
   /// As registrar: until when each user's binding holds.
@@ -200,6 +204,7 @@ final class FlowAgent {
     (self.calls, self.pastCalls, self.refers, self.referred) = ([:], [], [], [])
     (self.subscriptions, self.requests, self.registrations, self.bindings) = ([], [], [], [:])
     (self.told, self.subscribed, self.replaced, self.retries) = ([], [], [:], [:])
+    (self.unconfirmed, self.subscriptionNames) = ([], [:])
     guard isReborn else {
       self.isDead = true
       return

@@ -37,6 +37,7 @@ extension FlowNetwork {
   }
 
   private func watch(response bytes: [UInt8], _ path: SIPPath, from sender: FlowAgent) {
+    self.watch(reliable: bytes, from: sender)
     guard self.plan.isClean, bytes[8] > UInt8(ascii: "1"),
       let method = Self.header("CSeq", in: bytes)?.split(separator: " ").last
     else { return }
@@ -60,6 +61,20 @@ extension FlowNetwork {
       // Nothing overtakes anything here.
       if self.plan.isOrderly { sender.violate(what) }
     default: break
+    }
+  }
+
+  /// A 2xx waits until the description of a reliable response is confirmed (RFC 3262 §3).
+  private func watch(reliable bytes: [UInt8], from sender: FlowAgent) {
+    guard bytes[8] < UInt8(ascii: "3"), Self.header("CSeq", in: bytes)?.hasSuffix("INVITE") ?? false else { return }
+    let names = ["Call-ID", "From", "To"].map { Self.header($0, in: bytes) ?? "" }
+    let name = "\(names[0]) \(Self.tag(names[1])) \(Self.tag(names[2]))"
+    if bytes[8] == UInt8(ascii: "2") {
+      if sender.unconfirmed.contains(name) { sender.violate("answers before its description is confirmed") }
+    } else if !bytes.suffix(4).elementsEqual([13, 10, 13, 10]), let number = Self.header("RSeq", in: bytes),
+      sender.told.insert("\(name) \(number)").inserted
+    {
+      sender.unconfirmed.insert(name)
     }
   }
 
