@@ -127,7 +127,8 @@ extension FlowAgent {
       if retry == nil, status != 401, status != 407 { self.violate("\(id) gives up") }
       // Two that were on their way together are both too brief; the second then has nothing to raise.
       if self.network.plan.isClean, status != 423 { self.violate("the registration fails: \(status ?? 0) \(reason)") }
-    case .registration: break
+    // One of two that were on their way together has bound after all.
+    case .registration(let id, .registered): self.retries[id] = nil
     default: break
     }
   }
