@@ -59,6 +59,8 @@ extension SIPEndpoint {
       submission.staysOnUDP = true
     } else if !submission.alternatives.isEmpty {
       next = submission.alternatives.removeFirst()
+      // Nonces are a server's own.
+      submission.challenges = DigestClient.Attempts()
       submission.staysOnUDP = false
     } else {
       return false
