@@ -26,5 +26,8 @@ public let allModules: [any Module.Type] = [
   WHIP.self,
 ]
 
+/// The names of those that an agent has where nobody names any: all but what writes to the terminal or opens a port.
+package let usualModuleNames = allModules.map { $0.name }.filter { !["vumeter", "ctrl_tcp", "whip"].contains($0) }
+
 /// Waits until everything recorded so far, by all agents of the process, is in its files; before the process ends.
 public func completeRecordings() { AudioFile.flush() }

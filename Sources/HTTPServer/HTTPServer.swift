@@ -40,9 +40,10 @@ package final class HTTPServer {
     do {
       self.listener = try bootstrap.bind(host: listen.host, port: Int(listen.port)).wait()
     } catch {
-      let isTaken = (error as? IOError)?.errnoCode == EADDRINUSE
+      let code = (error as? IOError)?.errnoCode
+      let reason = code.map { unsafe String(cString: strerror($0)).lowercased() } ?? "\(error)"
       throw ModuleError(
-        .unavailable, "cannot listen on \(listen): \(error)\(isTaken ? "; choose another \(key)" : "")")
+        .unavailable, "cannot listen on \(listen): \(reason)\(code == EADDRINUSE ? "; choose another \(key)" : "")")
     }
     self.address = listen.with(port: UInt16(clamping: self.listener.localAddress?.port ?? 0))
     (self.tally, self.reference, self.answer) = (tally, reference, answer)
