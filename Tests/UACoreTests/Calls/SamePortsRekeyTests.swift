@@ -87,7 +87,8 @@ private final class Wire: Sendable {
     for report in self.end(agents, call) {
       let media = report.media
       #expect(media.lost == 0 && media.late == 0 && media.drops == DropCounters(), "\(media)")
-      #expect(media.rekeys >= Self.count * 9 / 10, "\(media.rekeys)")
+      // Who hears the next key before he has sent anything under the last does not count that one.
+      #expect(media.rekeys >= Self.count * 8 / 10, "\(media.rekeys)")
       #expect(report.failure == nil)
     }
     for heard in [agents.aliceHears, agents.bobHears] {
