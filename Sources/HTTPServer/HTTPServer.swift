@@ -1,12 +1,10 @@
 internal import Glibc
 package import ModuleKit
 internal import NIOCore
-internal import NIOHTTP1
 internal import NIOPosix
 internal import NIOSSL
 package import NetBase
 package import Runtime
-internal import Synchronization
 
 /// HTTP/1.1 for a module (RFC 9112), with TLS where there is a certificate. Lives on main, where every request is answered;
 /// the connections are NIO's, on a thread of its own.
@@ -14,21 +12,21 @@ package final class HTTPServer {
   /// Where it listens.
   package let address: NetBase.SocketAddress
   private let listener: any Channel
-  private let tally: HTTPTally
   private let reference: LoopBound<WeakHTTPServer>
   private let answer: (HTTPRequest) -> HTTPResponse
 
   /// - Parameters:
+  ///   - tally: counts what is not served.
   ///   - certificate: a file with certificate and private key, in PEM form; nil for no TLS.
   ///   - key: the setting that says where to listen, for what is thrown.
   ///   - answer: called on main, once for each request.
   /// - Throws: when the port is taken, or the certificate can't be used.
   package init(
-    listen: NetBase.SocketAddress, certificate: String?, limits: HTTPLimits = HTTPLimits(), key: String,
+    listen: NetBase.SocketAddress, certificate: String?, limits: HTTPLimits = HTTPLimits(), tally: HTTPTally,
+    key: String,
     on main: Runtime.EventLoop, answer: @escaping (HTTPRequest) -> HTTPResponse
   ) throws(ModuleError) {
     let tls = try certificate.map { path throws(ModuleError) in try Self.context(path, key) }
-    let tally = HTTPTally()
     let reference = LoopBound<WeakHTTPServer>(on: main)
     let link = HTTPLink(limits: limits, tally: tally, isSecure: tls != nil, main: main, owner: reference)
     let bootstrap = ServerBootstrap(group: HTTPThread.group)
@@ -46,11 +44,9 @@ package final class HTTPServer {
         .unavailable, "cannot listen on \(listen): \(reason)\(code == EADDRINUSE ? "; choose another \(key)" : "")")
     }
     self.address = listen.with(port: UInt16(clamping: self.listener.localAddress?.port ?? 0))
-    (self.tally, self.reference, self.answer) = (tally, reference, answer)
+    (self.reference, self.answer) = (reference, answer)
     self.reference.put(WeakHTTPServer(server: self))
   }
-
-  package var counters: HTTPCounters { self.tally.counters }
 
   /// No request is answered after this.
   package func stop() {
@@ -83,43 +79,4 @@ private enum HTTPThread {
 /// A reference that does not keep the server alive.
 struct WeakHTTPServer {
   weak var server: HTTPServer?
-}
-
-/// What a connection knows of its server. Any thread may touch it.
-final class HTTPLink: Sendable {
-  let limits: HTTPLimits
-  let tally: HTTPTally
-  let isSecure: Bool
-  private let main: Runtime.EventLoop
-  private let owner: LoopBound<WeakHTTPServer>
-
-  init(limits: HTTPLimits, tally: HTTPTally, isSecure: Bool, main: Runtime.EventLoop, owner: LoopBound<WeakHTTPServer>)
-  {
-    (self.limits, self.tally, self.isSecure, self.main, self.owner) = (limits, tally, isSecure, main, owner)
-  }
-
-  /// Sets up a connection, unless there are too many.
-  func begin(_ channel: any Channel, _ tls: NIOSSLContext?) throws {
-    let tally = self.tally
-    let before = tally.connections.add(1, ordering: .relaxed).oldValue
-    channel.closeFuture.whenComplete { _ in tally.connections.subtract(1, ordering: .relaxed) }
-    guard before < self.limits.connections else {
-      tally.refused.add(1, ordering: .relaxed)
-      channel.close(promise: nil)
-      return
-    }
-    let pipeline = channel.pipeline.syncOperations
-    if let tls { try pipeline.addHandler(NIOSSLServerHandler(context: tls)) }
-    try pipeline.configureHTTPServerPipeline(withErrorHandling: true)
-    try pipeline.addHandler(HTTPExchange(self))
-  }
-
-  /// Has a request answered on main.
-  func hand(_ request: HTTPRequest, to channel: any Channel) {
-    let owner = self.owner
-    self.main.execute { _ in
-      let response = owner.withValue { $0.server?.respond(to: request) } ?? nil
-      channel.triggerUserOutboundEvent(response ?? HTTPResponse(503, "Apus is about to end"), promise: nil)
-    }
-  }
 }

@@ -5,7 +5,7 @@ import subprocess
 import time
 
 from browser import Chromium
-from lab import HOST, MODES, Network, Report, check, free_ports, fresh, score, wait_for
+from lab import HOST, MODES, ROOT, Network, Report, check, free_ports, fresh, score, wait_for
 from peers import MODULES, ApusRun
 
 TONE, LEVEL = 1000, 10 ** (-12 / 20) / 2 ** 0.5  # what ausine plays: a sine's RMS
@@ -80,12 +80,30 @@ def call(mode, codec, endpoint="/whip", direction="sendrecv", ends="delete", sec
     return note
 
 
+def as_the_readme_says():
+    """The lines of JavaScript in the module's README, as they stand there."""
+    lines = (ROOT / "Modules/whip/README.md").read_text().split("```js\n")[1].split("```")[0]
+    web = free_ports(1)
+    with Network() as namespace, \
+            ApusRun("thread", "dtls_srtp", "opus", namespace=namespace, host=HOST, modules=MODULES + ("ice", "whip"),
+                    source=f"ausine,{TONE}", extra=f"whip_listen 127.0.0.1:{web}\n") as apus, \
+            Chromium(namespace, f"http://127.0.0.1:{web}/") as chromium:
+        chromium.run(f"(async () => {{ {lines}; window.pc = pc }})()")
+        wait_for(lambda: chromium.run("pc.connectionState") == "connected", 10, "the page is connected")
+        time.sleep(2)
+        received = chromium.run("figures()")["inbound-rtp"]["packetsReceived"]
+        check(received >= 80, f"the page received {received} packets")
+    check("lost 0, dropped 0" in apus.output(), f"apus lost or dropped something: {apus.output()[-300:]!r}")
+    return f"{received} packets in two seconds"
+
+
 cases = [(f"chromium, whip both ways, {codec}, {mode}", call, mode, codec) for mode in MODES for codec in ("opus", "pcmu")]
 cases += [("chromium, whip, only the page sends, main", call, "main", "opus", "/whip", "sendonly", "close", 3),
           ("chromium, whep, the page only listens, thread", call, "thread", "opus", "/whep", "recvonly", "apus", 3),
           ("chromium, video and data are refused, audio goes on, pool", call, "pool", "opus", "/whip", "sendrecv", "delete",
            3, True),
-          ("chromium, https and a token, thread", call, "thread", "opus", "/whip", "sendrecv", "delete", 3, False, True)]
+          ("chromium, https and a token, thread", call, "thread", "opus", "/whip", "sendrecv", "delete", 3, False, True),
+          ("chromium, the README's lines", as_the_readme_says)]
 report = Report()
 report.run(cases, at_once=3)
 report.finish()

@@ -1,7 +1,7 @@
 package import HTTPServer
 public import ModuleKit
 package import NetBase
-package import Runtime
+internal import Runtime
 
 /// Calls by HTTP: a browser, or whatever else speaks WHIP (RFC 9725) or WHEP, sends its offer and gets the answer.
 public struct WHIP: Module {
@@ -23,6 +23,7 @@ public struct WHIP: Module {
   ]
 
   private let settings: WHIPSettings
+  private let tally = HTTPTally()
 
   public init(settings: ModuleSettings) throws(ModuleError) {
     let text = settings.string("whip_listen")
@@ -42,7 +43,19 @@ public struct WHIP: Module {
       origins: settings.string("whip_origin").split { $0 == "," || $0 == " " }.map { String($0) })
   }
 
-  public var facets: [Facet] { [Facet(.application(WHIPProvider(settings: self.settings)))] }
+  public var facets: [Facet] {
+    let tally = self.tally
+    return [
+      Facet(.application(WHIPProvider(settings: self.settings, tally: tally))),
+      .command(
+        ModuleCommand(CommandDescription("whipstat", help: "what the HTTP server did not serve, and why")) {
+          _ throws(CommandFailure) in
+          let counted = tally.counters
+          return "connections refused \(counted.refused), malformed \(counted.malformed), slow \(counted.slow); "
+            + "requests too long \(counted.oversize), forbidden \(counted.forbidden)"
+        }),
+    ]
+  }
 }
 
 /// What the config says of the server.
@@ -64,12 +77,11 @@ package struct WHIPSettings: Sendable {
 }
 
 /// Starts the server of one agent.
-package struct WHIPProvider: ApplicationProvider {
-  package let settings: WHIPSettings
+struct WHIPProvider: ApplicationProvider {
+  let settings: WHIPSettings
+  let tally: HTTPTally
 
-  package init(settings: WHIPSettings) { self.settings = settings }
-
-  package func start(on loop: LoopContext, host: any ApplicationHost) throws(ModuleError) -> any Application {
-    try WHIPServer(self.settings, host: host)
+  func start(on loop: LoopContext, host: any ApplicationHost) throws(ModuleError) -> any Application {
+    try WHIPServer(self.settings, tally: self.tally, host: host)
   }
 }

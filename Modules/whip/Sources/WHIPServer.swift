@@ -11,27 +11,26 @@ internal import SDPCodec
 package final class WHIPServer: Application {
   private let settings: WHIPSettings
   private let policy: OriginPolicy
+  private let tally: HTTPTally
   private unowned let host: any ApplicationHost
   private var server: HTTPServer?
   /// The calls, by the path of their resource.
   private var sessions: [String: UInt64] = [:]
 
-  package init(_ settings: WHIPSettings, host: any ApplicationHost) throws(ModuleError) {
-    self.settings = settings
+  package init(_ settings: WHIPSettings, tally: HTTPTally, host: any ApplicationHost) throws(ModuleError) {
+    (self.settings, self.tally) = (settings, tally)
     self.policy = OriginPolicy(origins: settings.origins, isOpen: settings.token == nil)
     self.host = host
     do throws(ModuleError) {
       self.server = try HTTPServer(
-        listen: settings.listen, certificate: settings.certificate, limits: settings.limits, key: "whip_listen",
-        on: host.main
+        listen: settings.listen, certificate: settings.certificate, limits: settings.limits, tally: tally,
+        key: "whip_listen", on: host.main
       ) { [unowned self] in self.respond(to: $0) }
     } catch { throw ModuleError(error.kind, "module whip: \(error.message)") }
   }
 
   /// Where it listens.
   package var address: SocketAddress { self.server?.address ?? self.settings.listen }
-
-  package var counters: HTTPCounters { self.server?.counters ?? HTTPCounters() }
 
   package func take(_ notice: AgentNotice) {}
 
@@ -42,6 +41,7 @@ package final class WHIPServer: Application {
 
   func respond(to request: HTTPRequest) -> HTTPResponse {
     guard let origin = self.policy.admit(request) else {
+      self.tally.addForbidden()
       return HTTPResponse(403, "this page may not call: whip_origin names the origins that may")
     }
     var response = self.route(request)
@@ -55,6 +55,7 @@ package final class WHIPServer: Application {
     // A browser asks before it sends, without the token.
     if request.method == "OPTIONS", endpoint != nil || session != nil { return Self.allowed }
     if let token = self.settings.token, !token.isShown(in: request["Authorization"]) {
+      self.tally.addForbidden()
       return HTTPResponse(401, "the token is missing or wrong", headers: [("WWW-Authenticate", "Bearer")])
     }
     switch (endpoint, session, request.method) {

@@ -4,6 +4,7 @@ internal import Handoff
 internal import ModuleKit
 internal import NetBase
 internal import Runtime
+internal import TestSupport
 internal import Testing
 
 @testable internal import whip
@@ -52,6 +53,7 @@ internal import Testing
       #expect(response.hasPrefix("HTTP/1.1 401 "))
       #expect(!response.contains("s3cret"))
     }
+    #expect(running.counters.forbidden == 4)
     #expect(running.log.withLock { $0.isEmpty })
     let response = try running.request(
       "POST /whep", headers: ["Authorization: Bearer s3cret"], type: "application/sdp", body: Offer.receiving.text)
@@ -69,6 +71,7 @@ internal import Testing
     #expect(try post(["Origin: https://evil.example"]).hasPrefix("HTTP/1.1 403 "))
     #expect(try post(["Origin: null"]).hasPrefix("HTTP/1.1 403 "))
     #expect(try running.request("POST /whip", host: "evil.example", type: "application/sdp").hasPrefix("HTTP/1.1 403 "))
+    #expect(running.counters.forbidden == 3)
     #expect(running.log.withLock { $0.isEmpty })
     let own = try post(["Origin: http://127.0.0.1:\(running.port)"])
     #expect(own.hasPrefix("HTTP/1.1 201 "))
@@ -86,10 +89,10 @@ internal import Testing
     defer { running.stop() }
     let long = String(repeating: "x", count: 600)
     #expect(try running.request("POST /whip", type: "application/sdp", body: long).hasPrefix("HTTP/1.1 413 "))
-    let client = try Client(port: running.port)
+    let client = try running.client()
     client.send(
       "POST /whip HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n258\r\n\(long)\r\n0\r\n\r\n")
-    #expect(client.receive().hasPrefix("HTTP/1.1 413 "))
+    #expect(client.text().hasPrefix("HTTP/1.1 413 "))
     #expect(running.counters.oversize == 2)
     #expect(running.log.withLock { $0.isEmpty })
   }
@@ -98,11 +101,12 @@ internal import Testing
   func slow() throws {
     let running = try Running { $0.limits.requestTime = 300 }
     defer { running.stop() }
-    let (silent, halting) = (try Client(port: running.port), try Client(port: running.port))
+    let silent = try running.client()
+    let halting = try running.client()
     halting.send("POST /whip HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 50\r\n\r\nv=0")
     #expect(try running.request("GET /whip").hasPrefix("HTTP/1.1 405 "))
-    #expect(silent.receive().isEmpty)
-    #expect(halting.receive().isEmpty)
+    #expect(silent.text().isEmpty)
+    #expect(halting.text().isEmpty)
     #expect(running.counters.slow == 2)
   }
 
@@ -111,13 +115,18 @@ internal import Testing
     let running = try Running { $0.limits.connections = 2 }
     defer { running.stop() }
     do {
-      let held = [try Client(port: running.port), try Client(port: running.port)]
-      for client in held {
-        client.send("GET /whip HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
-        #expect(client.receive(until: "\r\n\r\n").contains(" 405 "))
-      }
-      #expect(try Client(port: running.port).receive().isEmpty)
+      let one = try running.client()
+      let other = try running.client()
+      one.send("GET /whip HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+      #expect(one.text(until: "\r\n\r\n").contains(" 405 "))
+      other.send("GET /whip HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+      #expect(other.text(until: "\r\n\r\n").contains(" 405 "))
+      #expect(try running.client().text().isEmpty)
       #expect(running.counters.refused == 1)
+      one.send("GET /whip HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+      #expect(one.text(until: "\r\n\r\n").contains(" 405 "))
+      other.send("GET /whip HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+      #expect(other.text(until: "\r\n\r\n").contains(" 405 "))
     }
     // The server sees the two closed a moment later.
     var response = ""
@@ -132,9 +141,9 @@ internal import Testing
   func malformed() throws {
     let running = try Running()
     defer { running.stop() }
-    let client = try Client(port: running.port)
+    let client = try running.client()
     client.send("\u{1}\u{2}\u{3} nonsense\r\n\r\n")
-    #expect(client.receive().isEmpty || client.receive().isEmpty)
+    #expect(client.text().isEmpty || client.text().isEmpty)
     #expect(running.counters.malformed == 1)
   }
 
@@ -209,18 +218,19 @@ private final class Running {
 
   let log = Locked<[String]>([])
   let port: UInt16
+  private let tally = HTTPTally()
   private let loop = EventLoop.start(name: "whip")
   private let box: LoopBound<Box>
 
   init(_ adjust: (inout WHIPSettings) -> Void = { _ in }) throws {
     var settings = WHIPSettings(listen: SocketAddress(ipv4: 0x7F00_0001, port: 0))
     adjust(&settings)
-    let (log, loop, box, final) = (self.log, self.loop, LoopBound<Box>(on: self.loop), settings)
+    let (log, loop, tally, box, final) = (self.log, self.loop, self.tally, LoopBound<Box>(on: self.loop), settings)
     self.box = box
     let result = loop.sync { _ -> Result<UInt16, ModuleError> in
       let host = Host(loop, log)
       do throws(ModuleError) {
-        let server = try WHIPServer(final, host: host)
+        let server = try WHIPServer(final, tally: tally, host: host)
         box.put(Box(server: server, host: host))
         return .success(server.address.port)
       } catch { return .failure(error) }
@@ -228,20 +238,19 @@ private final class Running {
     self.port = try #require(result).get()
   }
 
-  var counters: HTTPCounters {
-    let box = self.box
-    return (self.loop.sync { _ in box.withValue { $0.server.counters } } ?? nil) ?? HTTPCounters()
-  }
+  var counters: HTTPCounters { self.tally.counters }
+
+  func client() throws -> RawPeer { try RawPeer(to: SocketAddress(ipv4: 0x7F00_0001, port: self.port)) }
 
   func request(
     _ line: String, host: String? = nil, headers: [String] = [], type: String? = nil, body: String = ""
   ) throws -> String {
-    let client = try Client(port: self.port)
+    let client = try self.client()
     var lines = ["\(line) HTTP/1.1", "Host: \(host ?? "127.0.0.1:\(self.port)")", "Connection: close"] + headers
     if let type { lines.append("Content-Type: \(type)") }
     lines.append("Content-Length: \(body.utf8.count)")
     client.send(lines.joined(separator: "\r\n") + "\r\n\r\n" + body)
-    return client.receive()
+    return client.text()
   }
 
   func stop() {
@@ -254,41 +263,12 @@ private final class Running {
   }
 }
 
-/// A blocking client with a time limit.
-private final class Client {
-  private let descriptor: Int32
-
-  init(port: UInt16) throws {
-    self.descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-    var limit = timeval(tv_sec: 10, tv_usec: 0)
-    unsafe setsockopt(self.descriptor, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
-    var address = sockaddr_in()
-    address.sin_family = sa_family_t(AF_INET)
-    address.sin_port = port.bigEndian
-    address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-    let status = unsafe withUnsafePointer(to: &address) { pointer in
-      unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        unsafe connect(self.descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
-      }
-    }
-    try #require(status == 0)
-  }
-
-  deinit { close(self.descriptor) }
-
-  func send(_ text: String) {
-    let bytes = Array(text.utf8)
-    _ = unsafe bytes.withUnsafeBytes { unsafe Glibc.send(self.descriptor, $0.baseAddress, $0.count, 0x4000) }
-  }
-
+extension RawPeer {
   /// What comes until the server closes, or until some text has come.
-  func receive(until end: String? = nil) -> String {
+  fileprivate func text(until end: String? = nil) -> String {
     var all: [UInt8] = []
-    while true {
-      var bytes = [UInt8](repeating: 0, count: 4096)
-      let size = unsafe bytes.withUnsafeMutableBytes { unsafe recv(self.descriptor, $0.baseAddress, $0.count, 0) }
-      guard size > 0 else { break }
-      all += bytes[..<size]
+    while let more = self.receive(), !more.isEmpty {
+      all += more
       if let end, String(decoding: all, as: UTF8.self).contains(end) { break }
     }
     return String(decoding: all, as: UTF8.self)

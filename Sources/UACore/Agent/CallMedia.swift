@@ -137,7 +137,7 @@ package final class CallMedia {
     self.negotiator.rollback()
     self.keying?.rollback()
     while let command = self.keying?.nextCommand() {
-      if command.withdrawsKeys { self.isRekeying = false }
+      if command.meaning.contains(.withdrawsKeys) { self.isRekeying = false }
       _ = self.post(.keying(command))
     }
     self.connectivity?.rollback()
@@ -291,9 +291,10 @@ package final class CallMedia {
       return
     }
     while let command = keying.nextCommand() {
-      self.isEncrypted = !command.isPlain
-      if command.isRekey { self.isRekeying = true }
-      if command.beginsKeys { self.keyChanges += 1 }
+      let meaning = command.meaning
+      self.isEncrypted = !meaning.contains(.isPlain)
+      if meaning.contains(.rekeys) { self.isRekeying = true }
+      if meaning.contains(.beginsKeys) { self.keyChanges += 1 }
       try self.require(self.post(.keying(command)))
     }
   }

@@ -15,7 +15,7 @@ extension MediaTransport {
 
   func obey(_ command: consuming KeyingCommand) {
     let now = self.context.now
-    if command.beginsKeys { self.keyChanges += 1 }
+    if command.meaning.contains(.beginsKeys) { self.keyChanges += 1 }
     do {
       switch consume command {
       case .plain:
@@ -158,7 +158,7 @@ extension MediaTransport {
   /// old keys they would be forgeries.
   func hasKeys(for path: MediaPath, _ component: Component) -> Bool {
     let owner = self.keys.isPerComponent ? component : .rtp
-    return self.keys.hasInbound(for: component) && (path.associations.current == nil || path.isSecured(owner))
+    return self.keys.hasInbound(for: component) && (path.associations.isEmpty || path.isSecured(owner))
   }
 
   // MARK: Paths

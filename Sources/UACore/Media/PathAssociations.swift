@@ -34,6 +34,9 @@ struct PathAssociations {
     }
   }
 
+  /// What the packet path asks; it counts no references.
+  var isEmpty: Bool { self.entries.isEmpty }
+
   /// The one in force, or the first one, until it is.
   var current: (any KeyExchange)? { self.currentPlace.map { self.entries[$0].exchange } }
 
