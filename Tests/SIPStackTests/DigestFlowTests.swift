@@ -163,8 +163,10 @@ struct DigestFlowTests {
   // MARK: A proxy that challenges, played by the test
 
   /// Answers the newest request of A's as 192.0.2.2 would.
-  static func answer(_ pair: Pair, _ status: Int, _ headers: [(String, String)] = []) throws {
-    let request = try #require(pair.sent.last { $0.from == .a && $0.name != "ACK" })
+  static func answer(
+    _ pair: Pair, _ status: Int, _ headers: [(String, String)] = [], to name: String? = nil
+  ) throws {
+    let request = try #require(pair.sent.last { $0.from == .a && $0.name != "ACK" && $0.name == name ?? $0.name })
     var response = SIPMessage(.response(status: status, reason: "Proxy"))
     for name in ["Via", "From", "To", "Call-ID", "CSeq"] {
       response.headers.append(name, try #require(request.message.headers[name]))
@@ -273,6 +275,29 @@ struct DigestFlowTests {
     #expect(Self.results(pair).last == "200 Proxy")
     pair.runToEnd()
     pair.expectEmpty()
+  }
+
+  @Test("another server's nonce in the same realm is no wrong password, nor is none, but one of this server's own is")
+  func foreignNonce() throws {
+    let (pair, account) = Self.alone()
+    _ = Self.call(pair, account)
+    try Self.answer(pair, 407, [Self.demand("n1")])
+    Self.message(pair, account)
+    try Self.answer(pair, 407, [Self.demand("m1")])
+    // The INVITE goes again for a reason of its own, with the nonce that the realm gave last.
+    try Self.answer(pair, 422, [("Min-SE", "500")], to: "INVITE")
+    #expect(try Self.authorization(try #require(pair.sent.last), "Proxy-Authorization")["nonce"] == "m1")
+    try Self.answer(pair, 407, [Self.demand("n2")], to: "INVITE")
+    #expect(try Self.authorization(try #require(pair.sent.last), "Proxy-Authorization")["nonce"] == "n2")
+    try Self.answer(pair, 407, [Self.demand("m2")], to: "MESSAGE")
+    #expect(Self.results(pair) == ["407 Wrong user or password for realm \"p\""])
+    // That the MESSAGE was refused leaves the INVITE without any.
+    try Self.answer(pair, 422, [("Min-SE", "1000")], to: "INVITE")
+    #expect(pair.sent.last?.message.headers["Proxy-Authorization"] == nil)
+    try Self.answer(pair, 407, [Self.demand("n3")], to: "INVITE")
+    #expect(try Self.authorization(try #require(pair.sent.last), "Proxy-Authorization")["nonce"] == "n3")
+    try Self.answer(pair, 407, [Self.demand("n4")], to: "INVITE")
+    #expect(pair.ends(.a) == [.rejected(status: 407, reason: "Wrong user or password for realm \"p\"")])
   }
 
   @Test("the strongest algorithm that is known is answered, each realm for itself, and never a weaker one later")

@@ -100,6 +100,19 @@ struct ConfigurationTests {
     #expect(settings.decimal("opus_gain") == 0.5)
   }
 
+  @Test("every limit of SIP is read, and none for another", arguments: LimitKeys.all)
+  func limits(limit: LimitKeys.Limit) {
+    #expect(Configuration().sipLimits == SIPLimits())
+    let (configuration, problems) = self.load("\(limit.key.name) 1000")
+    var expected = SIPLimits()
+    expected[keyPath: limit.path] = 1000
+    guard limit.key.name != "sip_max_headers" else {
+      #expect(problems.map(\.description).joined().contains("a whole number from 20 to 256"))
+      return
+    }
+    #expect(problems.isEmpty && configuration.sipLimits == expected)
+  }
+
   @Test(
     "each kind of problem has its sentence",
     arguments: [

@@ -27,15 +27,27 @@ final class DigestClient {
 
   /// What one request has been through.
   struct Attempts: Hashable {
-    private(set) var answered: [ProtectionSpace: Int] = [:]
+    private struct Answer: Hashable {
+      var count = 0
+      var nonce = ""
+    }
+
+    private var answered: [ProtectionSpace: Answer] = [:]
 
     /// A nonce may expire on the way, but not each time.
     static let maximumPerRealm = 4
 
-    mutating func allows(_ space: ProtectionSpace, isStale: Bool) -> Bool {
-      let count = self.answered[space, default: 0]
-      guard count == 0 || isStale && count < Self.maximumPerRealm else { return false }
-      self.answered[space] = count + 1
+    /// Whether a challenge may be answered. It says that the password is wrong where the request had answered the challenge
+    /// before it; where its nonce was of another server in the same realm, it says only that.
+    ///
+    /// - Parameter sent: the nonce that the request bore; nil for none.
+    mutating func allows(_ space: ProtectionSpace, _ challenge: DigestChallenge, sent: String?) -> Bool {
+      var answer = self.answered[space] ?? Answer()
+      let mayTry = challenge.isStale || answer.nonce != sent
+      guard answer.count == 0 || mayTry && answer.count < Self.maximumPerRealm else { return false }
+      answer.count += 1
+      answer.nonce = challenge.nonce
+      self.answered[space] = answer
       return true
     }
   }
@@ -57,8 +69,10 @@ final class DigestClient {
 
   /// Takes the challenges of a 401 or 407; `again` says that `authorize` will answer them.
   ///
-  /// - Parameter attempts: the request's, which ends a password that is wrong.
-  func receive(challenges headers: SIPHeaders, _ attempts: inout Attempts) -> Outcome {
+  /// - Parameters:
+  ///   - request: the headers of what was challenged.
+  ///   - attempts: the request's, which ends a password that is wrong.
+  func receive(challenges headers: SIPHeaders, to request: SIPHeaders, _ attempts: inout Attempts) -> Outcome {
     let offered =
       Self.challenges(headers.all("WWW-Authenticate"), isProxy: false)
       + Self.challenges(headers.all("Proxy-Authenticate"), isProxy: true)
@@ -74,7 +88,7 @@ final class DigestClient {
       if let before = self.strongest[space], strongest < before {
         return .refused("Realm \"\(space.realm)\" asks for a weaker digest than before")
       }
-      guard attempts.allows(space, isStale: challenge.isStale) else {
+      guard attempts.allows(space, challenge, sent: Self.nonce(in: request, for: space)) else {
         self.known[space] = nil
         return .refused("Wrong user or password for realm \"\(space.realm)\"")
       }
@@ -139,6 +153,11 @@ final class DigestClient {
     if let opaque = challenge.opaque { text += ", opaque=\(quotedString(opaque))" }
     if challenge.hashesUser { text += ", userhash=true" }
     return text
+  }
+
+  private static func nonce(in request: SIPHeaders, for space: ProtectionSpace) -> String? {
+    request.all(space.isProxy ? "Proxy-Authorization" : "Authorization").lazy
+      .compactMap { AuthenticationParameters($0) }.first { $0["realm"] == space.realm }?["nonce"]
   }
 
   private static func challenges(

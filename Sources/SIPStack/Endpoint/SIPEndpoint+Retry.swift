@@ -67,7 +67,8 @@ extension SIPEndpoint {
     case 401, 407:
       guard let client = account?.client, self.isWanted(transaction) else { return .deliver(reason: nil) }
       var submission = transaction.submission
-      switch client.receive(challenges: response.headers, &submission.challenges) {
+      let sent = transaction.request.headers
+      switch client.receive(challenges: response.headers, to: sent, &submission.challenges) {
       case .again:
         // The connection that was found serves the second try too.
         var request = self.nextRequest(of: transaction)

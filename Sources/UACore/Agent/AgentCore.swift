@@ -111,6 +111,7 @@ package final class AgentCore {
     let kinds = Self.transportProviders(settings, registry).map(\.kind)
     sip.usesTCPForLargeRequests = kinds.contains(.tcp)
     sip.digest = DigestAlgorithm.openSSL
+    sip.limits = configuration.sipLimits
     self.endpoint = SIPEndpoint(configuration: sip, generator: generator)
   }
 

@@ -38,6 +38,7 @@ package struct Configuration: Sendable {
   package var sipDefaultTransport: SIPTransportKind
   package var sipSecurity: SIPSecurity
   package var sipTOS: Int
+  package var sipLimits: SIPLimits
   /// Addresses of DNS servers in place of the system's, and of those asked where it has none.
   package var dnsServers: [SocketAddress]
   package var dnsFallbacks: [SocketAddress]
@@ -101,6 +102,7 @@ package struct Configuration: Sendable {
     self.dnsServers = []
     self.dnsFallbacks = []
     self.sipTOS = values.integer(CoreKeys.sipTOS)
+    self.sipLimits = LimitKeys.limits(values)
     self.callLocalTimeout = values.positive(CoreKeys.callLocalTimeout)
     self.callMaxCalls = values.positive(CoreKeys.callMaxCalls)
     self.callHoldOtherCalls = values[CoreKeys.callHoldOtherCalls] == "yes"

@@ -3,8 +3,8 @@ internal import SRTPEngine
 
 /// The keys that the core itself understands, in the order of the generated config file.
 ///
-/// Names and defaults are baresip's, but for `rtp_rxmode pool`, `rtp_rxmode_policy`, `rtp_rx_workers` and `srtp_engine`,
-/// which are ours.
+/// Names and defaults are baresip's, but for `rtp_rxmode pool`, `rtp_rxmode_policy`, `rtp_rx_workers`, `srtp_engine` and
+/// `LimitKeys`, which are ours.
 package enum CoreKeys {
   /// Keys under one heading of the generated file.
   package struct Section: Sendable {
@@ -140,6 +140,7 @@ package enum CoreKeys {
         sipListen, sipTransports, sipTransDef, sipCertificate, sipCAFile, sipCAPath, sipVerifyServer, sipVerifyClient,
         sipTOS,
       ]),
+    Section(title: "Limits of SIP", keys: LimitKeys.all.map(\.key)),
     Section(title: "Calls", keys: [callLocalTimeout, callMaxCalls, callHoldOtherCalls]),
     Section(title: "Menu", keys: [redialAttempts, redialDelay, menuCleanNumber, autoAnswerMethod, statmodeDefault]),
     Section(

@@ -63,6 +63,17 @@ import Testing
     #expect(agents.bob.act { $0.callCount } == 1)
   }
 
+  @Test("a limit of the config file is the endpoint's, and sipstat has what it kept out")
+  func sessionLimit() throws {
+    let agents = try Self.agents(isAsked: false) { $0.sipLimits.sessions = 1 }
+    for _ in 0..<2 {
+      try Self.run("d sip:bob@10.0.0.2", agents.alice)
+      agents.run(milliseconds: 500)
+    }
+    #expect(agents.alice.ended.map(\.status) == [503])
+    #expect(try Self.run("/sipstat", agents.bob).contains("refusedSessions  1"))
+  }
+
   @Test("an answered call puts the others on hold, and a resumed one does", arguments: [true, false])
   func holdOthers(isHolding: Bool) throws {
     let agents = try Self.agents { $0.callHoldOtherCalls = isHolding }
