@@ -104,8 +104,8 @@ struct ConfigAccountTests {
         "<sip:u@h>;video_codecs=vp8", "video_codecs: this parameter of baresip has no effect in Apus: there is no video"
       ),
       (
-        "<sip:u@h>;stunpass=hunter2",
-        "stunpass: this parameter of baresip has no effect in Apus: there is no `medianat` that asks a server"
+        "<sip:u@h>;fbregint=60",
+        "fbregint: this parameter of baresip has no effect in Apus: an account with a `prio` is registered by `uareg` only"
       ),
       (
         "<sip:u@h;transport=tls>",

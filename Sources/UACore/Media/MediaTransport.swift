@@ -213,6 +213,7 @@ package final class MediaTransport {
     self.stream.sayGoodbye(now: now, output: self)
     self.path.keyExchange?.close(now: now)
     self.runKeyExchange(of: self.path, now: now)
+    for path in self.paths { self.releaseRelays(of: path, now: now) }
     self.stream.finish()
     self.isRunning = false
     for path in self.paths { path.close(in: self.context) }
@@ -255,8 +256,12 @@ package final class MediaTransport {
       self.runKeyExchange(of: path, now: now)
     case .rtp: self.receiveMedia(&packet, isRTCP: false, from: source, on: path, component, now: now)
     case .rtcp: self.receiveMedia(&packet, isRTCP: true, from: source, on: path, component, now: now)
-    case .stun: self.receiveCheck(packet, from: source, on: path, component, now: now)
-    case .turnChannel, .unknown: self.drops.unknown += 1
+    case .stun:
+      if self.receiveRelayed(&packet, from: source, on: path, component, now: now) { return }
+      self.receiveCheck(packet, from: source, on: path, component, now: now)
+    case .turnChannel:
+      if !self.receiveRelayed(&packet, from: source, on: path, component, now: now) { self.drops.unknown += 1 }
+    case .unknown: self.drops.unknown += 1
     }
   }
 
@@ -315,9 +320,14 @@ package final class MediaTransport {
     self.keys.roundTrip = self.stream.roundTrip
   }
 
-  func send(_ bytes: RawSpan, to address: SocketAddress, on path: MediaPath, _ component: Component) {
+  /// - Parameter isFramed: whether a relay on the way has what it needs in `bytes` already.
+  func send(
+    _ bytes: RawSpan, to address: SocketAddress, on path: MediaPath, _ component: Component, isFramed: Bool = false
+  ) {
     if self.lossGenerator.drops() { return }
-    if case .sent = path.send(bytes, to: address, on: component) { self.sent += 1 } else { self.sendFailures += 1 }
+    let result =
+      isFramed ? path.send(bytes, to: address, on: component) : path.sendData(bytes, to: address, on: component)
+    if case .sent = result { self.sent += 1 } else { self.sendFailures += 1 }
   }
 
   private var statistics: TransportStatistics {
