@@ -14,6 +14,8 @@ package struct ModelledServer: Sendable {
     let client: SocketAddress
     let server: SocketAddress
     package let relayed: SocketAddress
+    /// Of the request that made it, which may come again (RFC 8656 §7.2).
+    let request: STUNTransactionID
     var end: Instant
     /// By host: until when.
     var permissions: [SocketAddress: Instant] = [:]
@@ -161,13 +163,19 @@ package struct ModelledServer: Sendable {
     switch request.method {
     case STUNType.binding: answer.addMapped(client)
     case STUNType.allocate:
-      guard mine == nil else { return 437 }
+      if let mine {
+        guard self.allocations[mine].request == request.id else { return 437 }
+        answer.add(STUNType.xorRelayedAddress, self.allocations[mine].relayed)
+        answer.add(STUNType.lifetime, self.lifetime)
+        answer.addMapped(client)
+        return nil
+      }
       guard request.uint32(STUNType.requestedTransport) == 17 << 24 else { return 442 }
       let isIPv6 = request.uint32(STUNType.requestedAddressFamily) == 2 << 24
       guard isIPv6 == (server.family == .ipv6) else { return 440 }
       let allocation = Allocation(
         client: client, server: server, relayed: server.with(port: self.nextPort),
-        end: now.advanced(byMilliseconds: Int64(self.lifetime) * 1000))
+        request: request.id, end: now.advanced(byMilliseconds: Int64(self.lifetime) * 1000))
       self.nextPort += 1
       self.allocations.append(allocation)
       answer.add(STUNType.xorRelayedAddress, allocation.relayed)
