@@ -95,6 +95,16 @@ let package = Package(
         .product(name: "NIOWebSocket", package: "swift-nio"),
         .product(name: "NIOSSL", package: "swift-nio-ssl"),
       ]),
+    // What modules that serve HTTP share
+    layer(
+      "HTTPServer",
+      [
+        "NetBase", "Handoff", "Runtime", "ModuleKit",
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "NIOHTTP1", package: "swift-nio"),
+        .product(name: "NIOSSL", package: "swift-nio-ssl"),
+      ]),
     // Modules
     module("udp", ["Runtime"]),
     module("sip_udp", ["SIPStack", "Runtime"]),
@@ -114,6 +124,7 @@ let package = Package(
     module("aubridge"),
     module("vumeter"),
     module("ctrl_tcp", ["Runtime"]),
+    module("whip", ["HTTPServer", "SDPCodec", "Runtime"]),
     // L5
     layer(
       "UACore",
@@ -126,7 +137,7 @@ let package = Package(
       "AllModules",
       [
         "ModuleKit", "udp", "sip_udp", "sip_tcp", "sip_tls", "sip_ws", "sip_wss", "dns", "dtls_srtp", "srtp", "ice",
-        "opus", "g711", "aufile", "alsa", "ausine", "aubridge", "vumeter", "ctrl_tcp",
+        "opus", "g711", "aufile", "alsa", "ausine", "aubridge", "vumeter", "ctrl_tcp", "whip",
       ]),
     layer("Apus", ["NetBase", "Handoff", "ModuleKit", "UACore", "AllModules"]),
     // L7
@@ -204,6 +215,7 @@ let package = Package(
     moduleTests("ausine"),
     moduleTests("aubridge", ["Runtime"]),
     moduleTests("vumeter", ["Runtime"]),
+    moduleTests("whip", ["HTTPServer", "Runtime"]),
     moduleTests("ctrl_tcp", ["Runtime"]),
   ]
 )

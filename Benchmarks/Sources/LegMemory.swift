@@ -62,7 +62,7 @@ struct LegMemory: Sendable {
 
   private func agent(_ pool: LoopPool?, _ name: String) -> UserAgent {
     var configuration = Configuration()
-    configuration.activeModules = allModules.map { $0.name }.filter { !["vumeter", "ctrl_tcp"].contains($0) }
+    configuration.activeModules = usualModuleNames
     configuration.rxMode = self.mode
     configuration.callMaxCalls = nil
     configuration.rtpPorts = 10_000...59_998

@@ -17,12 +17,17 @@ internal import sip_wss
 internal import srtp
 internal import udp
 internal import vumeter
+internal import whip
 
 /// Every module that is compiled in, in the order of `apus modules`.
 public let allModules: [any Module.Type] = [
   UDP.self, SIPUDP.self, SIPTCP.self, SIPTLS.self, SIPWS.self, SIPWSS.self, DNS.self, Opus.self, G711.self, SRTP.self,
   DTLSSRTP.self, ICE.self, AudioFile.self, ALSA.self, AudioSine.self, AudioBridge.self, VUMeter.self, CtrlTCP.self,
+  WHIP.self,
 ]
+
+/// The names of those that an agent has where nobody names any: all but what writes to the terminal or opens a port.
+package let usualModuleNames = allModules.map { $0.name }.filter { !["vumeter", "ctrl_tcp", "whip"].contains($0) }
 
 /// Waits until everything recorded so far, by all agents of the process, is in its files; before the process ends.
 public func completeRecordings() { AudioFile.flush() }

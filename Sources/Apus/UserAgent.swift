@@ -61,7 +61,7 @@ public final class UserAgent: Sendable {
         .configuration, "listen \(configuration.listen): it takes an address and a port, for example 127.0.0.1:5060")
     }
     var core = UACore.Configuration()
-    core.activeModules = allModules.map { $0.name }.filter { $0 != "vumeter" && $0 != "ctrl_tcp" }
+    core.activeModules = usualModuleNames
     core.rxMode = configuration.receiveMode
     core.callMaxCalls = nil
     core.callHoldOtherCalls = false

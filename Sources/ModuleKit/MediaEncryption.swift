@@ -68,8 +68,10 @@ package protocol MediaEncryptionSession: AnyObject {
   func rollback()
   /// Our answer was acknowledged (ACK), so the peer has it.
   func answerConfirmed()
-  /// Whether the attributes that were just made need sockets of their own, as a new association does; once for each.
-  func takesPath() -> Bool
+  /// Where another association runs that the attributes just made are for; nil where they are for none. Once for each.
+  func takeAssociationPath() -> AssociationPath?
+  /// What came of the last offer's or answer's new association: nothing. The next offer is to ask for another one.
+  func associationFailed()
   /// Whether keys belong to the pair of addresses between which they were agreed (RFC 8842 §3.1): another address of
   /// ours needs other keys.
   var isBoundToAddress: Bool { get }
@@ -77,9 +79,18 @@ package protocol MediaEncryptionSession: AnyObject {
   func nextCommand() -> KeyingCommand?
 }
 
+/// Which sockets an association has.
+package enum AssociationPath: Sendable {
+  /// Those in use: its records are told from those of the one before.
+  case inUse
+  /// Its own.
+  case another
+}
+
 extension MediaEncryptionSession {
   /// Keys that signalling brings need no other sockets.
-  package func takesPath() -> Bool { false }
+  package func takeAssociationPath() -> AssociationPath? { nil }
+  package func associationFailed() { _ = self.requestRekey() }
   package var isBoundToAddress: Bool { false }
 }
 
@@ -102,10 +113,12 @@ package enum KeyingCommand: ~Copyable, Sendable {
   /// Whether an offer of ours is open, which the peer may answer with a new key, and use that before the answer is here
   /// (RFC 3264 §5.1): what no key opens waits for it.
   case expectInbound(Bool)
-  /// Makes the transport's key exchange; packets for it are accepted from now on.
+  /// Makes the transport's key exchange, or the next one where there is one; packets for it are accepted from now on.
   case makeKeyExchange(@Sendable () throws(ModuleError) -> sending any KeyExchange)
   /// What the peer's description says to it.
   case startKeyExchange(KeyExchangeRemote)
+  /// The next key exchange will not be: the one in force stays.
+  case withdrawKeyExchange
 }
 
 /// What a key exchange learns from the peer's description.
@@ -145,6 +158,8 @@ package enum Component: Int, CaseIterable, Sendable { case rtp, rtcp }
 /// After each call the owner takes every action until nil, in order.
 package protocol KeyExchange: AnyObject {
   func start(_ remote: KeyExchangeRemote, now: Instant)
+  /// Whether `datagram` is this exchange's, where there are several on one path.
+  func claims(_ datagram: RawSpan) -> Bool
   func receive(_ datagram: RawSpan, from source: SocketAddress, on component: Component, now: Instant)
   func timeout(now: Instant)
   /// When `timeout` wants to be called.

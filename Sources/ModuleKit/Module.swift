@@ -12,7 +12,8 @@ public protocol Module: Sendable {
   static var libraryVersion: String? { get }
   /// What this build's module lacks, and which build has it, as `apus modules` says it; nil when nothing is missing.
   static var absence: String? { get }
-  /// What the module's drivers can open on this machine, as `apus modules` lists it.
+  /// The devices that the module's library names on this machine, as `apus modules` lists them; whether one can be opened,
+  /// only opening it shows.
   static var devices: [String] { get }
   /// - Throws: when a setting is impossible; what was acquired by then is released.
   init(settings: ModuleSettings) throws(ModuleError)

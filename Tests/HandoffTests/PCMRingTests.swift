@@ -17,6 +17,20 @@ import Testing
     #expect(reader.read(into: &room) == 0)
   }
 
+  @Test("the oldest samples can be left out, as far as there are any, and make room")
+  func skip() {
+    var ends = PCMRing(capacity: 8).ends()
+    guard var writer = ends.writer.take(), var reader = ends.reader.take() else { return }
+    let samples = (0..<8).map { Int16($0) }
+    #expect(writer.write(samples.span) == 8)
+    #expect(reader.skip(-1) == 0 && reader.skip(5) == 5 && reader.ready == 3)
+    #expect(writer.write(samples.span) == 5)
+    var heard = [Int16](repeating: -1, count: 4)
+    var room = heard.mutableSpan
+    #expect(reader.read(into: &room) == 4 && heard == [5, 6, 7, 0])
+    #expect(reader.skip(100) == 4 && reader.ready == 0)
+  }
+
   @Test("one thread writes and another reads: nothing is lost, doubled or torn")
   func twoThreads() {
     var ends = PCMRing(capacity: 256).ends()

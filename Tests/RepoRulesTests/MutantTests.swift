@@ -2,10 +2,12 @@ internal import Testing
 
 /// The patches that bring known bugs back must not rot between two runs of `Scripts/test --mutants`.
 @Suite struct MutantTests {
-  /// The bug classes that the code so far can have; Tests/Mutants/README.md says what the others wait for.
-  static let classes = Set(1...20).subtracting([19])
+  /// The bug classes; Tests/Mutants/README.md says what is missing in them.
+  static let classes = Set(1...20)
 
   static let patches = Repository.lines("cd \(Repository.root) && ls Tests/Mutants/*.patch")
+  /// The bugs that the random call flows must find.
+  static let flowPatches = Repository.lines("cd \(Repository.root) && ls Tests/Mutants/Flows/*.patch")
 
   /// What every test file below Tests and Modules holds.
   private static let tests = Repository.swiftFiles(below: "Tests", "Modules/*/Tests")
@@ -31,14 +33,29 @@ internal import Testing
     for number in Self.classes { #expect(table.contains("\n| \(number) | "), "class \(number) is not in the table") }
   }
 
-  @Test("a mutant still applies, and what it must fail is there", arguments: patches)
+  @Test("twenty bugs at least are planted for the random call flows, and one of each class")
+  func flowsAreCovered() throws {
+    #expect(Self.flowPatches.count >= 20)
+    let readme = try #require(Repository.text(of: "Tests/Mutants/README.md"))
+    for patch in Self.flowPatches {
+      let header = try Self.header(of: patch)
+      #expect(
+        header["Filter"] == "SIPStackTests.RandomFlowTests/flows" && Int(header["Seeds"] ?? "") != nil, "\(patch)")
+      let area = try #require(header["Class"])
+      #expect(readme.contains("\n| \(area) | "), "\(patch): the class \(area) is not in the table")
+    }
+  }
+
+  @Test("a mutant still applies, and what it must fail is there", arguments: patches + flowPatches)
   func applies(_ patch: String) throws {
     let header = try Self.header(of: patch)
     #expect(header["Mutant"] != nil && Int(header["Limit"] ?? "") != nil)
     #expect(["debug", "thread", "address"].contains(header["Build"]))
-    let number = try #require(header["Class"].flatMap { Int($0) })
     let name = try #require(patch.split(separator: "/").last)
-    #expect(name.hasPrefix(number < 10 ? "0\(number)-" : "\(number)-"))
+    if Self.patches.contains(patch) {
+      let number = try #require(header["Class"].flatMap { Int($0) })
+      #expect(name.hasPrefix(number < 10 ? "0\(number)-" : "\(number)-"))
+    }
     // Target.Suite/test, or Target.Suite.
     let path = try #require(header["Filter"]).split(separator: ".", maxSplits: 1)
     let parts = try #require(path.count == 2 ? path[1].split(separator: "/") : nil)
@@ -50,11 +67,12 @@ internal import Testing
     #expect(answer == "applies\n", "make it anew, as Tests/Mutants/README.md says: \(answer)")
   }
 
-  @Test("the report of the last whole run has killed every mutant", arguments: patches)
+  @Test("the report of the last whole run has killed every mutant", arguments: patches + flowPatches)
   func isKilled(_ patch: String) throws {
     let name = try #require(patch.split(separator: "/").last?.dropLast(".patch".count))
-    let report = try #require(Repository.text(of: "Docs/reports/mutants.md"))
+    let file = Self.patches.contains(patch) ? "mutants" : "flow-mutants"
+    let report = try #require(Repository.text(of: "Docs/reports/\(file).md"))
     let row = report.split(separator: "\n").first { $0.contains("| \(name) |") }
-    #expect(row?.contains("| killed") == true, "\(name) is not in the report: run Scripts/test --mutants")
+    #expect(row?.contains("| killed") == true, "\(name) is not in \(file).md: run Scripts/mutants")
   }
 }

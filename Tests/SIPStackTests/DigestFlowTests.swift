@@ -249,6 +249,32 @@ struct DigestFlowTests {
     #expect(pair.ends(.a) == [.rejected(status: 407, reason: "Wrong user or password for realm \"p\"")])
   }
 
+  @Test("the next server asks for the password of the same realm with nonces of its own")
+  func nextServer() throws {
+    let pair = Self.alone().0
+    let account = pair.a.addAccount(
+      SIPAccountSettings(credentials: credentials("alice", "secret"), followsRedirects: true))
+    Self.message(pair, account)
+    try Self.answer(pair, 407, [Self.demand("n1")])
+    try Self.answer(pair, 302, [("Contact", "<sip:bob@192.0.2.30>")])
+    try Self.answer(pair, 407, [Self.demand("n2")])
+    let redirected = try Self.authorization(try #require(pair.sent.last), "Proxy-Authorization")
+    #expect(redirected["nonce"] == "n2" && redirected["nc"] == "00000001")
+    try Self.answer(pair, 407, [Self.demand("n3")])
+    #expect(Self.results(pair) == ["407 Wrong user or password for realm \"p\""])
+
+    pair.locate = { _ in [SIPTarget(address: Pair.addressB), SIPTarget(address: FlowTests.dead)] }
+    Self.message(pair, account)
+    try Self.answer(pair, 407, [Self.demand("n4")])
+    try Self.answer(pair, 503)
+    try Self.answer(pair, 407, [Self.demand("n5")])
+    #expect(try Self.authorization(try #require(pair.sent.last), "Proxy-Authorization")["nonce"] == "n5")
+    try Self.answer(pair, 200)
+    #expect(Self.results(pair).last == "200 Proxy")
+    pair.runToEnd()
+    pair.expectEmpty()
+  }
+
   @Test("the strongest algorithm that is known is answered, each realm for itself, and never a weaker one later")
   func strongest() throws {
     let (pair, account) = Self.alone()

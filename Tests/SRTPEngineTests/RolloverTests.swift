@@ -51,6 +51,29 @@ struct RolloverTests {
     #expect(keys.received(outbound.sent(rtp(140_020))) == ok(rtp(140_020)))
   }
 
+  @Test(
+    "a peer that restarts its counter with every key is understood wherever the wrap falls among them",
+    arguments: [SRTPContinuity.carryRollover, .fresh], [0, 1, 4])
+  func restartsAroundTheWrap(ours: SRTPContinuity, lead: Int) throws {
+    for start in 65_536 - 60...65_536 {
+      var outbound = OutboundKeys()
+      var keys = InboundKeys()
+      try outbound.install(key(1), switchNow: true)
+      try keys.install(key(1), now: at(0))
+      for tick in 0..<150 {
+        let now = at(Int64(tick) * 20)
+        // The key is here some packets before the peer uses it.
+        if tick % 25 == 0, tick > 0 { try keys.install(key(1 + tick / 25), continuity: ours, now: now) }
+        if tick % 25 == lead, tick > lead {
+          try outbound.install(key(1 + tick / 25), continuity: .fresh, switchNow: true)
+        }
+        let clear = rtp(start + tick)
+        let outcome = keys.received(outbound.sent(clear), now)
+        #expect(outcome == ok(clear), "packet \(start + tick) under key \(1 + tick / 25)")
+      }
+    }
+  }
+
   @Test("the first packet under a new key is understood also when the old one is out of use")
   func silentThroughTheOverlap() throws {
     var outbound = OutboundKeys()

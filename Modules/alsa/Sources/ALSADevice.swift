@@ -11,12 +11,14 @@
     private static let buffer = 120
     private static let patience: Int32 = 100
     /// So often in a row a wait may end without anything; then the device counts as lost.
-    private static let mostWaits = 20
+    private static let mostWaits = 50
 
     private let handle: OpaquePointer
     private let channels: Int
     private let rate: Int
     private let isCapture: Bool
+    /// Blocks that its buffer has room for.
+    private let size: Int
     private let figures: DeviceFigures
     private var stamp = OwnerStamp("an ALSA device")
     private var waits = 0
@@ -39,6 +41,9 @@
         unsafe snd_pcm_close(handle)
         throw DeviceLoss(code: setting)
       }
+      var (size, period): (snd_pcm_uframes_t, snd_pcm_uframes_t) = (0, 0)
+      _ = unsafe snd_pcm_get_params(handle, &size, &period)
+      self.size = Int(size)
       unsafe self.handle = handle
       (self.channels, self.rate, self.isCapture) = (format.channels, format.sampleRate, isCapture)
       self.figures = figures
@@ -58,6 +63,13 @@
       var delay: snd_pcm_sframes_t = 0
       guard unsafe snd_pcm_delay(self.handle, &delay) == 0 else { return 0 }
       return max(0, delay)
+    }
+
+    var held: Int {
+      self.stamp.touch()
+      guard self.hasClock, !self.isCapture else { return 0 }
+      let room = unsafe snd_pcm_avail_update(self.handle)
+      return room < 0 ? 0 : max(0, self.size - room)
     }
 
     func read(into target: inout MutableSpan<Int16>) throws(DeviceLoss) -> Int {
@@ -110,7 +122,7 @@
       if status < 0, status != -EPIPE, status != -ESTRPIPE, status != -EINTR { throw DeviceLoss(code: status) }
     }
 
-    /// A player starts with half of what the stream keeps ahead, not with a full buffer.
+    /// A player starts with what the stream keeps ahead, not with a full buffer.
     private static func startEarly(_ handle: OpaquePointer, _ format: AudioFormat) {
       var settings: OpaquePointer?
       guard unsafe snd_pcm_sw_params_malloc(&settings) == 0, let settings = unsafe settings else { return }

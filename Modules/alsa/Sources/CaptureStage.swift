@@ -5,7 +5,7 @@ internal import Synchronization
 /// What a device hears, in the call's time; owned by the stream, the device's thread fills the ring.
 final class CaptureStage: AudioStage {
   /// Milliseconds between device and stream, on average.
-  static let depth = 60
+  static let depth = 80
   /// Above so much, the excess is skipped at once.
   static let most = 240
 
@@ -53,7 +53,7 @@ final class CaptureStage: AudioStage {
     }
     if self.figures.queued.load(ordering: .relaxed) >= 0 {
       let level = self.reader.ready / channels + self.figures.blocksSince
-      self.control.observe(level: level, for: samples.count / channels)
+      self.control.observe(level: level, distance: level, for: samples.count / channels)
       self.converter.setCorrection(self.control.correction)
       self.figures.drift.store(Int(self.control.drift.rounded()), ordering: .relaxed)
     }
@@ -73,15 +73,7 @@ final class CaptureStage: AudioStage {
   }
 
   private func skip(_ count: Int) {
-    var left = count / self.format.channels * self.format.channels
-    self.figures.skipped.add(left / self.format.channels, ordering: .relaxed)
-    let most = self.scratch.count
-    while left > 0 {
-      var room = self.scratch.mutableSpan
-      var part = room._mutatingExtracting(..<min(left, most))
-      let read = self.reader.read(into: &part)
-      guard read > 0 else { return }
-      left -= read
-    }
+    let skipped = self.reader.skip(count / self.format.channels * self.format.channels)
+    self.figures.skipped.add(skipped / self.format.channels, ordering: .relaxed)
   }
 }

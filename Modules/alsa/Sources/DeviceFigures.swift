@@ -17,8 +17,10 @@ final class DeviceFigures: Sendable {
   let lastFailure = Atomic<Int>(0)
   /// Buffers of the device that ran over or empty, and suspensions.
   let interruptions = Atomic<Int>(0)
-  /// Blocks that waited in the device itself; -1 while it shows no clock of its own, as ALSA's `null` does.
+  /// Blocks until what it is given now is played; -1 while the device shows no clock of its own, as ALSA's `null` does.
   let queued = Atomic<Int>(-1)
+  /// Blocks that wait in the device's own buffer; a Bluetooth headset is far behind it.
+  let held = Atomic<Int>(0)
   /// Parts per million by which the device's clock is faster than the call's.
   let drift = Atomic<Int>(0)
   /// Blocks put in and left out to make up for it.
@@ -28,8 +30,8 @@ final class DeviceFigures: Sendable {
   let lateFrames = Atomic<Int>(0)
   let skipped = Atomic<Int>(0)
 
-  /// When the device's thread last moved samples, in nanoseconds.
-  private let moved = Atomic<Int>(0)
+  /// When the device's thread last looked, in nanoseconds.
+  private let looked = Atomic<Int>(0)
   private let clock: @Sendable () -> Int
 
   init(title: String, sampleRate: Int, clock: @escaping @Sendable () -> Int = monotonicClock) {
@@ -38,12 +40,16 @@ final class DeviceFigures: Sendable {
     self.clock = clock
   }
 
-  func hasMoved() { self.moved.store(self.clock(), ordering: .relaxed) }
+  func looked(queued: Int, held: Int) {
+    self.looked.store(self.clock(), ordering: .relaxed)
+    self.queued.store(queued, ordering: .relaxed)
+    self.held.store(held, ordering: .relaxed)
+  }
 
   /// Blocks that the device heard or played since its thread last looked. Without them the level would be a staircase,
   /// and its steps would be taken for drift.
   var blocksSince: Int {
-    let nanoseconds = self.clock() - self.moved.load(ordering: .relaxed)
+    let nanoseconds = self.clock() - self.looked.load(ordering: .relaxed)
     return max(0, min(nanoseconds, 50_000_000)) * self.sampleRate / 1_000_000_000
   }
 
@@ -57,6 +63,7 @@ final class DeviceFigures: Sendable {
   func closed() {
     self.isOpen.store(false, ordering: .relaxed)
     self.queued.store(-1, ordering: .relaxed)
+    self.held.store(0, ordering: .relaxed)
   }
 
   /// - Parameter code: the library's, which is negative.

@@ -6,8 +6,10 @@ internal import Synchronization
 
 /// A device that is open; it lives and ends on its thread.
 protocol PCMDevice: AnyObject {
-  /// Blocks of all channels that wait in the device: to be played, or to be read; -1 when it shows no clock of its own.
+  /// Blocks of all channels until what it is given now is played, 0 for a microphone; -1 when it shows no clock of its own.
   var queued: Int { get }
+  /// Blocks that wait in its own buffer to be played.
+  var held: Int { get }
   /// Samples read, 0 when none came within a tenth of a second.
   func read(into target: inout MutableSpan<Int16>) throws(DeviceLoss) -> Int
   /// Samples written, 0 when none fitted within a tenth of a second.
@@ -26,6 +28,8 @@ enum DeviceThread {
 
   /// Milliseconds that a device is read or written at once, and that the thread sleeps in one piece.
   private static let turn = 10
+  /// Milliseconds that may wait for a player; of more, the oldest is skipped.
+  private static let mostHeld = 160
   private static let longestPause = 1000
 
   static func capture(_ format: AudioFormat, _ figures: DeviceFigures, open: @escaping Opening) -> CaptureStage {
@@ -38,11 +42,10 @@ enum DeviceThread {
       let most = format.sampleCount(milliseconds: CaptureStage.most / 2)
       var chunk = [Int16](repeating: 0, count: format.sampleCount(milliseconds: Self.turn))
       Self.keepOpen(figures, open) { device throws(DeviceLoss) in
-        // The stream is late, or the device brings whatever it is asked for: what it has stays there.
-        guard writer.filled < most else { return false }
+        // A device without a clock brings whatever it is asked for: what it has stays there.
+        guard writer.filled < most || device.queued >= 0 else { return false }
         var room = chunk.mutableSpan
         let count = try device.read(into: &room)
-        figures.hasMoved()
         let written = writer.write(room.span.extracting(..<count))
         if written < count { figures.skipped.add((count - written) / format.channels, ordering: .relaxed) }
         return true
@@ -61,13 +64,13 @@ enum DeviceThread {
       var chunk = [Int16](repeating: 0, count: format.sampleCount(milliseconds: Self.turn))
       var (start, end) = (0, 0)
       Self.keepOpen(figures, open) { device throws(DeviceLoss) in
+        Self.skipOld(&reader, format, figures)
         if start == end {
           var room = chunk.mutableSpan
           (start, end) = (0, reader.read(into: &room))
         }
         let isIdle = start == end
         if !isIdle { start += try device.write(chunk.span.extracting(start..<end)) }
-        figures.hasMoved()
         return !isIdle
       }
     }
@@ -87,7 +90,7 @@ enum DeviceThread {
         pause = Self.turn
         while figures.isWanted {
           if try !step(device) { usleep(UInt32(Self.turn * 1000)) }
-          figures.queued.store(device.queued, ordering: .relaxed)
+          figures.looked(queued: device.queued, held: device.held)
         }
       } catch {
         figures.failed(error.code)
@@ -95,6 +98,15 @@ enum DeviceThread {
       for _ in 0..<(pause / Self.turn) where figures.isWanted { usleep(UInt32(Self.turn * 1000)) }
       pause = min(2 * pause, Self.longestPause)
     }
+  }
+
+  /// After a stop of the device, or its return: what it would play late is not played.
+  static func skipOld(_ reader: inout PCMReader, _ format: AudioFormat, _ figures: DeviceFigures) {
+    let held = figures.held.load(ordering: .relaxed) * format.channels
+    guard reader.ready + held > format.sampleCount(milliseconds: Self.mostHeld) else { return }
+    let excess = reader.ready + held - format.sampleCount(milliseconds: CaptureStage.depth)
+    let skipped = reader.skip(excess / format.channels * format.channels)
+    figures.skipped.add(skipped / format.channels, ordering: .relaxed)
   }
 
   private static func start(_ figures: DeviceFigures, _ body: @escaping @Sendable () -> Void) {

@@ -25,18 +25,20 @@ final class PlaybackStage: AudioStage {
   func process(_ frame: inout AudioFrame) -> Verdict {
     let channels = self.format.channels
     let blocks = frame.samples.count / channels
-    let queued = self.figures.queued.load(ordering: .relaxed)
-    let level = self.writer.filled / channels + max(0, queued)
-    // A device that stopped, or is away: what it would play late is not played.
-    guard level < self.format.sampleRate * CaptureStage.most / 1000,
+    let waiting = self.writer.filled / channels
+    // A device that is away: what it would play late is not played.
+    guard waiting < self.format.sampleRate * CaptureStage.most / 1000,
       frame.samples.count + frame.samples.count / 10 <= self.scratch.count
     else {
       self.figures.skipped.add(blocks, ordering: .relaxed)
       self.control.forget()
       return .drop
     }
+    let queued = self.figures.queued.load(ordering: .relaxed)
     if queued >= 0 {
-      self.control.observe(level: level - self.figures.blocksSince, for: blocks)
+      self.control.observe(
+        level: waiting + self.figures.held.load(ordering: .relaxed),
+        distance: waiting + queued - self.figures.blocksSince, for: blocks)
       self.converter.setCorrection(self.control.correction)
       // The device is the reader here: where the call brings more than it takes, its clock is the slower one.
       self.figures.drift.store(-Int(self.control.drift.rounded()), ordering: .relaxed)

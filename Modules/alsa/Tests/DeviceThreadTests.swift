@@ -16,7 +16,10 @@ private final class Rack: Sendable {
   let openings = Atomic<Int>(0)
   /// Nothing can be opened, and what is open is lost.
   let isUnplugged = Atomic<Bool>(false)
+  /// What is open takes nothing.
+  let isStill = Atomic<Bool>(false)
   let heard = Atomic<Int>(0)
+  let lastHeard = Atomic<Int>(0)
 
   func device() throws(DeviceLoss) -> any PCMDevice {
     guard !self.isUnplugged.load(ordering: .relaxed) else { throw DeviceLoss(code: -ENODEV) }
@@ -34,6 +37,7 @@ private final class FakeDevice: PCMDevice {
   }
   deinit { self.rack.open.subtract(1, ordering: .relaxed) }
   var queued: Int { 0 }
+  var held: Int { 0 }
   func read(into target: inout MutableSpan<Int16>) throws(DeviceLoss) -> Int {
     try self.wait()
     for index in 0..<target.count { target[index] = 1 }
@@ -41,6 +45,8 @@ private final class FakeDevice: PCMDevice {
   }
   func write(_ source: Span<Int16>) throws(DeviceLoss) -> Int {
     try self.wait()
+    guard !self.rack.isStill.load(ordering: .relaxed) else { return 0 }
+    self.rack.lastHeard.store(Int(source[source.count - 1]), ordering: .relaxed)
     self.rack.heard.add(source.count, ordering: .relaxed)
     return source.count
   }
@@ -126,7 +132,30 @@ private func waitFor(_ condition: () -> Bool) async throws -> Bool {
     // A second came, at most a quarter of it is kept.
     #expect(figures.skipped.load(ordering: .relaxed) >= 8000 - 2400)
     rack.isUnplugged.store(false, ordering: .relaxed)
-    #expect(try await waitFor { rack.heard.load(ordering: .relaxed) >= 1600 })
+    #expect(
+      try await waitFor {
+        process(playback, .receive, 1)
+        return rack.heard.load(ordering: .relaxed) >= 1600
+      })
+    playback.finish(stream)
+    #expect(try await waitFor { rack.open.load(ordering: .relaxed) == 0 })
+  }
+
+  @Test("a player that stood still plays what is new, not what waited meanwhile")
+  func stillPlayer() async throws {
+    let rack = Rack()
+    rack.isStill.store(true, ordering: .relaxed)
+    let figures = figures()
+    let playback = DeviceThread.playback(format, figures) { () throws(DeviceLoss) in try rack.device() }
+    for value in 1...100 {
+      process(playback, .receive, Int16(value))
+      try await Task.sleep(for: .milliseconds(10))
+    }
+    rack.isStill.store(false, ordering: .relaxed)
+    #expect(try await waitFor { rack.heard.load(ordering: .relaxed) >= 480 })
+    // Of two seconds, less than a quarter is left.
+    #expect(figures.skipped.load(ordering: .relaxed) >= 12_000)
+    #expect(rack.lastHeard.load(ordering: .relaxed) > 85)
     playback.finish(stream)
     #expect(try await waitFor { rack.open.load(ordering: .relaxed) == 0 })
   }
@@ -142,8 +171,8 @@ private func waitFor(_ condition: () -> Bool) async throws -> Bool {
     let written = writer.write(samples.span)
     #expect(written == 4000)
     #expect(process(stage, .transmit) > 150)
-    #expect(figures.skipped.load(ordering: .relaxed) == 4000 - 480)
-    for _ in 0..<2 { #expect(process(stage, .transmit) == 160) }
+    #expect(figures.skipped.load(ordering: .relaxed) == 4000 - 640)
+    for _ in 0..<3 { #expect(process(stage, .transmit) == 160) }
     #expect(process(stage, .transmit) == 0)
     #expect(figures.lateFrames.load(ordering: .relaxed) == 1)
   }

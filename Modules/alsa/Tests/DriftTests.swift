@@ -7,6 +7,7 @@ import Testing
 
 private let format = AudioFormat(sampleRate: 8000, channels: 1)
 private let stream = StreamID(number: 1)
+private let depth = format.sampleCount(milliseconds: CaptureStage.depth)
 
 /// Virtual time, in nanoseconds.
 final class VirtualTime: Sendable {
@@ -15,12 +16,12 @@ final class VirtualTime: Sendable {
   func set(_ value: Int) { self.now.store(value, ordering: .relaxed) }
   func figures() -> DeviceFigures {
     let figures = DeviceFigures(title: "a device", sampleRate: format.sampleRate, clock: { self.value })
-    figures.queued.store(0, ordering: .relaxed)
+    figures.looked(queued: 0, held: 0)
     return figures
   }
 }
 
-/// Seconds of virtual time: the loop needs about sixty to settle.
+/// Seconds of virtual time: the mean of a minute is what counts.
 private let seconds: Int = {
   #if DEBUG
     120
@@ -29,10 +30,14 @@ private let seconds: Int = {
   #endif
 }()
 
-/// Calls `device` every 10 ms of a clock that is faster by `drift`, with some jitter, and `call` every 20 ms.
-private func run(_ time: VirtualTime, drift: Double, device: (Int) -> Void, call: (Int) -> Void) {
+/// Calls `device` every 10 ms of a clock that is faster by `drift`, and `call` every 20 ms, with some jitter.
+///
+/// - Parameter burst: the device moves so many times 10 ms at once.
+private func run(
+  _ time: VirtualTime, drift: Double, burst: Int = 1, seconds: Int = seconds, device: (Int) -> Void, call: (Int) -> Void
+) {
   let start = time.value
-  var (deviceTurn, callTurn, noise) = (1, 1, UInt32(1))
+  var (deviceTurn, callTurn, noise) = (burst, 1, UInt32(1))
   while callTurn < seconds * 50 {
     noise = noise &* 1_664_525 &+ 1_013_904_223
     let jitter = Int(noise >> 16) * 50
@@ -40,8 +45,8 @@ private func run(_ time: VirtualTime, drift: Double, device: (Int) -> Void, call
     let callTime = start + callTurn * 20_000_000
     if deviceTime < callTime {
       time.set(deviceTime)
-      device(deviceTurn)
-      deviceTurn += 1
+      for _ in 0..<burst { device(deviceTurn) }
+      deviceTurn += burst
     } else {
       time.set(callTime + jitter)
       call(callTurn)
@@ -51,8 +56,10 @@ private func run(_ time: VirtualTime, drift: Double, device: (Int) -> Void, call
 }
 
 @Suite struct DriftTests {
-  @Test("a microphone whose clock is off is measured within 20 ppm, and no frame is late", arguments: [-300.0, 0, 800])
-  func capture(_ drift: Double) {
+  @Test(
+    "a microphone whose clock is off is measured within 20 ppm, and no frame is late", arguments: [-300.0, 0, 800],
+    [1, 3])
+  func capture(_ drift: Double, burst: Int) {
     let time = VirtualTime()
     let figures = time.figures()
     var ends = PCMRing(capacity: 4096).ends()
@@ -61,8 +68,8 @@ private func run(_ time: VirtualTime, drift: Double, device: (Int) -> Void, call
     let chunk = [Int16](repeating: 1000, count: 80)
     var frame = [Int16](repeating: 0, count: 160)
     var silent = 0
-    run(time, drift: drift) { _ in
-      figures.hasMoved()
+    run(time, drift: drift, burst: burst) { _ in
+      figures.looked(queued: 0, held: 0)
       if writer.write(chunk.span) < 80 { silent += 1 }
     } call: { turn in
       var part = AudioFrame(samples: frame.mutableSpan, direction: .transmit, stream: stream)
@@ -77,11 +84,12 @@ private func run(_ time: VirtualTime, drift: Double, device: (Int) -> Void, call
     let due = drift * Double(seconds * format.sampleRate) / 1_000_000
     #expect(abs(Double(made) - due) < 400, "\(made) samples made up for, \(due) due")
     let waiting = writer.filled
-    #expect(abs(waiting - 480) < 320, "\(waiting) samples wait")
+    #expect(abs(waiting - depth) < 320, "\(waiting) samples wait")
   }
 
-  @Test("a speaker whose clock is off is measured within 20 ppm, and never runs dry", arguments: [-300.0, 0, 800])
-  func playback(_ drift: Double) {
+  @Test(
+    "a speaker whose clock is off is measured within 20 ppm, and never runs dry", arguments: [-300.0, 0, 800], [1, 3])
+  func playback(_ drift: Double, burst: Int) {
     let time = VirtualTime()
     let figures = time.figures()
     var ends = PCMRing(capacity: 4096).ends()
@@ -91,11 +99,11 @@ private func run(_ time: VirtualTime, drift: Double, device: (Int) -> Void, call
     var frame = [Int16](repeating: 1000, count: 160)
     var dry = 0
     var isStarted = false
-    run(time, drift: drift) { _ in
+    run(time, drift: drift, burst: burst) { _ in
       // A device starts when it has enough, as ALSA's threshold has it.
-      isStarted = isStarted || reader.ready >= 480
+      isStarted = isStarted || reader.ready >= depth
       guard isStarted else { return }
-      figures.hasMoved()
+      figures.looked(queued: 0, held: 0)
       var room = chunk.mutableSpan
       if reader.read(into: &room) < 80 { dry += 1 }
     } call: { _ in
@@ -106,6 +114,58 @@ private func run(_ time: VirtualTime, drift: Double, device: (Int) -> Void, call
     let measured = Double(figures.drift.load(ordering: .relaxed))
     #expect(abs(measured - drift) < 20, "\(measured) ppm measured, \(drift) ppm true")
     let waiting = reader.ready
-    #expect(abs(waiting - 480) < 320, "\(waiting) samples wait")
+    #expect(abs(waiting - depth) < 320, "\(waiting) samples wait")
+  }
+
+  @Test("a microphone that begins with a backlog, and one that stands still, are not taken for one whose clock is off")
+  func captureStalls() {
+    let time = VirtualTime()
+    let figures = time.figures()
+    var ends = PCMRing(capacity: 4096).ends()
+    guard var writer = ends.writer.take(), let reader = ends.reader.take() else { preconditionFailure("a new ring") }
+    let stage = CaptureStage(format: format, figures: figures, reader: reader)
+    let chunk = [Int16](repeating: 1000, count: 80)
+    for _ in 0..<20 { _ = writer.write(chunk.span) }
+    var frame = [Int16](repeating: 0, count: 160)
+    var worst = 0
+    run(time, drift: 0, burst: 3, seconds: 60) { turn in
+      // One and a half second of nothing; its sound is lost.
+      guard !(2000..<2150).contains(turn) else { return }
+      figures.looked(queued: 0, held: 0)
+      _ = writer.write(chunk.span)
+    } call: { _ in
+      var part = AudioFrame(samples: frame.mutableSpan, direction: .transmit, stream: stream)
+      _ = stage.process(&part)
+      worst = max(worst, abs(figures.drift.load(ordering: .relaxed)))
+    }
+    #expect(worst < 40, "\(worst) ppm measured")
+    #expect(figures.lateFrames.load(ordering: .relaxed) == 1)
+    #expect(abs(writer.filled - depth) < 320, "\(writer.filled) samples wait")
+  }
+
+  @Test("a speaker that stands still, and one whose delay changes, are not taken for ones whose clock is off")
+  func playbackStalls() {
+    let time = VirtualTime()
+    let figures = time.figures()
+    var ends = PCMRing(capacity: 4096).ends()
+    guard let writer = ends.writer.take(), var reader = ends.reader.take() else { preconditionFailure("a new ring") }
+    let stage = PlaybackStage(format: format, figures: figures, writer: writer)
+    var chunk = [Int16](repeating: 0, count: 80)
+    var frame = [Int16](repeating: 1000, count: 160)
+    var worst = 0
+    run(time, drift: 0, burst: 3, seconds: 120) { turn in
+      // From the first minute's middle on it is a headset that plays a fifth of a second later.
+      figures.looked(queued: turn < 3000 ? 0 : 1600, held: 0)
+      guard turn > 150 else { return }
+      DeviceThread.skipOld(&reader, format, figures)
+      var room = chunk.mutableSpan
+      _ = reader.read(into: &room)
+    } call: { _ in
+      var part = AudioFrame(samples: frame.mutableSpan, direction: .receive, stream: stream)
+      _ = stage.process(&part)
+      worst = max(worst, abs(figures.drift.load(ordering: .relaxed)))
+    }
+    #expect(worst < 40, "\(worst) ppm measured")
+    #expect(abs(reader.ready - depth) < 320, "\(reader.ready) samples wait")
   }
 }

@@ -20,6 +20,13 @@ internal import Testing
     }
 
     func warn(_ text: String) { self.log.withLock { $0.append("warning: \(text)") } }
+
+    var main: EventLoop { preconditionFailure("the control port has no thread of its own") }
+    func answer(_ offer: [UInt8], from peer: String) throws(ModuleError) -> (call: UInt64, answer: [UInt8]) {
+      throw ModuleError(.unavailable, "no calls here")
+    }
+    func isOpen(_ call: UInt64) -> Bool { false }
+    func hangUp(_ call: UInt64) {}
   }
 
   /// A server on a loop of its own.

@@ -16,17 +16,26 @@ package final class DTLSKeyExchange: KeyExchange {
 
   private let certificate: Certificate
   private let usesCookies: Bool
+  private let mark: AssociationMark
   private var state = State.waiting
   private var components: [ComponentExchange]
   private var actions = Queue<KeyExchangeAction>()
   private var giveUp: Instant?
   /// Datagrams that came when all was over.
   private var belated = 0
+  /// Datagrams with another mark, or malformed.
+  private var foreign = 0
 
   /// - Parameter usesCookies: whether a client must prove its address first; not needed behind ICE.
-  package init(certificate: Certificate, usesCookies: Bool = true) {
+  package convenience init(certificate: Certificate, usesCookies: Bool = true) {
+    self.init(certificate: certificate, usesCookies: usesCookies, mark: .none)
+  }
+
+  /// - Parameter mark: what this association's records have, and no others on the same 5-tuple.
+  init(certificate: Certificate, usesCookies: Bool = true, mark: AssociationMark) {
     self.certificate = certificate
     self.usesCookies = usesCookies
+    self.mark = mark
     self.components = Component.allCases.map { ComponentExchange($0) }
   }
 
@@ -49,12 +58,23 @@ package final class DTLSKeyExchange: KeyExchange {
     self.review()
   }
 
+  package func claims(_ datagram: RawSpan) -> Bool { AssociationMark(of: datagram) == self.mark }
+
   package func receive(_ datagram: RawSpan, from source: SocketAddress, on component: Component, now: Instant) {
     if case .over = self.state {
       self.belated += 1
       return
     }
-    self.components[component.rawValue].receive(datagram, from: source, now: now, &self.actions)
+    let component = self.components[component.rawValue]
+    if self.mark == .none {
+      component.receive(datagram, from: source, now: now, &self.actions)
+    } else if self.claims(datagram) {
+      AssociationMark.unmarking(datagram).withRawSpan {
+        component.receive($0, from: source, now: now, &self.actions)
+      }
+    } else {
+      self.foreign += 1
+    }
     self.review()
   }
 
@@ -76,7 +96,18 @@ package final class DTLSKeyExchange: KeyExchange {
     return next
   }
 
-  package func nextAction() -> KeyExchangeAction? { self.actions.removeFirst() }
+  package func nextAction() -> KeyExchangeAction? {
+    guard let action = self.actions.removeFirst() else { return nil }
+    guard self.mark != .none else { return action }
+    switch consume action {
+    case .send(let datagram, let address, let component):
+      return .send(datagram: self.mark.marking(datagram), to: address, on: component)
+    case .secured(let component, let inbound, let outbound, let by):
+      return .secured(component, inbound: inbound, outbound: outbound, by)
+    case .failed(let reason): return .failed(reason)
+    case .closed(let component): return .closed(component)
+    }
+  }
 
   package func close(now: Instant) {
     if case .running = self.state {
@@ -87,7 +118,7 @@ package final class DTLSKeyExchange: KeyExchange {
 
   package var counters: KeyExchangeCounters {
     var all = KeyExchangeCounters()
-    all.dropped = self.belated
+    all.dropped = self.belated + self.foreign
     return self.components.reduce(into: all) { $0.add($1.counted) }
   }
 

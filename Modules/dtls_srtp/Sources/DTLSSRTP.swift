@@ -9,13 +9,16 @@ public struct DTLSSRTP: Module {
   /// One line for `apus modules`.
   public static let summary = "DTLS-SRTP media encryption (RFC 5764)"
   public static var libraryVersion: String? { unsafe String(cString: OpenSSL_version(0)) }
-  /// The certificate's curve and the protection profiles.
+  /// The certificate's curve, the protection profiles, and the ports of new associations.
   public static let configKeys = [
     ConfigKey(
       "dtls_srtp_use_ec", .choice(["prime256v1"]), default: "prime256v1", help: "Curve of the certificate's key"),
     ConfigKey(
       "dtls_srtp_profiles", .string, default: SRTPProfile.preferredForDTLS.map(\.shortDTLSName).joined(separator: ","),
       help: "SRTP protection profiles, the preferred one first"),
+    ConfigKey(
+      "dtls_srtp_rekey_ports", .choice(["same", "new"]), default: "same",
+      help: "Ports of a new association with a peer that can tell its records from the old one's"),
   ]
 
   private let encryption: DTLSSRTPEncryption
@@ -30,7 +33,8 @@ public struct DTLSSRTP: Module {
     }
     do throws(LibraryError) {
       self.encryption = DTLSSRTPEncryption(
-        certificate: try Certificate(profiles: profiles), profiles: profiles)
+        certificate: try Certificate(profiles: profiles), profiles: profiles,
+        keepsPorts: settings.string("dtls_srtp_rekey_ports") == "same")
     } catch {
       throw ModuleError(.unavailable, "module dtls_srtp: \(error)")
     }

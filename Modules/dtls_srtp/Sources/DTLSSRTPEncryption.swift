@@ -5,11 +5,17 @@ package import SRTPEngine
 package struct DTLSSRTPEncryption: MediaEncryption {
   private let certificate: Certificate
   private let profiles: [SRTPProfile]
+  private let keepsPorts: Bool
 
-  /// - Parameter profiles: those that `certificate` was made with.
-  package init(certificate: Certificate, profiles: [SRTPProfile] = SRTPProfile.preferredForDTLS) {
+  /// - Parameters:
+  ///   - profiles: those that `certificate` was made with.
+  ///   - keepsPorts: whether a new association may run on the ports in use, with a peer that knows how.
+  package init(
+    certificate: Certificate, profiles: [SRTPProfile] = SRTPProfile.preferredForDTLS, keepsPorts: Bool = true
+  ) {
     self.certificate = certificate
     self.profiles = profiles
+    self.keepsPorts = keepsPorts
   }
 
   package var id: String { "dtls_srtp" }
@@ -19,6 +25,7 @@ package struct DTLSSRTPEncryption: MediaEncryption {
 
   package func makeSession() throws(ModuleError) -> any MediaEncryptionSession {
     try DTLSSRTPSession(
-      certificate: self.certificate, profiles: self.profiles, acceptedProtocols: self.acceptedProtocols)
+      certificate: self.certificate, profiles: self.profiles, acceptedProtocols: self.acceptedProtocols,
+      keepsPorts: self.keepsPorts)
   }
 }

@@ -4,14 +4,16 @@ internal import SRTPEngine
 
 /// The negotiation of one media section (RFC 5763 §5, RFC 8842 §5): fingerprints, roles and associations. Lives on main.
 ///
-/// A new association (new keys) comes with a new path; until its handshake is done the old one stays at work, and an
-/// offer that was refused leaves no trace.
+/// A new association (new keys) comes with a new path, unless both ends can tell its records from the old one's by a
+/// mark; until its handshake is done the old one stays at work, and an offer that was refused leaves no trace.
 final class DTLSSRTPSession: MediaEncryptionSession {
   /// What our description says of our end.
   private struct Local {
     let certificate: Certificate
     /// `tls-id` (RFC 8842 §4).
     let associationID: String
+    /// The offerer chooses it, for both ends.
+    var mark = AssociationMark.none
   }
 
   /// The association that the descriptions agreed on.
@@ -31,6 +33,8 @@ final class DTLSSRTPSession: MediaEncryptionSession {
 
   private let acceptedProtocols: [String]
   private let profiles: [SRTPProfile]
+  /// Whether a new association may run on the ports in use.
+  private let keepsPorts: Bool
   private var local: Local
   private var agreement: Agreement?
   /// Our end of the association that our offer asks for.
@@ -39,12 +43,21 @@ final class DTLSSRTPSession: MediaEncryptionSession {
   private var before: (local: Local, agreement: Agreement)?
   private var hasExchange = false
   private var wantsAssociation = false
-  private var needsPath = false
+  /// Whether the peer's last description says that it knows marks.
+  private var peerKnowsMarks = false
+  /// Where it receives, by that.
+  private var peerAddresses: [SocketAddress?] = []
+  /// Whether a handshake with a mark failed: something between us may not let such records through.
+  private var distrustsMarks = false
+  private var path: AssociationPath?
   private var commands = Queue<KeyingCommand>()
 
-  init(certificate: Certificate, profiles: [SRTPProfile], acceptedProtocols: [String]) throws(ModuleError) {
+  init(
+    certificate: Certificate, profiles: [SRTPProfile], acceptedProtocols: [String], keepsPorts: Bool
+  ) throws(ModuleError) {
     self.acceptedProtocols = acceptedProtocols
     self.profiles = profiles
+    self.keepsPorts = keepsPorts
     self.local = Local(certificate: certificate, associationID: try Self.makeAssociationID())
   }
 
@@ -52,10 +65,11 @@ final class DTLSSRTPSession: MediaEncryptionSession {
     if self.wantsAssociation, let agreement {
       // A peer that knows no tls-id tells a new association by a new fingerprint.
       let certificate = agreement.associationID == nil ? try self.makeCertificate() : self.local.certificate
-      let local = Local(certificate: certificate, associationID: try Self.makeAssociationID())
+      let mark = self.peerKnowsMarks && !self.distrustsMarks ? try Self.makeMark() : .none
+      let local = Local(certificate: certificate, associationID: try Self.makeAssociationID(), mark: mark)
       self.wantsAssociation = false
       self.offered = local
-      self.begin(local)
+      self.begin(local, on: mark == .none ? .another : .inUse)
     }
     // Before the answer: its sender's ClientHello may be here first.
     self.makeExchange()
@@ -78,10 +92,14 @@ final class DTLSSRTPSession: MediaEncryptionSession {
     case .active: isActive = false
     case .holdconn: throw ModuleError(.peer, "the peer offers a=setup:holdconn, which is not for DTLS (RFC 8842 §5.1)")
     }
+    let hasMoved = self.note(remote, offer)
     if let agreement, !agreement.isSame(as: remote, isActive: isActive) {
-      let local = Local(certificate: self.local.certificate, associationID: try Self.makeAssociationID())
+      let mark = self.peerKnowsMarks && remote.mark != self.local.mark ? remote.mark ?? .none : .none
+      let local = Local(
+        certificate: self.local.certificate, associationID: try Self.makeAssociationID(), mark: mark)
       self.before = (self.local, agreement)
-      self.begin(local)
+      // Where the peer has other ports, so have we: it takes what comes to them for the new association's.
+      self.begin(local, on: mark == .none || hasMoved ? .another : .inUse)
       self.local = local
       self.agree(remote, isActive: isActive, offer)
     } else if self.agreement == nil {
@@ -93,6 +111,7 @@ final class DTLSSRTPSession: MediaEncryptionSession {
 
   func receive(answer: RemoteSecurity) throws(ModuleError) {
     let remote = try self.identity(answer)
+    _ = self.note(remote, answer)
     let isActive: Bool
     switch remote.setup ?? .passive {
     case .passive: isActive = true
@@ -100,10 +119,15 @@ final class DTLSSRTPSession: MediaEncryptionSession {
     case .actpass, .holdconn:
       throw ModuleError(.peer, "the peer's answer has neither a=setup:active nor a=setup:passive (RFC 5763 §5)")
     }
-    if let offered = self.offered.take() {
+    if let offered = self.offered {
       if let old = self.agreement?.associationID, old == remote.associationID {
         throw ModuleError(.peer, "the peer answers an offer of a new DTLS association with the a=tls-id of the old one")
       }
+      guard offered.mark == .none || remote.mark == offered.mark else {
+        throw ModuleError(
+          .peer, "the peer answers an offer of a new DTLS association on the same ports without its mark")
+      }
+      self.offered = nil
       self.local = offered
       self.agree(remote, isActive: isActive, answer)
     } else if let agreement = self.agreement {
@@ -118,9 +142,10 @@ final class DTLSSRTPSession: MediaEncryptionSession {
 
   func rollback() {
     self.wantsAssociation = false
-    self.needsPath = false
-    self.offered = nil
+    self.path = nil
     self.commands.removeAll()
+    if self.offered != nil || self.before != nil { self.commands.append(.withdrawKeyExchange) }
+    self.offered = nil
     if let before = self.before.take() {
       self.local = before.local
       self.agreement = before.agreement
@@ -131,9 +156,11 @@ final class DTLSSRTPSession: MediaEncryptionSession {
 
   var isBoundToAddress: Bool { true }
 
-  func takesPath() -> Bool {
-    defer { self.needsPath = false }
-    return self.needsPath
+  func takeAssociationPath() -> AssociationPath? { self.path.take() }
+
+  func associationFailed() {
+    if self.local.mark != .none { self.distrustsMarks = true }
+    _ = self.requestRekey()
   }
 
   func nextCommand() -> KeyingCommand? { self.commands.removeFirst() }
@@ -143,6 +170,14 @@ final class DTLSSRTPSession: MediaEncryptionSession {
       throw ModuleError(.peer, "the peer's media line is \(description.protocolToken): dtls_srtp is mandatory here")
     }
     return try RemoteIdentity(description)
+  }
+
+  /// What any description of the peer's tells; true where it receives elsewhere than it did.
+  private func note(_ remote: RemoteIdentity, _ description: RemoteSecurity) -> Bool {
+    self.peerKnowsMarks = self.keepsPorts && remote.mark != nil
+    let addresses = [description.rtpAddress, description.rtcpAddress]
+    defer { self.peerAddresses = addresses }
+    return addresses != self.peerAddresses
   }
 
   private func agree(_ remote: RemoteIdentity, isActive: Bool, _ description: RemoteSecurity) {
@@ -155,23 +190,30 @@ final class DTLSSRTPSession: MediaEncryptionSession {
           rtcpAddress: description.rtcpAddress)))
   }
 
-  /// The next association's exchange, on a path of its own.
-  private func begin(_ local: Local) {
-    self.needsPath = true
+  /// The next association's exchange.
+  private func begin(_ local: Local, on path: AssociationPath) {
+    self.path = path
     self.hasExchange = false
-    self.makeExchange(local.certificate)
+    self.makeExchange(local)
   }
 
-  private func makeExchange(_ certificate: Certificate? = nil) {
+  private func makeExchange(_ local: Local? = nil) {
     guard !self.hasExchange else { return }
     self.hasExchange = true
-    let certificate = certificate ?? self.local.certificate
-    self.commands.append(.makeKeyExchange { () throws(ModuleError) in DTLSKeyExchange(certificate: certificate) })
+    let (certificate, mark) = ((local ?? self.local).certificate, (local ?? self.local).mark)
+    self.commands.append(
+      .makeKeyExchange { () throws(ModuleError) in DTLSKeyExchange(certificate: certificate, mark: mark) })
   }
 
   private func makeCertificate() throws(ModuleError) -> Certificate {
     do throws(LibraryError) {
       return try Certificate(profiles: self.profiles)
+    } catch { throw ModuleError(.unavailable, "module dtls_srtp: \(error)") }
+  }
+
+  private static func makeMark() throws(ModuleError) -> AssociationMark {
+    do throws(LibraryError) {
+      return try .makeRandom()
     } catch { throw ModuleError(.unavailable, "module dtls_srtp: \(error)") }
   }
 
@@ -186,9 +228,12 @@ final class DTLSSRTPSession: MediaEncryptionSession {
   }
 
   private func attributes(_ local: Local, _ setup: SetupRole, showsID: Bool) -> [DescriptionAttribute] {
-    [
+    // A peer that was silent about marks in its last description is not told of them.
+    let showsMark = self.keepsPorts && (self.peerKnowsMarks || self.agreement == nil && setup == .actpass)
+    return [
       DescriptionAttribute("fingerprint", local.certificate.fingerprint.description),
       DescriptionAttribute("setup", setup.rawValue),
     ] + (showsID ? [DescriptionAttribute("tls-id", local.associationID)] : [])
+      + (showsMark ? [DescriptionAttribute(AssociationMark.attribute, local.mark.description)] : [])
   }
 }

@@ -8,6 +8,8 @@ struct RemoteIdentity: Hashable {
   let setup: SetupRole?
   /// RFC 8842 §4.
   let associationID: String?
+  /// Nil where the peer knows no marks, or wants none.
+  let mark: AssociationMark?
 
   init(_ description: RemoteSecurity) throws(ModuleError) {
     var known: Set<Fingerprint> = []
@@ -36,6 +38,7 @@ struct RemoteIdentity: Hashable {
       self.setup = nil
     }
     self.associationID = description.values(of: "tls-id").first
+    self.mark = description.values(of: AssociationMark.attribute).first.flatMap { AssociationMark($0) }
   }
 
   /// For the key exchange, in an order that does not depend on the hashing of sets.

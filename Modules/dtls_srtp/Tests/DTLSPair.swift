@@ -28,9 +28,12 @@ final class Peer {
     let profile: SRTPProfile
   }
 
-  init(_ host: UInt32, profiles: [SRTPProfile] = SRTPProfile.preferredForDTLS, usesCookies: Bool = true) throws {
-    self.certificate = try Certificate(profiles: profiles)
-    self.exchange = DTLSKeyExchange(certificate: self.certificate, usesCookies: usesCookies)
+  init(
+    _ host: UInt32, profiles: [SRTPProfile] = SRTPProfile.preferredForDTLS, usesCookies: Bool = true,
+    certificate: Certificate? = nil, mark: AssociationMark = .none
+  ) throws {
+    self.certificate = try certificate ?? Certificate(profiles: profiles)
+    self.exchange = DTLSKeyExchange(certificate: self.certificate, usesCookies: usesCookies, mark: mark)
     self.addresses = [.rtp: SocketAddress(ipv4: host, port: 4000), .rtcp: SocketAddress(ipv4: host, port: 4001)]
   }
 

@@ -5,36 +5,36 @@ import Testing
 
 @testable import dtls_srtp
 
-private let addressA = SocketAddress(ipv4: 0xC000_0201, port: 4000)
-private let addressB = SocketAddress(ipv4: 0xC000_0202, port: 4000)
-private let other256 = "sha-256 " + Array(repeating: "AB", count: 32).joined(separator: ":")
+let addressA = SocketAddress(ipv4: 0xC000_0201, port: 4000)
+let addressB = SocketAddress(ipv4: 0xC000_0202, port: 4000)
+let other256 = "sha-256 " + Array(repeating: "AB", count: 32).joined(separator: ":")
 
-private func makeSession() throws -> any MediaEncryptionSession {
-  try DTLSSRTPEncryption(certificate: Certificate()).makeSession()
+func makeSession(keepsPorts: Bool = true) throws -> any MediaEncryptionSession {
+  try DTLSSRTPEncryption(certificate: Certificate(), keepsPorts: keepsPorts).makeSession()
 }
 
-private func description(
+func description(
   _ attributes: [DescriptionAttribute], token: String = "UDP/TLS/RTP/SAVPF", from address: SocketAddress = addressA,
   rtcp: SocketAddress? = nil
 ) -> RemoteSecurity {
   RemoteSecurity(protocolToken: token, attributes: attributes, rtpAddress: address, rtcpAddress: rtcp)
 }
 
-private func description(_ setup: String?, _ fingerprints: String...) -> RemoteSecurity {
+func description(_ setup: String?, _ fingerprints: String...) -> RemoteSecurity {
   description(
     fingerprints.map { DescriptionAttribute("fingerprint", $0) }
       + (setup.map { [DescriptionAttribute("setup", $0)] } ?? []))
 }
 
 /// What a session told its transport.
-private struct Told {
+struct Told {
   var made: [any KeyExchange] = []
   var started: [KeyExchangeRemote] = []
-  /// In order: m for make, s for start, x for anything else.
+  /// In order: m for make, s for start, w for withdraw, x for anything else.
   var order = ""
 }
 
-private func told(_ session: any MediaEncryptionSession) throws -> Told {
+func told(_ session: any MediaEncryptionSession) throws -> Told {
   var told = Told()
   while let command = session.nextCommand() {
     switch consume command {
@@ -44,6 +44,7 @@ private func told(_ session: any MediaEncryptionSession) throws -> Told {
     case .startKeyExchange(let remote):
       told.started.append(remote)
       told.order += "s"
+    case .withdrawKeyExchange: told.order += "w"
     case .plain: told.order += "x"
     case .installInbound: told.order += "x"
     case .installOutbound: told.order += "x"
@@ -54,15 +55,15 @@ private func told(_ session: any MediaEncryptionSession) throws -> Told {
   return told
 }
 
-private func setup(_ attributes: [DescriptionAttribute]) -> String? {
+func setup(_ attributes: [DescriptionAttribute]) -> String? {
   attributes.first { $0.name == "setup" }?.value
 }
 
-private func value(of name: String, _ attributes: [DescriptionAttribute]) -> String? {
+func value(of name: String, _ attributes: [DescriptionAttribute]) -> String? {
   attributes.first { $0.name == name }?.value
 }
 
-private func reason(_ body: () throws -> Void) -> String? {
+func reason(_ body: () throws -> Void) -> String? {
   do {
     try body()
     return nil
@@ -76,7 +77,8 @@ private func reason(_ body: () throws -> Void) -> String? {
   func offer() throws {
     let session = try makeSession()
     let offer = try session.offerAttributes()
-    #expect(offer.map(\.name) == ["fingerprint", "setup", "tls-id"])
+    #expect(offer.map(\.name) == ["fingerprint", "setup", "tls-id", "apus-dtls-mark"])
+    #expect(value(of: "apus-dtls-mark", offer) == "00000000")
     #expect(offer[0].value?.hasPrefix("sha-256 ") == true)
     #expect(setup(offer) == "actpass")
     #expect(try told(session).order == "m")
@@ -174,7 +176,7 @@ private func reason(_ body: () throws -> Void) -> String? {
     }
     _ = try offerer.offerAttributes()
     offerer.rollback()
-    #expect(try told(offerer).order.isEmpty)
+    #expect(try told(offerer).order.isEmpty, "nothing was asked for that could be withdrawn")
     let again = try answerer.answer(to: description(offer))
     #expect(setup(again) == "active")
   }
@@ -187,7 +189,7 @@ private func reason(_ body: () throws -> Void) -> String? {
     let fingerprint = DescriptionAttribute("fingerprint", other256)
     _ = try session.answer(to: description([fingerprint, DescriptionAttribute("setup", "active")]))
     #expect(try told(session).order == "ms")
-    #expect(!session.takesPath())
+    #expect(session.takeAssociationPath() == nil)
     var attributes = [fingerprint, DescriptionAttribute("setup", "actpass")]
     switch change {
     case "fingerprint": attributes[0] = DescriptionAttribute("fingerprint", other256.replacing("AB", with: "CD"))
@@ -195,14 +197,14 @@ private func reason(_ body: () throws -> Void) -> String? {
     default: attributes.append(DescriptionAttribute("tls-id", "abc3de65cddef001be82"))
     }
     let answer = try session.answer(to: description(attributes))
-    #expect(session.takesPath() && !session.takesPath())
+    #expect(session.takeAssociationPath() == .another && session.takeAssociationPath() == nil)
     #expect((value(of: "tls-id", answer) != nil) == (change == "tls-id"))
     let first = try told(session)
     #expect(first.order == "ms" && first.started.first?.isActive == (change == "role"))
     // The same offer again is the same association.
     session.answerConfirmed()
     _ = try session.answer(to: description(attributes))
-    #expect(try told(session).order.isEmpty && !session.takesPath())
+    #expect(try told(session).order.isEmpty && session.takeAssociationPath() == nil)
   }
 
   @Test("a re-key asks for a new association by tls-id, and both ends begin one")
@@ -218,7 +220,7 @@ private func reason(_ body: () throws -> Void) -> String? {
     let offer = try offerer.offerAttributes()
     #expect(value(of: "tls-id", offer) != value(of: "tls-id", first))
     #expect(value(of: "fingerprint", offer) == value(of: "fingerprint", first))
-    #expect(offerer.takesPath())
+    #expect(offerer.takeAssociationPath() == .inUse)
     #expect(try told(offerer).order == "m")
     #expect(!offerer.requestRekey(), "one at a time")
     let answer = try answerer.answer(to: description(offer))
@@ -239,7 +241,7 @@ private func reason(_ body: () throws -> Void) -> String? {
     let offer = try session.offerAttributes()
     #expect(value(of: "fingerprint", offer) != value(of: "fingerprint", first))
     try session.receive(answer: description([fingerprint, DescriptionAttribute("setup", "active")]))
-    #expect(try told(session).order == "ms" && session.takesPath())
+    #expect(try told(session).order == "ms" && session.takeAssociationPath() == .another)
   }
 
   @Test("a refused re-key leaves the association, and the next offer says so")
@@ -252,11 +254,12 @@ private func reason(_ body: () throws -> Void) -> String? {
     let offer = try offerer.offerAttributes()
     offerer.rollback()
     #expect(try offerer.offerAttributes() == first)
-    #expect(!offerer.takesPath())
+    #expect(offerer.takeAssociationPath() == nil)
+    #expect(try told(offerer).order.hasSuffix("w"))
     answerer.answerConfirmed()
     _ = try answerer.answer(to: description(offer))
     answerer.rollback()
-    _ = try told(answerer)
+    #expect(try told(answerer).order.hasSuffix("w"))
     #expect(try answerer.answer(to: description(first)) == answer)
     #expect(try told(answerer).order.isEmpty)
   }

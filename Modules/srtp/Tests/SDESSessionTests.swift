@@ -53,6 +53,7 @@ private func told(_ session: any MediaEncryptionSession) -> [Told] {
     case .expectInbound: break
     case .makeKeyExchange: told.append(.other)
     case .startKeyExchange: told.append(.other)
+    case .withdrawKeyExchange: told.append(.other)
     }
   }
   return told

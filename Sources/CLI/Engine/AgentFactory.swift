@@ -1,3 +1,4 @@
+internal import AllModules
 internal import ModuleKit
 internal import NetBase
 internal import Runtime
@@ -10,7 +11,7 @@ enum AgentFactory {
   ///   - listen: where SIP listens.
   static func settings(_ options: MediaOptions, listen: SocketAddress, mode: RxMode) -> AgentSettings {
     var configuration = Configuration()
-    configuration.activeModules = defaultModuleNames
+    configuration.activeModules = usualModuleNames
     configuration.rxMode = options.rxmode ?? mode
     configuration.rxPolicy = options.rxmodePolicy ?? .lock
     configuration.callMaxCalls = nil

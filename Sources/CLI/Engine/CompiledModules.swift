@@ -5,12 +5,9 @@ internal import UACore
 /// All modules of this build, in order of preference.
 let compiledModules: [any Module.Type] = allModules
 
-/// The active modules when there is no config: all but the meter, which writes to the terminal, and the control port.
-let defaultModuleNames = compiledModules.map { $0.name }.filter { $0 != "vumeter" && $0 != "ctrl_tcp" }
-
 /// Names of the codecs of this build, in lower case.
 func compiledCodecNames() -> [String] {
-  let registry = try? ModuleRegistry(available: compiledModules, active: defaultModuleNames, settings: [:])
+  let registry = try? ModuleRegistry(available: compiledModules, active: usualModuleNames, settings: [:])
   return registry?.codecs.map { $0.encodingName.lowercased() } ?? []
 }
 

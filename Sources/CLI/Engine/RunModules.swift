@@ -51,7 +51,7 @@ struct ModulePlan {
   let kinds: [String]
   /// Why there is less than the module could bring.
   let absence: String?
-  /// What its drivers can open here.
+  /// Those that its library names here.
   let devices: [String]
   let safety: ThreadSafety
   let plan: [RxMode: String]

@@ -59,6 +59,8 @@ extension SIPEndpoint {
       submission.staysOnUDP = true
     } else if !submission.alternatives.isEmpty {
       next = submission.alternatives.removeFirst()
+      // Nonces are a server's own.
+      submission.challenges = DigestClient.Attempts()
       submission.staysOnUDP = false
     } else {
       return false
@@ -76,7 +78,7 @@ extension SIPEndpoint {
     var request = request
     request.headers.remove("Via")
     let new = self.start(request, path, user: old.user, submission: submission, now)
-    self.replace(old, by: new)
+    self.replace(old, by: new, now)
   }
 
   /// Whether the user still wants this request served: no CANCEL is on its way, and the session lives.
@@ -99,7 +101,7 @@ extension SIPEndpoint {
   }
 
   /// Whoever holds the old transaction holds the new one from now on.
-  private func replace(_ old: ClientTransaction, by new: ClientTransaction) {
+  private func replace(_ old: ClientTransaction, by new: ClientTransaction, _ now: Instant) {
     switch old.user {
     case .invite(let id):
       guard let session = self.sessions[id], case .calling(let current, let hangUp) = session.state, current === old
@@ -107,6 +109,7 @@ extension SIPEndpoint {
       session.state = .calling(new, hangUp)
       // The forks of the old INVITE are no dialogs of the new one, and what they can do is not what the next can.
       session.peer = PeerCapabilities()
+      if !session.earlyDialogs.isEmpty { self.abandonReoffers(session, now) }
       for early in session.earlyDialogs { self.leave(early) }
       session.earlyDialogs = []
     case .reoffer(let id):

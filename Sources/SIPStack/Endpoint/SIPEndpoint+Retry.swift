@@ -163,6 +163,8 @@ extension SIPEndpoint {
     var local = transaction.path.local
     local.port = transaction.path.local.port
     submission.alternatives = targets.dropFirst().map { $0.path(local: local) }
+    // Nonces are a server's own: what another one asks for, it asks for the first time.
+    submission.challenges = DigestClient.Attempts()
     var request = self.nextRequest(of: transaction)
     request.startLine = .request(method, uri)
     request.headers.remove("Route")

@@ -1,4 +1,4 @@
-internal import ModuleKit
+package import ModuleKit
 internal import NetBase
 internal import Runtime
 internal import SDPCodec
@@ -17,6 +17,36 @@ extension AgentCore {
     self.emit(.outgoing(id, to: peer))
     return id
   }
+
+  /// A call of a peer's offer, and our answer, for a module that brings the one and carries the other.
+  package func answer(_ offer: [UInt8], from peer: String) throws(ModuleError) -> (call: UInt64, answer: [UInt8]) {
+    if let limit = self.settings.configuration.callMaxCalls, self.calls.count >= limit {
+      throw ModuleError(.unavailable, "there are \(limit) calls already (call_max_calls)")
+    }
+    let configuration = self.settings.configuration
+    var settings =
+      self.localAccounts.first?.settings
+      ?? CallSettings(
+        identity: "sip:apus@localhost", source: configuration.audioSource, player: configuration.audioPlayer)
+    settings.account = nil
+    (settings.mediaEncryption, settings.mediaNAT) = ("dtls_srtp", "ice")
+    (settings.usesRTCPMux, settings.usesBundle) = (true, true)
+    do {
+      let id = try self.connect(peer, settings: settings)
+      do {
+        return (id.number, try self.makeAnswer(id, to: offer))
+      } catch {
+        self.hangUp(id)
+        throw error
+      }
+    } catch let error as ModuleError { throw error } catch { throw ModuleError(.peer, "\(error)") }
+  }
+
+  package func isOpen(_ call: UInt64) -> Bool {
+    self.calls[CallID(number: call)].map { $0.state != .ended } ?? false
+  }
+
+  package func hangUp(_ call: UInt64) { self.hangUp(CallID(number: call)) }
 
   /// Our next offer.
   ///

@@ -74,7 +74,7 @@ extension AgentCore {
       call.owesReport = false
       self.notice(.rtcp, call: call, parameter: "audio")
     case .retired(let contexts): _ = consume contexts
-    case .rekeyed: call.media?.isRekeying = false
+    case .rekeyed(let changes): call.media?.rekeyed(changes)
     case .rekeyFailed(let error):
       call.media?.rekeyFailed()
       self.emit(.warning(call.id, "the keys stay as they were: \(error.message)"))

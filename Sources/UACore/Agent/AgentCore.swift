@@ -10,7 +10,7 @@ internal import SRTPEngine
 /// An instance, never a global. `UserAgent` is the actor around it; simulations drive it directly.
 package final class AgentCore {
   var settings: AgentSettings
-  let main: EventLoop
+  package let main: EventLoop
   let context: LoopContext
   let environment: MediaEnvironment
   let loops: TransportLoops

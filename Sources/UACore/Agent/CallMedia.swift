@@ -50,7 +50,9 @@ package final class CallMedia {
   /// Told of every description that is made or taken: whether it is ours, and whether it is an offer.
   package var onDescription: (_ isOurs: Bool, _ isOffer: Bool) -> Void = { _, _ in }
   /// Whether keys were changed, and the transport has not yet seen them in use both ways.
-  package var isRekeying = false
+  package private(set) var isRekeying = false
+  /// How often keys were begun to be brought to the transport.
+  private var keyChanges = 0
 
   /// Checks everything that can be checked before a call, and opens its sockets.
   ///
@@ -137,7 +139,10 @@ package final class CallMedia {
   package func rollback() {
     self.negotiator.rollback()
     self.keying?.rollback()
-    while let command = self.keying?.nextCommand() { _ = self.post(.keying(command)) }
+    while let command = self.keying?.nextCommand() {
+      if command.meaning.contains(.withdrawsKeys) { self.isRekeying = false }
+      _ = self.post(.keying(command))
+    }
     self.connectivity?.rollback()
     guard let before = self.addressBefore.take() else { return }
     self.localAddress = before
@@ -145,11 +150,14 @@ package final class CallMedia {
     _ = self.post(.closePath)
   }
 
+  /// Keys are in use both ways: the newest, unless others were agreed on meanwhile.
+  package func rekeyed(_ changes: Int) { if changes == self.keyChanges { self.isRekeying = false } }
+
   /// The handshake of the next association failed: the next offer asks for another one, as the peer's end of this one
   /// is no better.
   package func rekeyFailed() {
     self.isRekeying = false
-    _ = self.keying?.requestRekey()
+    self.keying?.associationFailed()
   }
 
   /// Makes the next offer carry new keys; false where the media encryption can't.
@@ -286,15 +294,22 @@ package final class CallMedia {
       return
     }
     while let command = keying.nextCommand() {
-      self.isEncrypted = !command.isPlain
-      if command.isRekey { self.isRekeying = true }
+      let meaning = command.meaning
+      self.isEncrypted = !meaning.contains(.isPlain)
+      if meaning.contains(.rekeys) { self.isRekeying = true }
+      if meaning.contains(.beginsKeys) { self.keyChanges += 1 }
       try self.require(self.post(.keying(command)))
     }
   }
 
-  /// Sockets for a new association, before the description that names them leaves.
+  /// Sockets for a new association, before the description that names them leaves. It may have those in use, unless
+  /// their address is gone; with checks it has its own.
   func openPathIfNeeded() throws {
-    guard self.keying?.takesPath() == true else { return try self.movePathIfNeeded() }
+    guard let path = self.keying?.takeAssociationPath() else { return try self.movePathIfNeeded() }
+    if case .inUse = path, self.nextAddress == nil, self.connectivity == nil {
+      self.isRekeying = true
+      return
+    }
     let ports = try self.environment.openPorts(on: (self.nextAddress ?? self.localAddress).with(port: 0))
     self.addressBefore = self.addressBefore ?? self.localAddress
     self.localAddress = ports.address
@@ -370,32 +385,5 @@ package final class CallMedia {
       protocolToken: remote.protocolName,
       attributes: remote.attributes.map { DescriptionAttribute($0.name, $0.value) }, rtpAddress: address,
       rtcpAddress: isMuxed ? nil : self.onLink(remote.rtcp?.address))
-  }
-}
-
-extension KeyingCommand {
-  fileprivate var isRekey: Bool {
-    switch self {
-    case .installInbound(_, .carried): true
-    case .plain: false
-    case .installInbound: false
-    case .installOutbound: false
-    case .switchOutbound: false
-    case .expectInbound: false
-    case .makeKeyExchange: false
-    case .startKeyExchange: false
-    }
-  }
-
-  fileprivate var isPlain: Bool {
-    switch self {
-    case .plain: true
-    case .installInbound: false
-    case .installOutbound: false
-    case .switchOutbound: false
-    case .expectInbound: false
-    case .makeKeyExchange: false
-    case .startKeyExchange: false
-    }
   }
 }

@@ -77,9 +77,10 @@ package enum DefaultConfig {
     "sip_certificate": "cert.pem",
     "sip_cafile": "/etc/ssl/certs/ca-certificates.crt", "sip_capath": "/etc/ssl/certs", "dns_server": "192.0.2.53:53",
     "dns_fallback": "192.0.2.54:53", "sip_ws_listen": "0.0.0.0:8080", "sip_wss_listen": "0.0.0.0:8443",
+    "whip_certificate": "cert.pem", "whip_token": "SECRET", "whip_origin": "https://example.com",
   ]
   /// Modules that a fresh folder leaves off: they write to the terminal, or open a port.
-  private static let commentedOut: Set<String> = ["vumeter", "ctrl_tcp", "alsa"]
+  private static let commentedOut: Set<String> = ["vumeter", "ctrl_tcp", "alsa", "whip"]
 
   private static func heading(_ title: String) -> String {
     "\n#\(String(repeating: "-", count: 78))\n# \(title)\n\n"

@@ -15,7 +15,8 @@ struct KeyStore: ~Copyable {
 
   /// Keys after the first that authenticated packets in both directions.
   private(set) var rekeys = 0
-  private var isRekeying = false
+  /// Whether newer keys than the first are installed that are not in use both ways yet.
+  private(set) var isRekeying = false
 
   init(_ transform: SRTPTransform = .standard) {
     self.rtpInbound = InboundKeys(transform: transform)

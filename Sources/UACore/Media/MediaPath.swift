@@ -7,16 +7,17 @@ internal import SRTPEngine
 
 /// A pair of sockets, and the DTLS association that runs over it where there is one.
 ///
-/// A transport has one path for most of its life. A new association comes with a new path (RFC 8842 §3.1 wants another
-/// 5-tuple), so a datagram belongs to the association of the port that it came to, and two handshakes never meet. The
-/// path before it still receives for a while: packets under the old keys are on their way. Owned by the transport.
+/// A transport has one path for most of its life. A new association with a peer that can't tell it from the old one comes
+/// with a new path (RFC 8842 §3.1 wants another 5-tuple): a datagram belongs to the association of the port that it came
+/// to, and two handshakes never meet. The path before it still receives for a while: packets under the old keys are on
+/// their way. Owned by the transport.
 final class MediaPath {
   /// Nil once the path has closed.
   private var rtpPort: (any DatagramPort)?
   private var rtcpPort: (any DatagramPort)?
   var rtpSource = RemoteSource()
   var rtcpSource = RemoteSource()
-  var keyExchange: (any KeyExchange)?
+  var associations = PathAssociations()
   /// Where there is one, its checks alone say where anything goes, and from where it is taken.
   private(set) var connectivity: (any ConnectivityAgent)?
   /// What passes data on to the peer, where something has to, and the room that it is framed in.
@@ -164,7 +165,10 @@ final class MediaPath {
   /// What waits, with the addresses that count; nil while there is no way for a component that it is for.
   func takeHandshake() -> KeyExchangeRemote? {
     guard let pending = self.pendingHandshake else { return nil }
-    guard let connectivity else { return self.pendingHandshake.take() }
+    guard let connectivity else {
+      self.pendingHandshake = nil
+      return self.associations.next == nil ? pending : self.following(pending)
+    }
     guard let rtp = connectivity.route(.rtp)?.peer else { return nil }
     var rtcp: SocketAddress?
     if pending.rtcpAddress != nil, connectivity.covers(.rtcp) {
@@ -176,6 +180,14 @@ final class MediaPath {
       isActive: pending.isActive, fingerprints: pending.fingerprints,
       rtpAddress: self.handshakeSource(rtp, .rtp) ?? rtp,
       rtcpAddress: rtcp.map { self.handshakeSource($0, .rtcp) ?? $0 })
+  }
+
+  /// The peer is where it was heard last under keys, which its description need not know (a NAT).
+  private func following(_ remote: KeyExchangeRemote) -> KeyExchangeRemote {
+    KeyExchangeRemote(
+      isActive: remote.isActive, fingerprints: remote.fingerprints,
+      rtpAddress: self.rtpSource.address ?? remote.rtpAddress,
+      rtcpAddress: remote.rtcpAddress.map { self.rtcpSource.address ?? $0 })
   }
 
   func send(_ bytes: RawSpan, to address: SocketAddress, on component: Component) -> SendResult {
@@ -232,7 +244,7 @@ final class MediaPath {
   /// To be called when the key exchange has done something.
   func noteDeadline() {
     var next = self.end
-    if let deadline = self.keyExchange?.nextDeadline { next = min(next ?? deadline, deadline) }
+    if let deadline = self.associations.nextDeadline { next = min(next ?? deadline, deadline) }
     if let deadline = self.connectivity?.nextDeadline { next = min(next ?? deadline, deadline) }
     if let deadline = self.parkedRTP.nextDeadline { next = min(next ?? deadline, deadline) }
     if let deadline = self.parkedRTCP.nextDeadline { next = min(next ?? deadline, deadline) }

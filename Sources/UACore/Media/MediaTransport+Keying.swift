@@ -15,6 +15,7 @@ extension MediaTransport {
 
   func obey(_ command: consuming KeyingCommand) {
     let now = self.context.now
+    if command.meaning.contains(.beginsKeys) { self.keyChanges += 1 }
     do {
       switch consume command {
       case .plain:
@@ -35,12 +36,13 @@ extension MediaTransport {
         if !isOpen { self.drainParked(of: self.path, now: now) }
       case .makeKeyExchange(let make):
         self.security = .encrypted
-        (self.nextPath ?? self.path).keyExchange = try make()
+        (self.nextPath ?? self.path).associations.add(try make(), now: now)
       case .startKeyExchange(let remote):
         self.security = .encrypted
         let path = self.nextPath ?? self.path
         path.pendingHandshake = remote
         self.startHandshake(on: path, now: now)
+      case .withdrawKeyExchange: self.withdrawNextAssociation(of: self.nextPath ?? self.path, now: now)
       }
     } catch let error as ModuleError {
       self.fail(error)
@@ -55,12 +57,14 @@ extension MediaTransport {
   func startHandshake(on path: MediaPath, now: Instant) {
     guard let remote = path.takeHandshake() else { return }
     self.keys.isPerComponent = remote.rtcpAddress != nil
-    path.keyExchange?.start(remote, now: now)
-    self.runKeyExchange(of: path, now: now)
+    guard let exchange = path.associations.next ?? path.associations.current else { return }
+    self.expectKeys(on: path)
+    exchange.start(remote, now: now)
+    self.run(exchange, of: path, now: now)
   }
 
-  func runKeyExchange(of path: MediaPath, now: Instant) {
-    while let action = path.keyExchange?.nextAction() {
+  func run(_ exchange: any KeyExchange, of path: MediaPath, now: Instant) {
+    while let action = exchange.nextAction() {
       switch consume action {
       case .send(let datagram, let address, let component):
         // Whose consent is gone is sent nothing.
@@ -70,16 +74,9 @@ extension MediaTransport {
         }
         datagram.withRawSpan { self.send($0, to: address, on: path, component) }
       case .secured(let component, let inbound, let outbound, let by):
-        self.secured(path, component, inbound, outbound, by, now: now)
-      case .failed(let reason):
-        if path === self.path {
-          self.fail(ModuleError(.peer, reason))
-        } else if path === self.nextPath {
-          // The old keys stay at work.
-          self.closeNext()
-          self.outbox.post(.rekeyFailed(ModuleError(.peer, reason)))
-        }
-      case .closed: if path === self.path { self.outbox.post(.peerLeft) }
+        self.secured(path, exchange, component, inbound, outbound, by, now: now)
+      case .failed(let reason): self.failed(path, exchange, ModuleError(.peer, reason), now: now)
+      case .closed: if path === self.path, exchange === path.associations.current { self.outbox.post(.peerLeft) }
       }
     }
     path.noteDeadline()
@@ -89,13 +86,24 @@ extension MediaTransport {
   /// under its new key at once, for the server has it; the server when it hears the client under its own, which tells
   /// that the client has our last flight.
   private func secured(
-    _ path: MediaPath, _ component: Component, _ inbound: consuming SRTPKeyMaterial,
+    _ path: MediaPath, _ exchange: any KeyExchange, _ component: Component, _ inbound: consuming SRTPKeyMaterial,
     _ outbound: consuming SRTPKeyMaterial, _ by: SecuredBy, now: Instant
   ) {
     let isNext = path === self.nextPath
+    let follows = path.associations.follows(exchange)
+    // Where RTP's new keys are in use already, nothing more comes to tell that RTCP's may be.
+    let isLate = path.associations.hasSecured(.rtp, by: exchange) && !self.keys.isRekeying
+    let components: [Component] = self.keys.isPerComponent ? [.rtp, .rtcp] : [.rtp]
+    let isNewest = path.associations.secure(component, by: exchange, of: components, now: now)
+    defer {
+      self.expectKeys(on: path)
+      self.drainParked(of: path, now: now)
+    }
+    guard isNewest else { return }
     do {
       try self.keys.installInbound(inbound, .fresh, for: component, now: now)
-      try self.keys.installOutbound(outbound, .fresh, for: component, switchNow: !isNext || by.isClient)
+      try self.keys.installOutbound(
+        outbound, .fresh, for: component, switchNow: !(isNext || follows) || by.isClient || isLate)
     } catch {
       self.fail(ModuleError(.peer, "\(error)"))
       return
@@ -107,7 +115,36 @@ extension MediaTransport {
       if isNext, by.isClient { self.switchPaths() }
       self.reportSecure()
     }
+  }
+
+  /// On the same path RTCP under the new keys may be here before them: the server can't know that we have its last flight.
+  private func expectKeys(on path: MediaPath) {
+    self.keys.expectsInbound = path.associations.next != nil
+  }
+
+  private func failed(_ path: MediaPath, _ exchange: any KeyExchange, _ error: ModuleError, now: Instant) {
+    if path === self.nextPath {
+      // The old keys stay at work.
+      self.closeNext()
+      self.outbox.post(.rekeyFailed(error))
+    } else if exchange === path.associations.next {
+      self.withdrawNextAssociation(of: path, now: now)
+      if path === self.path { self.outbox.post(.rekeyFailed(error)) }
+    } else if exchange !== path.associations.current {
+      path.associations.remove(exchange)
+    } else if path === self.path {
+      self.fail(error)
+    }
+  }
+
+  /// The next association on this path will not be: its offer was refused, or its handshake failed.
+  private func withdrawNextAssociation(of path: MediaPath, now: Instant) {
+    guard path.associations.next != nil else { return }
+    path.associations.withdrawNext()
+    path.pendingHandshake = nil
+    self.expectKeys(on: path)
     self.drainParked(of: path, now: now)
+    path.noteDeadline()
   }
 
   func reportSecure() {
@@ -121,7 +158,7 @@ extension MediaTransport {
   /// old keys they would be forgeries.
   func hasKeys(for path: MediaPath, _ component: Component) -> Bool {
     let owner = self.keys.isPerComponent ? component : .rtp
-    return self.keys.hasInbound(for: component) && (path.keyExchange == nil || path.isSecured(owner))
+    return self.keys.hasInbound(for: component) && (path.associations.isEmpty || path.isSecured(owner))
   }
 
   // MARK: Paths
@@ -136,6 +173,7 @@ extension MediaTransport {
   /// Listens on what the next association runs over; before the description leaves, for the peer may be quick.
   func openNext(_ ports: consuming MediaPorts) {
     self.closeNext()
+    self.withdrawNextAssociation(of: self.path, now: self.context.now)
     let rtp = ports.rtp.take()
     let path = MediaPath(rtpPort: rtp, rtcpPort: ports.rtcp.take())
     self.nextPath = path
@@ -177,13 +215,15 @@ extension MediaTransport {
   func peerUsesNewKeys(now: Instant) {
     let grace = min(max((self.keys.roundTrip ?? .zero) * 3, .milliseconds(500)), .seconds(3))
     for path in self.formerPaths { path.end = min(path.end ?? now, now.advanced(by: grace)) }
+    self.path.associations.endFormer(within: grace, now: now)
+    self.path.noteDeadline()
   }
 
   private func close(_ path: MediaPath) {
     self.releaseRelays(of: path, now: self.context.now)
     path.close(in: self.context)
     self.drops.noKey += path.unkeyed + path.waiting
-    if let counters = path.keyExchange?.counters { self.closedExchanges.add(counters) }
+    self.closedExchanges.add(path.associations.counters)
     if let counters = path.connectivity?.counters { self.closedChecks.add(counters) }
   }
 
@@ -199,10 +239,12 @@ extension MediaTransport {
 
   private func timeout(_ path: MediaPath, now: Instant) {
     guard let deadline = path.nextDeadline, deadline <= now else { return }
-    if let deadline = path.keyExchange?.nextDeadline, deadline <= now {
-      path.keyExchange?.timeout(now: now)
-      self.runKeyExchange(of: path, now: now)
+    for exchange in path.associations.all {
+      guard let deadline = exchange.nextDeadline, deadline <= now else { continue }
+      exchange.timeout(now: now)
+      self.run(exchange, of: path, now: now)
     }
+    path.associations.timeout(now: now)
     if let deadline = path.connectivity?.nextDeadline, deadline <= now {
       path.connectivity?.timeout(now: now)
       self.runChecks(of: path, now: now)
@@ -221,9 +263,7 @@ extension MediaTransport {
 
   var exchangeCounters: KeyExchangeCounters {
     var sum = self.closedExchanges
-    for path in self.paths {
-      if let counters = path.keyExchange?.counters { sum.add(counters) }
-    }
+    for path in self.paths { sum.add(path.associations.counters) }
     return sum
   }
 

@@ -33,7 +33,11 @@ package final class MediaTransport {
   var nextPath: MediaPath?
   /// What it was sent on, oldest first: packets may be on their way.
   var formerPaths: [MediaPath] = []
-  private var reportedRekeys = 0
+  private var seenRekeys = 0
+  /// Whether main has not been told of one yet.
+  private var owesRekeyed = false
+  /// How often main has begun to bring keys.
+  var keyChanges = 0
   private var lossGenerator: LossGenerator
   var outbox: EventOutbox
   var stream: AudioStream
@@ -150,10 +154,17 @@ package final class MediaTransport {
 
   private func settleKeys() {
     while let retired = self.keys.takeRetired() { self.outbox.post(.retired(retired)) }
-    guard self.reportedRekeys != self.keys.rekeys else { return }
-    self.reportedRekeys = self.keys.rekeys
-    self.peerUsesNewKeys(now: self.context.now)
-    self.outbox.post(.rekeyed)
+    if self.seenRekeys != self.keys.rekeys {
+      self.seenRekeys = self.keys.rekeys
+      self.owesRekeyed = true
+      self.peerUsesNewKeys(now: self.context.now)
+    }
+    // The next ones may be under way already, or those of RTCP not there yet.
+    guard self.owesRekeyed, !self.keys.isRekeying, self.nextPath == nil, !self.path.associations.isHandshaking else {
+      return
+    }
+    self.owesRekeyed = false
+    self.outbox.post(.rekeyed(self.keyChanges))
   }
 
   // MARK: Commands
@@ -211,8 +222,10 @@ package final class MediaTransport {
       for component in Component.allCases { _ = self.receiveBatch(on: path, component) }
     }
     self.stream.sayGoodbye(now: now, output: self)
-    self.path.keyExchange?.close(now: now)
-    self.runKeyExchange(of: self.path, now: now)
+    if let exchange = self.path.associations.current {
+      exchange.close(now: now)
+      self.run(exchange, of: self.path, now: now)
+    }
     for path in self.paths { self.releaseRelays(of: path, now: now) }
     self.stream.finish()
     self.isRunning = false
@@ -242,7 +255,7 @@ package final class MediaTransport {
   ) {
     switch PacketClass(packet.bytes) {
     case .dtls:
-      guard let keyExchange = path.keyExchange else {
+      guard let exchange = path.associations.owner(of: packet.bytes) else {
         self.drops.unknown += 1
         return
       }
@@ -252,8 +265,8 @@ package final class MediaTransport {
         self.drops.source += 1
         return
       }
-      keyExchange.receive(packet.bytes, from: source, on: component, now: now)
-      self.runKeyExchange(of: path, now: now)
+      exchange.receive(packet.bytes, from: source, on: component, now: now)
+      self.run(exchange, of: path, now: now)
     case .rtp: self.receiveMedia(&packet, isRTCP: false, from: source, on: path, component, now: now)
     case .rtcp: self.receiveMedia(&packet, isRTCP: true, from: source, on: path, component, now: now)
     case .stun:

@@ -50,8 +50,8 @@ package enum TransportEvent: ~Copyable, Sendable {
   case statistics(TransportStatistics)
   /// Contexts whose keys are no longer in use, to be freed where it costs no packet its time.
   case retired(RetiredSRTP)
-  /// The newest keys are in use both ways.
-  case rekeyed
+  /// The newest keys are in use both ways: those that main has begun to bring as the so-many-th.
+  case rekeyed(Int)
   /// The next association failed; the old keys stay in force.
   case rekeyFailed(ModuleError)
   /// Nothing of the transport runs any more.

@@ -83,6 +83,7 @@ final class ScriptedMedia {
       try self.keys.installOutbound(material, continuity, for: .rtp, switchNow: switchNow)
     case .switchOutbound: try self.keys.switchOutbound()
     case .expectInbound: break
+    case .withdrawKeyExchange: break
     case .makeKeyExchange(let make): self.exchange = try make()
     case .startKeyExchange(let remote):
       self.keys.isPerComponent = remote.rtcpAddress != nil

@@ -19,10 +19,7 @@ final class Side: Sendable {
   /// - Parameter configure: changes what the agent is made with.
   init(_ name: String, _ cell: Cell, _ configure: (inout AgentSettings) -> Void = { _ in }) {
     var configuration = Configuration()
-    // The control port is one of the machine's, and has no part in media.
-    configuration.activeModules = allModules.map { $0.name }.filter {
-      !Registry.filters.contains($0) && $0 != "ctrl_tcp"
-    }
+    configuration.activeModules = usualModuleNames.filter { !Registry.filters.contains($0) }
     configuration.rxMode = cell.mode
     configuration.rxWorkers = 2
     configuration.rtpPorts = 20_000...32_000

@@ -9,15 +9,16 @@ extension FlowAgent {
     self.network.energy -= 1
     let everybody = SIPURI(user: "agent9", host: "192.0.2.100", port: nil)
     let offer = self.chance(75) ? self.description() : nil
+    let targets = peer.map { self.targets($0) } ?? [SIPTarget(address: FlowForker.address)]
     let id = self.endpoint.invite(
       OutgoingInvite(
         from: self.from, to: NameAddress(uri: peer.map { Self.uri($0) } ?? everybody), contact: self.contact,
-        targets: peer.map { self.targets($0) } ?? [SIPTarget(address: FlowForker.address)], local: self.address,
-        headers: headers, body: FlowMedia.body(offer), account: self.account),
+        targets: targets, local: self.address, headers: headers, body: FlowMedia.body(offer), account: self.account),
       now: self.now)
     self.network.note("\(self.index) calls \(peer.map { "\($0)" } ?? "everybody"): \(id)")
     var call = FlowCall(id: id, isOutgoing: true, peer: peer)
     call.refer = refer
+    call.isDelayed = targets.count > 1
     call.media.first = offer
     call.media.isTracked = peer != nil
     self.calls[id] = call
@@ -36,6 +37,8 @@ extension FlowAgent {
 
   func ring(_ id: SessionID, _ invite: IncomingInvite) {
     var call = FlowCall(id: id, isOutgoing: false, peer: Self.index(of: invite.from.uri))
+    self.tell("INVITE", invite.callID, invite.headers)
+    call.replaces = invite.replaces
     if let names = self.endpoint.replaces(of: id) { call.name = "\(names.callID) \(names.toTag) \(names.fromTag)" }
     let offer = FlowMedia.text(invite.body)
     call.media.first = offer
@@ -109,6 +112,7 @@ extension FlowAgent {
 
   /// At the callee: a reliable ring was confirmed; with it the reply, when it was in there.
   func confirmed(_ id: SessionID, _ answer: SIPBody?) {
+    if let name = self.calls[id]?.name { self.unconfirmed.remove(name) }
     guard let media = self.calls[id]?.media, let answer = FlowMedia.text(answer) else { return }
     self.check(answer, answers: media.reply, "a PRACK")
     self.calls[id]?.media.isConfirmed = true
@@ -129,6 +133,9 @@ extension FlowAgent {
   func established(_ id: SessionID, _ body: SIPBody?) {
     guard let call = self.calls[id] else { return }
     if call.isEstablished { self.violate("\(id) is established twice") }
+    if let replaced = call.replaces.flatMap({ self.calls[$0] }), replaced.isEstablished {
+      self.violate("\(id) was to replace \(replaced.id), which stands")
+    }
     self.calls[id]?.establishedAt = self.now
     let names = self.endpoint.replaces(of: id)
     if call.isOutgoing {
@@ -154,9 +161,23 @@ extension FlowAgent {
     guard var call = self.calls.removeValue(forKey: id) else { return }
     (call.end, call.endedAt) = (reason, self.now)
     self.pastCalls.append(call)
+    if let since = call.hungUpAt, !call.isDelayed, self.network.plan.isClean,
+      self.now.milliseconds(since: since) > 20_000
+    {
+      self.violate("\(id) ends long after it was hung up")
+    }
+    // Behind the forker several may ask for one realm's password, each with nonces of its own.
+    if call.isOutgoing, call.peer != nil, self.network.plan.isClean, case .rejected(let status, _) = reason,
+      Self.faults.contains(status)
+    {
+      self.violate("\(id) is refused with \(status)")
+    }
     guard let refer = call.refer, !call.isEstablished else { return }
     if case .rejected(let status, _) = reason { self.report(refer, status) } else { self.report(refer, 480) }
   }
+
+  /// What a caller gets for a mistake of its own.
+  private static let faults: Set<Int> = [400, 401, 407, 422, 482, 500]
 
   // MARK: While it stands
 
@@ -182,7 +203,8 @@ extension FlowAgent {
   private func reinvite(_ id: SessionID, isAnswered: Bool = false) {
     guard self.calls[id] != nil else { return }
     let offer = self.description()
-    self.calls[id]?.media.offers.append((offer, nil))
+    let isFree = self.isFree(id)
+    self.calls[id]?.media.offers.append(FlowOffer(text: offer, isFree: isFree))
     self.endpoint.reinvite(id, body: SIPBody(bytes: Array(offer.utf8)), now: self.now)
     if isAnswered { return }
     // The other side has the same idea at the same moment.
@@ -194,10 +216,16 @@ extension FlowAgent {
     }
   }
 
+  /// Whether a new offer meets no other at this end.
+  private func isFree(_ id: SessionID) -> Bool {
+    self.calls[id]?.isEstablished ?? false && !self.endpoint.isChanging(id)
+  }
+
   private func update(_ id: SessionID, dialog: DialogID? = nil, hasBody: Bool = true) {
     guard self.calls[id] != nil else { return }
     let offer = hasBody ? self.description() : nil
-    self.calls[id]?.media.offers.append((offer, dialog?.remoteTag))
+    let isFree = dialog == nil && self.isFree(id)
+    self.calls[id]?.media.offers.append(FlowOffer(text: offer, early: dialog?.remoteTag, isFree: isFree))
     self.endpoint.update(id, dialog: dialog, body: FlowMedia.body(offer), now: self.now)
   }
 
@@ -229,7 +257,10 @@ extension FlowAgent {
   }
 
   func reofferFailed(_ id: SessionID, _ status: Int) {
-    guard self.calls[id]?.media.offers.popLast() != nil else { return self.violate("\(id): no offer could fail") }
+    guard let offer = self.calls[id]?.media.offers.popLast() else { return self.violate("\(id): no offer could fail") }
+    if status == 491, offer.isFree, self.network.plan.isClean {
+      self.violate("\(id): an offer met another, and was not tried again")
+    }
     if status == 408 || status == 487 { self.calls[id]?.media.isTracked = false }
   }
 
@@ -253,34 +284,6 @@ extension FlowAgent {
   private func check(_ answer: String?, answers offer: String?, _ what: String) {
     if !FlowMedia.isAnswer(answer, to: offer) {
       self.violate("\(what) brings \(answer ?? "nothing"), which does not answer \(offer ?? "nothing")")
-    }
-  }
-
-  // MARK: Transfers
-
-  private func transfer(_ id: SessionID) {
-    let others = self.calls.values.filter { $0.id != id && $0.isEstablished }.sorted { $0.id.value < $1.id.value }
-    let target: NameAddress
-    var replaced: SessionID?
-    if let other = others.first, let remote = self.endpoint.remoteParty(of: other.id), self.chance(70) {
-      // Whom a fork found is known by its Contact only.
-      (target, replaced) = (other.peer.map { NameAddress(uri: Self.uri($0)) } ?? remote, other.id)
-    } else {
-      target = NameAddress(uri: Self.uri(self.roll(0...self.network.agents.count - 1)))
-    }
-    let refer = self.endpoint.refer(
-      id, to: target, replaces: replaced, referredBy: self.from, isObserved: self.chance(85), now: self.now)
-    self.refers.insert(refer)
-    if self.chance(40) { self.after(2_000) { self.hangUp(id) } }
-  }
-
-  func referRequested(_ id: ReferID, _ refer: IncomingRefer) {
-    if self.forgets { return }
-    if self.chance(15) { return self.after(500) { self.endpoint.rejectRefer(id, now: self.now) } }
-    let peer = min(Self.index(of: refer.target.uri) ?? 0, self.network.agents.count - 1)
-    self.after(500) {
-      self.endpoint.acceptRefer(id, now: self.now)
-      self.call(peer, headers: refer.inviteHeaders, refer: id)
     }
   }
 }

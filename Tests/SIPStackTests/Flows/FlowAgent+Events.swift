@@ -24,7 +24,8 @@ extension FlowAgent {
     case .reofferAnswered(let id, let body): if self.isLive(id, event) { self.reofferAnswered(id, body) }
     case .reofferFailed(let id, let status, _): if self.isLive(id, event) { self.reofferFailed(id, status) }
     case .sessionRefreshed(let id, let body): if self.isLive(id, event) { self.refreshed(id, body) }
-    case .reofferAcknowledged(let id, _), .headers(let id, _, _, _), .info(let id, _): _ = self.isLive(id, event)
+    case .info(let id, let info): if self.isLive(id, event) { self.tell("INFO", "\(id)", info.headers) }
+    case .reofferAcknowledged(let id, _), .headers(let id, _, _, _): _ = self.isLive(id, event)
     case .instantMessage, .publicAddress: break
     case .requestResult, .requestFailed, .incomingRequest, .locate, .registration: self.handle(request: event)
     case .referRequested, .referAbandoned, .referAccepted, .referProgress, .referEnded, .subscriptionRequested,
@@ -46,12 +47,20 @@ extension FlowAgent {
       if self.network.plan.isClean, self.network.plan.jitter + self.network.plan.loss == 0, case .lost = end {
         self.violate("\(id) was lost")
       }
+      if case .completed(481, _) = end { self.missed(id) }
     case .subscriptionRequested(let id, let subscription): self.subscribed(id, subscription)
     case .subscriptionAccepted(let id, _), .notified(let id, _), .subscriptionRefreshed(let id):
+      if case .notified(_, let notification) = event {
+        self.subscriptionNames[id] = notification.headers["Call-ID"]
+      }
       if !self.subscriptions.contains(id) { self.violate("told of \(id), which is over") }
     case .subscriptionEnded(let id, let end):
       if self.subscriptions.remove(id) == nil { self.violate("\(id) ends twice, or never began") }
-      _ = end
+      guard self.network.plan.isClean, self.subscribed.contains(id) else { break }
+      switch end {
+      case .timeout, .terminated("timeout", _): self.violate("\(id) was not refreshed: \(end)")
+      default: break
+      }
     default: break
     }
   }
@@ -65,11 +74,13 @@ extension FlowAgent {
         expires: self.network.dice.pick([0, 40, 60, 300]), account: self.account),
       now: self.now)
     self.subscriptions.insert(id)
+    self.subscribed.insert(id)
     if self.chance(50) { self.after(100_000) { self.endpoint.unsubscribe(id, now: self.now) } }
   }
 
   private func subscribed(_ id: SubscriptionID, _ subscription: IncomingSubscription) {
     self.subscriptions.insert(id)
+    self.subscriptionNames[id] = subscription.headers["Call-ID"]
     if self.forgets { return }
     let body = SIPBody(contentType: "application/pidf+xml", bytes: [60])
     switch self.roll(1...8) {
@@ -100,13 +111,24 @@ extension FlowAgent {
       let transport: SIPTransportKind = self.traits.usesTCP ? .tcp : .udp
       let registrar = SIPTarget(address: Self.address(0), transport: transport)
       let targets = uri.user == nil ? [registrar] : self.targets(Self.index(of: uri) ?? 0)
+      // It may be a redirected call's.
+      if targets.count > 1 { for id in self.calls.keys { self.calls[id]?.isDelayed = true } }
       self.after(500) { self.endpoint.located(id, targets, now: self.now) }
     case .registration(let id, .unregistered):
       if self.registrations.remove(id) == nil { self.violate("\(id) ends twice") }
-    case .registration(_, .failed(let status, let reason, _)):
+      self.retries[id] = nil
+    case .registration(let id, .registering):
+      if let due = self.retries.removeValue(forKey: id), due < self.now {
+        self.violate("\(id) is tried again too late")
+      }
+    case .registration(let id, .failed(let status, let reason, let retry)):
+      self.retries[id] = retry.map { self.now.advanced(by: $0) }
+      // Only a wrong password is not tried again.
+      if retry == nil, status != 401, status != 407 { self.violate("\(id) gives up") }
       // Two that were on their way together are both too brief; the second then has nothing to raise.
       if self.network.plan.isClean, status != 423 { self.violate("the registration fails: \(status ?? 0) \(reason)") }
-    case .registration: break
+    // One of two that were on their way together has bound after all.
+    case .registration(let id, .registered): self.retries[id] = nil
     default: break
     }
   }
@@ -138,6 +160,7 @@ extension FlowAgent {
   }
 
   private func requested(_ id: IncomingRequestID, _ request: IncomingRequest) {
+    self.tell(request.method.name, request.callID, request.headers)
     guard request.method == .register else {
       return self.after(self.chance(90) ? 1_000 : 20_000) {
         self.endpoint.respond(id, status: 200, now: self.now)
@@ -149,16 +172,18 @@ extension FlowAgent {
     if asked > 0, asked < 40 {
       return self.endpoint.respond(id, status: 423, headers: [("Min-Expires", "40")], now: self.now)
     }
+    let granted = self.network.isStingy ? min(asked, 45) : asked
     if asked == 0 {
       self.bindings[user] = nil
     } else {
       if self.network.plan.isClean, self.network.plan.loss == 0, let end = self.bindings[user], end < self.now {
         self.violate("the binding of \(user) has lapsed")
       }
-      self.bindings[user] = self.now.advanced(byMilliseconds: Int64(asked) * 1_000)
+      self.bindings[user] = self.now.advanced(byMilliseconds: Int64(granted) * 1_000)
     }
+    var answer = contact
+    answer?.parameters["expires"] = "\(granted)"
     self.endpoint.respond(
-      id, status: 200, headers: [("Contact", request.headers["Contact"] ?? ""), ("Expires", "\(asked)")],
-      now: self.now)
+      id, status: 200, headers: [("Contact", answer?.description ?? ""), ("Expires", "\(granted)")], now: self.now)
   }
 }

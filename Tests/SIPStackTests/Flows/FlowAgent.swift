@@ -43,6 +43,18 @@ final class FlowAgent {
   var subscriptions: Set<SubscriptionID> = []
   var requests: Set<RequestID> = []
   var registrations: Set<RegistrationID> = []
+  /// What was told already: a request is told once.
+  var told: Set<String> = []
+  /// Subscriptions that it made itself.
+  var subscribed: Set<SubscriptionID> = []
+  /// What a REFER asks to replace.
+  var replaced: [ReferID: SessionID] = [:]
+  /// Calls whose description went out in a reliable response that is not confirmed yet, by their names.
+  var unconfirmed: Set<String> = []
+  /// The Call-IDs of its subscriptions, those that it made as far as it has had a NOTIFY.
+  var subscriptionNames: [SubscriptionID: String] = [:]
+  /// When a registration that failed must be tried again.
+  var retries: [RegistrationID: Instant] = [:]
   /// As registrar: until when each user's binding holds.
   var bindings: [String: Instant] = [:]
   private var descriptions = 0
@@ -83,6 +95,12 @@ final class FlowAgent {
   }
 
   func violate(_ what: String) { self.network.violate("agent \(self.index): \(what)") }
+
+  /// A request reaches its user once, however often it comes.
+  func tell(_ what: String, _ callID: String, _ headers: SIPHeaders) {
+    let isNew = self.told.insert("\(what) \(callID) \(headers["CSeq"] ?? "")").inserted
+    if !isNew { self.violate("is told twice of one \(what)") }
+  }
 
   private func addAccount() {
     let password = self.traits.knowsPassword ? "secret" : "wrong"
@@ -147,7 +165,7 @@ final class FlowAgent {
                 || line.contains("SIP/2.0")
                   && !line.hasPrefix("Via")
             }.joined(separator: " | "))
-        self.network.count(bytes, isReliable: path.transport.isReliable, self.index)
+        self.network.watch(bytes, path, from: self)
         if path.transport.isReliable {
           self.network.stream(bytes, path, from: self)
         } else {
@@ -185,6 +203,8 @@ final class FlowAgent {
     self.generation += 1
     (self.calls, self.pastCalls, self.refers, self.referred) = ([:], [], [], [])
     (self.subscriptions, self.requests, self.registrations, self.bindings) = ([], [], [], [:])
+    (self.told, self.subscribed, self.replaced, self.retries) = ([], [], [:], [:])
+    (self.unconfirmed, self.subscriptionNames) = ([], [:])
     guard isReborn else {
       self.isDead = true
       return
@@ -211,7 +231,8 @@ final class FlowAgent {
   }
 
   func hangUp(_ id: SessionID) {
-    guard self.calls[id] != nil else { return }
+    guard let call = self.calls[id] else { return }
+    if call.hungUpAt == nil { self.calls[id]?.hungUpAt = self.now }
     self.endpoint.hangUp(id, headers: [("Reason", "SIP;cause=200")], now: self.now)
   }
 }

@@ -10,8 +10,14 @@ struct FlowCall {
   /// Call-ID and both tags, the caller's first: the same at both ends.
   var name: String?
   var establishedAt: Instant?
+  /// When its user hung up.
+  var hungUpAt: Instant?
+  /// Whether a target of its may be a place where nobody is.
+  var isDelayed = false
   var end: EndReason?
   var endedAt: Instant?
+  /// The call that it replaces.
+  var replaces: SessionID?
   /// The REFER that asked for it.
   var refer: ReferID?
   var media = FlowMedia()
@@ -21,14 +27,23 @@ struct FlowCall {
   var isEstablished: Bool { self.establishedAt != nil }
 }
 
+/// A re-INVITE or UPDATE of a user.
+struct FlowOffer {
+  /// Nil for an UPDATE without.
+  let text: String?
+  /// In an early dialog, the callee's tag of it.
+  var early: String?
+  /// Whether nothing was in its way when it was made.
+  let isFree: Bool
+}
+
 /// How far offer and answer are, as a user knows it. An answer names the offer that it answers.
 struct FlowMedia {
   /// The descriptions in force.
   var mine: String?
   var theirs: String?
-  /// Open offers of ours by re-INVITE or UPDATE, oldest first; nil for an UPDATE without. In an early dialog, the
-  /// callee's tag of it.
-  var offers: [(text: String?, early: String?)] = []
+  /// Open offers of ours by re-INVITE or UPDATE, oldest first.
+  var offers: [FlowOffer] = []
   /// The INVITE's: the caller's own offer, or the one that came with it at the callee.
   var first: String?
   /// What the callee says in each response to the INVITE.

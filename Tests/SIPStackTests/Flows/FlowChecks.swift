@@ -12,10 +12,11 @@ enum FlowChecks {
   /// Everything has come to rest: no request waits, a call stands at both ends, and both agree about it.
   static func standing(_ network: FlowNetwork, haveTimers: Bool) {
     // A refresh by re-INVITE may be on its way.
-    if !Self.disagreements(network).isEmpty { network.run(seconds: 5) }
-    for disagreement in Self.disagreements(network) { network.violate(disagreement) }
+    if !Self.disagreements(network).isEmpty || !Self.deserted(network).isEmpty { network.run(seconds: 5) }
+    for what in Self.disagreements(network) + Self.deserted(network) { network.violate(what) }
     for agent in Self.living(network) {
       if !agent.requests.isEmpty { agent.violate("\(agent.requests.count) requests have no result") }
+      if agent.retries.values.contains(where: { $0 < network.now }) { agent.violate("a registration is forgotten") }
       if network.plan.isClean { Self.settled(agent) }
     }
     for ends in Self.ends(of: network) where ends.count != 2 {
@@ -46,6 +47,20 @@ enum FlowChecks {
       guard one.isTracked, other.isTracked, one.mine != other.theirs || one.theirs != other.mine else { return nil }
       return "agent \(agent.index): \(call.id): the ends do not agree: \(one.mine ?? "-") \(one.theirs ?? "-") here, "
         + "\(other.theirs ?? "-") \(other.mine ?? "-") there"
+    }
+  }
+
+  /// The subscriptions that a notifier keeps and nobody has.
+  private static func deserted(_ network: FlowNetwork) -> [String] {
+    guard network.plan.isClean else { return [] }
+    func names(_ isOwn: Bool) -> [String] {
+      network.agents.flatMap { agent in
+        agent.subscriptions.filter { agent.subscribed.contains($0) == isOwn }.compactMap { agent.subscriptionNames[$0] }
+      }
+    }
+    let wanted = Set(names(true))
+    return names(false).filter { !wanted.contains($0) }.sorted().map {
+      "a notifier keeps a subscription of nobody: \($0)"
     }
   }
 

@@ -20,8 +20,8 @@ final class FlowForker {
 
   static let address = SocketAddress(ipv4: 0xC000_0264, port: 5060)
   let address = FlowForker.address
-  private unowned let network: FlowNetwork
-  private let targets: [SocketAddress]
+  unowned let network: FlowNetwork
+  let targets: [SocketAddress]
   private var transactions: [String: Transaction] = [:]
   private var count = 0
 
@@ -31,12 +31,13 @@ final class FlowForker {
     guard let message = bytes.withRawSpan({ span in try? SIPMessage(datagram: span) }),
       let via = message.headers["Via"].flatMap({ try? Via($0) })
     else { return }
+    if self.pass(message, via, from: source) { return }
     switch message.startLine {
     case .request(.invite, _): self.invite(message, via, source)
     case .request(.cancel, _): self.cancel(message, via, source)
     case .request(.ack, _): self.transactions[via.branch]?.isDone = true
     case .request: break
-    case .response(let status, _): self.response(message, status, via)
+    case .response(let status, _): if !self.pass(response: message, via) { self.response(message, status, via) }
     }
   }
 
@@ -61,6 +62,9 @@ final class FlowForker {
     var copy = message
     copy.headers.prepend(
       "Via", Via(transport: .udp, sentBy: self.address, branch: transaction.branches[index]).description)
+    if self.network.isRecorded {
+      for route in Self.recordedRoute.reversed() { copy.headers.prepend("Record-Route", route) }
+    }
     self.network.send(copy.serialized(), to: transaction.targets[index], from: self.address, isSafe: true)
   }
 

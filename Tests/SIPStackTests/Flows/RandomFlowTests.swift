@@ -35,7 +35,7 @@ struct RandomFlowTests {
 
   @Test(
     "flows that failed once do so no more",
-    arguments: [53_688, 83_510, 85_166, 93_634, 116_649, 153_792] as [UInt64])
+    arguments: [53_688, 83_510, 85_166, 93_634, 116_649, 153_792, 499_379, 949_747, 999_953] as [UInt64])
   func onceFailed(seed: UInt64) {
     let network = FlowRun.run(seed: seed)
     #expect(network.violations.isEmpty, "APUS_SEEDS=\(seed): \(network.violations.prefix(3))")

@@ -29,11 +29,41 @@ private struct Holdings {
     self.descriptors > other.descriptors + 2 || self.threads > other.threads + 4
   }
 
+  static let none = Holdings(descriptors: 0, threads: 0)
+
   /// The holdings once they do not exceed `limit`, or after `seconds`: threads take a moment to go.
   static func settled(at limit: Holdings, seconds: Int) async throws -> Holdings {
     for _ in 0..<seconds * 100 where self.now.exceeds(limit) { try await Task.sleep(for: .milliseconds(10)) }
     return self.now
   }
+}
+
+/// A module's source and player, with a device that is everywhere; a tone has no player.
+private struct DeviceDriver {
+  let source: AudioDevice
+  let player: AudioDevice
+
+  static func all(recording: String) throws -> [DeviceDriver] {
+    let root = #filePath.split(separator: "/").dropLast(4).reduce("") { $0 + "/" + $1 }
+    let speech = root + "/Config/media/speech_48000.wav"
+    return [
+      ("aufile", speech, recording), ("ausine", "440", nil), ("aubridge", "growth", "growth"), ("alsa", "null", "null"),
+    ].filter { self.present.contains($0.0) }.map { name, source, player in
+      DeviceDriver(
+        source: AudioDevice(driver: name, device: source),
+        player: player.map { AudioDevice(driver: name, device: $0) }
+          ?? AudioDevice(driver: "probe", device: ProbeCapture.makeName()))
+    }
+  }
+
+  /// The modules of this build that bring a source or a player.
+  static let present: Set<String> = {
+    let drivers = allModules.filter { type in
+      let module = try? type.init(settings: ModuleSettings(keys: type.configKeys))
+      return (module?.facets ?? []).contains { ["audio source", "audio player"].contains($0.kind) }
+    }
+    return Set(drivers.map { $0.name })
+  }()
 }
 
 /// What stays behind, seen from outside; in a process of its own, where nothing else comes and goes.
@@ -53,7 +83,7 @@ private struct Holdings {
           await pair.alice.hangUp(call)
           await pair.alice.waitUntilIdle()
           await pair.bob.waitUntilIdle()
-          if round == 5 { after = try await Holdings.settled(at: Holdings(descriptors: 0, threads: 0), seconds: 1) }
+          if round == 5 { after = try await Holdings.settled(at: .none, seconds: 1) }
         }
         guard let before = after else { exit(1) }
         // Each of the 18 calls since then has two transports, so what stays behind counts in dozens.
@@ -62,6 +92,43 @@ private struct Holdings {
         if now.exceeds(before) { exit(2) }
         await pair.shutDown()
       }
+    }
+  }
+
+  @Test("the devices of every module, begun and ended at once, leave no descriptor and no thread behind, in any mode")
+  func devices() async {
+    await #expect(processExitsWith: .success) {
+      let folder = unsafe getenv("TMPDIR").map { unsafe String(cString: $0) } ?? "/tmp"
+      let recording = "\(folder)/apus-growth-\(getpid()).wav"
+      let drivers = try DeviceDriver.all(recording: recording)
+      if Set(drivers.map(\.source.driver)) != DeviceDriver.present { exit(3) }
+      for mode in RxMode.allCases {
+        let pair = try await LivePair(
+          mode: mode, encryption: nil, player: drivers[0].player, modules: Array(DeviceDriver.present))
+        var after: Holdings?
+        for round in 0..<8 * drivers.count {
+          let driver = drivers[round % drivers.count]
+          var alice = LivePair.account("alice", nil, driver.player)
+          var bob = LivePair.account("bob", nil, driver.player)
+          (alice.source, bob.source) = (driver.source, driver.source)
+          try await pair.bob.setAccounts([bob])
+          let call = try await pair.alice.call("sip:bob@127.0.0.1:\(pair.port)", settings: alice)
+          // Before it is answered, while the devices open, and once they run.
+          usleep([0, 10_000, 60_000][round % 3])
+          await pair.alice.hangUp(call)
+          await pair.alice.waitUntilIdle()
+          await pair.bob.waitUntilIdle()
+          if round == 3 * drivers.count { after = try await Holdings.settled(at: .none, seconds: 1) }
+        }
+        guard let before = after else { exit(1) }
+        // A player of each of some twenty calls since then: what stays behind counts in dozens.
+        let now = try await Holdings.settled(at: before, seconds: 20)
+        #expect(!now.exceeds(before), "\(mode): \(before), then \(now)")
+        if now.exceeds(before) { exit(2) }
+        await pair.shutDown()
+      }
+      _ = unsafe unlink(recording)
+      for number in 2...8 { _ = unsafe unlink("\(folder)/apus-growth-\(getpid())-\(number).wav") }
     }
   }
 
@@ -83,7 +150,7 @@ private struct Holdings {
         await agent.shutDown()
       }
       for _ in 0..<3 { try await start() }
-      let before = try await Holdings.settled(at: Holdings(descriptors: 0, threads: 0), seconds: 1)
+      let before = try await Holdings.settled(at: .none, seconds: 1)
       for _ in 0..<10 { try await start() }
       let now = try await Holdings.settled(at: before, seconds: 20)
       if now.exceeds(before) { exit(2) }

@@ -11,7 +11,7 @@ import Testing
     var outbox = EventOutbox(lane)
     for _ in 0..<1000 { outbox.post(.peerLeft) }
     for _ in 0..<1000 { outbox.post(.digit("5")) }
-    outbox.post(.rekeyed)
+    outbox.post(.rekeyed(1))
     outbox.post(.closed(TransportStatistics()))
     let dropped = outbox.dropCount
     #expect(dropped == 2000 - 4 - 128)

@@ -17,13 +17,14 @@ struct LivePair: Sendable {
   /// - Parameters:
   ///   - loss: percent of the media datagrams that neither side sends, so that handshakes retransmit.
   ///   - nat: both sides' `medianat`; then RTCP shares the RTP socket, as in a call of a browser's.
+  ///   - modules: more that are active.
   init(
     mode: RxMode, encryption: String?, player: AudioDevice, bobPlayer: AudioDevice? = nil, loss: Double = 0,
-    nat: String? = nil
+    nat: String? = nil, modules: [String] = []
   ) async throws {
     self.nat = nat
     var configuration = Configuration()
-    configuration.activeModules = ["sip_udp", "g711", "srtp", "dtls_srtp", "ice", "probe", "slow"]
+    configuration.activeModules = ["sip_udp", "g711", "srtp", "dtls_srtp", "ice", "probe", "slow"] + modules
     configuration.rxMode = mode
     configuration.rxWorkers = 2
     configuration.rtpPorts = 20_000...32_000

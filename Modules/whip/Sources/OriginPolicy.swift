@@ -1,0 +1,27 @@
+internal import HTTPServer
+internal import NetBase
+
+/// Which pages a browser may send here on behalf of: those of this server, and those that the config names.
+struct OriginPolicy {
+  let origins: [String]
+  /// Whether a name that leads to this machine is good enough, for there is no token that a stranger's page would lack.
+  let isOpen: Bool
+
+  /// The headers that tell a browser so; nil when the page may not.
+  func admit(_ request: HTTPRequest) -> [(name: String, value: String)]? {
+    let host = request["Host"] ?? ""
+    // A page whose name was made to lead here (DNS rebinding) asks for its own name.
+    guard !self.isOpen || Self.isThisMachine(host) else { return nil }
+    guard let origin = request["Origin"] else { return [] }
+    if origin == "\(request.isSecure ? "https" : "http")://\(host)" { return [] }
+    guard self.origins.contains(origin) else { return nil }
+    return [
+      ("Access-Control-Allow-Origin", origin), ("Access-Control-Expose-Headers", "Location"), ("Vary", "Origin"),
+    ]
+  }
+
+  private static func isThisMachine(_ host: String) -> Bool {
+    if host == "localhost" || host.hasPrefix("localhost:") { return true }
+    return SocketAddress(host, defaultPort: 80)?.isLoopback ?? false
+  }
+}

@@ -1,0 +1,276 @@
+internal import Glibc
+internal import HTTPServer
+internal import Handoff
+internal import ModuleKit
+internal import NetBase
+internal import Runtime
+internal import TestSupport
+internal import Testing
+
+@testable internal import whip
+
+/// The HTTP of WHIP and WHEP with real sockets, and an agent that answers every offer.
+@Suite struct WHIPServerTests {
+  @Test("an offer is answered with a resource, which DELETE ends once (RFC 9725 §4.2)")
+  func session() throws {
+    let running = try Running()
+    defer { running.stop() }
+    let created = try running.request("POST /whip", type: "application/sdp", body: Offer.sending.text)
+    #expect(created.hasPrefix("HTTP/1.1 201 "))
+    #expect(created.contains("application/sdp"))
+    #expect(created.hasSuffix("\r\n\r\nanswer"))
+    let path = try #require(header("Location", of: created))
+    #expect(path.hasPrefix("/whip/") && path.count > 26)
+    #expect(try running.request("GET \(path)").hasPrefix("HTTP/1.1 405 "))
+    #expect(try running.request("DELETE \(path)").hasPrefix("HTTP/1.1 200 "))
+    #expect(try running.request("DELETE \(path)").hasPrefix("HTTP/1.1 404 "))
+    #expect(running.log.withLock { $0 } == ["answer 1 for 127.0.0.1", "hang up 1"])
+  }
+
+  @Test(
+    "what is no offer for the endpoint is refused with a sentence, and makes no call",
+    arguments: [
+      ("POST /whip", "text/plain", Offer.sending, 415), ("POST /whip", "application/sdp", Offer.nonsense, 400),
+      ("POST /whip", "application/sdp", Offer.receiving, 400), ("POST /whep", "application/sdp", Offer.sending, 400),
+      ("POST /other", "application/sdp", Offer.sending, 404), ("PUT /whip", "application/sdp", Offer.sending, 405),
+    ])
+  fileprivate func refused(line: String, type: String, offer: Offer, status: Int) throws {
+    let running = try Running()
+    defer { running.stop() }
+    let response = try running.request(line, type: type, body: offer.text)
+    #expect(response.hasPrefix("HTTP/1.1 \(status) "), "\(response)")
+    #expect(running.log.withLock { $0.isEmpty })
+  }
+
+  @Test("without the token nothing is done; the refusal names no secret")
+  func token() throws {
+    let running = try Running { $0.token = BearerToken("s3cret") }
+    defer { running.stop() }
+    for shown in [nil, "Bearer s3cre", "Bearer s3cret1", "Basic s3cret"] {
+      let response = try running.request(
+        "POST /whep", headers: shown.map { ["Authorization: \($0)"] } ?? [], type: "application/sdp",
+        body: Offer.receiving.text)
+      #expect(response.hasPrefix("HTTP/1.1 401 "))
+      #expect(!response.contains("s3cret"))
+    }
+    #expect(running.counters.forbidden == 4)
+    #expect(running.log.withLock { $0.isEmpty })
+    let response = try running.request(
+      "POST /whep", headers: ["Authorization: Bearer s3cret"], type: "application/sdp", body: Offer.receiving.text)
+    #expect(response.hasPrefix("HTTP/1.1 201 "))
+    #expect("\(BearerToken("s3cret") as Any)".contains("s3cret") == false)
+  }
+
+  @Test("a page of another origin calls only where whip_origin names it, and no name may be made to lead here")
+  func origins() throws {
+    let running = try Running { $0.origins = ["https://example.com"] }
+    defer { running.stop() }
+    func post(_ headers: [String]) throws -> String {
+      try running.request("POST /whip", headers: headers, type: "application/sdp", body: Offer.sending.text)
+    }
+    #expect(try post(["Origin: https://evil.example"]).hasPrefix("HTTP/1.1 403 "))
+    #expect(try post(["Origin: null"]).hasPrefix("HTTP/1.1 403 "))
+    #expect(try running.request("POST /whip", host: "evil.example", type: "application/sdp").hasPrefix("HTTP/1.1 403 "))
+    #expect(running.counters.forbidden == 3)
+    #expect(running.log.withLock { $0.isEmpty })
+    let own = try post(["Origin: http://127.0.0.1:\(running.port)"])
+    #expect(own.hasPrefix("HTTP/1.1 201 "))
+    let other = try post(["Origin: https://example.com"])
+    #expect(header("Access-Control-Allow-Origin", of: other) == "https://example.com")
+    #expect(header("Access-Control-Expose-Headers", of: other) == "Location")
+    let asked = try running.request("OPTIONS /whip", headers: ["Origin: https://example.com"])
+    #expect(asked.hasPrefix("HTTP/1.1 204 "))
+    #expect(header("Access-Control-Allow-Methods", of: asked)?.contains("POST") == true)
+  }
+
+  @Test("a body above the limit, announced or not, is refused and counted")
+  func oversize() throws {
+    let running = try Running { $0.limits.bodyLength = 500 }
+    defer { running.stop() }
+    let long = String(repeating: "x", count: 600)
+    #expect(try running.request("POST /whip", type: "application/sdp", body: long).hasPrefix("HTTP/1.1 413 "))
+    let client = try running.client()
+    client.send(
+      "POST /whip HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n258\r\n\(long)\r\n0\r\n\r\n")
+    #expect(client.text().hasPrefix("HTTP/1.1 413 "))
+    #expect(running.counters.oversize == 2)
+    #expect(running.log.withLock { $0.isEmpty })
+  }
+
+  @Test("a request that does not arrive in time loses its connection, and others are served meanwhile")
+  func slow() throws {
+    let running = try Running { $0.limits.requestTime = 300 }
+    defer { running.stop() }
+    let silent = try running.client()
+    let halting = try running.client()
+    halting.send("POST /whip HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 50\r\n\r\nv=0")
+    #expect(try running.request("GET /whip").hasPrefix("HTTP/1.1 405 "))
+    #expect(silent.text().isEmpty)
+    #expect(halting.text().isEmpty)
+    #expect(running.counters.slow == 2)
+  }
+
+  @Test("connections above the limit are closed at once and counted, and there is room again when one ends")
+  func crowd() throws {
+    let running = try Running { $0.limits.connections = 2 }
+    defer { running.stop() }
+    do {
+      let one = try running.client()
+      let other = try running.client()
+      one.send("GET /whip HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+      #expect(one.text(until: "\r\n\r\n").contains(" 405 "))
+      other.send("GET /whip HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+      #expect(other.text(until: "\r\n\r\n").contains(" 405 "))
+      #expect(try running.client().text().isEmpty)
+      #expect(running.counters.refused == 1)
+      one.send("GET /whip HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+      #expect(one.text(until: "\r\n\r\n").contains(" 405 "))
+      other.send("GET /whip HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+      #expect(other.text(until: "\r\n\r\n").contains(" 405 "))
+    }
+    // The server sees the two closed a moment later.
+    var response = ""
+    for _ in 0..<200 where !response.contains(" 405 ") {
+      usleep(10_000)
+      response = try running.request("GET /whip")
+    }
+    #expect(response.contains(" 405 "))
+  }
+
+  @Test("what is no HTTP ends its connection and is counted")
+  func malformed() throws {
+    let running = try Running()
+    defer { running.stop() }
+    let client = try running.client()
+    client.send("\u{1}\u{2}\u{3} nonsense\r\n\r\n")
+    #expect(client.text().isEmpty || client.text().isEmpty)
+    #expect(running.counters.malformed == 1)
+  }
+
+  @Test(
+    "elsewhere than on loopback it takes a certificate and a token, and says so",
+    arguments: [[:], ["whip_token": "x"], ["whip_certificate": "/tmp/x.pem"]])
+  func elsewhere(_ values: [String: String]) {
+    let settings = ModuleSettings(
+      keys: WHIP.configKeys, values: values.merging(["whip_listen": "0.0.0.0:8443"]) { old, _ in old })
+    let error = #expect(throws: ModuleError.self) { try WHIP(settings: settings) }
+    #expect(error?.message.contains("whip_certificate and whip_token") == true)
+  }
+}
+
+/// What is sent as an offer.
+private enum Offer: Sendable {
+  case sending
+  case receiving
+  case nonsense
+
+  var text: String {
+    switch self {
+    case .sending: Self.text("sendonly")
+    case .receiving: Self.text("recvonly")
+    case .nonsense: "nonsense"
+    }
+  }
+
+  private static func text(_ direction: String) -> String {
+    "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\nc=IN IP4 0.0.0.0\r\n"
+      + "a=rtpmap:111 opus/48000/2\r\na=\(direction)\r\n"
+  }
+}
+
+/// A header of a response; nil where there is none.
+private func header(_ name: String, of response: String) -> String? {
+  response.split(separator: "\r\n").first { $0.hasPrefix("\(name): ") }.map { String($0.dropFirst(name.count + 2)) }
+}
+
+/// A server on a loop of its own, with an agent that answers every offer.
+private final class Running {
+  private final class Host: ApplicationHost {
+    let main: EventLoop
+    private let log: Locked<[String]>
+    private var calls: Set<UInt64> = []
+    private var count: UInt64 = 0
+
+    init(_ main: EventLoop, _ log: Locked<[String]>) { (self.main, self.log) = (main, log) }
+
+    func execute(command name: String, parameters: String) -> CommandResult { CommandResult(isOK: false, text: name) }
+    func warn(_ text: String) {}
+    func isOpen(_ call: UInt64) -> Bool { self.calls.contains(call) }
+
+    func answer(_ offer: [UInt8], from peer: String) throws(ModuleError) -> (call: UInt64, answer: [UInt8]) {
+      self.count += 1
+      self.calls.insert(self.count)
+      self.log.withLock { $0.append("answer \(self.count) for \(peer)") }
+      return (self.count, Array("answer".utf8))
+    }
+
+    func hangUp(_ call: UInt64) {
+      self.calls.remove(call)
+      self.log.withLock { $0.append("hang up \(call)") }
+    }
+  }
+
+  /// The server holds its host unowned.
+  private struct Box {
+    let server: WHIPServer
+    let host: Host
+  }
+
+  let log = Locked<[String]>([])
+  let port: UInt16
+  private let tally = HTTPTally()
+  private let loop = EventLoop.start(name: "whip")
+  private let box: LoopBound<Box>
+
+  init(_ adjust: (inout WHIPSettings) -> Void = { _ in }) throws {
+    var settings = WHIPSettings(listen: SocketAddress(ipv4: 0x7F00_0001, port: 0))
+    adjust(&settings)
+    let (log, loop, tally, box, final) = (self.log, self.loop, self.tally, LoopBound<Box>(on: self.loop), settings)
+    self.box = box
+    let result = loop.sync { _ -> Result<UInt16, ModuleError> in
+      let host = Host(loop, log)
+      do throws(ModuleError) {
+        let server = try WHIPServer(final, tally: tally, host: host)
+        box.put(Box(server: server, host: host))
+        return .success(server.address.port)
+      } catch { return .failure(error) }
+    }
+    self.port = try #require(result).get()
+  }
+
+  var counters: HTTPCounters { self.tally.counters }
+
+  func client() throws -> RawPeer { try RawPeer(to: SocketAddress(ipv4: 0x7F00_0001, port: self.port)) }
+
+  func request(
+    _ line: String, host: String? = nil, headers: [String] = [], type: String? = nil, body: String = ""
+  ) throws -> String {
+    let client = try self.client()
+    var lines = ["\(line) HTTP/1.1", "Host: \(host ?? "127.0.0.1:\(self.port)")", "Connection: close"] + headers
+    if let type { lines.append("Content-Type: \(type)") }
+    lines.append("Content-Length: \(body.utf8.count)")
+    client.send(lines.joined(separator: "\r\n") + "\r\n\r\n" + body)
+    return client.text()
+  }
+
+  func stop() {
+    let box = self.box
+    _ = self.loop.sync { _ in
+      box.take()?.server.stop()
+      return true
+    }
+    self.loop.stop()
+  }
+}
+
+extension RawPeer {
+  /// What comes until the server closes, or until some text has come.
+  fileprivate func text(until end: String? = nil) -> String {
+    var all: [UInt8] = []
+    while let more = self.receive(), !more.isEmpty {
+      all += more
+      if let end, String(decoding: all, as: UTF8.self).contains(end) { break }
+    }
+    return String(decoding: all, as: UTF8.self)
+  }
+}

@@ -1,0 +1,109 @@
+internal import NIOCore
+internal import NIOHTTP1
+internal import Synchronization
+
+/// One connection: gathers a request, has it answered on main, and reads the next when the response has left.
+///
+/// A peer that sends too much or too slowly loses its connection; each reason is counted.
+final class HTTPExchange: ChannelDuplexHandler {
+  typealias InboundIn = HTTPServerRequestPart
+  typealias OutboundIn = HTTPServerResponsePart
+  typealias OutboundOut = HTTPServerResponsePart
+
+  private enum State {
+    case waiting
+    case gathering(HTTPRequestHead)
+    case answering(keepsAlive: Bool)
+    /// Everything that still comes is ignored.
+    case closing
+  }
+
+  private let link: HTTPLink
+  private var state = State.waiting
+  private var body: [UInt8] = []
+  private var deadline: Scheduled<Void>?
+
+  init(_ link: HTTPLink) { self.link = link }
+
+  func handlerAdded(context: ChannelHandlerContext) { self.startClock(context) }
+
+  func handlerRemoved(context: ChannelHandlerContext) { self.deadline?.cancel() }
+
+  func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+    switch (self.unwrapInboundIn(data), self.state) {
+    case (.head(let head), .waiting):
+      self.state = .gathering(head)
+      self.body = []
+      let length = head.headers.first(name: "Content-Length").flatMap { Int($0) } ?? 0
+      if length > self.link.limits.bodyLength { self.refuseOversize(context) }
+    case (.body(let buffer), .gathering):
+      guard self.body.count + buffer.readableBytes <= self.link.limits.bodyLength else {
+        return self.refuseOversize(context)
+      }
+      self.body += buffer.readableBytesView
+    case (.end, .gathering(let head)):
+      self.deadline?.cancel()
+      self.state = .answering(keepsAlive: head.isKeepAlive)
+      self.link.hand(self.request(head, context), to: context.channel)
+    case (_, .closing), (.head, _), (.body, _), (.end, _): break
+    }
+  }
+
+  /// Main has answered.
+  func triggerUserOutboundEvent(context: ChannelHandlerContext, event: Any, promise: EventLoopPromise<Void>?) {
+    guard let response = event as? HTTPResponse else {
+      return context.triggerUserOutboundEvent(event, promise: promise)
+    }
+    if case .answering(let keepsAlive) = self.state { self.write(response, keepsAlive: keepsAlive, context) }
+    promise?.succeed()
+  }
+
+  func errorCaught(context: ChannelHandlerContext, error: any Error) {
+    self.link.tally.malformed.add(1, ordering: .relaxed)
+    self.state = .closing
+    context.close(promise: nil)
+  }
+
+  private func request(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) -> HTTPRequest {
+    let path = head.uri.prefix { $0 != "?" && $0 != "#" }
+    return HTTPRequest(
+      head.method.rawValue.uppercased(), String(path), headers: head.headers.map { ($0.name, $0.value) },
+      body: self.body, peer: context.remoteAddress?.ipAddress ?? "", isSecure: self.link.isSecure)
+  }
+
+  private func refuseOversize(_ context: ChannelHandlerContext) {
+    self.link.tally.oversize.add(1, ordering: .relaxed)
+    let limit = self.link.limits.bodyLength
+    self.write(HTTPResponse(413, "a request has \(limit) bytes at most"), keepsAlive: false, context)
+  }
+
+  private func write(_ response: HTTPResponse, keepsAlive: Bool, _ context: ChannelHandlerContext) {
+    var headers = HTTPHeaders(response.headers.map { ($0.name, $0.value) })
+    headers.replaceOrAdd(name: "Content-Length", value: "\(response.body.count)")
+    if !keepsAlive { headers.replaceOrAdd(name: "Connection", value: "close") }
+    let head = HTTPResponseHead(
+      version: .http1_1, status: HTTPResponseStatus(statusCode: response.status), headers: headers)
+    context.write(self.wrapOutboundOut(.head(head)), promise: nil)
+    if !response.body.isEmpty {
+      context.write(self.wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: response.body)))), promise: nil)
+    }
+    let written = context.writeAndFlush(self.wrapOutboundOut(.end(nil)))
+    if keepsAlive {
+      self.state = .waiting
+      self.startClock(context)
+    } else {
+      self.state = .closing
+      let channel = context.channel
+      written.whenComplete { _ in channel.close(promise: nil) }
+    }
+  }
+
+  private func startClock(_ context: ChannelHandlerContext) {
+    let (channel, tally) = (context.channel, self.link.tally)
+    self.deadline?.cancel()
+    self.deadline = context.eventLoop.scheduleTask(in: .milliseconds(Int64(self.link.limits.requestTime))) {
+      tally.slow.add(1, ordering: .relaxed)
+      channel.close(promise: nil)
+    }
+  }
+}

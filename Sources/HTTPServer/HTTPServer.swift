@@ -1,0 +1,82 @@
+internal import Glibc
+package import ModuleKit
+internal import NIOCore
+internal import NIOPosix
+internal import NIOSSL
+package import NetBase
+package import Runtime
+
+/// HTTP/1.1 for a module (RFC 9112), with TLS where there is a certificate. Lives on main, where every request is answered;
+/// the connections are NIO's, on a thread of its own.
+package final class HTTPServer {
+  /// Where it listens.
+  package let address: NetBase.SocketAddress
+  private let listener: any Channel
+  private let reference: LoopBound<WeakHTTPServer>
+  private let answer: (HTTPRequest) -> HTTPResponse
+
+  /// - Parameters:
+  ///   - tally: counts what is not served.
+  ///   - certificate: a file with certificate and private key, in PEM form; nil for no TLS.
+  ///   - key: the setting that says where to listen, for what is thrown.
+  ///   - answer: called on main, once for each request.
+  /// - Throws: when the port is taken, or the certificate can't be used.
+  package init(
+    listen: NetBase.SocketAddress, certificate: String?, limits: HTTPLimits = HTTPLimits(), tally: HTTPTally,
+    key: String,
+    on main: Runtime.EventLoop, answer: @escaping (HTTPRequest) -> HTTPResponse
+  ) throws(ModuleError) {
+    let tls = try certificate.map { path throws(ModuleError) in try Self.context(path, key) }
+    let reference = LoopBound<WeakHTTPServer>(on: main)
+    let link = HTTPLink(limits: limits, tally: tally, isSecure: tls != nil, main: main, owner: reference)
+    let bootstrap = ServerBootstrap(group: HTTPThread.group)
+      .serverChannelOption(.socketOption(.so_reuseaddr), value: 1)
+      .childChannelOption(.tcpOption(.tcp_nodelay), value: 1)
+      .childChannelInitializer { channel in
+        channel.eventLoop.makeCompletedFuture { try link.begin(channel, tls) }
+      }
+    do {
+      self.listener = try bootstrap.bind(host: listen.host, port: Int(listen.port)).wait()
+    } catch {
+      let code = (error as? IOError)?.errnoCode
+      let reason = code.map { unsafe String(cString: strerror($0)).lowercased() } ?? "\(error)"
+      throw ModuleError(
+        .unavailable, "cannot listen on \(listen): \(reason)\(code == EADDRINUSE ? "; choose another \(key)" : "")")
+    }
+    self.address = listen.with(port: UInt16(clamping: self.listener.localAddress?.port ?? 0))
+    (self.reference, self.answer) = (reference, answer)
+    self.reference.put(WeakHTTPServer(server: self))
+  }
+
+  /// No request is answered after this.
+  package func stop() {
+    _ = self.reference.take()
+    self.listener.close(promise: nil)
+  }
+
+  func respond(to request: HTTPRequest) -> HTTPResponse { self.answer(request) }
+
+  private static func context(_ path: String, _ key: String) throws(ModuleError) -> NIOSSLContext {
+    do {
+      var configuration = TLSConfiguration.makeServerConfiguration(
+        certificateChain: try NIOSSLCertificate.fromPEMFile(path).map { .certificate($0) },
+        privateKey: .privateKey(try NIOSSLPrivateKey(file: path, format: .pem)))
+      configuration.minimumTLSVersion = .tlsv12
+      configuration.applicationProtocols = ["http/1.1"]
+      return try NIOSSLContext(configuration: configuration)
+    } catch {
+      throw ModuleError(
+        .configuration, "\(key): \(path) must be a file with a certificate and its private key, both in PEM form")
+    }
+  }
+}
+
+/// The thread that has the connections of every server of this process.
+private enum HTTPThread {
+  static let group: any EventLoopGroup = MultiThreadedEventLoopGroup(numberOfThreads: 1)
+}
+
+/// A reference that does not keep the server alive.
+struct WeakHTTPServer {
+  weak var server: HTTPServer?
+}

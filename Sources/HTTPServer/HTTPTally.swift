@@ -1,0 +1,42 @@
+internal import Synchronization
+
+/// What was not served, by reason.
+package struct HTTPCounters: Equatable, Sendable {
+  /// Connections above the limit.
+  package var refused = 0
+  /// Requests that were too long.
+  package var oversize = 0
+  /// Connections whose request did not arrive in time.
+  package var slow = 0
+  /// Connections with what is no HTTP, or no TLS.
+  package var malformed = 0
+  /// Requests of someone, or of a page, that may not ask.
+  package var forbidden = 0
+
+  package init() {}
+}
+
+/// The counters as connections and main add to them, each on its thread.
+package final class HTTPTally: Sendable {
+  let connections = Atomic<Int>(0)
+  let refused = Atomic<Int>(0)
+  let oversize = Atomic<Int>(0)
+  let slow = Atomic<Int>(0)
+  let malformed = Atomic<Int>(0)
+  private let forbidden = Atomic<Int>(0)
+
+  package init() {}
+
+  /// A request was answered with 401 or 403.
+  package func addForbidden() { self.forbidden.add(1, ordering: .relaxed) }
+
+  package var counters: HTTPCounters {
+    var counters = HTTPCounters()
+    counters.refused = self.refused.load(ordering: .relaxed)
+    counters.oversize = self.oversize.load(ordering: .relaxed)
+    counters.slow = self.slow.load(ordering: .relaxed)
+    counters.malformed = self.malformed.load(ordering: .relaxed)
+    counters.forbidden = self.forbidden.load(ordering: .relaxed)
+    return counters
+  }
+}

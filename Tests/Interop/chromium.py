@@ -1,0 +1,109 @@
+#!/usr/bin/env python3
+"""A real browser, headless Chromium, calls Apus by WHIP and WHEP in every receive mode: its microphone plays speech, which Apus
+records and PESQ scores; the tone that Apus plays has to be heard in the page, by its statistics and by its sound."""
+import subprocess
+import time
+
+from browser import Chromium
+from lab import HOST, MODES, ROOT, Network, Report, check, free_ports, fresh, score, wait_for
+from peers import MODULES, ApusRun
+
+TONE, LEVEL = 1000, 10 ** (-12 / 20) / 2 ** 0.5  # what ausine plays: a sine's RMS
+SECONDS = 12
+SETUP = 1500  # milliseconds from the offer's POST to connected
+WANTED = {"opus": 3.5, "pcmu": 3.5}
+
+
+def certificate():
+    """A file with a certificate and its key, for HOST."""
+    folder = fresh("https")
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30", "-subj",
+         f"/CN={HOST}", "-keyout", folder / "key", "-out", folder / "certificate"], check=True, capture_output=True)
+    path = folder / "both.pem"
+    path.write_text((folder / "certificate").read_text() + (folder / "key").read_text())
+    return path
+
+
+def call(mode, codec, endpoint="/whip", direction="sendrecv", ends="delete", seconds=SECONDS, more=False,
+         secure=False):
+    """`ends`: how the call does, by the page's DELETE, by its closing, or by Apus. `more`: the page offers video and data, too.
+    `secure`: by HTTPS, with a token, at an address that is not this machine's alone."""
+    web = free_ports(1)
+    at, token = (f"{HOST}:{web}", "s3cret") if secure else (f"127.0.0.1:{web}", None)
+    listen = f"whip_listen {at}\n" + (f"whip_certificate {certificate()}\nwhip_token {token}\n" if secure else "")
+    with Network() as namespace, \
+            ApusRun(mode, "dtls_srtp", codec, namespace=namespace, host=HOST, modules=MODULES + ("ice", "whip"),
+                    source=f"ausine,{TONE}", extra=listen) as apus, \
+            Chromium(namespace, f"http{'s' if secure else ''}://{at}/") as chromium:
+        if secure:
+            refused = chromium.dial(endpoint=endpoint, direction=direction, codec=codec, token="guess")
+            check(refused["status"] == 401, f"a wrong token was answered with {refused}")
+        dialled = chromium.dial(endpoint=endpoint, direction=direction, codec=codec, more=more, token=token)
+        check(dialled.get("state") == "connected", f"the page is not connected: {dialled}; apus says {apus.output()[-300:]!r}")
+        check(dialled["milliseconds"] <= SETUP, f"connected after {dialled['milliseconds']:.0f} ms, at most {SETUP} wanted")
+        if more:
+            answer = chromium.run("answer")
+            check("m=video 0 " in answer and "m=application 0 " in answer, f"video and data are not refused: {answer!r}")
+        time.sleep(seconds)
+        heard = chromium.run("hear()") if direction != "sendonly" else None
+        figures = chromium.run("figures()")
+        check(figures["transport"]["dtlsState"] == "connected", f"no DTLS: {figures['transport']}")
+        check(figures["codec"]["mimeType"].lower() == f"audio/{codec}", f"another codec: {figures['codec']['mimeType']}")
+        if direction != "sendonly":
+            inbound = figures["inbound-rtp"]
+            check(inbound["packetsReceived"] >= 45 * seconds, f"the page received {inbound['packetsReceived']} packets")
+            check(inbound["packetsLost"] == 0, f"the page lost {inbound['packetsLost']} packets")
+            check(abs(heard["hertz"] - TONE) < 20, f"the page heard {heard['hertz']:.0f} Hz")
+            check(0.7 < heard["level"] / LEVEL < 1.4, f"the page heard a level of {heard['level']:.3f}, not {LEVEL:.3f}")
+        if direction != "recvonly":
+            sent = figures["outbound-rtp"]["packetsSent"]
+            check(sent >= 45 * seconds, f"the page sent {sent} packets")
+        if ends == "apus":
+            apus.command("/hangup")
+        else:
+            ended = chromium.run(f"end('{ends}')")
+            check(ends != "delete" or ended == 200, f"DELETE was answered with {ended}")
+        apus.wait_for("ended", 10)
+        if ends == "apus":
+            state = "pc.getTransceivers()[0].sender.transport.state"
+            wait_for(lambda: chromium.run(state) == "closed", 10, "the page sees the end")
+    said = apus.output()
+    check(apus.code == 0, f"apus run ended with {apus.code}: {said[-300:]!r}")
+    check("lost 0, dropped 0" in said, f"apus lost or dropped something: {said[-300:]!r}")
+    check("secured by" in said, f"apus was not secure: {said[-300:]!r}")
+    note = f"connected in {dialled['milliseconds']:.0f} ms"
+    if direction != "recvonly" and seconds >= SECONDS:
+        mark = score(apus.recording(), codec)
+        check(mark >= WANTED[codec], f"PESQ {mark:.2f}, wanted {WANTED[codec]}")
+        note += f", PESQ {mark:.2f}"
+    return note
+
+
+def as_the_readme_says():
+    """The lines of JavaScript in the module's README, as they stand there."""
+    lines = (ROOT / "Modules/whip/README.md").read_text().split("```js\n")[1].split("```")[0]
+    web = free_ports(1)
+    with Network() as namespace, \
+            ApusRun("thread", "dtls_srtp", "opus", namespace=namespace, host=HOST, modules=MODULES + ("ice", "whip"),
+                    source=f"ausine,{TONE}", extra=f"whip_listen 127.0.0.1:{web}\n") as apus, \
+            Chromium(namespace, f"http://127.0.0.1:{web}/") as chromium:
+        chromium.run(f"(async () => {{ {lines}; window.pc = pc }})()")
+        wait_for(lambda: chromium.run("pc.connectionState") == "connected", 10, "the page is connected")
+        time.sleep(2)
+        received = chromium.run("figures()")["inbound-rtp"]["packetsReceived"]
+        check(received >= 80, f"the page received {received} packets")
+    check("lost 0, dropped 0" in apus.output(), f"apus lost or dropped something: {apus.output()[-300:]!r}")
+    return f"{received} packets in two seconds"
+
+
+cases = [(f"chromium, whip both ways, {codec}, {mode}", call, mode, codec) for mode in MODES for codec in ("opus", "pcmu")]
+cases += [("chromium, whip, only the page sends, main", call, "main", "opus", "/whip", "sendonly", "close", 3),
+          ("chromium, whep, the page only listens, thread", call, "thread", "opus", "/whep", "recvonly", "apus", 3),
+          ("chromium, video and data are refused, audio goes on, pool", call, "pool", "opus", "/whip", "sendrecv", "delete",
+           3, True),
+          ("chromium, https and a token, thread", call, "thread", "opus", "/whip", "sendrecv", "delete", 3, False, True),
+          ("chromium, the README's lines", as_the_readme_says)]
+report = Report()
+report.run(cases, at_once=3)
+report.finish()
