@@ -51,6 +51,8 @@ package protocol MediaNATSession: AnyObject {
   func gathered(_ report: GatheringReport)
   /// Where the next description says that the section is received; nil for the sockets themselves.
   var described: MediaSockets? { get }
+  /// Whether other sockets would have servers to ask, which an answer in a call can't wait for.
+  var asksServers: Bool { get }
   /// Attributes of the next offer; the same again while nothing changed.
   func offerAttributes() throws(ModuleError) -> [DescriptionAttribute]
   /// Makes the next offer begin the checks anew; false where there is nothing to begin anew.
@@ -140,8 +142,10 @@ package protocol ConnectivityAgent: AnyObject {
   func route(_ component: Component) -> MediaRoute?
   /// Whether `component` has checks of its own.
   func covers(_ component: Component) -> Bool
-  /// The path ends: what is asked to be sent now is the last.
+  /// The path ends: what is asked to be sent from now on gives back what servers relay for it.
   func close(now: Instant)
+  /// Whether, after `close`, a server has still to say that it took something back.
+  var isReleasing: Bool { get }
   var counters: ConnectivityCounters { get }
 }
 

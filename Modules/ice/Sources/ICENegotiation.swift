@@ -14,6 +14,8 @@ final class ICENegotiation: MediaNATSession {
     var credentials: ICECredentials
     /// Whether the transport has its agent.
     var isBegun = false
+    /// Whether what was there before stays in use if nothing comes of them.
+    var isNext = false
     /// What servers were asked for; nil while they are, and for good where there are none to ask.
     var gathered: [ICECandidate]?
   }
@@ -47,7 +49,8 @@ final class ICENegotiation: MediaNATSession {
     self.wantsRestart = false
     self.offered = nil
     self.state = State(
-      local: Local(sockets: sockets, credentials: self.draw()), isAbsent: self.state.isAbsent)
+      local: Local(sockets: sockets, credentials: self.draw(), isNext: isForNextAssociation),
+      isAbsent: self.state.isAbsent)
   }
 
   // MARK: Gathering
@@ -63,6 +66,8 @@ final class ICENegotiation: MediaNATSession {
     }
     return local.gathered == nil
   }
+
+  var asksServers: Bool { !self.servers.isEmpty && !self.state.isAbsent }
 
   func gathered(_ report: GatheringReport) {
     guard self.state.local?.sockets == report.sockets else { return }
@@ -121,6 +126,11 @@ final class ICENegotiation: MediaNATSession {
       if self.state.isAbsent {
         self.state.isAbsent = false
         self.renew()
+      }
+      if self.isRelayOnly, let local = self.state.local, local.isNext, local.gathered == nil {
+        throw ModuleError(
+          .unavailable,
+          "module ice: the offer asks for other ports, and an answer in a call doesn't wait for a relay to them")
       }
       try self.begin(.controlled, components: remote.components)
       if let former = self.state.remote, former.credentials != remote.credentials {

@@ -92,6 +92,8 @@ final class ICEPathAgent: ConnectivityAgent {
 
   func close(now: Instant) { self.session.close(now: now) }
 
+  var isReleasing: Bool { self.session.isReleasing }
+
   func covers(_ component: Component) -> Bool { self.session.covers(component.number) }
 
   var counters: ConnectivityCounters {

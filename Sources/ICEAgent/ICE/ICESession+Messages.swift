@@ -12,7 +12,7 @@ extension ICESession {
       self.receive(fromRelay: message, from: source, base: base, now: now)
       return self.settle(now: now)
     }
-    guard self.failure == nil, self.bases.indices.contains(base) else {
+    guard self.failure == nil, !self.isClosing, self.bases.indices.contains(base) else {
       self.counters.unexpected += 1
       return
     }

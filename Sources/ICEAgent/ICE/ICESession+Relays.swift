@@ -158,16 +158,20 @@ extension ICESession {
   // MARK: The end
 
   /// Components that the peer does without need no relay.
-  func releaseDropped() {
+  func releaseDropped(now: Instant) {
     for index in self.allocations.indices
     where self.bases[self.allocations[index].base].component > self.droppedAbove {
-      self.allocations[index].release(using: &self.random)
+      self.allocations[index].release(using: &self.random, now: now)
     }
   }
 
-  /// Gives every relay back; what this asks to be sent is the last.
+  /// Gives every relay back, and does nothing else from now on.
   package func close(now: Instant) {
-    for index in self.allocations.indices { self.allocations[index].release(using: &self.random) }
-    self.runRelays(now: now)
+    self.isClosing = true
+    for index in self.allocations.indices { self.allocations[index].release(using: &self.random, now: now) }
+    self.settle(now: now)
   }
+
+  /// Whether a server has still to say that a relay is given back.
+  package var isReleasing: Bool { self.allocations.contains(where: \.isReleasing) }
 }

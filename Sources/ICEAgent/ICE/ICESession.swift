@@ -131,7 +131,7 @@ package final class ICESession {
       self.change(role: remote.isLite ? .controlling : .controlled)
     }
     self.drop(componentsAbove: remote.components)
-    self.releaseDropped()
+    self.releaseDropped(now: now)
     for candidate in remote.candidates { self.add(candidate) }
     self.takeEarly(now: now)
     if remote.isLite, self.configuration.isLite { self.selectWithoutChecks(now: now) }
@@ -191,6 +191,8 @@ package final class ICESession {
   }
 
   var droppedAbove = Int.max
+  /// Nothing is checked any more, nor answered: relays are given back.
+  var isClosing = false
 
   /// Whether a component has pairs of its own: not with rtcp-mux, nor where the peer has none.
   package func covers(_ component: Int) -> Bool { self.components.contains(component) }
@@ -311,6 +313,10 @@ package final class ICESession {
   package private(set) var nextDeadline: Instant?
 
   package func timeout(now: Instant) {
+    guard !self.isClosing else {
+      self.timeoutRelays(now: now)
+      return self.settle(now: now)
+    }
     guard self.failure == nil else { return }
     self.timeoutTransactions(now: now)
     self.timeoutGathering(now: now)
@@ -332,6 +338,10 @@ package final class ICESession {
   /// What every event ends with.
   func settle(now: Instant) {
     self.runRelays(now: now)
+    guard !self.isClosing else {
+      self.nextDeadline = self.allocations.compactMap(\.nextDeadline).min()
+      return
+    }
     if self.failure == nil {
       self.considerNomination(now: now)
       self.bindChannels(now: now)

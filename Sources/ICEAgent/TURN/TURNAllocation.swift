@@ -52,19 +52,17 @@ struct TURNAllocation {
     self.request(.allocate, using: &random, now: now)
   }
 
-  /// Gives the address back; the last that is sent (RFC 8656 §8).
-  mutating func release(using random: inout any RandomNumberGenerator) {
-    let wasMade = self.state == .made
+  /// Gives the address back (RFC 8656 §8): the last that is asked, again where it is lost or its nonce is stale. What may
+  /// be granted yet is given back too.
+  mutating func release(using random: inout any RandomNumberGenerator, now: Instant) {
+    let isThere = self.state == .made || self.state == .asked
+    guard isThere else { return }
     self.end()
-    guard wasMade else { return }
-    let id = STUNTransactionID(using: &random)
-    var message = STUNWriter(.request, method: STUNType.refresh, id: id)
-    message.add(STUNType.lifetime, UInt32(0))
-    _ = self.credentials?.sign(&message)
-    self.answered.append(id)
-    message.addFingerprint()
-    self.actions.append(.send(message.bytes))
+    self.request(.release, using: &random, now: now)
   }
+
+  /// Whether the server has not said yet that the address is given back.
+  var isReleasing: Bool { self.state == .gone && !self.requests.isEmpty }
 
   private mutating func end() {
     self.state = .gone
@@ -145,6 +143,7 @@ struct TURNAllocation {
       message.add(STUNType.requestedTransport, UInt32(17) << 24)
       if self.server.address.family == .ipv6 { message.add(STUNType.requestedAddressFamily, UInt32(2) << 24) }
     case .refresh: break
+    case .release: message.add(STUNType.lifetime, UInt32(0))
     case .permission(let host): message.add(STUNType.xorPeerAddress, host)
     case .channel(let number, let peer):
       message.add(STUNType.channelNumber, UInt32(number) << 16)
@@ -200,6 +199,7 @@ struct TURNAllocation {
       self.granted(response, now: now)
       self.actions.append(.made(relayed: relayed, mapped: self.mapped))
     case .refresh: self.granted(response, now: now)
+    case .release: break
     case .permission(let host):
       guard let place = self.permissions.firstIndex(where: { $0.host == host }) else { return }
       self.permissions[place].state = .given
@@ -237,6 +237,8 @@ struct TURNAllocation {
             : "\(self.server) refuses the user or the password")
       case .some(let code): self.fail("\(self.server) refuses to relay: error \(code)")
       }
+    // It is gone, or ends by itself.
+    case .release: break
     case .permission(let host):
       guard let place = self.permissions.firstIndex(where: { $0.host == host }) else { return }
       self.permissions[place].state = .refused

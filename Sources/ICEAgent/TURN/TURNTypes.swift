@@ -19,13 +19,14 @@ struct TURNRequest {
   enum Purpose: Hashable {
     case allocate
     case refresh
+    case release
     case permission(SocketAddress)
     case channel(UInt16, SocketAddress)
 
     var method: UInt16 {
       switch self {
       case .allocate: STUNType.allocate
-      case .refresh: STUNType.refresh
+      case .refresh, .release: STUNType.refresh
       case .permission: STUNType.createPermission
       case .channel: STUNType.channelBind
       }

@@ -303,10 +303,10 @@ package final class CallMedia {
   }
 
   /// Sockets for a new association, before the description that names them leaves. It may have those in use, unless
-  /// their address is gone; with checks it has its own.
+  /// their address is gone; with checks it has its own, unless servers were to be asked about them.
   func openPathIfNeeded() throws {
     guard let path = self.keying?.takeAssociationPath() else { return try self.movePathIfNeeded() }
-    if case .inUse = path, self.nextAddress == nil, self.connectivity == nil {
+    if case .inUse = path, self.nextAddress == nil, self.connectivity?.asksServers != false {
       self.isRekeying = true
       return
     }

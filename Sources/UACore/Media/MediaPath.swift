@@ -116,6 +116,9 @@ final class MediaPath {
     self.rtcpSource.unpin()
   }
 
+  /// Whether a server has not said yet that it relays nothing more.
+  var isReleasing: Bool { self.connectivity?.isReleasing ?? false }
+
   /// The peer's description.
   func check(_ remote: ICERemote, now: Instant) {
     self.isUndecided = false

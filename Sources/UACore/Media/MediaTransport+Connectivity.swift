@@ -74,6 +74,26 @@ extension MediaTransport {
   /// Gives back what servers relay for a path that ends.
   func releaseRelays(of path: MediaPath, now: Instant) {
     path.connectivity?.close(now: now)
+    self.sendRelease(of: path)
+  }
+
+  /// An answer of a server's, after `releaseRelays`; all else comes too late, and is as if nobody listened.
+  func receiveRelease(
+    _ packet: borrowing Packet, from source: SocketAddress, on path: MediaPath, _ component: Component, now: Instant
+  ) {
+    guard case .stun = PacketClass(packet.bytes), let connectivity = path.connectivity else { return }
+    self.received += 1
+    connectivity.receive(packet.bytes, from: source, on: component, in: nil, now: now)
+    self.sendRelease(of: path)
+  }
+
+  func timeoutRelease(of path: MediaPath, now: Instant) {
+    guard let deadline = path.connectivity?.nextDeadline, deadline <= now else { return }
+    path.connectivity?.timeout(now: now)
+    self.sendRelease(of: path)
+  }
+
+  private func sendRelease(of path: MediaPath) {
     while let action = path.connectivity?.nextAction() {
       guard case .send(let datagram, let address, let component) = action else { continue }
       datagram.withRawSpan { self.send($0, to: address, on: path, component, isFramed: true) }

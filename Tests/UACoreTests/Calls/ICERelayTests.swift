@@ -15,10 +15,11 @@ import Testing
   static func makeAgents(
     mode: RxMode, encryption: String? = "dtls_srtp", usesRTCPMux: Bool = true, seed: UInt64,
     uri: String = "turn:apus:secret@198.51.100.1", policy: String = "relay",
-    server: (inout ModelledServer) -> Void = { _ in }
+    rekeyPorts: String = "same", server: (inout ModelledServer) -> Void = { _ in }
   ) throws -> (SimulatedAgents, Locked<ModelledServer>) {
     let agents = try SimulatedAgents(mode: mode, encryption: encryption, seed: seed) {
       $0.moduleValues["ice_policy"] = policy
+      $0.moduleValues["dtls_srtp_rekey_ports"] = rekeyPorts
     }
     (agents.aliceSettings.mediaNAT, agents.bobSettings.mediaNAT) = ("ice", "ice")
     (agents.aliceSettings.usesRTCPMux, agents.bobSettings.usesRTCPMux) = (usesRTCPMux, usesRTCPMux)
@@ -83,18 +84,50 @@ import Testing
     }
   }
 
-  @Test("new DTLS keys can't be agreed where only relays are allowed, and the call goes on", arguments: RxMode.allCases)
-  func rekey(mode: RxMode) throws {
-    let (agents, _) = try Self.makeAgents(mode: mode, seed: 32)
+  @Test("new DTLS keys are agreed by the relays in use", arguments: RxMode.allCases, [true, false])
+  func rekey(mode: RxMode, usesRTCPMux: Bool) throws {
+    let (agents, server) = try Self.makeAgents(mode: mode, usesRTCPMux: usesRTCPMux, seed: 32)
+    let call = try agents.establishedCall()
+    agents.run(milliseconds: 1000)
+    let relays = server.withLock { $0.allocations.map(\.relayed) }
+    #expect(agents.alice.act { $0.rekey(call) })
+    agents.run(milliseconds: 4000)
+    #expect(server.withLock { $0.allocations.map(\.relayed) } == relays)
+    agents.alice.act { $0.hangUp(call) }
+    #expect(agents.runUntilIdle())
+    for report in [agents.alice.ended[0], agents.bob.ended[0]] {
+      #expect(report.failure == nil && report.media.lost == 0 && report.media.rekeys == 1, "\(report.media.rekeys)")
+    }
+  }
+
+  @Test("new DTLS keys that want other ports are refused where only relays are allowed, and the call goes on")
+  func rekeyOnOtherPorts() throws {
+    let (agents, _) = try Self.makeAgents(mode: .main, seed: 37, rekeyPorts: "new")
     let call = try agents.establishedCall()
     agents.run(milliseconds: 1000)
     #expect(agents.alice.act { $0.rekey(call) })
-    agents.run(milliseconds: 60_000)
+    agents.run(milliseconds: 5000)
+    #expect(agents.bob.warnings.contains { $0.contains("doesn't wait for a relay") }, "\(agents.bob.warnings)")
     #expect(agents.alice.isEstablished && agents.bob.isEstablished)
     agents.alice.act { $0.hangUp(call) }
     #expect(agents.runUntilIdle())
     for report in [agents.alice.ended[0], agents.bob.ended[0]] {
       #expect(report.failure == nil && report.media.lost == 0 && report.media.rekeys == 0)
+    }
+  }
+
+  @Test("a relay is given back at the end of a call, though its nonce is stale by then", arguments: RxMode.allCases)
+  func staleEnd(mode: RxMode) throws {
+    let (agents, server) = try Self.makeAgents(mode: mode, usesRTCPMux: false, seed: 38) { $0.nonceLifetime = 4_000 }
+    let call = try agents.establishedCall()
+    agents.run(milliseconds: 9_000)
+    #expect(server.withLock { $0.allocations.count } == 4)
+    agents.alice.act { $0.hangUp(call) }
+    #expect(agents.runUntilIdle())
+    agents.run(milliseconds: 1_500)
+    #expect(server.withLock { $0.allocations.isEmpty && $0.staleNonces >= 4 })
+    for report in [agents.alice.ended[0], agents.bob.ended[0]] {
+      #expect(report.media.accountedDatagrams == report.media.receivedDatagrams)
     }
   }
 
