@@ -147,6 +147,10 @@ struct ConfigAccountTests {
       ),
       ("<sip:u@h>;mediaenc=zrtp", "mediaenc: Apus has no zrtp: it takes one of dtls_srtp, srtp, srtp-mand, srtp-mandf"),
       (
+        "<sip:u@h>;medianat=turn",
+        "medianat: there is no turn without checks: write medianat=ice, and the server in stunserver"
+      ),
+      (
         "<sip:u@h>;medianat=ise",
         "medianat: \"ise\" is not allowed: it takes one of stun, turn, ice, natpmp, pcp; did you mean \"ice\"?"
       ),

@@ -180,7 +180,9 @@ private struct AccountReading {
       return nil
     }
     if self.drivers.active.contains(id) { return id }
-    if self.drivers.isCompiledIn(id) {
+    if id == "stun" || id == "turn" {
+      self.error("medianat", "there is no \(id) without checks: write medianat=ice, and the server in stunserver")
+    } else if self.drivers.isCompiledIn(id) {
       self.error("medianat", "the module \(id) is not switched on: add the line \"module \(id)\" to the config")
     } else {
       self.warning("medianat", "\(id): this module of baresip is not part of Apus; calls go without it")
