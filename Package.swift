@@ -150,7 +150,9 @@ let package = Package(
     layer(
       "TestSupport",
       [
-        "NetBase", "Handoff", "Runtime", "ModuleKit", "SIPStack", "RTPStack", "UACore", "AllModules", "g711", "CReplay",
+        "NetBase", "Handoff", "Runtime", "ModuleKit", "SIPStack", "RTPStack", "ICEAgent", "UACore", "AllModules",
+        "g711",
+        "ice", "CReplay",
       ]),
     // Tests
     tests("NetBase", ["NetBase"]),

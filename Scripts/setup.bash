@@ -4,7 +4,7 @@
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 BUILD_PACKAGES=(libssl-dev libsrtp2-dev libopus-dev libspeexdsp-dev pkg-config)
 PEER_PACKAGES=(baresip-core linphone-cli sip-tester kamailio kamailio-tls-modules kamailio-websocket-modules
-  kamailio-outbound-modules tshark python3 python3-venv iproute2 libopus0 openssl chromium
+  kamailio-outbound-modules coturn tshark python3 python3-venv iproute2 libopus0 openssl chromium
   gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad python3-gi gir1.2-gstreamer-1.0)
 PYTHON_PACKAGES=(pesq pystoi numpy scipy soundfile pylibsrtp pyOpenSSL cffi aiortc)
 VENV=$ROOT/.build-venv

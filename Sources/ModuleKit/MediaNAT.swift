@@ -43,6 +43,16 @@ package protocol MediaNATSession: AnyObject {
   /// Sockets that the next description names instead of those before it; `isForNextAssociation` where those before stay
   /// in use until the next association is secured, and for good when the offer is refused.
   func use(_ sockets: MediaSockets, isForNextAssociation: Bool) throws(ModuleError)
+  /// Begins to gather from `servers` what the next description names, where that is not known yet.
+  ///
+  /// - Returns: whether the description had better wait for `gathered`.
+  func gather(from servers: [ICEServer], for description: GatheringPurpose) throws(ModuleError) -> Bool
+  /// The transport has asked the servers: what it found counts from the next description on.
+  func gathered(_ report: GatheringReport)
+  /// Where the next description says that the section is received; nil for the sockets themselves.
+  var described: MediaSockets? { get }
+  /// Whether other sockets would have servers to ask, which an answer in a call can't wait for.
+  var asksServers: Bool { get }
   /// Attributes of the next offer; the same again while nothing changed.
   func offerAttributes() throws(ModuleError) -> [DescriptionAttribute]
   /// Makes the next offer begin the checks anew; false where there is nothing to begin anew.
@@ -50,7 +60,7 @@ package protocol MediaNATSession: AnyObject {
   /// Takes the peer's offer and returns the attributes of our answer.
   func answer(to offer: RemoteConnectivity) throws(ModuleError) -> [DescriptionAttribute]
   /// Takes the answer to our last offer.
-  func receive(answer: RemoteConnectivity)
+  func receive(answer: RemoteConnectivity) throws(ModuleError)
   /// Our last offer was refused, or our answer could not be made.
   func rollback()
   /// Our answer was made: what it says holds.
@@ -59,6 +69,38 @@ package protocol MediaNATSession: AnyObject {
   func connected(_ report: ConnectivityReport)
   /// What the transport must be told, in order, until nil; taken after each of the calls above.
   func nextCommand() -> ConnectivityCommand?
+}
+
+/// What candidates are gathered for.
+package enum GatheringPurpose: Sendable {
+  case offer
+  case answer(RemoteConnectivity)
+}
+
+/// What came of the gathering on one path.
+package struct GatheringReport: Sendable {
+  /// The path's sockets.
+  package let sockets: MediaSockets
+  package let candidates: [ICECandidate]
+  /// What could not be had: a sentence each, for the user.
+  package let problems: [String]
+
+  package init(sockets: MediaSockets, candidates: [ICECandidate], problems: [String]) {
+    (self.sockets, self.candidates, self.problems) = (sockets, candidates, problems)
+  }
+}
+
+/// Where data for the peer goes.
+package struct MediaRoute: Hashable, Sendable {
+  /// Where the peer is.
+  package let peer: SocketAddress
+  /// What passes it on to the peer; nil where nothing has to.
+  package let relay: TURNFraming?
+
+  package init(peer: SocketAddress, relay: TURNFraming? = nil) { (self.peer, self.relay) = (peer, relay) }
+
+  /// Where datagrams are sent.
+  package var address: SocketAddress { self.relay?.server ?? self.peer }
 }
 
 /// What main tells a transport about its way to the peer; meant for the newest path.
@@ -80,7 +122,13 @@ package enum ConnectivityCommand: ~Copyable, Sendable {
 /// After each call the owner takes every action until nil, in order.
 package protocol ConnectivityAgent: AnyObject {
   /// Takes a datagram that looks like STUN (RFC 7983).
-  func receive(_ datagram: RawSpan, from source: SocketAddress, on component: Component, now: Instant)
+  ///
+  /// - Parameter relayed: what it came in, where a relay has passed it on; then `source` is the peer.
+  func receive(
+    _ datagram: RawSpan, from source: SocketAddress, on component: Component, in relayed: RelayedDatagram?,
+    now: Instant)
+  /// What a relay of ours passes on in a datagram; nil for all else. Asked for ChannelData and what looks like STUN.
+  func unwrap(_ datagram: RawSpan, from source: SocketAddress, on component: Component) -> RelayedDatagram?
   func setRemote(_ remote: ICERemote, now: Instant)
   func expect(_ local: ICECredentials)
   func restart(_ local: ICECredentials, _ remote: ICERemote, now: Instant)
@@ -91,17 +139,23 @@ package protocol ConnectivityAgent: AnyObject {
   /// Whether a check vouches for `source`: nothing else is taken from anywhere.
   func isValidated(_ source: SocketAddress) -> Bool
   /// Where a component's data goes; nil while there is no way.
-  func destination(_ component: Component) -> SocketAddress?
+  func route(_ component: Component) -> MediaRoute?
   /// Whether `component` has checks of its own.
   func covers(_ component: Component) -> Bool
+  /// The path ends: what is asked to be sent from now on gives back what servers relay for it.
+  func close(now: Instant)
+  /// Whether, after `close`, a server has still to say that it took something back.
+  var isReleasing: Bool { get }
   var counters: ConnectivityCounters { get }
 }
 
 /// What an agent asks of its transport.
 package enum ConnectivityAction: Sendable {
   case send(datagram: [UInt8], to: SocketAddress, on: Component)
-  /// `destination` says something else than before.
-  case destinationChanged
+  /// `route` says something else than before.
+  case routeChanged
+  /// The servers have answered, or were given time enough.
+  case gathered(GatheringReport)
   /// Every component has its nominated pair.
   case connected(ConnectivityReport)
   /// The reason is a sentence for the user.

@@ -16,6 +16,16 @@ public struct Packet: ~Copyable, ~Escapable, Sendable {
   /// Room for a datagram, in bytes.
   @inlinable public var capacity: Int { self.storage.byteCount }
 
+  /// Makes `range` of the datagram the whole of it; traps outside it.
+  public mutating func narrow(to range: Range<Int>) {
+    precondition(range.lowerBound >= 0 && range.upperBound <= self.count, "outside a datagram")
+    unsafe self.storage.withUnsafeMutableBytes { bytes in
+      guard let start = bytes.baseAddress, !range.isEmpty else { return }
+      unsafe start.copyMemory(from: start + range.lowerBound, byteCount: range.count)
+    }
+    self.count = range.count
+  }
+
   /// The datagram, read-only.
   @inlinable public var bytes: RawSpan {
     @_lifetime(borrow self)

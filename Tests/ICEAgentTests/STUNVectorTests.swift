@@ -42,6 +42,15 @@ struct STUNVectorTests {
     00 14 00 0b 65 78 61 6d 70 6c 65 2e 6f 72 67 00 00 08 00 14 f6 70 24 65 6d d6 4a 3e 02 b8 e0 71 2e 85 c9 a2 8c a8
     96 66
     """)
+  /// RFC 8489 B.1, as its erratum 6268 has it
+  static let userhash = bytes(
+    """
+    00 01 00 90 21 12 a4 42 78 ad 34 33 c6 ad 72 c0 29 da 41 2e 00 1e 00 20 4a 3c f3 8f ef 69 92 bd a9 52 c6 78 04 17
+    da 0f 24 81 94 15 56 9e 60 b2 05 c4 6e 41 40 7f 17 04 00 15 00 29 6f 62 4d 61 74 4a 6f 73 32 41 41 41 43 66 2f 2f
+    34 39 39 6b 39 35 34 64 36 4f 4c 33 34 6f 4c 39 46 53 54 76 79 36 34 73 41 00 00 00 00 14 00 0b 65 78 61 6d 70 6c
+    65 2e 6f 72 67 00 00 1d 00 04 00 02 00 00 00 1c 00 20 b5 c7 bf 00 5b 6c 52 a2 1c 51 c5 e8 92 f8 19 24 13 62 96 cb
+    92 7c 43 14 93 09 27 8c c6 51 8e 65
+    """)
   static let key = Array("VOkJxbRl1RmTxUk/WvJxBt".utf8)
   static let id = STUNTransactionID(high: 0xB7E7_A701, low: 0xBC34_D686_FA87_DFAE)
 
@@ -90,6 +99,59 @@ struct STUNVectorTests {
     let key = Array("マトリックス:example.org:TheMatrIX".utf8).withRawSpan { STUNCrypto.openSSL.digest(.md5, $0) }
     #expect(message.isAuthentic(key: key, crypto: .openSSL))
     #expect(!message.hasFingerprint)
+  }
+
+  @Test("RFC 8489 B.1: a request with a hashed name, under a key of SHA-256")
+  func sampleUserhash() throws {
+    let message = try #require(Self.parse(Self.userhash))
+    let key = Array("マトリックス:example.org:TheMatrIX".utf8).withRawSpan { STUNCrypto.openSSL.digest(.sha256, $0) }
+    #expect(message.isAuthentic(key: key, crypto: .openSSL) && message.hasIntegritySHA256)
+
+    // What its challenge must have been makes us write the same, but for the list that B.1 does not send back.
+    var challenge = STUNWriter(.failure, id: message.id)
+    challenge.addError(401, "")
+    challenge.add(STUNType.realm, "example.org")
+    challenge.add(STUNType.nonce, "obMatJos2AAACf//499k954d6OL34oL9FSTvy64sA")
+    challenge.add(STUNType.passwordAlgorithms, [0, 2, 0, 0])
+    var credentials = LongTermCredentials(username: "マトリックス", password: "TheMatrIX", crypto: .openSSL)
+    #expect(credentials.take(try #require(Self.parse(challenge.bytes))))
+    var writer = STUNWriter(.request, id: message.id)
+    #expect(try #require(credentials.sign(&writer)).bytes == key)
+    let ours = try #require(Self.parse(writer.bytes))
+    for type in [STUNType.userhash, STUNType.nonce, STUNType.realm, STUNType.passwordAlgorithm] {
+      #expect(ours.value(type).map(Array.init) == message.value(type).map(Array.init))
+    }
+    #expect(!ours.has(STUNType.username) && ours.isAuthentic(key: key, crypto: .openSSL))
+  }
+
+  @Test("§2.4 is what credentials write at a server of RFC 5389's time, but for the order of realm and nonce")
+  func writtenLongTerm() throws {
+    let message = try #require(Self.parse(Self.longTerm))
+    var challenge = STUNWriter(.failure, id: message.id)
+    challenge.addError(401, "")
+    challenge.add(STUNType.realm, "example.org")
+    challenge.add(STUNType.nonce, "f//499k954d6OL34oL9FSTvy64sA")
+    var credentials = LongTermCredentials(username: "マトリックス", password: "TheMatrIX", crypto: .openSSL)
+    #expect(credentials.take(try #require(Self.parse(challenge.bytes))))
+    var writer = STUNWriter(.request, id: message.id)
+    let key = try #require(credentials.sign(&writer))
+    let ours = try #require(Self.parse(writer.bytes))
+    for type in [STUNType.username, STUNType.nonce, STUNType.realm] {
+      #expect(ours.value(type).map(Array.init) == message.value(type).map(Array.init))
+    }
+    #expect(key.opens(message, crypto: .openSSL) && key.opens(ours, crypto: .openSSL) && !key.needsSHA256)
+    // The same challenge again: the password is wrong.
+    #expect(!credentials.take(try #require(Self.parse(challenge.bytes))))
+  }
+
+  @Test("who was offered SHA-256 takes no answer under less")
+  func noLess() throws {
+    let key = STUNKey(bytes: Self.key, needsSHA256: true)
+    for (hash, isTaken) in [(STUNCrypto.Hash.sha1, false), (.sha256, true)] {
+      var writer = STUNWriter(.success, id: Self.id)
+      writer.addIntegrity(hash, key: Self.key, crypto: .openSSL)
+      #expect(key.opens(try #require(Self.parse(writer.bytes)), crypto: .openSSL) == isTaken)
+    }
   }
 
   @Test("MESSAGE-INTEGRITY-SHA256 counts before SHA-1, and a turned bit of it is seen")

@@ -41,8 +41,8 @@ internal import Testing
       "Glibc", "Synchronization",
     ],
     "Sources/TestSupport": [
-      "NetBase", "Handoff", "Runtime", "ModuleKit", "SIPStack", "RTPStack", "UACore", "AllModules", "g711", "CReplay",
-      "Glibc", "Synchronization",
+      "NetBase", "Handoff", "Runtime", "ModuleKit", "SIPStack", "RTPStack", "ICEAgent", "UACore", "AllModules", "g711",
+      "ice", "CReplay", "Glibc", "Synchronization",
     ],
   ]
 

@@ -104,8 +104,8 @@ struct ConfigAccountTests {
         "<sip:u@h>;video_codecs=vp8", "video_codecs: this parameter of baresip has no effect in Apus: there is no video"
       ),
       (
-        "<sip:u@h>;stunpass=hunter2",
-        "stunpass: this parameter of baresip has no effect in Apus: there is no `medianat` that asks a server"
+        "<sip:u@h>;fbregint=60",
+        "fbregint: this parameter of baresip has no effect in Apus: an account with a `prio` is registered by `uareg` only"
       ),
       (
         "<sip:u@h;transport=tls>",
@@ -146,6 +146,10 @@ struct ConfigAccountTests {
           + "did you mean \"dtls_srtp\"?"
       ),
       ("<sip:u@h>;mediaenc=zrtp", "mediaenc: Apus has no zrtp: it takes one of dtls_srtp, srtp, srtp-mand, srtp-mandf"),
+      (
+        "<sip:u@h>;medianat=turn",
+        "medianat: there is no turn without checks: write medianat=ice, and the server in stunserver"
+      ),
       (
         "<sip:u@h>;medianat=ise",
         "medianat: \"ise\" is not allowed: it takes one of stun, turn, ice, natpmp, pcp; did you mean \"ice\"?"

@@ -7,18 +7,33 @@ public struct ICE: Module {
   /// One line for `apus modules`.
   public static let summary = "Interactive Connectivity Establishment (RFC 8445)"
 
-  /// There are no settings.
-  public init(settings: ModuleSettings) throws(ModuleError) {}
+  /// Which candidates may be used.
+  public static let configKeys = [
+    ConfigKey(
+      "ice_policy", .choice(["all", "relay"]), default: "all",
+      help: "Which candidates are told and used; relay takes a TURN server")
+  ]
+
+  private let isRelayOnly: Bool
+
+  public init(settings: ModuleSettings) throws(ModuleError) {
+    self.isRelayOnly = settings.string("ice_policy") == "relay"
+  }
 
   /// `ice`.
-  public var facets: [Facet] { [Facet(.nat(ICENAT()))] }
+  public var facets: [Facet] { [Facet(.nat(ICENAT(isRelayOnly: self.isRelayOnly)))] }
 }
 
-/// `medianat=ice`: host candidates of our own, and checks of all that the peer names.
+/// `medianat=ice`: candidates of our own, and checks of all that the peer names.
 package struct ICENAT: MediaNAT {
-  package init() {}
+  /// Whether nothing but relays is told and used.
+  private let isRelayOnly: Bool
+
+  package init(isRelayOnly: Bool = false) { self.isRelayOnly = isRelayOnly }
 
   package var id: String { "ice" }
 
-  package func makeSession() throws(ModuleError) -> any MediaNATSession { try ICENegotiation() }
+  package func makeSession() throws(ModuleError) -> any MediaNATSession {
+    try ICENegotiation(isRelayOnly: self.isRelayOnly)
+  }
 }

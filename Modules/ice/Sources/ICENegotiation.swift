@@ -14,6 +14,10 @@ final class ICENegotiation: MediaNATSession {
     var credentials: ICECredentials
     /// Whether the transport has its agent.
     var isBegun = false
+    /// Whether what was there before stays in use if nothing comes of them.
+    var isNext = false
+    /// What servers were asked for; nil while they are, and for good where there are none to ask.
+    var gathered: [ICECandidate]?
   }
 
   private struct State {
@@ -24,7 +28,9 @@ final class ICENegotiation: MediaNATSession {
     var report: ConnectivityReport?
   }
 
+  private let isRelayOnly: Bool
   private var random: SeededGenerator
+  private var servers: [ICEServer] = []
   private var state = State()
   /// What holds if the offer under way comes to nothing.
   private var before: State?
@@ -33,15 +39,55 @@ final class ICENegotiation: MediaNATSession {
   private var offered: ICECredentials?
   private var commands = Queue<ConnectivityCommand>()
 
-  init() throws(ModuleError) { self.random = try .random() }
+  init(isRelayOnly: Bool = false) throws(ModuleError) {
+    self.isRelayOnly = isRelayOnly
+    self.random = try .random()
+  }
 
   func use(_ sockets: MediaSockets, isForNextAssociation: Bool) {
     if isForNextAssociation { self.before = self.before ?? self.state }
     self.wantsRestart = false
     self.offered = nil
     self.state = State(
-      local: Local(sockets: sockets, credentials: self.draw()), isAbsent: self.state.isAbsent)
+      local: Local(sockets: sockets, credentials: self.draw(), isNext: isForNextAssociation),
+      isAbsent: self.state.isAbsent)
   }
+
+  // MARK: Gathering
+
+  func gather(from servers: [ICEServer], for description: GatheringPurpose) throws(ModuleError) -> Bool {
+    self.servers = servers
+    guard !servers.isEmpty, !self.state.isAbsent, let local = self.state.local else { return false }
+    switch description {
+    case .offer: try self.begin(.controlling)
+    case .answer(let offer):
+      guard case .present(let remote) = RemoteICE(offer) else { return false }
+      try self.begin(.controlled, components: remote.components)
+    }
+    return local.gathered == nil
+  }
+
+  var asksServers: Bool { !self.servers.isEmpty && !self.state.isAbsent }
+
+  func gathered(_ report: GatheringReport) {
+    guard self.state.local?.sockets == report.sockets else { return }
+    self.state.local?.gathered = report.candidates
+  }
+
+  /// What a peer without ICE is to use: what it sees of us, if that is known (RFC 8445 §5.1.4).
+  var described: MediaSockets? {
+    guard !self.state.isAbsent, let local = self.state.local else { return nil }
+    guard let gathered = local.gathered else { return self.isRelayOnly ? .unknown(local.sockets) : nil }
+    let kind: ICECandidate.Kind = self.isRelayOnly ? .relayed : .serverReflexive
+    func address(_ component: Int) -> SocketAddress? {
+      gathered.first { $0.kind == kind && $0.component == component && $0.address.family == local.sockets.rtp.family }?
+        .address
+    }
+    guard let rtp = address(1) else { return nil }
+    return MediaSockets(rtp: rtp, rtcp: address(2) ?? rtp)
+  }
+
+  // MARK: Offers and answers
 
   func offerAttributes() throws(ModuleError) -> [DescriptionAttribute] {
     guard !self.state.isAbsent, self.state.local != nil else { return [] }
@@ -53,7 +99,7 @@ final class ICENegotiation: MediaNATSession {
     }
     self.wantsRestart = false
     try self.begin(.controlling)
-    var attributes = self.attributes(self.offered)
+    var attributes = try self.attributes(self.offered)
     if self.offered == nil, let report = self.state.report, report.isControlling, let rtp = report.rtp {
       attributes.append(DescriptionAttribute("remote-candidates", Self.remoteCandidates(rtp, report.rtcp)))
     }
@@ -69,19 +115,24 @@ final class ICENegotiation: MediaNATSession {
   func answer(to offer: RemoteConnectivity) throws(ModuleError) -> [DescriptionAttribute] {
     self.before = self.before ?? self.state
     switch RemoteICE(offer) {
-    case .absent: self.withdraw()
+    case .absent: try self.withdraw()
     case .mismatched:
       guard self.isRunning else {
-        self.withdraw()
+        try self.withdraw()
         return [DescriptionAttribute("ice-mismatch")]
       }
-      return self.attributes(nil)
+      return try self.attributes(nil)
     case .present(let remote):
       if self.state.isAbsent {
         self.state.isAbsent = false
         self.renew()
       }
-      try self.begin(.controlled)
+      if self.isRelayOnly, let local = self.state.local, local.isNext, local.gathered == nil {
+        throw ModuleError(
+          .unavailable,
+          "module ice: the offer asks for other ports, and an answer in a call doesn't wait for a relay to them")
+      }
+      try self.begin(.controlled, components: remote.components)
       if let former = self.state.remote, former.credentials != remote.credentials {
         let credentials = self.draw()
         self.state.local?.credentials = credentials
@@ -91,18 +142,18 @@ final class ICENegotiation: MediaNATSession {
         self.commands.append(.remote(remote))
       }
       self.state.remote = remote
-      return self.attributes(nil, components: remote.components)
+      return try self.attributes(nil, components: remote.components)
     }
     return []
   }
 
-  func receive(answer: RemoteConnectivity) {
+  func receive(answer: RemoteConnectivity) throws(ModuleError) {
     let offered = self.offered.take()
     self.settle()
     guard !self.state.isAbsent, self.state.local != nil else { return }
     switch RemoteICE(answer) {
-    case .absent: self.withdraw()
-    case .mismatched: if !self.isRunning { self.withdraw() }
+    case .absent: try self.withdraw()
+    case .mismatched: if !self.isRunning { try self.withdraw() }
     case .present(let remote):
       // Both change (RFC 8839 §4.4). A peer that keeps its own begins nothing anew, and what is in use goes on.
       if let offered, remote.credentials != self.state.remote?.credentials {
@@ -132,8 +183,11 @@ final class ICENegotiation: MediaNATSession {
   /// Whether the checks have begun with this peer: what comes later is compared with nothing.
   private var isRunning: Bool { self.state.remote != nil && !self.state.isAbsent }
 
-  private func withdraw() {
+  private func withdraw() throws(ModuleError) {
     guard !self.state.isAbsent else { return }
+    if self.isRelayOnly {
+      throw ModuleError(.peer, "module ice: the peer has no ICE, and ice_policy relay allows nothing else")
+    }
     if self.state.local?.isBegun == true { self.commands.append(.withdraw) }
     self.state.isAbsent = true
     self.state.remote = nil
@@ -146,31 +200,53 @@ final class ICENegotiation: MediaNATSession {
     self.state.local = Local(sockets: sockets, credentials: self.draw())
   }
 
-  private func begin(_ role: ICERole) throws(ModuleError) {
+  private func begin(_ role: ICERole, components: Int = 2) throws(ModuleError) {
     guard let local = self.state.local, !local.isBegun else { return }
     let random = try SeededGenerator.random()
     self.state.local?.isBegun = true
+    var configuration = ICEConfiguration(crypto: .openSSL)
+    configuration.servers = self.servers
+    configuration.isRelayOnly = self.isRelayOnly
     self.commands.append(
-      .begin { now in ICEPathAgent(local.sockets, local.credentials, role: role, random: random, now: now) })
+      .begin { [configuration] now in
+        ICEPathAgent(
+          local.sockets, local.credentials, configuration, components: components, role: role, random: random,
+          now: now)
+      })
   }
 
   private func draw() -> ICECredentials { ICECredentials(using: &self.random) }
 
-  private func attributes(_ credentials: ICECredentials?, components: Int = 2) -> [DescriptionAttribute] {
+  private func attributes(
+    _ credentials: ICECredentials?, components: Int = 2
+  ) throws(ModuleError) -> [DescriptionAttribute] {
     guard let local = self.state.local else { return [] }
+    // While servers are asked, the peer learns of a relay by the checks that leave it.
+    let hosts = self.isRelayOnly ? [] : local.sockets.bases.map { ICESession.host($0) }
+    let candidates = (local.gathered ?? hosts).filter { $0.component <= components }
+    if self.isRelayOnly, candidates.isEmpty, self.servers.isEmpty || local.gathered != nil {
+      throw ModuleError(.unavailable, "module ice: no server gives a relay, and ice_policy relay allows nothing else")
+    }
     let credentials = credentials ?? local.credentials
     return [
       DescriptionAttribute("ice-ufrag", credentials.fragment), DescriptionAttribute("ice-pwd", credentials.password),
       DescriptionAttribute("ice-options", "ice2"),
     ]
-      + local.sockets.bases.prefix(components).map {
-        DescriptionAttribute("candidate", ICESession.host($0).attributeValue)
-      }
+      + candidates.map { DescriptionAttribute("candidate", $0.attributeValue) }
   }
 
   /// RFC 8839 §5.2.
   private static func remoteCandidates(_ rtp: SocketAddress, _ rtcp: SocketAddress?) -> String {
     let pairs = [(1, rtp)] + (rtcp.map { [(2, $0)] } ?? [])
     return pairs.map { "\($0) \($1.unscoped.host) \($1.port)" }.joined(separator: " ")
+  }
+}
+
+extension MediaSockets {
+  /// What stands for addresses that are not known yet (RFC 8840 §4.1.1).
+  fileprivate static func unknown(_ sockets: MediaSockets) -> MediaSockets {
+    let address =
+      sockets.rtp.family == .ipv4 ? SocketAddress(ipv4: 0, port: 9) : SocketAddress(ipv6: 0, 0, port: 9)
+    return MediaSockets(rtp: address, rtcp: address)
   }
 }

@@ -8,14 +8,39 @@ internal import SIPStack
 /// `confined`: made by its transport's executor and used nowhere else.
 final class ICEPathAgent: ConnectivityAgent {
   private let session: ICESession
+  private let sockets: MediaSockets
+  /// Whether there is anything to tell that main does not know.
+  private let isGathering: Bool
+  private let components: Int
+  /// Datagrams that came to a socket that has no part in it.
+  private var strays = 0
 
-  init(_ sockets: MediaSockets, _ local: ICECredentials, role: ICERole, random: SeededGenerator, now: Instant) {
+  /// - Parameter components: for how many of the sockets candidates are wanted.
+  init(
+    _ sockets: MediaSockets, _ local: ICECredentials, _ configuration: ICEConfiguration, components: Int,
+    role: ICERole, random: SeededGenerator, now: Instant
+  ) {
+    self.sockets = sockets
+    self.components = components
+    self.isGathering = !configuration.servers.isEmpty
     self.session = ICESession(
-      ICEConfiguration(crypto: .openSSL), bases: sockets.bases, role: role, local: local, random: random, now: now)
+      configuration, bases: Array(sockets.bases.prefix(components)), role: role, local: local, random: random,
+      now: now)
   }
 
-  func receive(_ datagram: RawSpan, from source: SocketAddress, on component: Component, now: Instant) {
-    self.session.receive(datagram, from: source, base: component.rawValue, now: now)
+  func receive(
+    _ datagram: RawSpan, from source: SocketAddress, on component: Component, in relayed: RelayedDatagram?,
+    now: Instant
+  ) {
+    guard relayed != nil || component.number <= self.components else {
+      self.strays += 1
+      return
+    }
+    self.session.receive(datagram, from: source, base: relayed?.base ?? component.rawValue, now: now)
+  }
+
+  func unwrap(_ datagram: RawSpan, from source: SocketAddress, on component: Component) -> RelayedDatagram? {
+    self.session.unwrap(datagram, from: source, base: component.rawValue)
   }
 
   func setRemote(_ remote: ICERemote, now: Instant) { self.session.setRemote(remote, now: now) }
@@ -36,15 +61,20 @@ final class ICEPathAgent: ConnectivityAgent {
       switch action {
       case .send(let bytes, let base, let address):
         return .send(datagram: bytes, to: address, on: base == 0 ? .rtp : .rtcp)
-      case .validated, .selected: return .destinationChanged
+      case .validated, .selected, .framingChanged: return .routeChanged
       case .connected:
         return .connected(
           ConnectivityReport(
-            isControlling: self.session.role == .controlling, rtp: self.destination(.rtp),
-            rtcp: self.destination(.rtcp)))
+            isControlling: self.session.role == .controlling, rtp: self.route(.rtp)?.peer,
+            rtcp: self.route(.rtcp)?.peer))
       case .failed(let reason): return .failed(reason)
-      // The description has said them all.
-      case .localCandidate, .gatheringEnded, .roleChanged: continue
+      case .gatheringEnded:
+        guard self.isGathering else { continue }
+        return .gathered(
+          GatheringReport(
+            sockets: self.sockets, candidates: self.session.localCandidates, problems: self.session.gatheringProblems))
+      // The report has them all.
+      case .localCandidate, .roleChanged: continue
       }
     }
     return nil
@@ -52,16 +82,22 @@ final class ICEPathAgent: ConnectivityAgent {
 
   func isValidated(_ source: SocketAddress) -> Bool { self.session.isValidated(source) }
 
-  func destination(_ component: Component) -> SocketAddress? {
+  func route(_ component: Component) -> MediaRoute? {
     // Whose consent is gone is sent nothing (RFC 7675 §5.1).
     guard self.session.failure == nil else { return nil }
-    return self.session.sendingPair(component.number)?.remote
+    return self.session.sendingPair(component.number).map {
+      MediaRoute(peer: $0.remote, relay: self.session.framing($0))
+    }
   }
+
+  func close(now: Instant) { self.session.close(now: now) }
+
+  var isReleasing: Bool { self.session.isReleasing }
 
   func covers(_ component: Component) -> Bool { self.session.covers(component.number) }
 
   var counters: ConnectivityCounters {
-    ConnectivityCounters(accepted: self.session.counters.accepted, refused: self.session.counters.dropped)
+    ConnectivityCounters(accepted: self.session.counters.accepted, refused: self.session.counters.dropped + self.strays)
   }
 }
 

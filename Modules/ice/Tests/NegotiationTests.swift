@@ -54,14 +54,14 @@ import Testing
     #expect(first.filter { $0.name == "candidate" }.count == 2)
     #expect(try self.session.offerAttributes() == first && self.commands() == ["begin"])
     #expect(self.value("candidate", first)?.hasSuffix(" 1 UDP 2130706431 10.0.0.1 4000 typ host") == true)
-    self.session.receive(answer: self.remote())
+    try self.session.receive(answer: self.remote())
     #expect(self.commands() == ["remote peer 1"])
   }
 
   @Test("a restart holds when it is answered, and leaves no trace when it is refused") func restart() throws {
     #expect(!self.session.requestRestart())
     let first = try self.session.offerAttributes()
-    self.session.receive(answer: self.remote())
+    try self.session.receive(answer: self.remote())
     _ = self.commands()
     #expect(self.session.requestRestart())
     #expect(try self.session.offerAttributes().first != first.first && self.commands() == ["expect"])
@@ -69,18 +69,18 @@ import Testing
     #expect(try self.session.offerAttributes() == first && self.commands().isEmpty)
     #expect(self.session.requestRestart())
     let second = try self.session.offerAttributes()
-    self.session.receive(answer: self.remote("again"))
+    try self.session.receive(answer: self.remote("again"))
     #expect(self.commands() == ["expect", "restart again"])
     #expect(try self.session.offerAttributes() == second)
   }
 
   @Test("a restart that the peer answers with its old credentials is none") func unansweredRestart() throws {
     let first = try self.session.offerAttributes()
-    self.session.receive(answer: self.remote())
+    try self.session.receive(answer: self.remote())
     _ = self.commands()
     #expect(self.session.requestRestart())
     #expect(try self.session.offerAttributes().first != first.first)
-    self.session.receive(answer: self.remote())
+    try self.session.receive(answer: self.remote())
     #expect(self.commands() == ["expect", "remote peer 1"])
     #expect(try self.session.offerAttributes() == first && self.commands().isEmpty)
   }
@@ -109,7 +109,7 @@ import Testing
   @Test("sockets for the next association have other credentials; a refused offer brings the old ones back")
   func nextAssociation() throws {
     let first = try self.session.offerAttributes()
-    self.session.receive(answer: self.remote())
+    try self.session.receive(answer: self.remote())
     _ = self.commands()
     let others = MediaSockets(rtp: self.sockets.rtp.with(port: 4002), rtcp: self.sockets.rtp.with(port: 4003))
     self.session.use(others, isForNextAssociation: true)
@@ -122,7 +122,7 @@ import Testing
 
   @Test("a peer that has no part in it, now or from now on") func absent() throws {
     _ = try self.session.offerAttributes()
-    self.session.receive(answer: RemoteConnectivity(attributes: [], address: nil, sharesSocket: true))
+    try self.session.receive(answer: RemoteConnectivity(attributes: [], address: nil, sharesSocket: true))
     #expect(self.commands() == ["begin", "withdraw"])
     #expect(try self.session.offerAttributes().isEmpty)
     #expect(!self.session.requestRestart())
@@ -155,7 +155,7 @@ import Testing
 
   @Test("the controlling side names the pair in use") func remoteCandidates() throws {
     _ = try self.session.offerAttributes()
-    self.session.receive(answer: self.remote(sharesSocket: false))
+    try self.session.receive(answer: self.remote(sharesSocket: false))
     let report = ConnectivityReport(
       isControlling: true, rtp: SocketAddress(ipv4: 0x0A00_0002, port: 5000),
       rtcp: SocketAddress(ipv4: 0x0A00_0002, port: 5001))

@@ -47,7 +47,7 @@ struct ICETransaction {
   let base: Int
   let destination: SocketAddress
   /// What a response is authenticated with; nil for a server that asked for nothing.
-  let key: [UInt8]?
+  let key: STUNKey?
   /// When it goes again, or is given up.
   var due: Instant
   /// Milliseconds.
@@ -70,11 +70,12 @@ struct ICEGatheringTask {
 
   let server: Int
   let base: Int
+  /// What a TURN server is asked for, which knows its own way.
+  var allocation: Int?
   var state = State.waiting
-  /// What the server said that its credentials are for.
-  var realm: String?
-  var nonce: String?
-  var usesSHA256 = false
+  /// Why it has failed, a sentence for the user.
+  var failure: String?
+  var credentials: LongTermCredentials?
   var attempts = 0
   /// When the binding is refreshed, until a pair is selected.
   var keepalive: Instant?

@@ -77,7 +77,7 @@ extension ICESession {
     self.pairs[index].startedAt = now
     self.start(
       bytes, id, .check(pair: pair.id, nominates: nominates, role: self.role), base: pair.base,
-      to: pair.remote.address, key: remote.key, now: now)
+      to: pair.remote.address, key: STUNKey(bytes: remote.key, needsSHA256: false), now: now)
   }
 
   /// A check's request (RFC 8445 §7.2.2), which also asks for consent.
@@ -99,7 +99,7 @@ extension ICESession {
 
   func start(
     _ bytes: [UInt8], _ id: STUNTransactionID, _ purpose: ICETransaction.Purpose, base: Int,
-    to destination: SocketAddress, key: [UInt8]?, now: Instant
+    to destination: SocketAddress, key: STUNKey?, now: Instant
   ) {
     // RFC 8445 §14.3: the more checks are under way, the slower each is repeated.
     let busy = self.pairs.count { $0.state == .waiting || $0.state == .inProgress }
@@ -108,7 +108,7 @@ extension ICESession {
       ICETransaction(
         id: id, purpose: purpose, bytes: bytes, base: base, destination: destination, key: key,
         due: now.advanced(byMilliseconds: timeout), timeout: timeout))
-    self.send(bytes, base: base, to: destination)
+    self.send(bytes, base: base, to: destination, now: now)
   }
 
   func timeoutTransactions(now: Instant) {
@@ -130,7 +130,7 @@ extension ICESession {
       transaction.due = now.advanced(byMilliseconds: isLast ? ICETransaction.lastWait : transaction.timeout)
       self.transactions[index] = transaction
       self.counters.retransmissions += 1
-      self.send(transaction.bytes, base: transaction.base, to: transaction.destination)
+      self.send(transaction.bytes, base: transaction.base, to: transaction.destination, now: now)
     }
     for transaction in ended where !transaction.isCancelled { self.gaveUp(transaction) }
   }
@@ -150,7 +150,9 @@ extension ICESession {
     switch transaction.purpose {
     case .check(let pair, let nominates, _): self.checkFailed(pair, nominates: nominates)
     case .consent: break
-    case .gathering(let task): self.tasks[task].state = .failed
+    case .gathering(let task):
+      self.tasks[task].state = .failed
+      self.tasks[task].failure = "\(self.configuration.servers[self.tasks[task].server]) does not answer"
     }
   }
 

@@ -1,6 +1,6 @@
 internal import NetBase
 
-/// Candidates of our own: the bases themselves, and what STUN servers see of them (RFC 8445 §5.1).
+/// Candidates of our own: the bases themselves, what servers see of them, and relays (RFC 8445 §5.1).
 extension ICESession {
   /// Milliseconds between two signs of life that keep a NAT's binding while no pair is selected (RFC 8445 §5.1.1.4).
   static let bindingRefresh: Int64 = 15_000
@@ -14,14 +14,26 @@ extension ICESession {
       self.cancel(index, now: now)
     }
     self.tasks = []
-    for (index, base) in self.bases.enumerated() {
-      if self.configuration.tellsHostCandidates || self.configuration.isLite { self.tell(Self.host(base)) }
+    for (index, base) in self.bases.enumerated() where base.relay == nil {
+      if self.configuration.isLite || self.configuration.tellsHostCandidates && !self.configuration.isRelayOnly {
+        self.tell(Self.host(base))
+      }
       guard !self.configuration.isLite, !base.address.isLinkLocal else { continue }
-      for server in self.configuration.servers.indices
-      where self.configuration.servers[server].address.family == base.address.family {
-        self.tasks.append(ICEGatheringTask(server: server, base: index))
+      for (place, server) in self.configuration.servers.enumerated()
+      where server.address.family == base.address.family {
+        guard server.kind == .turn || !self.configuration.isRelayOnly else { continue }
+        var task = ICEGatheringTask(server: place, base: index)
+        switch server.kind {
+        case .stun:
+          task.credentials = server.username.map {
+            LongTermCredentials(username: $0, password: server.password ?? "", crypto: self.configuration.crypto)
+          }
+        case .turn: task.allocation = self.allocation(at: server, base: index)
+        }
+        self.tasks.append(task)
       }
     }
+    self.tellRelays()
     self.gatheringEnd = now.advanced(byMilliseconds: self.configuration.gatheringLimit)
     self.endGatheringIfDone(now: now)
   }
@@ -47,7 +59,7 @@ extension ICESession {
     return String(UInt32(truncatingIfNeeded: sum ^ sum >> 32), radix: 16)
   }
 
-  private func tell(_ candidate: ICECandidate) {
+  func tell(_ candidate: ICECandidate) {
     let isKnown = self.localCandidates.contains {
       $0.address == candidate.address && $0.component == candidate.component
     }
@@ -60,20 +72,13 @@ extension ICESession {
     self.tasks[index].state = .inProgress
     self.tasks[index].attempts += 1
     let task = self.tasks[index]
+    if let allocation = task.allocation {
+      return self.allocations[allocation].start(using: &self.random, now: now)
+    }
     let server = self.configuration.servers[task.server]
     let id = STUNTransactionID(using: &self.random)
     var message = STUNWriter(.request, id: id)
-    var key: [UInt8]?
-    if let realm = task.realm, let nonce = task.nonce, let username = server.username {
-      message.add(STUNType.username, username)
-      message.add(STUNType.realm, realm)
-      message.add(STUNType.nonce, nonce)
-      if task.usesSHA256 { message.add(STUNType.passwordAlgorithm, [0, 2, 0, 0]) }
-      let text = Array("\(username):\(realm):\(server.password ?? "")".utf8)
-      let made = text.withRawSpan { self.configuration.crypto.digest(task.usesSHA256 ? .sha256 : .md5, $0) }
-      message.addIntegrity(task.usesSHA256 ? .sha256 : .sha1, key: made, crypto: self.configuration.crypto)
-      key = made
-    }
+    let key = task.credentials?.sign(&message)
     message.addFingerprint()
     self.start(message.bytes, id, .gathering(index), base: task.base, to: server.address, key: key, now: now)
   }
@@ -81,7 +86,7 @@ extension ICESession {
   func receive(_ response: STUNMessage, _ transaction: ICETransaction, task index: Int, now: Instant) {
     // A challenge can't be authenticated, for there is no key yet (RFC 8489 §9.2.4).
     let isChallenge = response.messageClass == .failure && [401, 438].contains(response.errorCode)
-    if let key = transaction.key, !isChallenge, !response.isAuthentic(key: key, crypto: self.configuration.crypto) {
+    if let key = transaction.key, !isChallenge, !key.opens(response, crypto: self.configuration.crypto) {
       self.counters.unauthentic += 1
       return
     }
@@ -93,50 +98,56 @@ extension ICESession {
     guard self.tasks[index].state == .inProgress else { return }
     defer { self.endGatheringIfDone(now: now) }
     guard response.messageClass == .success, let mapped = response.mappedAddress else {
-      self.tasks[index].state = .failed
-      if isChallenge { self.answer(challenge: response, task: index) }
+      let server = self.configuration.servers[self.tasks[index].server]
+      // 401 once; 438 as often as nonces go stale, within reason.
+      if isChallenge, self.tasks[index].attempts < 4, self.tasks[index].credentials?.take(response) == true {
+        self.tasks[index].state = .waiting
+      } else {
+        self.tasks[index].state = .failed
+        self.tasks[index].failure =
+          isChallenge
+          ? "\(server) refuses the user or the password"
+          : "\(server) does not say what it sees: error \(response.errorCode ?? 0)"
+      }
       return
     }
     self.tasks[index].state = .done
     if !self.isConnected { self.tasks[index].keepalive = now.advanced(byMilliseconds: Self.bindingRefresh) }
-    let base = self.bases[self.tasks[index].base]
-    let server = self.configuration.servers[self.tasks[index].server].address
-    guard !mapped.isUnspecified, mapped.port != 0 else { return }
+    self.tellReflexive(mapped, of: self.bases[self.tasks[index].base], by: self.tasks[index].server)
+  }
+
+  /// What a server sees of a base.
+  func tellReflexive(_ mapped: SocketAddress, of base: ICEBase, by server: Int) {
+    guard !mapped.isUnspecified, mapped.port != 0, !self.configuration.isRelayOnly else { return }
     self.tell(
       ICECandidate(
-        foundation: Self.foundation(.serverReflexive, base.address, server: server), component: base.component,
+        foundation: Self.foundation(
+          .serverReflexive, base.address, server: self.configuration.servers[server].address),
+        component: base.component,
         priority: ICECandidate.priority(
           .serverReflexive, localPreference: base.localPreference, component: base.component), address: mapped,
-        kind: .serverReflexive,
-        related: self.configuration.tellsHostCandidates
-          ? base.address
-          : base.address.family == .ipv4 ? SocketAddress(ipv4: 0, port: 9) : SocketAddress(ipv6: 0, 0, port: 9)))
+        kind: .serverReflexive, related: self.related(base.address)))
   }
 
-  /// 401 once; 438 as often as nonces go stale, within reason.
-  private func answer(challenge: STUNMessage, task index: Int) {
-    guard let realm = challenge.text(STUNType.realm), let nonce = challenge.text(STUNType.nonce),
-      self.configuration.servers[self.tasks[index].server].username != nil, self.tasks[index].attempts < 4,
-      challenge.errorCode == 438 || self.tasks[index].realm == nil
-    else { return }
-    self.tasks[index].realm = realm
-    self.tasks[index].nonce = nonce
-    self.tasks[index].usesSHA256 = Self.offersSHA256(challenge)
-    self.tasks[index].state = .waiting
+  /// What may be told of an address that only helps to understand a candidate (RFC 8839 §5.1).
+  func related(_ address: SocketAddress) -> SocketAddress {
+    if self.configuration.tellsHostCandidates, !self.configuration.isRelayOnly { return address }
+    return address.family == .ipv4 ? SocketAddress(ipv4: 0, port: 9) : SocketAddress(ipv6: 0, 0, port: 9)
   }
 
-  /// PASSWORD-ALGORITHMS (RFC 8489 §14.11): pairs of an algorithm and the length of its parameters.
-  private static func offersSHA256(_ challenge: STUNMessage) -> Bool {
-    guard let list = challenge.value(STUNType.passwordAlgorithms).map(Array.init) else { return false }
-    var offset = 0
-    while offset + 4 <= list.count {
-      if list[offset] == 0, list[offset + 1] == 2 { return true }
-      offset += 4 + (Int(list[offset + 2]) << 8 | Int(list[offset + 3]) + 3) / 4 * 4
+  /// What could not be gathered, a sentence each.
+  package var gatheringProblems: [String] {
+    var problems: [String] = []
+    for task in self.tasks where task.state != .done {
+      let server = self.configuration.servers[task.server]
+      let limit = Double(self.configuration.gatheringLimit) / 1000
+      let problem = task.failure ?? "\(server) has not answered within \(limit) s"
+      if !problems.contains(problem) { problems.append(problem) }
     }
-    return false
+    return problems
   }
 
-  private func endGatheringIfDone(now: Instant) {
+  func endGatheringIfDone(now: Instant) {
     guard !self.isGatheringEnded else { return }
     let isDone = self.tasks.allSatisfy { $0.state == .done || $0.state == .failed }
     guard isDone || (self.gatheringEnd.map { $0 <= now } ?? false) else { return }
@@ -153,7 +164,7 @@ extension ICESession {
       message.addFingerprint()
       self.send(
         message.bytes, base: self.tasks[index].base,
-        to: self.configuration.servers[self.tasks[index].server].address)
+        to: self.configuration.servers[self.tasks[index].server].address, now: now)
     }
   }
 }

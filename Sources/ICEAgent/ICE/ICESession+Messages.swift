@@ -4,11 +4,15 @@ package import NetBase
 extension ICESession {
   /// Takes a datagram that came to one of the bases and looks like STUN (RFC 7983).
   package func receive(_ datagram: RawSpan, from source: SocketAddress, base: Int, now: Instant) {
-    guard let message = STUNMessage(datagram), message.method == STUNType.binding else {
+    guard let message = STUNMessage(datagram) else {
       self.counters.malformed += 1
       return
     }
-    guard self.failure == nil, self.bases.indices.contains(base) else {
+    guard message.method == STUNType.binding else {
+      self.receive(fromRelay: message, from: source, base: base, now: now)
+      return self.settle(now: now)
+    }
+    guard self.failure == nil, !self.isClosing, self.bases.indices.contains(base) else {
       self.counters.unexpected += 1
       return
     }
@@ -26,9 +30,9 @@ extension ICESession {
   // MARK: Requests
 
   private func receive(request: STUNMessage, from source: SocketAddress, base: Int, now: Instant) {
-    // The name first: a stranger's request costs no hash.
-    guard request.hasIntegrity, let name = request.value(STUNType.username),
-      let credentials = self.credentials(named: name)
+    // The name first: a stranger's request costs no hash. Who is to be known at a relay only answers nowhere else.
+    guard request.hasIntegrity, !self.configuration.isRelayOnly || self.bases[base].relay != nil,
+      let name = request.value(STUNType.username), let credentials = self.credentials(named: name)
     else {
       self.counters.strangers += 1
       return
@@ -44,22 +48,22 @@ extension ICESession {
     self.counters.accepted += 1
     let unknown = request.unknownAttributes
     guard unknown.isEmpty else {
-      self.refuse(request, 420, "Unknown Attribute", unknown: unknown, credentials, to: source, base: base)
+      self.refuse(request, 420, "Unknown Attribute", unknown: unknown, credentials, to: source, base: base, now: now)
       return
     }
     guard let priority = request.uint32(STUNType.priority) else {
-      self.refuse(request, 400, "Bad Request", credentials, to: source, base: base)
+      self.refuse(request, 400, "Bad Request", credentials, to: source, base: base, now: now)
       return
     }
     guard self.settleRoles(request) else {
-      self.refuse(request, 487, "Role Conflict", credentials, to: source, base: base)
+      self.refuse(request, 487, "Role Conflict", credentials, to: source, base: base, now: now)
       return
     }
     var answer = STUNWriter(.success, id: request.id)
     answer.addMapped(source)
     answer.addIntegrity(request.hasIntegritySHA256 ? .sha256 : .sha1, key: credentials.key, crypto: self.crypto)
     answer.addFingerprint()
-    self.send(answer.bytes, base: base, to: source)
+    self.send(answer.bytes, base: base, to: source, now: now)
     self.validate(source)
     let nominates = request.has(STUNType.useCandidate)
     if credentials == self.expected, self.earlyExpected.count < Self.maximumEarly {
@@ -73,7 +77,7 @@ extension ICESession {
     self.checked(base: base, source: source, priority: priority, nominates: nominates, now: now)
   }
 
-  private var crypto: STUNCrypto { self.configuration.crypto }
+  var crypto: STUNCrypto { self.configuration.crypto }
 
   /// `ours:theirs`; the part before the colon must be ours, of this generation, the one offered, or one before.
   private func credentials(named name: ArraySlice<UInt8>) -> ICECredentials? {
@@ -116,7 +120,7 @@ extension ICESession {
 
   private func refuse(
     _ request: STUNMessage, _ code: Int, _ reason: String, unknown: [UInt16] = [], _ credentials: ICECredentials,
-    to source: SocketAddress, base: Int
+    to source: SocketAddress, base: Int, now: Instant
   ) {
     var answer = STUNWriter(.failure, id: request.id)
     answer.addError(code, reason)
@@ -125,7 +129,7 @@ extension ICESession {
     }
     answer.addIntegrity(request.hasIntegritySHA256 ? .sha256 : .sha1, key: credentials.key, crypto: self.crypto)
     answer.addFingerprint()
-    self.send(answer.bytes, base: base, to: source)
+    self.send(answer.bytes, base: base, to: source, now: now)
   }
 
   func takeEarly(now: Instant) {
@@ -187,7 +191,7 @@ extension ICESession {
       self.receive(response, transaction, task: task, now: now)
       return
     }
-    guard let key = transaction.key, response.isAuthentic(key: key, crypto: self.crypto) else {
+    guard let key = transaction.key, key.opens(response, crypto: self.crypto) else {
       self.counters.unauthentic += 1
       return
     }

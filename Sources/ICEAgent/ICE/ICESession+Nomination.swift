@@ -102,7 +102,7 @@ extension ICESession {
     for pair in self.selected.values.sorted(by: { $0.component < $1.component }) {
       var message = STUNWriter(.indication, id: STUNTransactionID(using: &self.random))
       message.addFingerprint()
-      self.send(message.bytes, base: pair.base, to: pair.remote)
+      self.send(message.bytes, base: pair.base, to: pair.remote, now: now)
     }
   }
 
@@ -113,9 +113,9 @@ extension ICESession {
     self.transactions.append(
       ICETransaction(
         id: id, purpose: .consent(component: consent.pair.component), bytes: bytes, base: consent.pair.base,
-        destination: consent.pair.remote, key: consent.remote.key,
+        destination: consent.pair.remote, key: STUNKey(bytes: consent.remote.key, needsSHA256: false),
         due: now.advanced(byMilliseconds: ICETransaction.lastWait), timeout: 0, sends: ICETransaction.maximumSends))
-    self.send(bytes, base: consent.pair.base, to: consent.pair.remote)
+    self.send(bytes, base: consent.pair.base, to: consent.pair.remote, now: now)
   }
 
   func consentGiven(_ component: Int, by source: SocketAddress, now: Instant) {

@@ -32,6 +32,8 @@ package final class ICESession {
   var triggered: [(pair: Int, nominates: Bool)] = []
   var transactions: [ICETransaction] = []
   var tasks: [ICEGatheringTask] = []
+  /// What TURN servers relay for us, for the session's life.
+  var allocations: [TURNAllocation] = []
   var consents: [Int: ICEConsent] = [:]
   /// Credentials of the generations before, the last used first: the peer may not have heard of a newer one yet, or have
   /// found no pair of it, and asks for consent to go on with the old. Restarts may overtake each other.
@@ -129,6 +131,7 @@ package final class ICESession {
       self.change(role: remote.isLite ? .controlling : .controlled)
     }
     self.drop(componentsAbove: remote.components)
+    self.releaseDropped(now: now)
     for candidate in remote.candidates { self.add(candidate) }
     self.takeEarly(now: now)
     if remote.isLite, self.configuration.isLite { self.selectWithoutChecks(now: now) }
@@ -188,6 +191,8 @@ package final class ICESession {
   }
 
   var droppedAbove = Int.max
+  /// Nothing is checked any more, nor answered: relays are given back.
+  var isClosing = false
 
   /// Whether a component has pairs of its own: not with rtcp-mux, nor where the peer has none.
   package func covers(_ component: Int) -> Bool { self.components.contains(component) }
@@ -227,16 +232,17 @@ package final class ICESession {
   /// Nil where the two don't go together.
   func makePair(_ base: Int, _ remote: ICECandidate) -> Int? {
     let local = self.bases[base]
-    guard local.component == remote.component, local.address.family == remote.address.family,
+    guard !self.configuration.isRelayOnly || local.relay != nil, local.component == remote.component,
+      local.address.family == remote.address.family,
       local.address.isLinkLocal == remote.address.isLinkLocal
     else { return nil }
     var remote = remote
     if remote.address.isLinkLocal { remote.address.scope = local.address.scope }
     var pair = ICEPair(
       id: self.nextPair, base: base, remote: remote,
-      localFoundation: Self.foundation(.host, local.address, server: nil),
+      localFoundation: self.foundation(of: local),
       localPriority: ICECandidate.priority(
-        .host, localPreference: local.localPreference, component: local.component))
+        local.kind, localPreference: local.localPreference, component: local.component))
     self.nextPair += 1
     pair.setPriority(self.role)
     self.pairs.append(pair)
@@ -293,7 +299,10 @@ package final class ICESession {
     self.actions.append(.failed(reason))
   }
 
-  func send(_ bytes: [UInt8], base: Int, to address: SocketAddress) {
+  func send(_ bytes: [UInt8], base: Int, to address: SocketAddress, now: Instant) {
+    if let relay = self.bases[base].relay {
+      return self.allocations[relay].send(bytes, to: address, using: &self.random, now: now)
+    }
     self.counters.sent += 1
     self.actions.append(.send(bytes, base: base, to: address))
   }
@@ -304,9 +313,14 @@ package final class ICESession {
   package private(set) var nextDeadline: Instant?
 
   package func timeout(now: Instant) {
+    guard !self.isClosing else {
+      self.timeoutRelays(now: now)
+      return self.settle(now: now)
+    }
     guard self.failure == nil else { return }
     self.timeoutTransactions(now: now)
     self.timeoutGathering(now: now)
+    self.timeoutRelays(now: now)
     self.timeoutConsent(now: now)
     if let end = self.patienceEnd, end <= now, !self.isConnected { self.fail(self.reasonOfFailure) }
     self.settle(now: now)
@@ -323,10 +337,17 @@ package final class ICESession {
 
   /// What every event ends with.
   func settle(now: Instant) {
+    self.runRelays(now: now)
+    guard !self.isClosing else {
+      self.nextDeadline = self.allocations.compactMap(\.nextDeadline).min()
+      return
+    }
     if self.failure == nil {
       self.considerNomination(now: now)
+      self.bindChannels(now: now)
       self.runChecks(now: now)
     }
+    self.runRelays(now: now)
     guard self.failure == nil else {
       self.nextDeadline = nil
       return
@@ -339,6 +360,7 @@ package final class ICESession {
     for transaction in self.transactions { note(transaction.due) }
     if !self.isGatheringEnded { note(self.gatheringEnd) }
     for task in self.tasks { note(task.keepalive) }
+    for allocation in self.allocations { note(allocation.nextDeadline) }
     for consent in self.consents.values {
       note(min(consent.next, consent.lastAnswer.advanced(byMilliseconds: ICEConsent.expiry)))
     }

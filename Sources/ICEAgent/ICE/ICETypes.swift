@@ -7,29 +7,49 @@ package enum ICERole: Hashable, Sendable {
   var other: ICERole { self == .controlling ? .controlled : .controlling }
 }
 
-/// A socket that candidates are gathered on, and that checks leave from.
+/// A socket that candidates are gathered on, or an address at a relay: what checks leave from.
 package struct ICEBase: Hashable, Sendable {
   package let component: Int
   package let address: SocketAddress
   /// 65535 for the only one of its family; the higher the better (RFC 8445 §5.1.2.1).
   package let localPreference: UInt16
+  /// Which of the session's allocations it is the address of; nil for a socket.
+  let relay: Int?
 
   package init(component: Int, address: SocketAddress, localPreference: UInt16 = 65535) {
     (self.component, self.address, self.localPreference) = (component, address, localPreference)
+    self.relay = nil
   }
+
+  /// The address that `base` has at a relay, which is a base of its own (RFC 8445 §5.1.1.2).
+  init(of base: ICEBase, at relayed: SocketAddress, relay: Int) {
+    (self.component, self.address, self.localPreference) = (base.component, relayed, base.localPreference)
+    self.relay = relay
+  }
+
+  var kind: ICECandidate.Kind { self.relay == nil ? .host : .relayed }
 }
 
-/// A STUN server, with the long-term credentials it may ask for (RFC 8489 §9.2).
+/// A STUN or TURN server, with the long-term credentials it may ask for (RFC 8489 §9.2).
 package struct ICEServer: Hashable, Sendable, CustomStringConvertible {
+  package enum Kind: String, Sendable {
+    /// Says what it sees of a socket.
+    case stun
+    /// Relays, too.
+    case turn
+  }
+
+  package let kind: Kind
   package let address: SocketAddress
   package let username: String?
   package let password: String?
 
-  package init(address: SocketAddress, username: String? = nil, password: String? = nil) {
-    (self.address, self.username, self.password) = (address, username, password)
+  package init(_ kind: Kind = .stun, address: SocketAddress, username: String? = nil, password: String? = nil) {
+    (self.kind, self.address) = (kind, address)
+    (self.username, self.password) = (username, password)
   }
 
-  package var description: String { "stun:\(self.address)" }
+  package var description: String { "\(self.kind.rawValue):\(self.address)" }
 }
 
 /// The short-term credentials of one generation of checks (RFC 8445 §5.3).
@@ -78,8 +98,10 @@ package struct ICERemote: Sendable {
 package struct ICEConfiguration: Sendable {
   package var isLite = false
   package var servers: [ICEServer] = []
-  /// Whether host candidates may be told to the peer (`ice_policy`).
+  /// Whether host candidates may be told to the peer.
   package var tellsHostCandidates = true
+  /// Whether nothing but relays is told, used or answered on (`ice_policy relay`).
+  package var isRelayOnly = false
   /// Milliseconds after which gathering is over, whether or not every server has answered.
   package var gatheringLimit: Int64 = 2_000
   package let crypto: STUNCrypto
@@ -108,6 +130,8 @@ package enum ICEAction: Hashable, Sendable {
   /// Every component has its nominated pair.
   case connected
   case roleChanged(ICERole)
+  /// `framing` says something else than before.
+  case framingChanged
   /// The reason is a sentence for the user.
   case failed(String)
 }

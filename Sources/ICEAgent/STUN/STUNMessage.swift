@@ -117,28 +117,35 @@ package struct STUNMessage: Sendable {
 
   /// XOR-MAPPED-ADDRESS, or MAPPED-ADDRESS from a server of RFC 3489's time.
   package var mappedAddress: SocketAddress? {
-    if let value = self.value(STUNType.xorMappedAddress) { return self.address(value, isMasked: true) }
-    return self.value(STUNType.mappedAddress).flatMap { self.address($0, isMasked: false) }
+    if self.has(STUNType.xorMappedAddress) { return self.address(STUNType.xorMappedAddress) }
+    guard let value = self.value(STUNType.mappedAddress) else { return nil }
+    return Array(value).withRawSpan { SocketAddress(stun: $0, maskedBy: nil) }
   }
 
-  private func address(_ value: ArraySlice<UInt8>, isMasked: Bool) -> SocketAddress? {
-    guard value.count >= 8 else { return nil }
-    let mask = isMasked ? STUNType.magicCookie : 0
-    return Array(value).withRawSpan { bytes in
-      let port = bytes.uint16(at: 2) ^ UInt16(mask >> 16)
-      switch (bytes.uint8(at: 1), bytes.byteCount) {
-      case (1, 8): return SocketAddress(ipv4: bytes.uint32(at: 4) ^ mask, port: port)
-      case (2, 20):
-        let high = isMasked ? UInt64(mask) << 32 | UInt64(self.id.high) : 0
-        let low = isMasked ? self.id.low : 0
-        return SocketAddress(ipv6: bytes.uint64(at: 4) ^ high, bytes.uint64(at: 12) ^ low, port: port)
-      default: return nil
-      }
-    }
+  /// An address as XOR-MAPPED-ADDRESS has it.
+  package func address(_ type: UInt16) -> SocketAddress? {
+    guard let value = self.value(type) else { return nil }
+    return Array(value).withRawSpan { SocketAddress(stun: $0, maskedBy: self.id) }
   }
 
   /// Attributes that must be understood, and are not (RFC 8489 §6.3.1).
   var unknownAttributes: [UInt16] {
     self.attributes.map(\.type).filter { $0 < 0x8000 && !STUNType.known.contains($0) }
+  }
+}
+
+extension SocketAddress {
+  /// The value of an address attribute (RFC 8489 §14.1, §14.2), masked where a transaction is given.
+  init?(stun value: RawSpan, maskedBy id: STUNTransactionID?) {
+    guard value.byteCount >= 8 else { return nil }
+    let mask = id == nil ? 0 : STUNType.magicCookie
+    let port = value.uint16(at: 2) ^ UInt16(mask >> 16)
+    switch (value.uint8(at: 1), value.byteCount) {
+    case (1, 8): self.init(ipv4: value.uint32(at: 4) ^ mask, port: port)
+    case (2, 20):
+      let high = UInt64(mask) << 32 | UInt64(id?.high ?? 0)
+      self.init(ipv6: value.uint64(at: 4) ^ high, value.uint64(at: 12) ^ (id?.low ?? 0), port: port)
+    default: return nil
+    }
   }
 }

@@ -36,32 +36,46 @@ package struct STUNCrypto: Sendable {
   }
 }
 
-/// Attribute types (RFC 8489 §18.3, RFC 8445 §16.1).
-enum STUNType {
-  static let binding: UInt16 = 1
+/// Methods, and attribute types (RFC 8489 §18.3, RFC 8445 §16.1, RFC 8656 §18).
+package enum STUNType {
+  package static let binding: UInt16 = 1
+  // RFC 8656 §17
+  package static let allocate: UInt16 = 3
+  package static let refresh: UInt16 = 4
+  package static let send: UInt16 = 6
+  package static let data: UInt16 = 7
+  package static let createPermission: UInt16 = 8
+  package static let channelBind: UInt16 = 9
 
-  static let mappedAddress: UInt16 = 0x0001
-  static let username: UInt16 = 0x0006
-  static let integrity: UInt16 = 0x0008
-  static let errorCode: UInt16 = 0x0009
-  static let unknownAttributes: UInt16 = 0x000A
-  static let realm: UInt16 = 0x0014
-  static let nonce: UInt16 = 0x0015
-  static let integritySHA256: UInt16 = 0x001C
-  static let passwordAlgorithm: UInt16 = 0x001D
-  static let userhash: UInt16 = 0x001E
-  static let xorMappedAddress: UInt16 = 0x0020
-  static let priority: UInt16 = 0x0024
-  static let useCandidate: UInt16 = 0x0025
-  static let passwordAlgorithms: UInt16 = 0x8002
-  static let fingerprint: UInt16 = 0x8028
-  static let controlled: UInt16 = 0x8029
-  static let controlling: UInt16 = 0x802A
+  package static let mappedAddress: UInt16 = 0x0001
+  package static let username: UInt16 = 0x0006
+  package static let integrity: UInt16 = 0x0008
+  package static let errorCode: UInt16 = 0x0009
+  package static let unknownAttributes: UInt16 = 0x000A
+  package static let channelNumber: UInt16 = 0x000C
+  package static let lifetime: UInt16 = 0x000D
+  package static let xorPeerAddress: UInt16 = 0x0012
+  package static let dataValue: UInt16 = 0x0013
+  package static let realm: UInt16 = 0x0014
+  package static let nonce: UInt16 = 0x0015
+  package static let xorRelayedAddress: UInt16 = 0x0016
+  package static let requestedAddressFamily: UInt16 = 0x0017
+  package static let requestedTransport: UInt16 = 0x0019
+  package static let integritySHA256: UInt16 = 0x001C
+  package static let passwordAlgorithm: UInt16 = 0x001D
+  package static let userhash: UInt16 = 0x001E
+  package static let xorMappedAddress: UInt16 = 0x0020
+  package static let priority: UInt16 = 0x0024
+  package static let useCandidate: UInt16 = 0x0025
+  package static let passwordAlgorithms: UInt16 = 0x8002
+  package static let fingerprint: UInt16 = 0x8028
+  package static let controlled: UInt16 = 0x8029
+  package static let controlling: UInt16 = 0x802A
 
-  static let magicCookie: UInt32 = 0x2112_A442
+  package static let magicCookie: UInt32 = 0x2112_A442
 
   /// What a receiver must know by rule (below 0x8000) and does.
-  static let known: Set<UInt16> = [
+  package static let known: Set<UInt16> = [
     mappedAddress, username, integrity, errorCode, unknownAttributes, realm, nonce, integritySHA256, passwordAlgorithm,
     userhash, xorMappedAddress, priority, useCandidate,
   ]

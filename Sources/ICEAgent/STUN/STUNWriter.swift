@@ -38,7 +38,10 @@ package struct STUNWriter {
   }
 
   /// XOR-MAPPED-ADDRESS (RFC 8489 §14.2).
-  package mutating func addMapped(_ address: SocketAddress) {
+  package mutating func addMapped(_ address: SocketAddress) { self.add(STUNType.xorMappedAddress, address) }
+
+  /// An address as XOR-MAPPED-ADDRESS has it.
+  package mutating func add(_ type: UInt16, _ address: SocketAddress) {
     var value: [UInt8] = [0, address.family == .ipv4 ? 1 : 2]
     Self.append(address.port ^ UInt16(STUNType.magicCookie >> 16), to: &value)
     switch address.family {
@@ -47,7 +50,7 @@ package struct STUNWriter {
       Self.append(address.high ^ (UInt64(STUNType.magicCookie) << 32 | UInt64(self.id.high)), to: &value)
       Self.append(address.low ^ self.id.low, to: &value)
     }
-    self.add(STUNType.xorMappedAddress, value)
+    self.add(type, value)
   }
 
   package mutating func addError(_ code: Int, _ reason: String) {

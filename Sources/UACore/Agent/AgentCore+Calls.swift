@@ -35,34 +35,55 @@ extension AgentCore {
     let local = try self.transports.localAddress(first.transport, towards: destination)
     let id = self.nextCall()
     let media = try self.makeMedia(id, settings, towards: destination)
-    let offer: [UInt8]
-    do {
-      offer = try media.makeOffer()
-    } catch {
-      self.abandoned[id] = media
-      media.stop()
-      throw error
-    }
-    let now = self.context.now
-    let session = self.endpoint.invite(
-      OutgoingInvite(
-        from: NameAddress(displayName: settings.displayName, uri: identity), to: NameAddress(uri: target),
-        contact: self.contact(of: account, towards: first) ?? self.contact(identity, local, first.transport),
-        targets: targets,
-        local: local, headers: headers, body: SIPBody(bytes: offer), routeSet: routeSet,
-        account: account?.signalling, policy: Self.policy(of: settings)),
-      now: now)
     let call = Call(
-      id: id, session: session, isOutgoing: true, peer: "\(target)", settings: settings, began: now)
+      id: id, session: nil, isOutgoing: true, peer: "\(target)", settings: settings, began: self.context.now)
+    let invite = { [unowned self] () throws -> Void in
+      let offer = try media.makeOffer()
+      let session = self.endpoint.invite(
+        OutgoingInvite(
+          from: NameAddress(displayName: settings.displayName, uri: identity), to: NameAddress(uri: target),
+          contact: self.contact(of: account, towards: first) ?? self.contact(identity, local, first.transport),
+          targets: targets,
+          local: local, headers: headers, body: SIPBody(bytes: offer), routeSet: routeSet,
+          account: account?.signalling, policy: Self.policy(of: settings)),
+        now: self.context.now)
+      self.begin(call, session)
+    }
+    // Where nothing is waited for, the settings are found out to be wrong before there is a call.
+    guard settings.mediaNAT != nil, !settings.natServers.isEmpty else {
+      do { try invite() } catch {
+        self.abandoned[id] = media
+        media.stop()
+        throw error
+      }
+      self.add(call, media)
+      self.emit(.outgoing(id, to: call.peer))
+      self.drain()
+      return id
+    }
     self.add(call, media)
     self.emit(.outgoing(id, to: call.peer))
-    self.drain()
+    self.whenGathered(call, for: .offer) { [unowned self] in
+      guard call.state == .calling, call.session == nil else { return }
+      do { try invite() } catch {
+        call.end("media", failure: Self.failure(error))
+        self.conclude(call)
+      }
+      self.drain()
+    }
     return id
   }
 
   /// Accepts a call that came in.
   package func answer(_ id: CallID) {
-    guard let call = self.calls[id], call.isWaiting, let session = call.session, let media = call.media else { return }
+    guard let call = self.calls[id], call.isWaiting else { return }
+    self.whenGathered(call, for: call.pendingOffer.map { .answer($0) } ?? .offer) { [unowned self] in
+      self.accept(call)
+    }
+  }
+
+  private func accept(_ call: Call) {
+    guard call.isWaiting, let session = call.session, let media = call.media else { return }
     do {
       let body: [UInt8]
       if let early = call.earlyAnswer {
@@ -110,7 +131,8 @@ extension AgentCore {
   /// Offers hold or resume; while another change is under way, the peer's or ours, as soon as that is done with.
   package func setHold(_ id: CallID, _ isHeld: Bool) {
     guard let call = self.calls[id], let media = call.media, call.state == .established else { return }
-    guard !media.awaitsAnswer, !(call.session.map { self.endpoint.isChanging($0) } ?? false) else {
+    guard call.gathering == nil, !media.awaitsAnswer, !(call.session.map { self.endpoint.isChanging($0) } ?? false)
+    else {
       call.nextHold = isHeld
       return
     }
@@ -146,17 +168,29 @@ extension AgentCore {
   /// Asks the call's transport for its figures; `report` has them a moment later.
   package func refreshStatistics(_ id: CallID) { _ = self.calls[id]?.media?.post(.reportStatistics) }
 
+  /// Offers what the call's media wants to be; false when it can't be offered, or not now.
   func reoffer(_ call: Call) -> Bool {
-    guard let session = call.session, let media = call.media, !media.awaitsAnswer else { return false }
-    do {
-      let offer = try media.makeOffer()
-      self.endpoint.reinvite(session, body: SIPBody(bytes: offer), now: self.context.now)
-      self.drain()
-      return true
-    } catch {
-      media.rollback()
-      self.emit(.warning(call.id, "\(error)"))
+    guard let session = call.session, let media = call.media, !media.awaitsAnswer, call.gathering == nil else {
       return false
     }
+    var isOffered = true
+    self.whenGathered(call, for: .offer) { [unowned self] in
+      // The peer may have come first, meanwhile.
+      guard call.state == .established, !media.awaitsAnswer, !self.endpoint.isChanging(session) else {
+        media.rollback()
+        isOffered = false
+        return
+      }
+      do {
+        let offer = try media.makeOffer()
+        self.endpoint.reinvite(session, body: SIPBody(bytes: offer), now: self.context.now)
+        self.drain()
+      } catch {
+        media.rollback()
+        self.emit(.warning(call.id, "\(error)"))
+        isOffered = false
+      }
+    }
+    return isOffered
   }
 }

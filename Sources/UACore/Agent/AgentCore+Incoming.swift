@@ -33,8 +33,11 @@ extension AgentCore {
     let replaced = invite.replaces.flatMap { self.call($0) }
     call.replaced = replaced?.id
     let takesPlace = replaced?.state == .established
-    self.offerToUser(
-      call, after: takesPlace ? 0 : AutoAnswer.delay(asked: invite.headers, settings: settings))
+    let delay = takesPlace ? 0 : AutoAnswer.delay(asked: invite.headers, settings: settings)
+    self.whenGathered(call, for: call.pendingOffer.map { .answer($0) } ?? .offer) { [unowned self] in
+      guard call.state == .incoming else { return }
+      self.offerToUser(call, after: delay)
+    }
   }
 
   private enum IncomingAdmission {

@@ -202,6 +202,7 @@ extension AgentCore {
   /// Signalling is done with the call, and its media ends.
   func conclude(_ call: Call) {
     call.ended = self.context.now
+    call.gathering = nil
     call.hasSIPEnded = true
     call.state = .ended
     if call.media?.transport == nil { call.hasMediaEnded = true } else { call.media?.stop() }

@@ -46,6 +46,7 @@ extension AgentCore {
       call.secured = call.secured ?? now
       call.security = security
       self.emit(.secured(call.id, profile: security.profile.rawValue))
+    case .gathered(let report): self.gathered(report, call)
     case .connected(let report): call.media?.connected(report)
     case .sending: call.firstSent = call.firstSent ?? now
     case .established:

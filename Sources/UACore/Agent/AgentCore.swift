@@ -204,16 +204,20 @@ package final class AgentCore {
   func add(_ call: Call, _ media: CallMedia) {
     call.media = media
     self.calls[call.id] = call
-    if let session = call.session {
-      call.sipCallID = self.endpoint.callID(of: session) ?? ""
-      self.bySession[session] = call.id
-    }
+    if let session = call.session { self.begin(call, session) }
     guard !self.applications.isEmpty else { return }
     media.onDescription = { [unowned self, unowned call] isOurs, isOffer in
       self.notice(
         isOurs ? .localDescription : .remoteDescription, call: call, parameter: isOffer ? "offer" : "answer")
     }
     if media.awaitsAnswer { media.onDescription(true, true) }
+  }
+
+  /// SIP has a session for the call.
+  func begin(_ call: Call, _ session: SessionID) {
+    call.session = session
+    call.sipCallID = self.endpoint.callID(of: session) ?? ""
+    self.bySession[session] = call.id
   }
 
   func call(_ session: SessionID) -> Call? { self.bySession[session].flatMap { self.calls[$0] } }

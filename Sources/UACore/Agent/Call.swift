@@ -7,8 +7,8 @@ internal import SRTPEngine
 /// One call as main sees it: a SIP session, its media, and what became of both.
 final class Call {
   let id: CallID
-  /// Nil where the program carries the descriptions, and not SIP.
-  let session: SessionID?
+  /// Nil where the program carries the descriptions, and not SIP; and before the INVITE leaves.
+  var session: SessionID?
   let isOutgoing: Bool
   let peer: String
   /// The peer's display name, as it gives it.
@@ -64,6 +64,10 @@ final class Call {
   /// SIP is done with it; the transport may not be.
   var hasSIPEnded = false
   var hasMediaEnded = false
+  /// What is done when candidates are gathered; nil while nothing waits for any.
+  var gathering: [() -> Void]?
+  /// How often any were waited for.
+  var gatherings = 0
   /// Where the announcements of the transport's events are handled.
   var eventPort: (() -> Void)?
 

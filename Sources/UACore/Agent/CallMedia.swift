@@ -1,3 +1,4 @@
+internal import ICEAgent
 package import ModuleKit
 package import NetBase
 internal import Runtime
@@ -16,8 +17,10 @@ package final class CallMedia {
   private var settings: CallSettings
   private let codecs: CodecSelection
   private let encryption: (any MediaEncryption)?
-  private let keying: (any MediaEncryptionSession)?
+  let keying: (any MediaEncryptionSession)?
   let connectivity: (any MediaNATSession)?
+  /// Whom to ask for candidates; nil until their names are resolved.
+  var servers: [ICEServer]?
   private let stream: StreamID
   private let ssrc: UInt32
   private let canonicalName: String
@@ -126,7 +129,7 @@ package final class CallMedia {
     if let rejection = negotiated[self.audioIndex].rejection { throw MediaRefusal(description: rejection.description) }
     try self.keying?.receive(answer: try self.security(of: remote))
     self.settleAddress()
-    self.connectivity?.receive(answer: self.reach(of: remote))
+    try self.connectivity?.receive(answer: self.reach(of: remote))
     // The stream first: packets that wait for their keys must find it.
     try self.apply(negotiated[self.audioIndex])
     try self.postKeying()
@@ -285,7 +288,7 @@ package final class CallMedia {
 
   private var isConfigured = false
 
-  private func postKeying() throws {
+  func postKeying() throws {
     guard let keying = self.keying else {
       if self.negotiator.remoteDescription != nil { try self.require(self.post(.keying(.plain))) }
       return
@@ -300,10 +303,10 @@ package final class CallMedia {
   }
 
   /// Sockets for a new association, before the description that names them leaves. It may have those in use, unless
-  /// their address is gone; with checks it has its own.
-  private func openPathIfNeeded() throws {
+  /// their address is gone; with checks it has its own, unless servers were to be asked about them.
+  func openPathIfNeeded() throws {
     guard let path = self.keying?.takeAssociationPath() else { return try self.movePathIfNeeded() }
-    if case .inUse = path, self.nextAddress == nil, self.connectivity == nil {
+    if case .inUse = path, self.nextAddress == nil, self.connectivity?.asksServers != false {
       self.isRekeying = true
       return
     }
@@ -347,17 +350,19 @@ package final class CallMedia {
   }
 
   private func local(attributes: [DescriptionAttribute]) -> LocalMedia {
-    LocalMedia(
+    let described = self.connectivity?.described
+    return LocalMedia(
       protocolName: self.encryption?.offeredProtocol ?? "RTP/AVP",
       acceptedProtocols: self.encryption?.acceptedProtocols ?? ["RTP/AVP", "RTP/AVPF"],
-      address: self.localAddress, rtcpPort: self.localAddress.port + 1, codecs: self.codecs.capabilities,
+      address: described?.rtp ?? self.localAddress, rtcpPort: described?.rtcp.port ?? self.localAddress.port + 1,
+      codecs: self.codecs.capabilities,
       ptime: self.settings.packetTime, direction: self.localDirection,
       rtcpMux: self.settings.usesRTCPMux,
       ssrc: self.ssrc, cname: self.canonicalName, mid: self.negotiator.usesBundle ? "0" : nil,
       attributes: attributes.map { SDPAttribute($0.name, $0.value) })
   }
 
-  private func accepts(_ remote: RemoteMedia) -> Bool {
+  func accepts(_ remote: RemoteMedia) -> Bool {
     let accepted = self.encryption?.acceptedProtocols ?? ["RTP/AVP", "RTP/AVPF"]
     return remote.kind == .audio && !remote.isDisabled
       && accepted.contains { $0.lowercased() == remote.protocolName.lowercased() }

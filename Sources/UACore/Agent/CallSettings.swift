@@ -14,6 +14,8 @@ package struct CallSettings: Sendable {
   package var mediaEncryption: String?
   /// The NAT traversal's id; nil for none.
   package var mediaNAT: String?
+  /// Whom the NAT traversal asks.
+  package var natServers: [STUNServerURI] = []
   /// In order; empty for all that are active.
   package var codecs: [CodecPreference]
   /// Milliseconds.
@@ -85,6 +87,12 @@ extension CallSettings {
     self.displayName = account.displayName
     self.mediaEncryption = account.mediaEncryption
     self.mediaNAT = account.mediaNAT
+    self.natServers = account.stunServers.map { server in
+      guard server.user == nil else { return server }
+      var server = server
+      (server.user, server.password) = (account.stunUser, account.stunPassword)
+      return server
+    }
     self.codecs = account.audioCodecs
     self.packetTime = account.packetTime
     self.telephoneEventPayloadType = account.telephoneEventPayloadType

@@ -96,6 +96,11 @@ package struct Account: Sendable {
   package var mediaEncryption: String?
   /// A module's name; nil is none.
   package var mediaNAT: String?
+  /// Who is asked for candidates (`stunserver`), in order.
+  package var stunServers: [STUNServerURI] = []
+  /// For servers whose URI has none.
+  package var stunUser: String?
+  package var stunPassword: Password?
   package var rtcpMux = false
   /// Milliseconds.
   package var packetTime = 20

@@ -132,12 +132,15 @@ enum AccountParameters {
       "video_source", .string, harmless: nil, "there is no video"),
     ignored(
       "video_display", .string, harmless: nil, "there is no video"),
-    ignored(
-      "stunserver", .string, harmless: nil, "there is no `medianat` that asks a server"),
-    ignored(
-      "stunuser", .string, harmless: nil, "there is no `medianat` that asks a server"),
-    ignored(
-      "stunpass", .string, harmless: nil, "there is no `medianat` that asks a server", isSecret: true),
+    used(
+      "stunserver", .string, "",
+      "whom `medianat=ice` asks: stun:HOST[:PORT] or turn:HOST[:PORT], over UDP, several with commas"),
+    used(
+      "stunuser", .string, "",
+      "user name for these servers"),
+    used(
+      "stunpass", .string, "",
+      "password for these servers", isSecret: true),
     used(
       "cert", .string, "",
       "the client's certificate and key for TLS, a PEM file"),

@@ -124,6 +124,9 @@ private struct AccountReading {
     case "sip_autoredirect": account.sipAutoredirect = value == "yes"
     case "mediaenc": account.mediaEncryption = self.encryption(value)
     case "medianat": account.mediaNAT = self.nat(value)
+    case "stunserver": account.stunServers = self.servers(value)
+    case "stunuser": account.stunUser = value
+    case "stunpass": account.stunPassword = Password(value)
     case "rtcp_mux": account.rtcpMux = value == "yes"
     case "ptime": account.packetTime = Int(value) ?? account.packetTime
     case "autelev_pt": account.telephoneEventPayloadType = value == "0" ? nil : UInt8(value)
@@ -177,12 +180,25 @@ private struct AccountReading {
       return nil
     }
     if self.drivers.active.contains(id) { return id }
-    if self.drivers.isCompiledIn(id) {
+    if id == "stun" || id == "turn" {
+      self.error("medianat", "there is no \(id) without checks: write medianat=ice, and the server in stunserver")
+    } else if self.drivers.isCompiledIn(id) {
       self.error("medianat", "the module \(id) is not switched on: add the line \"module \(id)\" to the config")
     } else {
       self.warning("medianat", "\(id): this module of baresip is not part of Apus; calls go without it")
     }
     return nil
+  }
+
+  private mutating func servers(_ value: String) -> [STUNServerURI] {
+    value.split(separator: ",").compactMap { item in
+      do throws(STUNServerURI.Refusal) {
+        return try STUNServerURI(item.drop(while: \.isBlank))
+      } catch {
+        self.error("stunserver", error.message)
+        return nil
+      }
+    }
   }
 
   private mutating func codecs(_ value: String) -> [CodecPreference] {

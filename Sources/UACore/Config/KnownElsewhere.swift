@@ -54,7 +54,7 @@ enum KnownElsewhere {
     videnc_format video_jitter_buffer_type video_jitter_buffer_ms video_jitter_buffer_size video_jitter_buffer_delay \
     audio_jitter_buffer_delay jitter_buffer_delay jitter_buffer_wish rtp_video_tos rtp_bandwidth rtp_stats \
     dns_getaddrinfo poll_method \
-    cons_listen ctrl_tcp_listen http_listen dtls_srtp_use_ec ice_policy ice_debug ice_turn ice_nomination ice_mode \
+    cons_listen ctrl_tcp_listen http_listen dtls_srtp_use_ec ice_debug ice_turn ice_nomination ice_mode \
     opus_bitrate opus_stereo opus_sprop_stereo opus_cbr opus_inbandfec opus_dtx opus_mirror opus_complexity \
     opus_application opus_samplerate opus_packet_loss opus_ms_channels opus_ms_streams opus_ms_c_streams \
     ringback_disabled menu_bell \

@@ -20,6 +20,9 @@ final class MediaPath {
   var associations = PathAssociations()
   /// Where there is one, its checks alone say where anything goes, and from where it is taken.
   private(set) var connectivity: (any ConnectivityAgent)?
+  /// What passes data on to the peer, where something has to, and the room that it is framed in.
+  private var relays: (rtp: TURNFraming?, rtcp: TURNFraming?)
+  private var frame: [UInt8] = []
   /// Whether the peer has not said yet if it has a part in them.
   private(set) var isUndecided = false
   /// What a handshake is to be started with, once there is a way for it.
@@ -108,9 +111,13 @@ final class MediaPath {
   func endChecks() {
     self.connectivity = nil
     self.isUndecided = false
+    self.relays = (nil, nil)
     self.rtpSource.unpin()
     self.rtcpSource.unpin()
   }
+
+  /// Whether a server has not said yet that it relays nothing more.
+  var isReleasing: Bool { self.connectivity?.isReleasing ?? false }
 
   /// The peer's description.
   func check(_ remote: ICERemote, now: Instant) {
@@ -121,8 +128,13 @@ final class MediaPath {
   /// Media goes where the checks say.
   func followChecks() {
     guard let connectivity else { return }
-    self.rtpSource.pin(connectivity.destination(.rtp))
-    self.rtcpSource.pin(connectivity.destination(.rtcp))
+    let (rtp, rtcp) = (connectivity.route(.rtp), connectivity.route(.rtcp))
+    self.rtpSource.pin(rtp?.address)
+    self.rtcpSource.pin(rtcp?.address)
+    self.relays = (rtp?.relay, rtcp?.relay)
+    if self.frame.isEmpty, self.relays.rtp != nil || self.relays.rtcp != nil {
+      self.frame = [UInt8](repeating: 0, count: Self.longestFrame)
+    }
   }
 
   /// Whether anything but checks may come from `source`.
@@ -136,7 +148,7 @@ final class MediaPath {
   /// Where a handshake's datagrams for `address` go; nil when there is no way any more.
   func handshakeDestination(_ address: SocketAddress, _ component: Component) -> SocketAddress? {
     guard let connectivity else { return address }
-    return connectivity.destination(component)
+    return connectivity.route(component)?.address
   }
 
   /// Whom the key exchange is told that a datagram came from; nil where nobody vouches for `source`.
@@ -160,10 +172,10 @@ final class MediaPath {
       self.pendingHandshake = nil
       return self.associations.next == nil ? pending : self.following(pending)
     }
-    guard let rtp = connectivity.destination(.rtp) else { return nil }
+    guard let rtp = connectivity.route(.rtp)?.peer else { return nil }
     var rtcp: SocketAddress?
     if pending.rtcpAddress != nil, connectivity.covers(.rtcp) {
-      rtcp = connectivity.destination(.rtcp)
+      rtcp = connectivity.route(.rtcp)?.peer
       guard rtcp != nil else { return nil }
     }
     self.pendingHandshake = nil
@@ -184,6 +196,20 @@ final class MediaPath {
   func send(_ bytes: RawSpan, to address: SocketAddress, on component: Component) -> SendResult {
     let port = component == .rtcp ? self.rtcpPort ?? self.rtpPort : self.rtpPort
     return port?.send(bytes, to: address) ?? .failed(EBADF)
+  }
+
+  /// Longer than any datagram of ours and what a relay wants before it.
+  private static let longestFrame = 2048 + 64
+
+  /// Sends what is for the peer to `address`, which is the peer's or the relay's on the way to it.
+  func sendData(_ bytes: RawSpan, to address: SocketAddress, on component: Component) -> SendResult {
+    let relay = component == .rtp ? self.relays.rtp : self.relays.rtcp
+    guard let relay else { return self.send(bytes, to: address, on: component) }
+    let port = component == .rtcp ? self.rtcpPort ?? self.rtpPort : self.rtpPort
+    return self.frame.withPacket(count: 0) { packet in
+      guard relay.frame(bytes, in: &packet) else { return .failed(EMSGSIZE) }
+      return port?.send(packet.bytes, to: relay.server) ?? .failed(EBADF)
+    }
   }
 
   func park(_ packet: borrowing Packet, from source: SocketAddress, on component: Component, now: Instant) {

@@ -1,3 +1,4 @@
+internal import ICEAgent
 internal import ModuleKit
 internal import NetBase
 internal import Runtime
@@ -15,20 +16,36 @@ extension MediaTransport {
     case .restart(let local, let remote): path.connectivity?.restart(local, remote, now: now)
     case .withdraw:
       if let counters = path.connectivity?.counters { self.closedChecks.add(counters) }
+      self.releaseRelays(of: path, now: now)
       path.endChecks()
       self.startHandshake(on: path, now: now)
     }
     self.runChecks(of: path, now: now)
   }
 
+  /// A relay's datagram has the peer's within; false for all else.
+  func receiveRelayed(
+    _ packet: inout Packet, from source: SocketAddress, on path: MediaPath, _ component: Component, now: Instant
+  ) -> Bool {
+    guard let relayed = path.connectivity?.unwrap(packet.bytes, from: source, on: component) else { return false }
+    packet.narrow(to: relayed.payload)
+    switch PacketClass(packet.bytes) {
+    case .stun: self.receiveCheck(packet, from: relayed.peer, on: path, component, in: relayed, now: now)
+    case .turnChannel, .unknown: self.drops.unknown += 1
+    case .dtls, .rtp, .rtcp: self.receive(&packet, from: relayed.peer, on: path, component, now: now)
+    }
+    return true
+  }
+
   func receiveCheck(
-    _ packet: borrowing Packet, from source: SocketAddress, on path: MediaPath, _ component: Component, now: Instant
+    _ packet: borrowing Packet, from source: SocketAddress, on path: MediaPath, _ component: Component,
+    in relayed: RelayedDatagram? = nil, now: Instant
   ) {
     guard let connectivity = path.connectivity else {
       self.drops.unknown += 1
       return
     }
-    connectivity.receive(packet.bytes, from: source, on: component, now: now)
+    connectivity.receive(packet.bytes, from: source, on: component, in: relayed, now: now)
     self.runChecks(of: path, now: now)
   }
 
@@ -36,8 +53,9 @@ extension MediaTransport {
     while let action = path.connectivity?.nextAction() {
       switch action {
       case .send(let datagram, let address, let component):
-        datagram.withRawSpan { self.send($0, to: address, on: path, component) }
-      case .destinationChanged: self.follow(path, now: now)
+        datagram.withRawSpan { self.send($0, to: address, on: path, component, isFramed: true) }
+      case .routeChanged: self.follow(path, now: now)
+      case .gathered(let report): self.outbox.post(.gathered(report))
       case .connected(let report): self.outbox.post(.connected(report))
       case .failed(let reason):
         path.followChecks()
@@ -51,6 +69,35 @@ extension MediaTransport {
       }
     }
     path.noteDeadline()
+  }
+
+  /// Gives back what servers relay for a path that ends.
+  func releaseRelays(of path: MediaPath, now: Instant) {
+    path.connectivity?.close(now: now)
+    self.sendRelease(of: path)
+  }
+
+  /// An answer of a server's, after `releaseRelays`; all else comes too late, and is as if nobody listened.
+  func receiveRelease(
+    _ packet: borrowing Packet, from source: SocketAddress, on path: MediaPath, _ component: Component, now: Instant
+  ) {
+    guard case .stun = PacketClass(packet.bytes), let connectivity = path.connectivity else { return }
+    self.received += 1
+    connectivity.receive(packet.bytes, from: source, on: component, in: nil, now: now)
+    self.sendRelease(of: path)
+  }
+
+  func timeoutRelease(of path: MediaPath, now: Instant) {
+    guard let deadline = path.connectivity?.nextDeadline, deadline <= now else { return }
+    path.connectivity?.timeout(now: now)
+    self.sendRelease(of: path)
+  }
+
+  private func sendRelease(of path: MediaPath) {
+    while let action = path.connectivity?.nextAction() {
+      guard case .send(let datagram, let address, let component) = action else { continue }
+      datagram.withRawSpan { self.send($0, to: address, on: path, component, isFramed: true) }
+    }
   }
 
   /// There is a way, or another one.

@@ -220,6 +220,7 @@ extension MediaTransport {
   }
 
   private func close(_ path: MediaPath) {
+    self.releaseRelays(of: path, now: self.context.now)
     path.close(in: self.context)
     self.drops.noKey += path.unkeyed + path.waiting
     self.closedExchanges.add(path.associations.counters)

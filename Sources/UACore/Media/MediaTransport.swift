@@ -21,10 +21,13 @@ package final class MediaTransport {
   private let commands: Mailbox<TransportCommand>
   private var isRunning = false
   private var isStopping = false
+  /// When it is over at the latest: servers are told meanwhile that they have nothing to relay any more.
+  private var closingEnd: Instant?
+  private static let releasePatience: Int64 = 1_200
   private var usesRTCPMux = false
   var security = Security.undecided
   var hasReportedSecure = false
-  private var received = 0
+  var received = 0
   private var sent = 0
   private var timer: TimerID?
   /// What media is sent on.
@@ -104,8 +107,15 @@ package final class MediaTransport {
     port.fill(&self.context.batch)
     let count = self.context.batch.count
     let isFull = self.context.batch.isFull
-    self.obey()
     let now = self.context.now
+    guard self.closingEnd == nil else {
+      for index in 0..<count where !self.context.batch.isTruncated(index) {
+        let source = self.context.batch.source(index)
+        self.context.batch.withPacket(index) { self.receiveRelease($0, from: source, on: path, component, now: now) }
+      }
+      return isFull
+    }
+    self.obey()
     for index in 0..<count {
       let source = self.context.batch.source(index)
       self.received += 1
@@ -121,6 +131,10 @@ package final class MediaTransport {
   private func timerFired() {
     guard self.isRunning else { return self.leave() }
     let now = self.context.now
+    guard self.closingEnd == nil else {
+      for path in self.paths { self.timeoutRelease(of: path, now: now) }
+      return self.settle()
+    }
     self.timeoutPaths(now: now)
     if case .encrypted = self.security { self.keys.timeout(now: now) }
     self.tick(now: now)
@@ -170,7 +184,7 @@ package final class MediaTransport {
   // MARK: Commands
 
   private func obey() {
-    while self.isRunning, let command = self.commands.take() {
+    while self.isRunning, self.closingEnd == nil, let command = self.commands.take() {
       switch consume command {
       case .keying(let command): self.obey(command)
       case .connectivity(let command): self.obey(command)
@@ -218,6 +232,26 @@ package final class MediaTransport {
   /// What has arrived by now is still read: the peer's good-bye is often among it.
   private func stop() {
     let now = self.context.now
+    if self.closingEnd == nil { self.sayGoodbye(now: now) }
+    guard let end = self.closingEnd, end <= now || !self.paths.contains(where: \.isReleasing) else {
+      return self.awaitRelease(until: self.closingEnd ?? now)
+    }
+    self.isRunning = false
+    for path in self.paths { path.close(in: self.context) }
+    if let commandPort { self.context.unregister(commandPort) }
+    self.commands.close()
+    self.outbox.post(.closed(self.statistics))
+    self.leave()
+  }
+
+  private func awaitRelease(until end: Instant) {
+    let next = self.paths.compactMap { $0.connectivity?.nextDeadline }.reduce(end) { min($0, $1) }
+    self.outbox.flush()
+    if let timer { self.context.arm(timer, at: next) }
+  }
+
+  /// The last of media's own.
+  private func sayGoodbye(now: Instant) {
     for path in self.paths {
       for component in Component.allCases { _ = self.receiveBatch(on: path, component) }
     }
@@ -226,13 +260,9 @@ package final class MediaTransport {
       exchange.close(now: now)
       self.run(exchange, of: self.path, now: now)
     }
+    for path in self.paths { self.releaseRelays(of: path, now: now) }
     self.stream.finish()
-    self.isRunning = false
-    for path in self.paths { path.close(in: self.context) }
-    if let commandPort { self.context.unregister(commandPort) }
-    self.commands.close()
-    self.outbox.post(.closed(self.statistics))
-    self.leave()
+    self.closingEnd = now.advanced(byMilliseconds: Self.releasePatience)
   }
 
   /// Gone when main has taken every event; only a main loop that is far behind makes this wait.
@@ -268,8 +298,12 @@ package final class MediaTransport {
       self.run(exchange, of: path, now: now)
     case .rtp: self.receiveMedia(&packet, isRTCP: false, from: source, on: path, component, now: now)
     case .rtcp: self.receiveMedia(&packet, isRTCP: true, from: source, on: path, component, now: now)
-    case .stun: self.receiveCheck(packet, from: source, on: path, component, now: now)
-    case .turnChannel, .unknown: self.drops.unknown += 1
+    case .stun:
+      if self.receiveRelayed(&packet, from: source, on: path, component, now: now) { return }
+      self.receiveCheck(packet, from: source, on: path, component, now: now)
+    case .turnChannel:
+      if !self.receiveRelayed(&packet, from: source, on: path, component, now: now) { self.drops.unknown += 1 }
+    case .unknown: self.drops.unknown += 1
     }
   }
 
@@ -328,9 +362,14 @@ package final class MediaTransport {
     self.keys.roundTrip = self.stream.roundTrip
   }
 
-  func send(_ bytes: RawSpan, to address: SocketAddress, on path: MediaPath, _ component: Component) {
+  /// - Parameter isFramed: whether a relay on the way has what it needs in `bytes` already.
+  func send(
+    _ bytes: RawSpan, to address: SocketAddress, on path: MediaPath, _ component: Component, isFramed: Bool = false
+  ) {
     if self.lossGenerator.drops() { return }
-    if case .sent = path.send(bytes, to: address, on: component) { self.sent += 1 } else { self.sendFailures += 1 }
+    let result =
+      isFramed ? path.send(bytes, to: address, on: component) : path.sendData(bytes, to: address, on: component)
+    if case .sent = result { self.sent += 1 } else { self.sendFailures += 1 }
   }
 
   private var statistics: TransportStatistics {

@@ -27,6 +27,8 @@ package enum TransportCommand: ~Copyable, Sendable {
 package enum TransportEvent: ~Copyable, Sendable {
   /// Keys are in force both ways.
   case secured(SecurityReport)
+  /// What a description may name is known.
+  case gathered(GatheringReport)
   /// Connectivity checks have chosen where media goes.
   case connected(ConnectivityReport)
   /// Our first media packet has left.

@@ -1,6 +1,6 @@
 internal import Dispatch
 package import ModuleKit
-internal import NetBase
+package import NetBase
 package import Runtime
 package import SIPStack
 
@@ -31,6 +31,26 @@ package final class SIPLocations {
 
     init(_ locator: SIPLocator, _ completion: @escaping (Result<[SIPTarget], SIPLocator.Failure>) -> Void) {
       (self.locator, self.completion) = (locator, completion)
+    }
+  }
+
+  /// Addresses of a host, one of each family that it has, IPv4 first; none where it has no name that is known.
+  ///
+  /// - Parameter completion: called once, on main: at once for an address.
+  package func addresses(of host: String, port: UInt16, completion: @escaping ([SocketAddress]) -> Void) {
+    if let address = SocketAddress(host: host, port: port) { return completion([address]) }
+    var found: [DNSQuestion: SocketAddress?] = [:]
+    let questions = [DNSQuestion.a(host), .aaaa(host)]
+    for question in questions {
+      self.ask(question) { answer in
+        if case .addresses(let addresses) = answer {
+          found[question] = .some(addresses.first?.with(port: port))
+        } else {
+          found[question] = .some(nil)
+        }
+        guard found.count == questions.count else { return }
+        completion(questions.compactMap { found[$0] ?? nil })
+      }
     }
   }
 

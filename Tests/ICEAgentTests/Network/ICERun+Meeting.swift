@@ -7,13 +7,17 @@ extension ICERun {
   /// Offer, ringing, answer; each side's candidates with its description or after it.
   func meet() {
     let offerer = self.makeAgent(0)
-    let wait: Int64 = self.scenario.trickle == nil ? 2_100 : 0
+    let wait = self.scenario.trickle == nil ? self.gatheringTime(0) : 0
     self.after(wait + self.scenario.signalling) { run in
       let answerer = run.makeAgent(1)
       run.describe(offerer, to: 1)
-      let wait: Int64 = run.scenario.trickle == nil ? 2_100 : 0
+      let wait = run.scenario.trickle == nil ? run.gatheringTime(1) : 0
       run.after(max(wait, run.scenario.ringing) + run.scenario.signalling) { run in run.describe(answerer, to: 0) }
     }
+  }
+
+  private func gatheringTime(_ index: Int) -> Int64 {
+    100 + (self.scenario.sides[index].hasRelay ? self.scenario.sides[index].gatheringLimit : 2_000)
   }
 
   /// Tells agent `index` of the other.
@@ -35,8 +39,8 @@ extension ICERun {
           run.drain(index)
         }
       }
-      if trickle < 2_500 {
-        self.after(2_500) { run in
+      for late in [2_500, 12_100] as [Int64] where trickle < late {
+        self.after(late) { run in
           for candidate in other.candidates { agent.session.addRemote(candidate, now: run.now) }
           run.drain(index)
         }
@@ -51,9 +55,7 @@ extension ICERun {
     for index in 0..<2 {
       guard let agent = self.agents[index] else { continue }
       for pair in agent.session.selected.values {
-        for _ in 0..<12 {
-          self.send([128, 0, 0, 0], from: agent.bases[pair.base].address, of: index, to: pair.remote)
-        }
+        for _ in 0..<12 { self.send([128, 0, 0, 0], over: pair, of: index) }
       }
     }
     self.run(milliseconds: 1_000)

@@ -1,10 +1,11 @@
 import NetBase
 import SIPStack
+import TestSupport
 import ice
 
 @testable import ICEAgent
 
-/// Two agents, their NATs, a STUN server and the way between them, on one virtual clock.
+/// Two agents, their NATs, a STUN and TURN server and the way between them, on one virtual clock.
 final class ICERun {
   final class Agent {
     let bases: [ICEBase]
@@ -13,6 +14,7 @@ final class ICERun {
     var candidates: [ICECandidate] = []
     var remoteSetAt: Instant?
     var endedAt: Instant?
+    var gatheredAt: Instant?
     /// Datagrams that were handed to the session.
     var handed = 0
     /// What came of the other's data, by component.
@@ -26,16 +28,13 @@ final class ICERun {
     case does((ICERun) -> Void)
   }
 
-  static let server4 = SocketAddress(ipv4: 0xC633_6401, port: 3478)
-  static let server6 = SocketAddress(ipv6: 0x2001_0DB8_0000_0000, 0x53, port: 3478)
-  static let userPassword = ("apus", "secret")
-
   let scenario: ICEScenario
   private(set) var now = Instant(nanoseconds: 1_000_000_000)
   var agents: [Agent?] = [nil, nil]
   var nats: [ModelledNAT?] = [nil, nil]
   var dice: SeededGenerator
   var isCut = false
+  var server = ModelledServer()
   private var happenings: [(at: Instant, number: Int, what: Happening)] = []
   private var number = 0
   /// Each datagram that leaves, before the network loses it.
@@ -44,6 +43,8 @@ final class ICERun {
   init(_ scenario: ICEScenario, seed: UInt64) {
     self.scenario = scenario
     self.dice = SeededGenerator(seed: seed)
+    self.server.asksForBinding = scenario.needsCredentials
+    self.server.isModern = scenario.hasModernServer
     for index in 0..<2 {
       let kind = scenario.sides[index].nat
       guard kind != .none, kind != .blocked else { continue }
@@ -86,10 +87,12 @@ final class ICERun {
     var configuration = ICEConfiguration(crypto: .openSSL)
     configuration.isLite = side.isLite
     configuration.tellsHostCandidates = side.tellsHostCandidates
+    configuration.isRelayOnly = side.isRelayOnly
+    if side.hasRelay { configuration.gatheringLimit = side.gatheringLimit }
     if side.hasServer {
-      let (user, password) = Self.userPassword
-      configuration.servers = [Self.server4, Self.server6].map {
-        ICEServer(address: $0, username: user, password: password)
+      configuration.servers = [ModelledServer.ipv4, ModelledServer.ipv6].map {
+        ICEServer(
+          side.hasRelay ? .turn : .stun, address: $0, username: ModelledServer.user, password: side.password)
       }
     }
     let agent = Agent(
@@ -112,9 +115,30 @@ final class ICERun {
         self.send(bytes, from: agent.bases[base].address, of: index, to: destination)
       case .localCandidate(let candidate): agent.candidates.append(candidate)
       case .connected, .failed: agent.endedAt = self.now
-      case .gatheringEnded, .validated, .selected, .roleChanged: break
+      case .gatheringEnded: agent.gatheredAt = self.now
+      case .validated, .selected, .roleChanged, .framingChanged: break
       }
     }
+  }
+
+  /// Sends a datagram of media over a pair, by its relay where it has one.
+  func send(_ bytes: [UInt8], over pair: ICESelectedPair, of index: Int) {
+    guard let agent = self.agents[index] else { return }
+    guard let framing = agent.session.framing(pair) else {
+      return self.send(bytes, from: agent.bases[pair.base].address, of: index, to: pair.remote)
+    }
+    var room = [UInt8](repeating: 0, count: 2048)
+    let count = bytes.withRawSpan { bytes in
+      room.withPacket(count: 0) { packet in framing.frame(bytes, in: &packet) ? packet.count : 0 }
+    }
+    let socket = agent.bases[self.socket(of: pair, agent)]
+    self.send(Array(room[..<count]), from: socket.address, of: index, to: framing.server)
+  }
+
+  /// The socket that a relayed pair's datagrams leave.
+  private func socket(of pair: ICESelectedPair, _ agent: Agent) -> Int {
+    let family = agent.session.bases[pair.base].address.family
+    return agent.bases.firstIndex { $0.component == pair.component && $0.address.family == family } ?? 0
   }
 
   // MARK: The network
@@ -145,8 +169,11 @@ final class ICERun {
   }
 
   private func arrive(_ bytes: [UInt8], from source: SocketAddress, at destination: SocketAddress) {
-    if destination == Self.server4 || destination == Self.server6 {
-      return self.serve(bytes, from: source, at: destination)
+    if self.server.isHere(destination) {
+      for datagram in self.server.receive(bytes, from: source, at: destination, now: self.now) {
+        self.send(datagram.bytes, from: datagram.source, of: nil, to: datagram.destination)
+      }
+      return
     }
     var inside = destination
     for nat in self.nats.compactMap({ $0 }) where destination.isSameHost(as: nat.address) {
@@ -157,36 +184,17 @@ final class ICERun {
       guard let agent = self.agents[index], let base = agent.bases.firstIndex(where: { $0.address == inside }) else {
         continue
       }
-      if bytes.first == 128 {
-        agent.heard[agent.bases[base].component] = source
+      let relayed = bytes.withRawSpan { agent.session.unwrap($0, from: source, base: base) }
+      let inner = relayed.map { Array(bytes[$0.payload]) } ?? bytes
+      let sender = relayed?.peer ?? source
+      if inner.first == 128 {
+        agent.heard[agent.bases[base].component] = sender
       } else {
         agent.handed += 1
-        bytes.withRawSpan { agent.session.receive($0, from: source, base: base, now: self.now) }
+        inner.withRawSpan { agent.session.receive($0, from: sender, base: relayed?.base ?? base, now: self.now) }
         self.drain(index)
       }
     }
-  }
-
-  private func serve(_ bytes: [UInt8], from source: SocketAddress, at server: SocketAddress) {
-    guard let request = bytes.withRawSpan({ STUNMessage($0) }), request.messageClass == .request else { return }
-    let (user, password) = Self.userPassword
-    let realm = "example.org"
-    let text = Array("\(user):\(realm):\(password)".utf8)
-    let key = text.withRawSpan { STUNCrypto.openSSL.digest(.sha256, $0) }
-    var answer: STUNWriter
-    if self.scenario.needsCredentials, !request.isAuthentic(key: key, crypto: .openSSL) {
-      answer = STUNWriter(.failure, id: request.id)
-      answer.addError(401, "Unauthenticated")
-      answer.add(STUNType.realm, realm)
-      answer.add(STUNType.nonce, "obMatJos2AAAAA")
-      answer.add(STUNType.passwordAlgorithms, [0, 1, 0, 0, 0, 2, 0, 0])
-    } else {
-      answer = STUNWriter(.success, id: request.id)
-      answer.addMapped(source)
-      if self.scenario.needsCredentials { answer.addIntegrity(.sha256, key: key, crypto: .openSSL) }
-    }
-    answer.addFingerprint()
-    self.send(answer.bytes, from: server, of: nil, to: source)
   }
 
   // MARK: Time

@@ -1,5 +1,6 @@
 import NetBase
 import SIPStack
+import TestSupport
 
 @testable import ICEAgent
 
@@ -10,6 +11,12 @@ struct ICEScenario {
   struct Side {
     var nat = NATKind.none
     var hasServer = true
+    /// Whether the server relays for it.
+    var hasRelay = false
+    var isRelayOnly = false
+    var password = ModelledServer.password
+    /// Milliseconds that a relay is waited for.
+    var gatheringLimit: Int64 = 2_000
     var hasIPv6 = false
     var isLite = false
     var tellsHostCandidates = true
@@ -30,6 +37,7 @@ struct ICEScenario {
   /// Candidates come one by one, each after so many milliseconds at most; nil: all with the description.
   var trickle: Int64?
   var needsCredentials = false
+  var hasModernServer = true
 
   init() {}
 
@@ -62,11 +70,22 @@ struct ICEScenario {
     if chance(50) { self.ringing = Int64.random(in: 0...10_000, using: &dice) }
     if chance(40) { self.trickle = Int64.random(in: 10...8_000, using: &dice) }
     self.needsCredentials = chance(25)
+    self.hasModernServer = chance(50)
+    // Relays come with the description: calls name them so (half trickle).
+    guard self.trickle == nil else { return }
+    for index in 0..<2 where self.sides[index].hasServer && !self.sides[index].isLite {
+      self.sides[index].hasRelay = chance(35)
+      // Two requests, and any of the four datagrams may get lost: what the description lacks may be the only way.
+      self.sides[index].gatheringLimit = 12_000
+      self.sides[index].isRelayOnly = self.sides[index].hasRelay && chance(25)
+    }
   }
 
   /// Whether any way leads from one to the other, found by thought and not by trying.
   var hasPath: Bool {
     let (a, b) = (self.sides[0], self.sides[1])
+    if self.hasPathByRelay(a, b) || self.hasPathByRelay(b, a) { return true }
+    if a.isRelayOnly || b.isRelayOnly { return false }
     let isIPv6Told = a.tellsHostCandidates || b.tellsHostCandidates || a.hasServer || b.hasServer
     if a.hasIPv6, b.hasIPv6, isIPv6Told { return true }
     if a.nat == .blocked || b.nat == .blocked { return false }
@@ -78,6 +97,20 @@ struct ICEScenario {
     case .behindOneNAT where a.nat != .none: return self.isHairpinning && self.hasPathThroughNATs(a, b)
     case .apart, .sameNetwork, .behindOneNAT: return self.hasPathThroughNATs(a, b)
     }
+  }
+
+  /// Whether `other` gets in where `one` is relayed: by a host that `one` knows it by, or by a relay of its own.
+  private func hasPathByRelay(_ one: Side, _ other: Side) -> Bool {
+    func hasRelay(_ side: Side, _ isIPv6: Bool) -> Bool {
+      side.hasRelay && (isIPv6 ? side.hasIPv6 : side.nat != .blocked)
+    }
+    for isIPv6 in [false, true] where hasRelay(one, isIPv6) {
+      if hasRelay(other, isIPv6) { return true }
+      guard !other.isRelayOnly, isIPv6 ? other.hasIPv6 : other.nat != .blocked else { continue }
+      if other.hasServer { return true }
+      if other.tellsHostCandidates, isIPv6 || other.nat == .none { return true }
+    }
+    return false
   }
 
   private func hasPathThroughNATs(_ a: Side, _ b: Side) -> Bool {

@@ -1,0 +1,79 @@
+internal import ICEAgent
+internal import ModuleKit
+internal import NetBase
+internal import Runtime
+internal import SIPStack
+
+/// Descriptions that wait for what STUN and TURN servers know of us (half trickle): main begins it, a transport asks the
+/// servers, and what it has found, or time, lets the description go.
+extension AgentCore {
+  /// Milliseconds for names and servers together: then a description names what is there.
+  static let gatheringPatience: Int64 = 3_000
+
+  /// Calls `body` when the call's next description may be made: at once, where nobody has to be asked for it.
+  func whenGathered(_ call: Call, for next: CallMedia.NextDescription, _ body: @escaping () -> Void) {
+    guard let media = call.media, media.connectivity != nil, !call.settings.natServers.isEmpty else { return body() }
+    guard call.gathering == nil else {
+      call.gathering?.append(body)
+      return
+    }
+    call.gathering = [body]
+    call.gatherings += 1
+    let number = call.gatherings
+    self.context.schedule(at: self.context.now.advanced(byMilliseconds: Self.gatheringPatience)) { [weak self] in
+      guard let self, call.gathering != nil, call.gatherings == number else { return }
+      self.emit(
+        .warning(call.id, "candidates took longer than \(Self.gatheringPatience / 1000) s; the call goes on without"))
+      self.endGathering(call)
+    }
+    guard media.servers == nil else { return self.gather(call, media, next) }
+    self.resolve(call.settings.natServers) { [weak self] servers, problems in
+      guard let self, call.gathering != nil, call.gatherings == number else { return }
+      for problem in problems { self.emit(.warning(call.id, "\(problem); the call goes on without it")) }
+      media.servers = servers
+      self.gather(call, media, next)
+    }
+  }
+
+  private func gather(_ call: Call, _ media: CallMedia, _ next: CallMedia.NextDescription) {
+    // What is wrong comes up again, and is told, when the description is made.
+    let isWaiting = (try? media.gather(for: next)) ?? false
+    if !isWaiting { self.endGathering(call) }
+  }
+
+  /// A transport has asked its servers.
+  func gathered(_ report: GatheringReport, _ call: Call) {
+    guard call.media?.gathered(report) == true, call.gathering != nil else { return }
+    for problem in report.problems { self.emit(.warning(call.id, "\(problem); the call goes on without it")) }
+    self.endGathering(call)
+  }
+
+  private func endGathering(_ call: Call) {
+    guard let waiting = call.gathering.take() else { return }
+    for body in waiting { body() }
+    self.drain()
+  }
+
+  /// The servers' addresses, each IPv4 and IPv6 where it has both; and what has none.
+  private func resolve(
+    _ servers: [STUNServerURI], _ completion: @escaping (_ found: [ICEServer], _ problems: [String]) -> Void
+  ) {
+    var found: [Int: [SocketAddress]] = [:]
+    for (index, server) in servers.enumerated() {
+      self.locations.addresses(of: server.host, port: server.port) { addresses in
+        found[index] = addresses
+        guard found.count == servers.count else { return }
+        var problems: [String] = []
+        var all: [ICEServer] = []
+        for (index, server) in servers.enumerated() {
+          let addresses = found[index] ?? []
+          if addresses.isEmpty { problems.append("\(server) has no address") }
+          all += addresses.map {
+            ICEServer(server.kind, address: $0, username: server.user, password: server.password?.unredacted)
+          }
+        }
+        completion(all, problems)
+      }
+    }
+  }
+}

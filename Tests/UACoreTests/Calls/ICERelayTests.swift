@@ -1,0 +1,184 @@
+import Handoff
+import ICEAgent
+import ModuleKit
+import NetBase
+import Runtime
+import SIPStack
+import TestSupport
+import Testing
+
+@testable import UACore
+
+/// Whole calls whose descriptions wait for STUN and TURN servers, and whose media a server relays.
+@Suite("calls with ICE and servers") struct ICERelayTests {
+  /// Agents whose account names the server, and that server on their network.
+  static func makeAgents(
+    mode: RxMode, encryption: String? = "dtls_srtp", usesRTCPMux: Bool = true, seed: UInt64,
+    uri: String = "turn:apus:secret@198.51.100.1", policy: String = "relay",
+    rekeyPorts: String = "same", server: (inout ModelledServer) -> Void = { _ in }
+  ) throws -> (SimulatedAgents, Locked<ModelledServer>) {
+    let agents = try SimulatedAgents(mode: mode, encryption: encryption, seed: seed) {
+      $0.moduleValues["ice_policy"] = policy
+      $0.moduleValues["dtls_srtp_rekey_ports"] = rekeyPorts
+    }
+    (agents.aliceSettings.mediaNAT, agents.bobSettings.mediaNAT) = ("ice", "ice")
+    (agents.aliceSettings.usesRTCPMux, agents.bobSettings.usesRTCPMux) = (usesRTCPMux, usesRTCPMux)
+    let servers = [try STUNServerURI(uri)]
+    (agents.aliceSettings.natServers, agents.bobSettings.natServers) = (servers, servers)
+    var made = ModelledServer()
+    server(&made)
+    let model = Locked(made)
+    let (network, clock) = (agents.simulation.network, agents.simulation.clock)
+    network.tap { [unowned network] datagram in
+      guard !datagram.isSignalling, ModelledServer().isHere(datagram.destination) else { return true }
+      let answers = model.withLock {
+        $0.receive(datagram.bytes, from: datagram.source, at: datagram.destination, now: clock.now)
+      }
+      var waiting = answers
+      while !waiting.isEmpty {
+        let next = waiting.removeFirst()
+        guard ModelledServer().isHere(next.destination) else {
+          network.inject(next.bytes, from: next.source, to: next.destination)
+          continue
+        }
+        // From one relay to another.
+        waiting += model.withLock {
+          $0.receive(next.bytes, from: next.source, at: next.destination, now: clock.now)
+        }
+      }
+      return false
+    }
+    return (agents, model)
+  }
+
+  @Test("a call that nothing but a relay carries is secured and heard both ways", arguments: ICECallTests.ICECell.all)
+  func relayOnly(cell: ICECallTests.ICECell) throws {
+    let (agents, server) = try Self.makeAgents(
+      mode: cell.mode, encryption: cell.encryption, usesRTCPMux: cell.usesRTCPMux, seed: 31)
+    agents.simulation.network.setMedia(LinkConditions(delay: 2000...15_000))
+    let call = try agents.establishedCall()
+    agents.run(milliseconds: 1500)
+    let offered = ICECallTests.lines(agents.alice, "candidate")
+    #expect(offered.count == 2 && offered.allSatisfy { $0.contains(" 198.51.100.1 ") && $0.contains("typ relay") })
+    // It is held, resumed and restarted like others.
+    for isHeld in [true, false] {
+      agents.alice.act { $0.setHold(call, isHeld) }
+      agents.run(milliseconds: 300)
+    }
+    #expect(agents.bob.act { $0.restartConnectivity(agents.bobCall) })
+    agents.run(milliseconds: 1500)
+    #expect(server.withLock { $0.passedOnChannels } > 100)
+    agents.alice.act { $0.hangUp(call) }
+    #expect(agents.runUntilIdle())
+    agents.run(milliseconds: 100)
+    for agent in [agents.alice, agents.bob] {
+      let report = try #require(agent.ended.first)
+      #expect(report.reason == "hangup" && report.failure == nil && agent.warnings.isEmpty, "\(agent.warnings)")
+      #expect(report.media.lost == 0 && report.media.drops == DropCounters(), "\(report.media.drops)")
+      #expect(report.media.accountedDatagrams == report.media.receivedDatagrams)
+      #expect(report.media.sendFailures == 0)
+    }
+    #expect(server.withLock { $0.allocations.isEmpty }, "every relay was given back")
+    for heard in [agents.aliceHears, agents.bobHears] {
+      #expect(ProbeCapture.samples(heard).count > 8000)
+    }
+  }
+
+  @Test("new DTLS keys are agreed by the relays in use", arguments: RxMode.allCases, [true, false])
+  func rekey(mode: RxMode, usesRTCPMux: Bool) throws {
+    let (agents, server) = try Self.makeAgents(mode: mode, usesRTCPMux: usesRTCPMux, seed: 32)
+    let call = try agents.establishedCall()
+    agents.run(milliseconds: 1000)
+    let relays = server.withLock { $0.allocations.map(\.relayed) }
+    #expect(agents.alice.act { $0.rekey(call) })
+    agents.run(milliseconds: 4000)
+    #expect(server.withLock { $0.allocations.map(\.relayed) } == relays)
+    agents.alice.act { $0.hangUp(call) }
+    #expect(agents.runUntilIdle())
+    for report in [agents.alice.ended[0], agents.bob.ended[0]] {
+      #expect(report.failure == nil && report.media.lost == 0 && report.media.rekeys == 1, "\(report.media.rekeys)")
+    }
+  }
+
+  @Test("new DTLS keys that want other ports are refused where only relays are allowed, and the call goes on")
+  func rekeyOnOtherPorts() throws {
+    let (agents, _) = try Self.makeAgents(mode: .main, seed: 37, rekeyPorts: "new")
+    let call = try agents.establishedCall()
+    agents.run(milliseconds: 1000)
+    #expect(agents.alice.act { $0.rekey(call) })
+    agents.run(milliseconds: 5000)
+    #expect(agents.bob.warnings.contains { $0.contains("doesn't wait for a relay") }, "\(agents.bob.warnings)")
+    #expect(agents.alice.isEstablished && agents.bob.isEstablished)
+    agents.alice.act { $0.hangUp(call) }
+    #expect(agents.runUntilIdle())
+    for report in [agents.alice.ended[0], agents.bob.ended[0]] {
+      #expect(report.failure == nil && report.media.lost == 0 && report.media.rekeys == 0)
+    }
+  }
+
+  @Test("a relay is given back at the end of a call, though its nonce is stale by then", arguments: RxMode.allCases)
+  func staleEnd(mode: RxMode) throws {
+    let (agents, server) = try Self.makeAgents(mode: mode, usesRTCPMux: false, seed: 38) { $0.nonceLifetime = 4_000 }
+    let call = try agents.establishedCall()
+    agents.run(milliseconds: 9_000)
+    #expect(server.withLock { $0.allocations.count } == 4)
+    agents.alice.act { $0.hangUp(call) }
+    #expect(agents.runUntilIdle())
+    agents.run(milliseconds: 1_500)
+    #expect(server.withLock { $0.allocations.isEmpty && $0.staleNonces >= 4 })
+    for report in [agents.alice.ended[0], agents.bob.ended[0]] {
+      #expect(report.media.accountedDatagrams == report.media.receivedDatagrams)
+    }
+  }
+
+  @Test("a server that says nothing is waited for, and is one sentence", arguments: RxMode.allCases)
+  func silence(mode: RxMode) throws {
+    let (agents, _) = try Self.makeAgents(mode: mode, seed: 33, policy: "all") { $0.isSilent = true }
+    let call = try agents.call()
+    agents.run(milliseconds: 1900)
+    #expect(agents.bob.act { $0.callCount } == 0, "the offer waits")
+    agents.run(milliseconds: 3000)
+    #expect(agents.alice.isEstablished && agents.bob.isEstablished)
+    for agent in [agents.alice, agents.bob] {
+      #expect(
+        agent.warnings == ["turn:198.51.100.1:3478 has not answered within 2.0 s; the call goes on without it"])
+    }
+    agents.alice.act { $0.hangUp(call) }
+    #expect(agents.runUntilIdle())
+    #expect(agents.alice.ended[0].failure == nil)
+  }
+
+  @Test("a wrong password is one sentence, and the call has its hosts", arguments: RxMode.allCases)
+  func wrongPassword(mode: RxMode) throws {
+    let (agents, _) = try Self.makeAgents(
+      mode: mode, seed: 34, uri: "turn:apus:hunter2@198.51.100.1", policy: "all")
+    let call = try agents.establishedCall()
+    for agent in [agents.alice, agents.bob] {
+      #expect(
+        agent.warnings == ["turn:198.51.100.1:3478 refuses the user or the password; the call goes on without it"])
+      #expect(ICECallTests.lines(agent, "candidate").allSatisfy { $0.hasSuffix("typ host") })
+    }
+    agents.alice.act { $0.hangUp(call) }
+    #expect(agents.runUntilIdle())
+  }
+
+  @Test("a call that ends while its candidates are gathered is over, and nobody was called", arguments: RxMode.allCases)
+  func hangUpMeanwhile(mode: RxMode) throws {
+    let (agents, _) = try Self.makeAgents(mode: mode, seed: 35) { $0.isSilent = true }
+    let call = try agents.call()
+    agents.run(milliseconds: 500)
+    agents.alice.act { $0.hangUp(call) }
+    agents.run(milliseconds: 5000)
+    #expect(agents.alice.ended.map(\.reason) == ["hangup"] && agents.alice.act { $0.callCount } == 0)
+    #expect(agents.bob.events.isEmpty && agents.simulation.network.mediaSocketCount == 0)
+  }
+
+  @Test("where nothing but a relay is allowed and there is none, the call is refused with the reason")
+  func noRelay() throws {
+    let (agents, _) = try Self.makeAgents(mode: .main, seed: 36, uri: "turn:apus:wrong@198.51.100.1")
+    try agents.call()
+    agents.run(milliseconds: 3000)
+    let failure = try #require(agents.alice.ended.first?.failure)
+    #expect(failure.message.contains("no server gives a relay") && agents.bob.events.isEmpty)
+  }
+}
