@@ -89,6 +89,7 @@ extension MediaTransport {
     _ path: MediaPath, _ exchange: any KeyExchange, _ component: Component, _ inbound: consuming SRTPKeyMaterial,
     _ outbound: consuming SRTPKeyMaterial, _ by: SecuredBy, now: Instant
   ) {
+    guard !self.isOvertaken(path, component) else { return }
     let isNext = path === self.nextPath
     let follows = path.associations.follows(exchange)
     // Where RTP's new keys are in use already, nothing more comes to tell that RTCP's may be.
@@ -99,7 +100,13 @@ extension MediaTransport {
       self.expectKeys(on: path)
       self.drainParked(of: path, now: now)
     }
-    guard isNewest else { return }
+    guard isNewest else {
+      // What the peer sent before it had the newer ones may be here, or on its way.
+      do { try self.keys.installFormerInbound(inbound, for: component, now: now) } catch {
+        self.fail(ModuleError(.peer, "\(error)"))
+      }
+      return
+    }
     do {
       try self.keys.installInbound(inbound, .fresh, for: component, now: now)
       try self.keys.installOutbound(
@@ -119,7 +126,7 @@ extension MediaTransport {
 
   /// On the same path RTCP under the new keys may be here before them: the server can't know that we have its last flight.
   private func expectKeys(on path: MediaPath) {
-    self.keys.expectsInbound = path.associations.next != nil
+    self.keys.expectsInbound = path.associations.isHandshaking
   }
 
   private func failed(_ path: MediaPath, _ exchange: any KeyExchange, _ error: ModuleError, now: Instant) {
@@ -145,6 +152,13 @@ extension MediaTransport {
     self.expectKeys(on: path)
     self.drainParked(of: path, now: now)
     path.noteDeadline()
+  }
+
+  /// Whether a newer association has its keys already: those of a handshake that was under way for so long must not take
+  /// their place, for the peer uses the newer ones.
+  private func isOvertaken(_ path: MediaPath, _ component: Component) -> Bool {
+    if path === self.nextPath { return false }
+    return path !== self.path || self.nextPath?.isSecured(component) == true
   }
 
   func reportSecure() {
