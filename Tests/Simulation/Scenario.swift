@@ -191,8 +191,6 @@ struct Scenario: CustomStringConvertible {
   /// Whether both parties want the same of the keys.
   var agreesOnKeys: Bool { self.encryptions.alice == self.encryptions.bob }
 
-  var changesKeys: Bool { self.acts.contains { if case .rekey = $0.act { true } else { false } } }
-
   var hasDigits: Bool { self.acts.contains { if case .digits = $0.act { true } else { false } } }
 
   func encryption(of party: Party) -> String? { party == .alice ? self.encryptions.alice : self.encryptions.bob }

@@ -34,8 +34,9 @@ extension WholeCall {
     func check(_ isSound: Bool, _ sentence: @autoclosure () -> String) { if !isSound { faults.append(sentence()) } }
     for report in [alice, bob] where self.scenario.ending != .refused {
       // Who hangs up before he has answered is busy; an offer that comes after a BYE finds no call.
+      // A handshake ends by a turned bit.
       check(
-        report.failure == nil || [481, 486].contains(report.status),
+        report.failure == nil || self.scenario.media.corruption > 0 || [481, 486].contains(report.status),
         "a sound call failed: \(report.failure.map { "\($0)" } ?? "")")
     }
     // Long enough for an offer and its answer, and for a handshake.
@@ -134,9 +135,10 @@ extension WholeCall {
     if self.scenario.isLossless {
       // At the end of a call packets may overtake those that it no longer hears.
       let overtaken = self.scenario.media.delay.upperBound > self.scenario.media.delay.lowerBound ? 3 : 0
-      // Who seldom gets the processor may find that an old path's time was over before he could read it.
-      let isInTime = self.scenario.isPunctual || !self.scenario.changesKeys
-      check(media.lost <= overtaken || !isInTime, "\(media.lost) packets lost on a network that loses nothing")
+      // Who seldom gets the processor sends in bursts, more of which are overtaken, and may read an old path too late.
+      check(
+        media.lost <= overtaken || !self.scenario.isPunctual,
+        "\(media.lost) packets lost on a network that loses nothing")
       check(media.duplicate == 0 && media.suspect == 0, "duplicates or suspects where there were none")
       check(media.drops.replay == 0, "replays where there were none: \(media.drops)")
       check(media.drops.auth + media.drops.plaintext + media.drops.source == 0, "\(media.drops)")
@@ -166,7 +168,8 @@ extension WholeCall {
     // What waited for an executor that stood still, and found the call on hold, was not to be played.
     guard self.scenario.isPunctual || self.scenario.holds == 0 else { return faults }
     // Held in the jitter buffer at the end, or received while on hold and not to be played.
-    let slack = 13 + 8 * self.scenario.holds + other.sent.events
+    // With hold, also those that had waited for their keys until then.
+    let slack = 13 + 8 * self.scenario.holds + (self.scenario.holds > 0 ? 32 : 0) + other.sent.events
     let skipped = self.scenario.jitterBuffer == .adaptive ? media.receivedPackets / 10 : 0
     check(
       heard.packets.count + media.late + slack + skipped >= media.receivedPackets,

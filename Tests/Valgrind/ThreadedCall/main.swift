@@ -4,9 +4,6 @@
 // A call is made, held, resumed, given new keys where that is possible, and hung up. Exits with 0 when both sides heard
 // each other.
 //
-// ThreadedCall --soak SECONDS: eight calls at once, in every mode, that are re-keyed, held, transferred, hung up and
-// redialled; prints what was done.
-//
 // ThreadedCall --plant leak|race: no call, but a fault that the checkers must report.
 internal import AllModules
 internal import Glibc
@@ -25,8 +22,7 @@ final class Agent: Sendable {
   private let ended = Locked<[CallReport]>([])
   private let name: String
 
-  /// - Parameter host: a loopback address.
-  init(_ name: String, _ mode: RxMode, _ encryption: String?, host: UInt32 = 0x7F00_0001) {
+  init(_ name: String, _ mode: RxMode, _ encryption: String?) {
     self.name = name
     let main = EventLoop.start(name: name)
     let core = LoopBound<AgentCore>(on: main)
@@ -36,9 +32,8 @@ final class Agent: Sendable {
       var configuration = Configuration()
       configuration.activeModules = ["udp", "sip_udp", "g711", "srtp", "dtls_srtp", "ausine"]
       configuration.rxMode = mode
-      configuration.callMaxCalls = nil
       let settings = AgentSettings(
-        available: allModules, configuration: configuration, listen: SocketAddress(ipv4: host, port: 0))
+        available: allModules, configuration: configuration, listen: SocketAddress(ipv4: 0x7F00_0001, port: 0))
       do {
         let made = try AgentCore(
           settings: settings, main: main, context: context, loops: TransportLoops(main: main, pool: pool),
@@ -59,7 +54,6 @@ final class Agent: Sendable {
     account.mediaEncryption = encryption
     account.usesRTCPMux = true
     account.answersAtOnce = true
-    account.acceptsTransfer = true
     account.codecs = CodecPreference("pcmu").map { [$0] } ?? []
     return account
   }
@@ -79,11 +73,6 @@ final class Agent: Sendable {
 
   /// The report of the call, when it is over.
   var last: CallReport? { self.ended.withLock { $0.first } }
-
-  /// The reports of all calls that are over.
-  var allEnded: [CallReport] { self.ended.withLock { $0 } }
-
-  var reports: [CallReport] { self.act { $0.reports } ?? [] }
 
   func call(_ other: Agent) {
     guard let address = other.act({ $0.listenAddress }) ?? nil else { fail("there is no address") }
@@ -123,11 +112,6 @@ func wait(until what: String, _ condition: () -> Bool) {
 let arguments = CommandLine.arguments
 if arguments.count == 3, arguments[1] == "--plant" {
   plant(arguments[2])
-  exit(0)
-}
-if arguments.count == 3, arguments[1] == "--soak", let seconds = Double(arguments[2]) {
-  var soak = Soak()
-  soak.run(seconds: seconds)
   exit(0)
 }
 guard arguments.count == 4, let mode = RxMode(rawValue: arguments[1]), let seconds = Double(arguments[3]) else {
