@@ -68,14 +68,17 @@ package struct InboundKeys: ~Copyable {
     self.updateDeadline()
   }
 
-  /// Adds a key that the peer sent under before the newest one: it came late, and packets under it are on their way. Nothing
-  /// changes when it is there already, or when there is no room.
+  /// Adds a key that the peer sent under before the newest one: it came late, and packets under it are on their way. It goes
+  /// out of use as if it had been there when the newest came, and no later than a key that is here already. Nothing changes
+  /// when it is one of these, or when there is no room.
   package mutating func installFormer(_ material: consuming SRTPKeyMaterial, now: Instant) throws(SRTPError) {
     self.timeout(now: now)
     guard (1..<Self.maximumGenerations).contains(self.generationCount), self.place(of: material) == nil else { return }
     var generation = try InboundGeneration(
       material, continuity: .fresh, replayWindow: self.replayWindow, transform: self.transform)
     generation.retire(by: now.advanced(by: self.heard ? self.grace : .seconds(30)))
+    // The last in the ring is retired first: those before it must not have to wait for it.
+    if let earliest = self.ring[self.generationCount - 1]?.retirement { generation.retire(by: earliest) }
     self.ring[self.generationCount] = consume generation
     self.generationCount += 1
     self.updateDeadline()

@@ -139,6 +139,7 @@ extension MediaTransport {
       if path === self.path { self.outbox.post(.rekeyFailed(error)) }
     } else if exchange !== path.associations.current {
       path.associations.remove(exchange)
+      self.formerIsGone(from: path, now: now)
     } else if path === self.path {
       self.fail(error)
     }
@@ -152,6 +153,13 @@ extension MediaTransport {
     self.expectKeys(on: path)
     self.drainParked(of: path, now: now)
     path.noteDeadline()
+  }
+
+  /// A former association was let go: when it was the last whose keys could still come, none are expected any more.
+  private func formerIsGone(from path: MediaPath, now: Instant) {
+    guard path === self.path else { return }
+    self.expectKeys(on: path)
+    self.drainParked(of: path, now: now)
   }
 
   /// Whether a newer association has its keys already: those of a handshake that was under way for so long must not take
@@ -257,7 +265,7 @@ extension MediaTransport {
       exchange.timeout(now: now)
       self.run(exchange, of: path, now: now)
     }
-    path.associations.timeout(now: now)
+    if path.associations.timeout(now: now) { self.formerIsGone(from: path, now: now) }
     if let deadline = path.connectivity?.nextDeadline, deadline <= now {
       path.connectivity?.timeout(now: now)
       self.runChecks(of: path, now: now)
