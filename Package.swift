@@ -174,6 +174,7 @@ let package = Package(
       name: "SimulationTests",
       dependencies: [
         "UACore", "ModuleKit", "NetBase", "Handoff", "Runtime", "RTPStack", "SIPStack", "SDPCodec", "TestSupport",
+        "aufile",
       ], path: "Tests/Simulation", exclude: ["README.md"], swiftSettings: strict),
     .target(
       name: "FuzzTargets",

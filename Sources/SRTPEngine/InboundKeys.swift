@@ -68,6 +68,25 @@ package struct InboundKeys: ~Copyable {
     self.updateDeadline()
   }
 
+  /// Adds a key that the peer sent under before the newest one: it came late, and packets under it are on their way. It goes
+  /// out of use as if it had been there when the newest came, and no later than a key that is here already. Nothing changes
+  /// when it is one of these, or when there is no room.
+  package mutating func installFormer(_ material: consuming SRTPKeyMaterial, now: Instant) throws(SRTPError) {
+    self.timeout(now: now)
+    guard (1..<Self.maximumGenerations).contains(self.generationCount), self.place(of: material) == nil else { return }
+    var generation = try InboundGeneration(
+      material, continuity: .fresh, replayWindow: self.replayWindow, transform: self.transform)
+    generation.retire(by: now.advanced(by: self.heard ? self.grace : .seconds(30)))
+    // The last in the ring is retired first: those before it must not have to wait for it.
+    if let earliest = self.ring[self.generationCount - 1]?.retirement { generation.retire(by: earliest) }
+    self.ring[self.generationCount] = consume generation
+    self.generationCount += 1
+    self.updateDeadline()
+  }
+
+  /// How long packets under an old key may still come, once the peer was heard under a newer one.
+  private var grace: Duration { min(max(self.roundTripTime * 3, .milliseconds(500)), .seconds(3)) }
+
   /// Authenticates and decrypts in place, trying the newest key first, then the one that worked last.
   ///
   /// Unless the result is `.ok` the packet is to be dropped (or parked, where it is left as it came).
@@ -185,7 +204,7 @@ package struct InboundKeys: ~Copyable {
   private mutating func noteFirst(under place: Int, now: Instant) {
     self.ring[place]?.heard = true
     if place == 0 { self.heard = true }
-    let grace = min(max(self.roundTripTime * 3, .milliseconds(500)), .seconds(3))
+    let grace = self.grace
     for older in (place + 1)..<max(self.generationCount, place + 1) {
       self.ring[older]?.retire(by: now.advanced(by: grace))
     }

@@ -84,6 +84,47 @@ struct InboundKeysTests {
     #expect(keys.received(old.sent(rtp(2)).bytes, at(35_000)).result == .authenticationFailed)
   }
 
+  @Test("a key that the newest one has overtaken opens what is on its way, as long as an older one may, and is freed")
+  func overtaken() throws {
+    var late = try OutboundSRTP(key(1))
+    var new = try OutboundSRTP(key(2))
+    let wire = (1...4).map { late.sent(rtp($0)).bytes }
+    var keys = InboundKeys()
+    // Without a newer key it is not an old one.
+    try keys.installFormer(key(1), now: at(0))
+    #expect(keys.generationCount == 0)
+    try keys.install(key(2), now: at(0))
+    try keys.installFormer(key(1), now: at(1000))
+    #expect(keys.nextDeadline == at(31_000) && !keys.heard)
+    #expect(keys.received(wire[0], at(1000)) == ok(rtp(1)))
+    #expect(keys.received(wire[0], at(1000)).result == .replayed)
+    #expect(keys.received(new.sent(rtp(4)).bytes, at(2000)) == ok(rtp(4)))
+    #expect(keys.nextDeadline == at(2600))
+    #expect(keys.received(wire[1], at(2599)) == ok(rtp(2)))
+    // Nor is it a way around what the newest key has opened.
+    #expect(keys.received(wire[3], at(2599)).result == .replayed)
+    #expect(keys.received(wire[2], at(2600)).result == .authenticationFailed)
+    let bag = keys.takeRetired()
+    #expect(bag?.count == 1)
+    #expect(keys.generationCount == 1)
+    // The peer was heard already: three round trips.
+    try keys.installFormer(key(3), now: at(3000))
+    #expect(keys.nextDeadline == at(3600))
+  }
+
+  @Test("a key that was overtaken keeps none that is older in use")
+  func overtakenAmongOthers() throws {
+    var keys = InboundKeys()
+    try keys.install(key(1), now: at(0))
+    try keys.install(key(2), now: at(1000))
+    try keys.installFormer(key(3), now: at(20_000))
+    try keys.installFormer(key(1), now: at(20_000))
+    try keys.installFormer(key(2), now: at(20_000))
+    #expect(keys.generationCount == 3 && keys.nextDeadline == at(31_000))
+    keys.timeout(now: at(31_000))
+    #expect(keys.generationCount == 1)
+  }
+
   @Test("a fifth key puts the oldest out of use, the four others open")
   func displaced() throws {
     var peers = [Int: [UInt8]]()

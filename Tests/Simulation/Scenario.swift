@@ -16,6 +16,15 @@ struct Scenario: CustomStringConvertible {
     case vanish(Party)
     /// Media is lost for so many milliseconds, both ways.
     case outage(Int64)
+    /// What a machine or a network does to a call.
+    case trouble(Trouble)
+  }
+
+  /// How much of a call there is.
+  enum Kind {
+    case whole
+    /// Set-up, keys, changes of keys and the end; of media a packet now and then, to see that the keys are right.
+    case signalling
   }
 
   enum Weather: CaseIterable {
@@ -30,6 +39,7 @@ struct Scenario: CustomStringConvertible {
   }
 
   let seed: UInt64
+  let kind: Kind
   let modes: (alice: RxMode, bob: RxMode)
   let encryptions: (alice: String?, bob: String?)
   let usesRTCPMux: Bool
@@ -45,12 +55,12 @@ struct Scenario: CustomStringConvertible {
   let ending: Ending
   let end: Int64
 
-  init(seed: UInt64) {
+  init(seed: UInt64, kind: Kind = .whole) {
     var generator = TestGenerator(seed: seed &* 0x1234_5677)
     func number(_ range: ClosedRange<Int64>) -> Int64 { Int64.random(in: range, using: &generator) }
     func pick<Choice>(_ choices: [Choice]) -> Choice { choices[Int(number(0...Int64(choices.count) - 1))] }
     func party() -> Party { pick(Party.allCases) }
-    self.seed = seed
+    (self.seed, self.kind) = (seed, kind)
     let mode = pick(RxMode.allCases)
     self.modes = (mode, number(0...3) == 0 ? pick(RxMode.allCases) : mode)
     let all: [String?] = [nil, "srtp", "srtp-mand", "srtp-mandf", "dtls_srtp", "dtls_srtp"]
@@ -62,7 +72,8 @@ struct Scenario: CustomStringConvertible {
     self.jitterBuffer = number(0...3) == 0 ? .adaptive : .fixed
     self.answerDelay = number(0...11) == 0 ? nil : number(0...2) == 0 ? Int(number(1...1500)) : 0
     // A third ends while the call is set up.
-    self.end = number(0...2) == 0 ? number(0...300) : number(300...4500)
+    let longest: Int64 = kind == .whole ? 4500 : 900
+    self.end = number(0...2) == 0 ? number(0...300) : number(300...longest)
     switch number(0...11) {
     case 0: self.ending = .crossing
     case 1: self.ending = .refused
@@ -80,6 +91,11 @@ struct Scenario: CustomStringConvertible {
       default: act = .outage(number(20...1500))
       }
       acts.append((number(0...max(1, self.end)), act))
+    }
+    if number(0...2) == 0 {
+      for _ in 0..<number(1...3) {
+        acts.append((number(0...max(1, self.end)), .trouble(Trouble(party(), &generator))))
+      }
     }
     self.acts = acts.sorted { $0.time < $1.time }
     let timeout = number(0...3) == 0 ? 3 : nil
@@ -114,16 +130,32 @@ struct Scenario: CustomStringConvertible {
       switch $0.act {
       case .vanish, .outage: true
       case .hold, .resume, .rekey, .digits: false
+      case .trouble(let trouble): trouble.isOfNetwork
       }
     }
     return !hasFaults && [self.media.loss, self.media.duplication, self.media.corruption].allSatisfy { $0 == 0 }
       && self.media.reordering == 0
   }
 
+  var troubles: [Trouble] { self.acts.compactMap { if case .trouble(let trouble) = $0.act { trouble } else { nil } } }
+
+  /// Whether nothing keeps the machines from doing what is due at its time.
+  var isPunctual: Bool { !self.troubles.contains { $0.isOfMachine } }
+
   /// Whether one party's hang-up must end both calls: nobody vanished, and SIP arrives as it was sent.
   var endsByHangUp: Bool {
-    self.signalling.corruption == 0
+    self.signalling.corruption == 0 && !self.troubles.contains { $0.partsSignalling }
       && !self.acts.contains { if case .vanish = $0.act { true } else { false } }
+  }
+
+  /// Whether every packet that arrives was sent by the other agent, as it arrives.
+  var isGenuine: Bool {
+    self.media.corruption == 0 && !self.troubles.contains { if case .forgedReports = $0 { true } else { false } }
+  }
+
+  /// Whether a party's process died in the call.
+  func restarts(_ party: Party) -> Bool {
+    self.troubles.contains { if case .restart(party) = $0 { true } else { false } }
   }
 
   /// How often the flow of packets was changed by a user.
@@ -131,10 +163,33 @@ struct Scenario: CustomStringConvertible {
     self.acts.count {
       switch $0.act {
       case .hold, .resume: true
-      case .rekey, .digits, .vanish, .outage: false
+      case .trouble(.crowded(_, let holds, _)): holds
+      case .rekey, .digits, .vanish, .outage, .trouble: false
       }
     }
   }
+
+  /// Whether SIP arrives once, in order and at once, as it was sent, and nobody's machine is in the way.
+  var hasSoundSignalling: Bool {
+    let conditions = self.signalling
+    let isSound = [conditions.loss, conditions.duplication, conditions.reordering, conditions.corruption]
+      .allSatisfy { $0 == 0 }
+    return isSound && self.isPunctual && self.endsByHangUp && !self.troubles.contains { $0.isOfNetwork }
+  }
+
+  /// When the last change of the call was offered; nil when two may have met.
+  var lastOffer: Int64? {
+    let offers = self.acts.filter {
+      switch $0.act {
+      case .hold, .resume, .rekey: true
+      case .digits, .vanish, .outage, .trouble: false
+      }
+    }
+    return offers.count > 1 ? nil : offers.first?.time ?? 0
+  }
+
+  /// Whether both parties want the same of the keys.
+  var agreesOnKeys: Bool { self.encryptions.alice == self.encryptions.bob }
 
   var hasDigits: Bool { self.acts.contains { if case .digits = $0.act { true } else { false } } }
 

@@ -13,12 +13,41 @@ extension WholeCall {
     check(self.ended, "a call did not end")
     if self.scenario.endsByHangUp { check(self.endedByHangUp, "a hang-up did not end both calls") }
     check(self.isQuiet, "a timer or a datagram is left")
+    faults += self.agreementFaults()
     check(self.mediaSockets == 0, "\(self.mediaSockets) media sockets are left")
+    check(self.leaked == 0, "\(self.leaked) agents are left, though nobody uses them")
     check(self.plain.isEmpty, "in the clear although that is forbidden: \(self.plain.prefix(3))")
     for side in self.sides {
       faults += self.lifeCycleFaults(side)
       faults += self.counterFaults(side)
       faults += try self.audioFaults(side).map { "\(side.party): \($0)" }
+    }
+    return faults
+  }
+
+  /// What both ends must agree on where signalling had nothing against it.
+  private func agreementFaults() -> [String] {
+    guard self.scenario.hasSoundSignalling, self.scenario.agreesOnKeys, self.scenario.rtpTimeout == nil,
+      let alice = self.alice.reports.first, let bob = self.bob.reports.first
+    else { return [] }
+    var faults: [String] = []
+    func check(_ isSound: Bool, _ sentence: @autoclosure () -> String) { if !isSound { faults.append(sentence()) } }
+    for report in [alice, bob] where self.scenario.ending != .refused {
+      // Who hangs up before he has answered is busy; an offer that comes after a BYE finds no call.
+      // A handshake ends by a turned bit.
+      check(
+        report.failure == nil || self.scenario.media.corruption > 0 || [481, 486].contains(report.status),
+        "a sound call failed: \(report.failure.map { "\($0)" } ?? "")")
+    }
+    // Long enough for an offer and its answer, and for a handshake.
+    let slack = 6 * self.scenario.signalling.delay.upperBound / 1000 + 300
+    guard let lastOffer = self.scenario.lastOffer, alice.setup != nil, bob.setup != nil,
+      self.scenario.end > max(lastOffer, Int64(self.scenario.answerDelay ?? 0)) + slack
+    else { return faults }
+    check(
+      alice.isOnHold == bob.isHeldByPeer && bob.isOnHold == alice.isHeldByPeer, "the ends disagree on who holds whom")
+    if self.scenario.isLossless, self.scenario.holds == 0 {
+      for report in [alice, bob] { check(report.media.receivedPackets > 0, "a call stood, and nothing was heard") }
     }
     return faults
   }
@@ -32,7 +61,8 @@ extension WholeCall {
     check(side.census == SIPCensus(), "SIP still holds \(side.census)")
     check(side.runningLoops == 0, "\(side.runningLoops) loops of transports still run")
     let isAlice = side.party == .alice
-    if isAlice { check(side.reports.count == 1, "\(side.reports.count) calls ended") }
+    let isFirst = !self.scenario.restarts(side.party)
+    if isAlice, isFirst { check(side.reports.count == 1, "\(side.reports.count) calls ended") }
     if self.scenario.signalling.corruption == 0 {
       check(side.reports.count <= 1, "\(side.reports.count) calls ended")
     }
@@ -40,8 +70,9 @@ extension WholeCall {
       check(report.state == .ended, "the call's last state is \(report.state)")
       check(!report.reason.isEmpty, "the call ended without a reason")
     }
+    guard self.scenario.kind == .whole else { return faults }
     let established = side.reports.count { $0.setup != nil }
-    check(side.finishes <= max(side.reports.count, 1), "\(side.finishes) players were finished")
+    if isFirst { check(side.finishes <= max(side.reports.count, 1), "\(side.finishes) players were finished") }
     if established > 0 { check(side.finishes >= established, "a player was not finished") }
     return faults
   }
@@ -57,21 +88,33 @@ extension WholeCall {
         counters.sent - counters.lost + counters.duplicated == counters.delivered + counters.undeliverable,
         "the network's own figures for \(name): \(counters)")
     }
-    let sip = side.signalling
-    let counted = sip.requestsReceived + sip.responsesReceived + sip.malformed + sip.keepAlives
+    let counted = side.takenBefore + side.signalling.datagrams
     check(
       side.toSignalling.delivered - side.toSignalling.unread == counted,
       "\(side.toSignalling.delivered) SIP datagrams came, \(counted) are counted")
     let media = side.reports.map(\.media)
-    let received = media.reduce(0) { $0 + $1.receivedDatagrams }
-    check(
-      side.toMedia.delivered - side.toMedia.unread == received,
-      "\(side.toMedia.delivered) media datagrams came, \(side.toMedia.unread) unread, \(received) are counted")
     for one in media {
       check(
         one.accountedDatagrams == one.receivedDatagrams,
         "\(one.receivedDatagrams) datagrams were received, \(one.accountedDatagrams) accounted for: \(one)")
     }
+    let fullLanes = media.reduce(0) { $0 + $1.drops.mailboxFull }
+    let isCrowded = self.scenario.troubles.contains { trouble in
+      switch trouble {
+      case .crowded(side.party, _, _), .forgedReports(side.party, _): true
+      default: false
+      }
+    }
+    if !isCrowded { check(fullLanes == 0, "\(fullLanes) messages found a lane full, though nobody crowded it") }
+    // What a process counted is gone with it.
+    guard !self.scenario.restarts(side.party) else { return faults }
+    check(fullLanes >= side.refusedCommands, "\(side.refusedCommands) commands were refused, \(fullLanes) are counted")
+    let failures = media.reduce(0) { $0 + $1.sendFailures }
+    check(failures == side.failedSends, "\(side.failedSends) datagrams were not taken, \(failures) are counted")
+    let received = media.reduce(0) { $0 + $1.receivedDatagrams }
+    check(
+      side.toMedia.delivered - side.toMedia.unread == received,
+      "\(side.toMedia.delivered) media datagrams came, \(side.toMedia.unread) unread, \(received) are counted")
     check(
       media.reduce(0) { $0 + $1.sentDatagrams } == side.sent.datagrams,
       "\(side.sent.datagrams) datagrams were sent, \(media.reduce(0) { $0 + $1.sentDatagrams }) are counted")
@@ -82,21 +125,33 @@ extension WholeCall {
     var faults: [String] = []
     func check(_ isSound: Bool, _ sentence: @autoclosure () -> String) { if !isSound { faults.append(sentence()) } }
     let other = side.party == .alice ? self.bob : self.alice
+    if self.scenario.isGenuine {
+      for drops in side.reports.map(\.media.drops) {
+        check(drops.auth + drops.plaintext == 0, "packets came that could not be read: \(drops)")
+      }
+    }
     guard let report = side.reports.first, side.reports.count == 1, other.reports.count == 1 else { return [] }
     let media = report.media
     if self.scenario.isLossless {
       // At the end of a call packets may overtake those that it no longer hears.
       let overtaken = self.scenario.media.delay.upperBound > self.scenario.media.delay.lowerBound ? 3 : 0
-      check(media.lost <= overtaken, "\(media.lost) packets lost on a network that loses nothing")
+      // Who seldom gets the processor sends in bursts, more of which are overtaken, and may read an old path too late.
+      check(
+        media.lost <= overtaken || !self.scenario.isPunctual,
+        "\(media.lost) packets lost on a network that loses nothing")
       check(media.duplicate == 0 && media.suspect == 0, "duplicates or suspects where there were none")
       check(media.drops.replay == 0, "replays where there were none: \(media.drops)")
       check(media.drops.auth + media.drops.plaintext + media.drops.source == 0, "\(media.drops)")
       // A handshake that was cut off leaves datagrams that nobody took.
       let isWhole = report.secure != nil || report.mediaEncryption == "none" && report.setup != nil
       if isWhole { check(media.drops.unknown == 0, "\(media.drops)") }
+    }
+    guard self.scenario.kind == .whole else { return faults }
+    if self.scenario.isLossless {
       // Packets that outrun their 200 by more than the jitter buffer may hold are not all played.
       let isPrompt = self.scenario.signalling.delay.upperBound <= 100_000
-      if self.scenario.holds == 0, !self.scenario.hasDigits, self.scenario.jitterBuffer == .fixed, isPrompt {
+      let isSteady = self.scenario.jitterBuffer == .fixed && isPrompt && self.scenario.isPunctual
+      if self.scenario.holds == 0, !self.scenario.hasDigits, isSteady {
         check(try HeardAudio(side.heard).isGapless, "what was heard is not what was said")
         check(media.late == 0, "\(media.late) packets late")
       }
@@ -110,8 +165,11 @@ extension WholeCall {
     check(
       heard.packets.count <= media.receivedPackets,
       "\(heard.packets.count) packets heard of \(media.receivedPackets) received")
+    // What waited for an executor that stood still, and found the call on hold, was not to be played.
+    guard self.scenario.isPunctual || self.scenario.holds == 0 else { return faults }
     // Held in the jitter buffer at the end, or received while on hold and not to be played.
-    let slack = 13 + 8 * self.scenario.holds + other.sent.events
+    // With hold, also those that had waited for their keys until then.
+    let slack = 13 + 8 * self.scenario.holds + (self.scenario.holds > 0 ? 32 : 0) + other.sent.events
     let skipped = self.scenario.jitterBuffer == .adaptive ? media.receivedPackets / 10 : 0
     check(
       heard.packets.count + media.late + slack + skipped >= media.receivedPackets,

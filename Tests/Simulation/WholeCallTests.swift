@@ -8,21 +8,38 @@ import Testing
 ///
 /// A seed that fails prints itself, and `APUS_SEEDS=N` runs it again, packet for packet.
 @Suite struct WholeCallTests {
-  static let shards = Seeds.shards(of: Seeds.chosen(debug: 60, release: 2000))
+  static let shards = Seeds.shards(of: Seeds.chosen(debug: 60, release: 5000))
 
   @Test("every call ends on both sides, every packet is accounted for, and what arrives is heard", arguments: shards)
   func soundness(shard: SeedShard) throws {
+    try Self.check(shard, .whole, "soundness")
+  }
+
+  static let signallingShards = Seeds.shards(of: Seeds.chosen(debug: 60, release: 2000))
+
+  @Test(
+    "set-up, handshake, changes of keys and the end are sound in every trouble, with hardly any media",
+    arguments: signallingShards)
+  func signalling(shard: SeedShard) throws {
+    try Self.check(shard, .signalling, "signalling")
+  }
+
+  private static func check(_ shard: SeedShard, _ kind: Scenario.Kind, _ test: String) throws {
+    var tally = Tally()
     for seed in shard.seeds {
-      let call = try WholeCall.run(seed: seed)
+      let call = try WholeCall.run(seed: seed, kind: kind)
+      tally.add(call)
       let faults = try call.faults()
       #expect(
         faults.isEmpty,
         """
         seed \(seed): \(faults.joined(separator: "; "))
           \(call.scenario)
-          again: APUS_SEEDS=\(seed) swift test --filter WholeCallTests
+          again: APUS_SEEDS=\(seed) swift test --filter WholeCallTests/\(test)
         """)
     }
+    // Of a long run, for the report.
+    if shard.seeds.count >= 1000 { print(tally) }
   }
 
   @Test("the scenarios are what they should be: all modes, encryptions, weathers, endings, and calls that stand")

@@ -19,8 +19,11 @@ final class WireTrace: Sendable {
     var plain: [String] = []
     /// Whose media must not be plain.
     var mandatory: Set<SocketAddress> = []
-    var isCut = false
+    /// Until when all media is lost, and all SIP; nanoseconds.
+    var cuts: (media: Int64, signalling: Int64) = (0, 0)
     var media: [SocketAddress: MediaCount] = [:]
+    /// The last addresses that RTP took, by the host that it went to.
+    var flows: [SocketAddress: (source: SocketAddress, destination: SocketAddress)] = [:]
   }
 
   /// What one host sent, and the network was asked to carry.
@@ -50,8 +53,18 @@ final class WireTrace: Sendable {
     self.state.withLock { $0.media[host.with(port: 0)] ?? MediaCount() }
   }
 
-  /// From now on, or no longer, all media is lost.
-  func cut(_ isCut: Bool) { self.state.withLock { $0.isCut = isCut } }
+  /// The addresses between which RTP went to a host last.
+  func flow(to host: SocketAddress) -> (source: SocketAddress, destination: SocketAddress)? {
+    self.state.withLock { $0.flows[host.with(port: 0)] }
+  }
+
+  /// All media is lost until `end`, and all SIP too where that is asked for.
+  func cut(until end: Int64, signalling: Bool) {
+    self.state.withLock { state in
+      state.cuts.media = max(state.cuts.media, end)
+      if signalling { state.cuts.signalling = max(state.cuts.signalling, end) }
+    }
+  }
 
   private func see(_ datagram: Datagram, at time: Int64) -> Bool {
     self.state.withLock { state in
@@ -61,11 +74,12 @@ final class WireTrace: Sendable {
           Entry(
             time: time, source: datagram.source, destination: datagram.destination, bytes: datagram.bytes))
       }
-      guard !datagram.isSignalling else { return true }
+      guard !datagram.isSignalling else { return time >= state.cuts.signalling }
       let host = datagram.source.with(port: 0)
       state.media[host, default: MediaCount()].datagrams += 1
       switch datagram.bytes.withRawSpan({ PacketClass($0) }) {
       case .rtp:
+        state.flows[datagram.destination.with(port: 0)] = (datagram.source, datagram.destination)
         let isEvent = datagram.bytes[1] & 0x7F == 101
         if isEvent {
           state.media[host, default: MediaCount()].events += 1
@@ -81,7 +95,7 @@ final class WireTrace: Sendable {
         }
       case .dtls, .stun, .turnChannel, .unknown: break
       }
-      return !state.isCut
+      return time >= state.cuts.media
     }
   }
 

@@ -20,6 +20,8 @@ package final class SimulatedAgent {
     var events: [AgentEvent] = []
     /// The loops that transports of their own got.
     var transportLoops: [EventLoop] = []
+    /// Those of the pool.
+    var workers: [EventLoop] = []
     /// What a program does when it hears of an event, there and then.
     var handler: (AgentEvent) -> Void = { _ in }
   }
@@ -41,6 +43,7 @@ package final class SimulatedAgent {
     settings.traceSIP = { [trace = self.trace] text in trace.withLock { $0.append(text) } }
     adjust(&settings)
     let workers = configuration.rxMode == .pool ? [simulation.makeLoop(), simulation.makeLoop()] : []
+    self.log.workers = workers
     let loops = TransportLoops(
       main: self.main, pool: workers.isEmpty ? nil : LoopPool(loops: workers),
       makeLoop: { [log = self.log] _ in
@@ -88,6 +91,19 @@ package final class SimulatedAgent {
     (self.log.transportLoops.count, self.log.transportLoops.count { $0.execute { _ in } })
   }
 
+  /// The loops that transports live on: all, also of transports that have ended.
+  package var executors: [EventLoop] {
+    let others = self.log.transportLoops + self.log.workers
+    return others.isEmpty ? [self.main] : others
+  }
+
+  /// The process is gone at once: it tells nobody, and its sockets are closed.
+  package func die(in simulation: Simulation) {
+    simulation.discard(self.log.transportLoops + self.log.workers + [self.main], of: self.address) {
+      self.act { $0.close() }
+    }
+  }
+
   package var report: CallReport? { self.act { $0.reports.first } }
 
   package var isEstablished: Bool { self.report?.state == .established }
@@ -96,8 +112,11 @@ package final class SimulatedAgent {
 /// Alice, who calls, and Bob, who is called.
 package final class SimulatedAgents {
   package let simulation: Simulation
-  package let alice: SimulatedAgent
-  package let bob: SimulatedAgent
+  package private(set) var alice: SimulatedAgent
+  package private(set) var bob: SimulatedAgent
+  /// Make an agent from a seed.
+  private let makeAlice: (UInt64) throws -> SimulatedAgent
+  private let makeBob: (UInt64) throws -> SimulatedAgent
   /// What Alice's player and Bob's player are called.
   package let aliceHears = ProbeCapture.makeName()
   package let bobHears = ProbeCapture.makeName()
@@ -112,7 +131,7 @@ package final class SimulatedAgents {
   package init(
     mode: RxMode = .main, bobMode: RxMode? = nil, encryption: String? = nil, codec: String? = "pcmu", seed: UInt64 = 1,
     loss: Double = 0, configure: (inout Configuration) -> Void = { _ in },
-    adjust: (inout AgentSettings) -> Void = { _ in }
+    adjust: @escaping (inout AgentSettings) -> Void = { _ in }
   ) throws {
     var configuration = Configuration()
     configuration.activeModules = [
@@ -124,12 +143,17 @@ package final class SimulatedAgents {
     bobConfiguration.rxMode = bobMode ?? configuration.rxMode
     let simulation = Simulation(seed: seed)
     self.simulation = simulation
-    self.alice = try SimulatedAgent(
-      "alice", in: simulation, host: 0x0A00_0001, configuration: configuration, seed: seed &* 2, loss: loss,
-      adjust: adjust)
-    self.bob = try SimulatedAgent(
-      "bob", in: simulation, host: 0x0A00_0002, configuration: bobConfiguration, seed: seed &* 2 + 1, loss: loss,
-      adjust: adjust)
+    let (hers, his) = (configuration, bobConfiguration)
+    self.makeAlice = { seed in
+      try SimulatedAgent(
+        "alice", in: simulation, host: 0x0A00_0001, configuration: hers, seed: seed, loss: loss, adjust: adjust)
+    }
+    self.makeBob = { seed in
+      try SimulatedAgent(
+        "bob", in: simulation, host: 0x0A00_0002, configuration: his, seed: seed, loss: loss, adjust: adjust)
+    }
+    self.alice = try self.makeAlice(seed &* 2)
+    self.bob = try self.makeBob(seed &* 2 + 1)
     func settings(_ identity: String, _ player: String) -> CallSettings {
       var settings = CallSettings(
         identity: identity, source: AudioDevice(driver: "probe", device: ""),
@@ -157,6 +181,17 @@ package final class SimulatedAgents {
     self.bob.act { $0.accounts = [self.bobSettings] }
     let target = try SIPURI("sip:bob@10.0.0.2")
     return try self.alice.act { try $0.call(target, at: self.bob.address, settings: self.aliceSettings) }
+  }
+
+  /// Alice's process, or Bob's, dies without a word and begins anew at the same address; Bob's account is there again.
+  package func restart(alice isAlice: Bool, seed: UInt64) throws {
+    (isAlice ? self.alice : self.bob).die(in: self.simulation)
+    if isAlice {
+      self.alice = try self.makeAlice(seed)
+    } else {
+      self.bob = try self.makeBob(seed)
+      self.bob.act { $0.accounts = [self.bobSettings] }
+    }
   }
 
   /// A call that both sides have established, with keys where the call has any.

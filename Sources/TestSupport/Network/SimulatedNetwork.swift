@@ -54,6 +54,8 @@ package final class SimulatedNetwork: Sendable {
     /// Hosts that have another address now.
     var gone: Set<SocketAddress> = []
     var tap: (@Sendable (Datagram) -> Bool)?
+    /// By the host that sends.
+    var failures: [Destination: Failure] = [:]
 
     mutating func board(_ flight: Flight) {
       var range = 0..<self.flights.count
@@ -74,6 +76,13 @@ package final class SimulatedNetwork: Sendable {
       let destination = Destination(host: datagram.destination.with(port: 0), isSignalling: datagram.isSignalling)
       change(&self.byDestination[destination, default: NetworkCounters()])
     }
+  }
+
+  /// What a kernel answers to whoever sends.
+  private struct Failure {
+    var result = SendResult.sent
+    var end: Instant
+    var count = 0
   }
 
   private struct Destination: Hashable {
@@ -97,10 +106,26 @@ package final class SimulatedNetwork: Sendable {
   /// How SIP travels.
   package func setSignalling(_ conditions: LinkConditions) { self.state.withLock { $0.signalling = conditions } }
 
-  /// From now on nothing that this host sends arrives anywhere.
-  package func silence(host: String) {
+  /// For so long the kernel takes nothing that this host's sockets for media, or for SIP, are to send.
+  package func failSending(from host: SocketAddress, signalling: Bool, with result: SendResult, milliseconds: Int64) {
+    let end = self.clock.now.advanced(byMilliseconds: milliseconds)
+    self.state.withLock { state in
+      let key = Destination(host: host.with(port: 0), isSignalling: signalling)
+      state.failures[key, default: Failure(end: end)].result = result
+      state.failures[key]?.end = end
+    }
+  }
+
+  /// How many datagrams of a host the kernel did not take.
+  package func failedSends(from host: SocketAddress, signalling: Bool) -> Int {
+    let key = Destination(host: host.with(port: 0), isSignalling: signalling)
+    return self.state.withLock { $0.failures[key]?.count ?? 0 }
+  }
+
+  /// From now on nothing that this host sends arrives anywhere; or it does again.
+  package func silence(host: String, _ isSilent: Bool = true) {
     guard let address = SocketAddress(host: host, port: 0) else { return }
-    self.state.withLock { _ = $0.silenced.insert(address) }
+    self.state.withLock { if isSilent { $0.silenced.insert(address) } else { $0.silenced.remove(address) } }
   }
 
   /// The host at `old` is at `new` from now on: what goes to the old address, or leaves from it, is lost. SIP's sockets
@@ -164,7 +189,7 @@ package final class SimulatedNetwork: Sendable {
           if let signal = socket.arrive(.datagram(datagram)) { signals.append(signal) }
         } else {
           state.count(datagram) { $0.undeliverable += 1 }
-          if datagram.isSignalling, let sender = state.sockets[datagram.source],
+          if let sender = state.sockets[datagram.source],
             let signal = sender.arrive(.refused(datagram.destination))
           {
             signals.append(signal)
@@ -175,10 +200,20 @@ package final class SimulatedNetwork: Sendable {
     }
   }
 
-  func send(_ bytes: [UInt8], from socket: SimulatedSocket, to destination: SocketAddress) {
+  func send(_ bytes: [UInt8], from socket: SimulatedSocket, to destination: SocketAddress) -> SendResult {
+    let now = self.clock.now
+    let failure: SendResult? = self.state.withLock { state in
+      guard !state.failures.isEmpty else { return nil }
+      let key = Destination(host: socket.address.with(port: 0), isSignalling: socket.isSignalling)
+      guard let failure = state.failures[key], now < failure.end else { return nil }
+      state.failures[key]?.count += 1
+      return failure.result
+    }
+    if let failure { return failure }
     self.launch(
       Datagram(source: socket.address, destination: destination, bytes: bytes, isSignalling: socket.isSignalling),
       tapped: true)
+    return .sent
   }
 
   private func launch(_ datagram: Datagram, tapped: Bool) {

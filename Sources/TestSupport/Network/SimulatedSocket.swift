@@ -58,7 +58,7 @@ final class SimulatedSocket: Sendable {
   func attach(_ signal: Signal?) { self.state.withLock { $0.signal = signal } }
 }
 
-/// A media socket of a simulated network; a fill brings one datagram.
+/// A media socket of a simulated network; a fill brings one datagram, or none where the kernel tells of an error.
 final class SimulatedPort: DatagramPort {
   private let network: SimulatedNetwork
   private let socket: SimulatedSocket
@@ -93,7 +93,6 @@ final class SimulatedPort: DatagramPort {
 
   func send(_ bytes: RawSpan, to address: SocketAddress) -> SendResult {
     self.network.send(bytes.copied(), from: self.socket, to: address)
-    return .sent
   }
 }
 
@@ -121,8 +120,11 @@ final class SimulatedSIPTransport: SIPTransport {
   var localAddress: SocketAddress { self.socket.address }
 
   func send(_ bytes: [UInt8], to destination: SIPDestination) -> SIPSendResult {
-    self.network.send(bytes, from: self.socket, to: destination.address)
-    return .sent(nil)
+    switch self.network.send(bytes, from: self.socket, to: destination.address) {
+    case .sent: .sent(nil)
+    case .wouldBlock: .refused("the socket is full")
+    case .failed(let code): .refused("error \(code)")
+    }
   }
 
   func close() {

@@ -11,6 +11,16 @@ package final class Simulation {
   private var loops: [EventLoop] = []
   private var byContext: [ObjectIdentifier: EventLoop] = [:]
   private var generator: TestGenerator
+  /// Loops that do not run all the time.
+  private var pauses: [ObjectIdentifier: Pause] = [:]
+
+  private struct Pause {
+    /// When the loop runs again.
+    var next: Instant
+    /// Milliseconds from one time to the next.
+    let period: Int64
+    let end: Instant
+  }
 
   package init(seed: UInt64 = 1) {
     self.generator = TestGenerator(seed: seed)
@@ -29,6 +39,33 @@ package final class Simulation {
     self.loops.append(loop)
     self.byContext[loop.asOwner { ObjectIdentifier($0) }] = loop
     return loop
+  }
+
+  /// The loop does not run for so long: what comes for it waits.
+  package func stall(_ loop: EventLoop, milliseconds: Int64) {
+    self.starve(loop, period: milliseconds, milliseconds: milliseconds)
+  }
+
+  /// For so many milliseconds the loop runs once in each `period` only, and then all that has become due.
+  package func starve(_ loop: EventLoop, period: Int64, milliseconds: Int64) {
+    self.pauses[ObjectIdentifier(loop)] = Pause(
+      next: self.now.advanced(byMilliseconds: period), period: period,
+      end: self.now.advanced(byMilliseconds: milliseconds))
+  }
+
+  /// The loops are gone, with all that lived on them, as at the sudden end of a process: `last` is what it would do if it
+  /// had the time, and nothing of it is heard outside.
+  func discard(_ gone: [EventLoop], of host: SocketAddress, _ last: () -> Void) {
+    for loop in gone { self.pauses[ObjectIdentifier(loop)] = nil }
+    self.network.silence(host: host.host)
+    last()
+    self.settle()
+    self.network.silence(host: host.host, false)
+    for loop in gone {
+      self.byContext[loop.asOwner { ObjectIdentifier($0) }] = nil
+      loop.discard()
+    }
+    self.loops.removeAll { loop in gone.contains { $0 === loop } }
   }
 
   /// Runs everything that is due, then moves the clock to whatever comes next, until `end` or until `isDone`.
@@ -56,20 +93,33 @@ package final class Simulation {
 
   /// Turns every loop and delivers every datagram that is due, until none has anything left to do at this time.
   private func settle() {
+    let standing = self.standing
     var hasWork = true
     while hasWork {
       hasWork = false
       for signal in self.network.deliver() { self.byContext[signal.context]?.signal(signal.port) }
       self.loops.shuffle(using: &self.generator)
-      for loop in self.loops where loop.turn() { hasWork = true }
+      for loop in self.loops where !standing.contains(ObjectIdentifier(loop)) && loop.turn() { hasWork = true }
       if let arrival = self.network.nextArrival, arrival <= self.now { hasWork = true }
     }
+    self.pauses = self.pauses.compactMapValues { pause in
+      guard pause.next <= self.now else { return pause }
+      var later = pause
+      later.next = self.now.advanced(byMilliseconds: pause.period)
+      return later.next <= pause.end ? later : nil
+    }
+  }
+
+  /// The loops that do not run at this time.
+  private var standing: Set<ObjectIdentifier> {
+    self.pauses.isEmpty ? [] : Set(self.pauses.filter { self.now < $0.value.next }.keys)
   }
 
   private var nextEvent: Instant? {
     var next = self.network.nextArrival
     for loop in self.loops {
-      if let deadline = loop.nextDeadline { next = min(next ?? deadline, deadline) }
+      let resumption = self.pauses.isEmpty ? nil : self.pauses[ObjectIdentifier(loop)]?.next
+      if let deadline = resumption ?? loop.nextDeadline { next = min(next ?? deadline, deadline) }
     }
     return next
   }

@@ -172,7 +172,7 @@ package final class AgentCore {
     for id in self.calls.keys.sorted(by: { $0.number < $1.number }) { self.hangUp(id) }
   }
 
-  /// Closes the SIP transports; calls that still exist are forgotten.
+  /// Closes the SIP transports; calls that still exist are forgotten, and their media ends.
   package func close() {
     for application in self.applications {
       application.running.take(AgentNotice(.exit))
@@ -184,6 +184,7 @@ package final class AgentCore {
     self.networkWatch?.close()
     self.networkWatch = nil
     self.transports.close()
+    for call in self.calls.values { call.media?.stop() }
     if let timer { self.context.remove(timer) }
     self.timer = nil
   }

@@ -54,7 +54,7 @@ extension TransportEvent {
   fileprivate var isOfPeer: Bool {
     switch self {
     case .digit: true
-    case .peerReported: false
+    case .peerReported: true
     case .peerLeft: true
     default: false
     }

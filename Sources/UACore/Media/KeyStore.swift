@@ -67,6 +67,17 @@ struct KeyStore: ~Copyable {
     }
   }
 
+  /// A key that a newer one has overtaken: the peer may have sent under it.
+  mutating func installFormerInbound(
+    _ material: consuming SRTPKeyMaterial, for component: Component, now: Instant
+  ) throws(SRTPError) {
+    if self.isOwn(component) {
+      try self.rtcpInbound.installFormer(material, now: now)
+    } else {
+      try self.rtpInbound.installFormer(material, now: now)
+    }
+  }
+
   mutating func installOutbound(
     _ material: consuming SRTPKeyMaterial, _ continuity: KeyContinuity, for component: Component, switchNow: Bool
   ) throws(SRTPError) {

@@ -89,6 +89,7 @@ extension MediaTransport {
     _ path: MediaPath, _ exchange: any KeyExchange, _ component: Component, _ inbound: consuming SRTPKeyMaterial,
     _ outbound: consuming SRTPKeyMaterial, _ by: SecuredBy, now: Instant
   ) {
+    guard !self.isOvertaken(path, component) else { return }
     let isNext = path === self.nextPath
     let follows = path.associations.follows(exchange)
     // Where RTP's new keys are in use already, nothing more comes to tell that RTCP's may be.
@@ -99,7 +100,13 @@ extension MediaTransport {
       self.expectKeys(on: path)
       self.drainParked(of: path, now: now)
     }
-    guard isNewest else { return }
+    guard isNewest else {
+      // What the peer sent before it had the newer ones may be here, or on its way.
+      do { try self.keys.installFormerInbound(inbound, for: component, now: now) } catch {
+        self.fail(ModuleError(.peer, "\(error)"))
+      }
+      return
+    }
     do {
       try self.keys.installInbound(inbound, .fresh, for: component, now: now)
       try self.keys.installOutbound(
@@ -119,7 +126,7 @@ extension MediaTransport {
 
   /// On the same path RTCP under the new keys may be here before them: the server can't know that we have its last flight.
   private func expectKeys(on path: MediaPath) {
-    self.keys.expectsInbound = path.associations.next != nil
+    self.keys.expectsInbound = path.associations.isHandshaking
   }
 
   private func failed(_ path: MediaPath, _ exchange: any KeyExchange, _ error: ModuleError, now: Instant) {
@@ -132,6 +139,7 @@ extension MediaTransport {
       if path === self.path { self.outbox.post(.rekeyFailed(error)) }
     } else if exchange !== path.associations.current {
       path.associations.remove(exchange)
+      self.formerIsGone(from: path, now: now)
     } else if path === self.path {
       self.fail(error)
     }
@@ -145,6 +153,20 @@ extension MediaTransport {
     self.expectKeys(on: path)
     self.drainParked(of: path, now: now)
     path.noteDeadline()
+  }
+
+  /// A former association was let go: when it was the last whose keys could still come, none are expected any more.
+  private func formerIsGone(from path: MediaPath, now: Instant) {
+    guard path === self.path else { return }
+    self.expectKeys(on: path)
+    self.drainParked(of: path, now: now)
+  }
+
+  /// Whether a newer association has its keys already: those of a handshake that was under way for so long must not take
+  /// their place, for the peer uses the newer ones.
+  private func isOvertaken(_ path: MediaPath, _ component: Component) -> Bool {
+    if path === self.nextPath { return false }
+    return path !== self.path || self.nextPath?.isSecured(component) == true
   }
 
   func reportSecure() {
@@ -244,7 +266,7 @@ extension MediaTransport {
       exchange.timeout(now: now)
       self.run(exchange, of: path, now: now)
     }
-    path.associations.timeout(now: now)
+    if path.associations.timeout(now: now) { self.formerIsGone(from: path, now: now) }
     if let deadline = path.connectivity?.nextDeadline, deadline <= now {
       path.connectivity?.timeout(now: now)
       self.runChecks(of: path, now: now)

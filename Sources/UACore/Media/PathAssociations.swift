@@ -92,9 +92,11 @@ struct PathAssociations {
     }
   }
 
-  /// Lets former ones go whose time is over.
-  mutating func timeout(now: Instant) {
+  /// Lets former ones go whose time is over; true when there were any.
+  mutating func timeout(now: Instant) -> Bool {
+    let count = self.entries.count
     while let place = self.entries.firstIndex(where: { $0.end.map { $0 <= now } ?? false }) { self.letGo(place) }
+    return self.entries.count < count
   }
 
   /// All that are there, the newest first.

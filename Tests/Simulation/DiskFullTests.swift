@@ -1,0 +1,62 @@
+import Glibc
+import ModuleKit
+import NetBase
+import TestSupport
+import Testing
+import aufile
+
+@testable import UACore
+
+/// Recordings whose disk takes no more in the middle of a call; in a process of its own, whose files may not grow far.
+@Suite struct DiskFullTests {
+  /// Bytes: a second and a quarter of speech.
+  private static let room = 20_000
+
+  @Test("a disk that is full changes no byte of a call, each loss is counted, and the file holds what it had room for")
+  func whileRecording() async {
+    let result = await #expect(processExitsWith: .success, observing: [\.standardOutputContent]) {
+      var limit = rlimit(rlim_cur: rlim_t(DiskFullTests.room), rlim_max: rlim_t(DiskFullTests.room))
+      // Else a write beyond the limit would be the end of the process.
+      signal(SIGXFSZ, SIG_IGN)
+      guard unsafe setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit) == 0 else { return print("no limit") }
+      for seed in Seeds.chosen(debug: 20, release: 100) {
+        for fault in try DiskFullTests.faults(seed: seed) { print("seed \(seed): \(fault)") }
+      }
+      let losses = AudioFile.losses
+      print("\(losses.files > 0 && losses.samples > 0 ? "sound" : "no disk was full"): \(losses)")
+    }
+    let output = String(decoding: result?.standardOutputContent ?? [], as: UTF8.self)
+    #expect(output.contains("sound: ") && !output.contains("seed "), "\(output.suffix(2000))")
+  }
+
+  private static func faults(seed: UInt64) throws -> [String] {
+    var faults: [String] = []
+    let folder = unsafe getenv("TMPDIR").map { unsafe String(cString: $0) } ?? "/tmp"
+    let path = "\(folder)/apus-full-\(getpid())"
+    let undisturbed = try WholeCall.run(seed: seed)
+    let call = try WholeCall.run(seed: seed, recording: path)
+    if !AudioFile.flush() { faults.append("the file thread hangs") }
+    if call.digest != undisturbed.digest { faults.append("another call than without") }
+    let (here, there) = (call.sides.flatMap(\.reports), undisturbed.sides.flatMap(\.reports))
+    if here.map({ "\($0.media)" }) != there.map({ "\($0.media)" }) { faults.append("other figures than without") }
+    for party in Scenario.Party.allCases {
+      let name = "\(path)-\(party).wav"
+      guard let bytes = self.bytes(of: name) else { continue }
+      unsafe unlink(name)
+      let file = try bytes.withRawSpan { bytes throws(WAVError) in try WAVFile(bytes) }
+      if bytes.count > self.room { faults.append("\(party)'s file has \(bytes.count) bytes") }
+      let declared = (0..<4).reduce(0) { $0 | Int(bytes[40 + $1]) << (8 * $1) }
+      if file.samples.count * 2 != declared { faults.append("\(party)'s file says more than it holds") }
+    }
+    return faults
+  }
+
+  private static func bytes(of path: String) -> [UInt8]? {
+    guard let file = unsafe fopen(path, "r") else { return nil }
+    defer { unsafe fclose(file) }
+    let most = self.room * 2
+    return unsafe [UInt8](unsafeUninitializedCapacity: most) { buffer, count in
+      count = unsafe fread(buffer.baseAddress, 1, most, file)
+    }
+  }
+}

@@ -1,0 +1,148 @@
+import ModuleKit
+import NetBase
+import SIPStack
+import TestSupport
+
+@testable import UACore
+
+/// The users of both agents, who do what the scenario says, and the troubles that come over their machines.
+struct Users {
+  typealias Party = Scenario.Party
+
+  let agents: SimulatedAgents
+  let scenario: Scenario
+  let start: Instant
+  let trace: WireTrace
+  /// SIP datagrams that the processes took that have died, and commands that a lane did not take.
+  private(set) var taken: [Party: Int] = [:]
+  private(set) var refused: [Party: Int] = [:]
+  /// What lived in processes that have died.
+  private(set) var dead: [WeakCore] = []
+
+  init(agents: SimulatedAgents, scenario: Scenario, start: Instant, trace: WireTrace) {
+    (self.agents, self.scenario, self.start, self.trace) = (agents, scenario, start, trace)
+  }
+
+  mutating func act() throws {
+    for (time, act) in self.scenario.acts {
+      self.run(until: time)
+      try self.perform(act)
+    }
+    self.run(until: self.scenario.end)
+    switch self.scenario.ending {
+    case .hangUp(let party): self.hangUp(party)
+    case .crossing:
+      self.agents.alice.hangUpFirst()
+      self.agents.bob.hangUpFirst()
+    case .refused:
+      if let call = self.agents.bob.report?.id { self.agents.bob.act { $0.reject(call) } } else { self.hangUp(.alice) }
+    }
+  }
+
+  private func run(until milliseconds: Int64) {
+    self.agents.simulation.run(until: self.start.advanced(byMilliseconds: milliseconds))
+  }
+
+  private mutating func perform(_ act: Scenario.Act) throws {
+    switch act {
+    case .hold(let party): self.each(party) { $0.setHold($1, true) }
+    case .resume(let party): self.each(party) { $0.setHold($1, false) }
+    case .rekey(let party): self.each(party) { _ = $0.rekey($1) }
+    case .digits(let party, let digits): self.each(party) { $0.send(digits: digits, on: $1) }
+    case .vanish(let party): self.agents.simulation.network.silence(host: self.agent(party).address.host)
+    case .outage(let length): self.cut(length, signalling: false)
+    case .trouble(let trouble): try self.suffer(trouble)
+    }
+  }
+
+  // MARK: Troubles
+
+  private mutating func suffer(_ trouble: Trouble) throws {
+    let simulation = self.agents.simulation
+    switch trouble {
+    case .partition(let length): self.cut(length, signalling: true)
+    case .stalledExecutor(let party, let length):
+      for loop in self.agent(party).executors { simulation.stall(loop, milliseconds: length) }
+    case .stalledMain(let party, let length): simulation.stall(self.agent(party).main, milliseconds: length)
+    case .starved(let party, let period, let length):
+      for loop in self.agent(party).executors + [self.agent(party).main] {
+        simulation.starve(loop, period: period, milliseconds: length)
+      }
+    case .crowded(let party, let holds, let length):
+      for loop in self.agent(party).executors { simulation.stall(loop, milliseconds: length) }
+      self.crowd(party, holds: holds)
+    case .forgedReports(let party, let length): self.forgeReports(to: party, length)
+    case .restart(let party):
+      self.dead.append(WeakCore(core: self.agent(party).core))
+      self.taken[party, default: 0] += self.agent(party).act { $0.signallingCounters.datagrams }
+      try self.agents.restart(alice: party == .alice, seed: self.scenario.seed &* 2_654_435_761 &+ 7)
+    case .mediaRefused(let party, let refusal, let length):
+      simulation.network.failSending(
+        from: self.agent(party).address, signalling: false, with: refusal.result, milliseconds: length)
+    case .signallingRefused(let party, let length):
+      simulation.network.failSending(
+        from: self.agent(party).address, signalling: true, with: Trouble.Refusal.unreachable.result,
+        milliseconds: length)
+    }
+  }
+
+  private func cut(_ milliseconds: Int64, signalling: Bool) {
+    let end = self.agents.simulation.now.advanced(byMilliseconds: milliseconds)
+    self.trace.cut(until: end.nanoseconds, signalling: signalling)
+  }
+
+  private mutating func crowd(_ party: Party, holds: Bool) {
+    var refused = 0
+    self.each(party) { core, call in
+      guard let media = core.calls[call]?.media, media.transport != nil else { return }
+      for _ in 0..<Trouble.crowd where !media.post(.reportStatistics) { refused += 1 }
+      if holds { core.setHold(call, true) }
+    }
+    self.refused[party, default: 0] += refused
+  }
+
+  private func forgeReports(to party: Party, _ milliseconds: Int64) {
+    guard let flow = self.trace.flow(to: self.agent(party).address) else { return }
+    self.agents.simulation.stall(self.agent(party).main, milliseconds: milliseconds)
+    for _ in 0..<Trouble.forgeries {
+      self.agents.simulation.network.inject(PlainPackets.rtcp, from: flow.source, to: flow.destination)
+    }
+  }
+
+  // MARK: Agents
+
+  private func agent(_ party: Party) -> SimulatedAgent { party == .alice ? self.agents.alice : self.agents.bob }
+
+  private func each(_ party: Party, _ body: (AgentCore, CallID) -> Void) {
+    let agent = self.agent(party)
+    guard let call = agent.report?.id else { return }
+    agent.act { body($0, call) }
+  }
+
+  /// A party whom the call has not reached, or whose process has forgotten it, can't hang up: the other one does.
+  private func hangUp(_ party: Party) {
+    let (one, other) = party == .alice ? (self.agents.alice, self.agents.bob) : (self.agents.bob, self.agents.alice)
+    if one.report == nil { other.hangUpFirst() } else { one.hangUpFirst() }
+  }
+}
+
+extension SIPCounters {
+  /// What came, whatever it was.
+  var datagrams: Int { self.requestsReceived + self.responsesReceived + self.malformed + self.keepAlives }
+}
+
+extension SimulatedAgent {
+  func hangUpFirst() {
+    guard let call = self.report?.id else { return }
+    self.act { $0.hangUp(call) }
+  }
+}
+
+extension SimulatedAgents {
+  /// Both users give up on whatever calls they still have.
+  func hangUpEverything() {
+    for agent in [self.alice, self.bob] {
+      agent.act { core in for report in core.reports { core.hangUp(report.id) } }
+    }
+  }
+}
