@@ -7,10 +7,10 @@ internal import SIPStack
 enum LimitKeys {
   struct Limit: Sendable {
     let key: ConfigKey
-    let path: WritableKeyPath<SIPLimits, Int> & Sendable
+    let path: any WritableKeyPath<SIPLimits, Int> & Sendable
 
     init(
-      _ name: String, _ range: ClosedRange<Int>, _ path: WritableKeyPath<SIPLimits, Int> & Sendable, _ help: String
+      _ name: String, _ range: ClosedRange<Int>, _ path: any WritableKeyPath<SIPLimits, Int> & Sendable, _ help: String
     ) {
       self.key = ConfigKey(name, .integer(range), default: String(SIPLimits()[keyPath: path]), help: help)
       self.path = path
