@@ -29,7 +29,9 @@ public let allModules: [any Module.Type] = [
 
 /// The names of those that an agent has where nobody names any: all but what writes to the terminal, opens a
 /// port, or tells others of us.
-package let usualModuleNames = allModules.map { $0.name }.filter { !["vumeter", "ctrl_tcp", "whip", "presence"].contains($0) }
+package let usualModuleNames = allModules.map { $0.name }.filter {
+  !["vumeter", "ctrl_tcp", "whip", "presence"].contains($0)
+}
 
 /// Waits until everything recorded so far, by all agents of the process, is in its files; before the process ends.
 public func completeRecordings() { AudioFile.flush() }
