@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
-"""Presence between Apus and baresip, whose module presence.so watches Apus and is watched by it; calls between two Apus."""
+"""Presence between Apus and baresip, whose module presence.so watches Apus and is watched by it; calls watched by Apus and by SIPp."""
 import re
+import time
 
 from lab import Report, check, wait_for
 from peers import MODULES, ApusRun, Baresip
+from sipp import SIPp, Scenario
 
 
 def watching(port, name="bob"):
@@ -73,11 +75,39 @@ def lamp():
         alice.wait_for("changed calls from confirmed to idle")
 
 
+def watched_by_sipp():
+    """What a phone system's lamp sees on the wire: whole documents in order, with what the other end is left out."""
+    scenario = Scenario("dialog").request(
+        "SUBSCRIBE", 1, "Event: dialog", "Accept: application/dialog-info+xml", "Expires: 600", first=True)
+    scenario.wants(200, "Expires: *600").wants(
+        "NOTIFY", "Event: *dialog", "Subscription-State: *active;expires=", 'version="0" state="full"').reply("200 OK", tag="")
+    for version, state in ((1, "trying"), (2, "terminated")):
+        scenario.wants("NOTIFY", f'version="{version}" state="full"',
+                       f'direction="initiator"><state>{state}</state>').reply("200 OK", tag="")
+    scenario.request("SUBSCRIBE", 2, "Event: dialog", "Expires: 0").wants(200, "Expires: *0")
+    scenario.wants("NOTIFY", "Subscription-State: *terminated").reply("200 OK", tag="")
+    with apus() as bob:
+        bob.command("/addcontact <sip:sipp@127.0.0.1>")
+        bob.wait_for("added")
+        with SIPp(scenario, bob.port) as sipp:
+            bob.command("/presence")
+            for _ in range(50):
+                if "Online, 1 watchers" in bob.output():
+                    break
+                time.sleep(0.1)
+                bob.command("/presence")
+            # Nobody listens there.
+            bob.command("/dial sip:nobody@127.0.0.1:9")
+            sipp.finish()
+    check(bob.code == 0, f"exit {bob.code}")
+
+
 report = Report()
 report.run([
     ("Apus watches baresip", watched_by_apus),
     ("baresip watches Apus", watched_by_baresip),
     ("a stranger is refused", stranger),
     ("a lamp for calls", lamp),
+    ("SIPp watches calls of Apus", watched_by_sipp),
 ], at_once=2)
 report.finish()
