@@ -125,6 +125,7 @@ let package = Package(
     module("vumeter"),
     module("ctrl_tcp", ["Runtime"]),
     module("whip", ["HTTPServer", "SDPCodec", "Runtime"]),
+    module("presence"),
     // L5
     layer(
       "UACore",
@@ -138,6 +139,7 @@ let package = Package(
       [
         "ModuleKit", "udp", "sip_udp", "sip_tcp", "sip_tls", "sip_ws", "sip_wss", "dns", "dtls_srtp", "srtp", "ice",
         "opus", "g711", "aufile", "alsa", "ausine", "aubridge", "vumeter", "ctrl_tcp", "whip",
+        "presence",
       ]),
     layer("Apus", ["NetBase", "Handoff", "ModuleKit", "UACore", "AllModules"]),
     // L7
@@ -218,6 +220,7 @@ let package = Package(
     moduleTests("vumeter", ["Runtime"]),
     moduleTests("whip", ["HTTPServer", "Runtime"]),
     moduleTests("ctrl_tcp", ["Runtime"]),
+    moduleTests("presence"),
   ]
 )
 

@@ -9,6 +9,7 @@ internal import dtls_srtp
 internal import g711
 internal import ice
 internal import opus
+internal import presence
 internal import sip_tcp
 internal import sip_tls
 internal import sip_udp
@@ -23,11 +24,14 @@ internal import whip
 public let allModules: [any Module.Type] = [
   UDP.self, SIPUDP.self, SIPTCP.self, SIPTLS.self, SIPWS.self, SIPWSS.self, DNS.self, Opus.self, G711.self, SRTP.self,
   DTLSSRTP.self, ICE.self, AudioFile.self, ALSA.self, AudioSine.self, AudioBridge.self, VUMeter.self, CtrlTCP.self,
-  WHIP.self,
+  WHIP.self, Presence.self,
 ]
 
-/// The names of those that an agent has where nobody names any: all but what writes to the terminal or opens a port.
-package let usualModuleNames = allModules.map { $0.name }.filter { !["vumeter", "ctrl_tcp", "whip"].contains($0) }
+/// The names of those that an agent has where nobody names any: all but what writes to the terminal, opens a
+/// port, or tells others of us.
+package let usualModuleNames = allModules.map { $0.name }.filter {
+  !["vumeter", "ctrl_tcp", "whip", "presence"].contains($0)
+}
 
 /// Waits until everything recorded so far, by all agents of the process, is in its files; before the process ends.
 public func completeRecordings() { AudioFile.flush() }

@@ -12,6 +12,7 @@ public struct Facet: Sendable {
     case command(ModuleCommand)
     case application(any ApplicationProvider)
     case nameResolver(any NameResolverProvider)
+    case events(EventPackages)
   }
 
   package let body: Body
@@ -44,6 +45,7 @@ public struct Facet: Sendable {
     case .command: "command"
     case .application: "application"
     case .nameResolver: "name resolver"
+    case .events: "event packages"
     }
   }
 
@@ -52,7 +54,7 @@ public struct Facet: Sendable {
     switch self.body {
     case .source(let offer), .player(let offer), .filter(let offer): offer.safety
     case .codec, .encryption, .nat, .datagrams: .confined
-    case .sipTransport, .command, .application: .mainOnly
+    case .sipTransport, .command, .application, .events: .mainOnly
     case .nameResolver: .concurrent
     }
   }
@@ -60,7 +62,7 @@ public struct Facet: Sendable {
   /// Whether the facet runs on a transport's executor, so that the receive mode matters to it.
   public var isOnMediaPath: Bool {
     switch self.body {
-    case .sipTransport, .nameResolver, .command, .application: false
+    case .sipTransport, .nameResolver, .command, .application, .events: false
     case .codec, .source, .player, .filter, .encryption, .nat, .datagrams: true
     }
   }

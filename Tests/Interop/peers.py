@@ -15,7 +15,8 @@ class Baresip:
     """baresip 1.0.0 without a screen, a sound card or a registrar: plays the speech, records what it hears."""
 
     def __init__(self, mediaenc, codec, seconds, answers=True, dial=None, user="bob", namespace=None,
-                 rtcp_mux="no", host="127.0.0.1", extra="", account=None, parameters=""):
+                 rtcp_mux="no", host="127.0.0.1", extra="", account=None, parameters="",
+                 contacts=""):
         self.port, self.folder, self.namespace = free_ports(2), fresh(f"baresip-{user}"), namespace
         media, control = free_ports(32), free_ports(2)
         at = f"[{host}]" if ":" in host else host
@@ -55,7 +56,7 @@ opus_sprop_stereo yes
         account += parameters + (";answermode=auto" if answers else "")
         account += f";mediaenc={mediaenc}" if mediaenc != "none" else ""
         (self.folder / "accounts").write_text(account + "\n")
-        (self.folder / "contacts").write_text("")
+        (self.folder / "contacts").write_text(contacts)
         command = ["baresip", "-f", self.folder, "-t", seconds]
         if dial:
             command += ["-e", f"/dial {dial}"]

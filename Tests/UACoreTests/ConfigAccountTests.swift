@@ -218,13 +218,14 @@ struct ConfigAccountTests {
     let contacts = ContactsFile.parse(
       """
       "Music Server" <sip:music@example.org>
-      "Al" <sip:al@home>;presence=p2p
+      "Al" <sip:al@home>;presence=p2p;dialog=p2p
       "Catch All" <sip:*@*>;access=block
       sip:good@friend.example;access=allow
       """, file: "contacts", problems: &problems)
     #expect(problems.isEmpty)
     #expect(contacts.map(\.displayName) == ["Music Server", "Al", "Catch All", nil])
     #expect(contacts.map(\.presence) == [.none, .p2p, .none, .none])
+    #expect(contacts.map(\.dialog) == [.none, .p2p, .none, .none])
     #expect(contacts.map(\.access) == [nil, nil, .block, .allow])
     #expect(contacts[3].address.aor == "sip:good@friend.example")
   }

@@ -68,6 +68,29 @@ import sip_udp
     #expect(failures.first?.reason == "\(target): connection refused")
   }
 
+  @Test("a port where nothing listens is not held against whoever is written to next", arguments: ["127.0.0.1", "::1"])
+  func refusedBefore(host: String) throws {
+    let gone = try SIPBench(SIPUDPProvider(), host: host)
+    let target = gone.address
+    gone.stop()
+    let (left, right) = (try SIPBench(SIPUDPProvider(), host: host), try SIPBench(SIPUDPProvider(), host: host))
+    defer {
+      left.stop()
+      right.stop()
+    }
+    for number in 1...5 as ClosedRange<UInt8> {
+      // In one turn of the loop, before it looks for errors.
+      let result = left.act { transport in
+        _ = transport.send([0], to: SIPDestination(target))
+        return transport.send([number], to: SIPDestination(right.address))
+      }
+      #expect(result == .sent(nil))
+    }
+    right.wait { $0.messages.count == 5 }
+    #expect(right.messages.map(\.bytes) == (1...5).map { [$0] })
+    #expect(left.events.failures.allSatisfy { $0.address == target })
+  }
+
   @Test("a taken port is a sentence that says what to change")
   func takenPort() throws {
     let bench = try SIPBench(SIPUDPProvider())

@@ -34,6 +34,8 @@ actor Console {
     case .warning(let call, let text): self.say("call \(call): \(text)")
     case .registration(let account, let state): self.say("\(account): \(state.text)")
     case .messageWaiting(let account, let text): self.say("\(account): mailbox \(text)")
+    case .contact(let uri, let package, let from, let to):
+      self.say("<\(uri)> changed \(package == .presence ? "status" : "calls") from \(from) to \(to)")
     case .message(_, let from, _, let text): self.say("message from \(from): \(text)")
     case .output(let text): self.say(text)
     case .status(let text): self.status.update(text)

@@ -2,6 +2,9 @@ package import NetBase
 
 /// Subscriptions that peers make (RFC 6665 §4.2).
 extension SIPEndpoint {
+  /// Names the event packages that peers may subscribe to from now on; what they have goes on.
+  package func serve(eventPackages: [String]) { self.configuration.eventPackages = eventPackages }
+
   /// Grants a subscription (event `subscriptionRequested`) and sends the first NOTIFY.
   ///
   /// - Parameters:

@@ -8,7 +8,7 @@ package import NetBase
 /// RFC 3261 with 6026 (accepted states), 3581 (rport), 3311 (UPDATE), 3262 (100rel), 4028 (session timers), 3515, 4488,
 /// 3891 and 3892 (REFER and Replaces), 6665 (subscriptions).
 package final class SIPEndpoint {
-  package let configuration: SIPConfiguration
+  package internal(set) var configuration: SIPConfiguration
   var generator: SeededGenerator
   /// What was seen, sent and dropped.
   package internal(set) var counters = SIPCounters()

@@ -7,6 +7,7 @@ extension AgentCore {
   package var accounts: [CallSettings] {
     get { self.localAccounts.map(\.settings) }
     set {
+      for account in self.localAccounts { self.forgetWatches(of: account) }
       for account in self.localAccounts { self.retire(account) }
       self.localAccounts = []
       for settings in newValue { self.add(account: settings) }
@@ -20,13 +21,16 @@ extension AgentCore {
     self.localAccounts.append(account)
     self.notice(.create, account: account, parameter: settings.identity)
     self.enroll(account)
+    self.contactWatches.update()
     return account
   }
 
   /// Takes an account away; its calls go on.
   package func remove(account: LocalAccount) {
+    self.forgetWatches(of: account)
     self.retire(account)
     self.localAccounts.removeAll { $0 === account }
+    self.contactWatches.update()
     self.notice(.shutdown, account: account, parameter: account.aor)
   }
 

@@ -72,9 +72,11 @@ extension AgentCore {
     switch event {
     case .registering: self.set(account, .registering)
     case .registered(let result):
+      let isNew = account.route == nil
       account.route = result
       self.set(account, .registered)
       self.subscribeMailbox(account)
+      if isNew { self.contactWatches.update(retries: true) }
     case .failed(let status, let reason, _):
       account.route = nil
       self.set(account, .failed(status.map { "\($0) \(reason)" } ?? reason))

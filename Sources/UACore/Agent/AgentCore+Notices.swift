@@ -21,6 +21,8 @@ extension AgentCore {
     case .sourceEnded(let id): self.notice(.endOfFile, id)
     case .registration(let aor, let state): self.notice(state, aor)
     case .messageWaiting(let aor, let text): self.tell(AgentNotice(.messageWaiting, account: aor, parameter: text))
+    case .contact(let uri, let package, _, let state):
+      self.tell(AgentNotice(.module, parameter: "presence,\(package.rawValue),\(uri) \(state)"))
     case .message(let aor, let from, let type, let text):
       var notice = AgentNotice(.message, account: aor, parameter: text)
       notice.peer = from
@@ -30,6 +32,7 @@ extension AgentCore {
     // `finish` tells it while the call is still known.
     case .ended, .warning, .output, .status, .logLevel: break
     }
+    self.watchers.take(event)
     self.control.take(event)
     if case .established = event { self.statusLine.start() }
   }

@@ -64,11 +64,14 @@ extension AgentCore {
     case .requestFailed(let request, let reason): self.settled(request, .failed(reason))
     case .referRequested(let refer, let request): self.referred(refer, request)
     case .referEnded(let refer, let end): self.ended(refer, end)
-    case .subscriptionRequested(let subscription, _):
-      self.endpoint.rejectSubscription(subscription, now: self.context.now)
+    case .subscriptionRequested(let subscription, let request): self.watchers.requested(subscription, request)
     case .registration(let id, let event): self.handle(event, of: id)
-    case .notified(let subscription, let notification): self.mailboxChanged(subscription, notification)
-    case .subscriptionEnded(let subscription, _): self.mailboxEnded(subscription)
+    case .notified(let subscription, let notification):
+      if self.contactWatches.take(notification, of: subscription) { return }
+      self.mailboxChanged(subscription, notification)
+    case .subscriptionEnded(let subscription, let end):
+      if self.watchers.ended(subscription) || self.contactWatches.ended(subscription, end) { return }
+      self.mailboxEnded(subscription)
     case .sessionRefreshed(let session, _): if let call = self.call(session) { self.offerSettled(call) }
     case .earlyOffer, .progressAcknowledged, .headers, .referAbandoned, .referAccepted,
       .referProgress, .subscriptionRefreshed, .subscriptionAccepted, .publicAddress:
@@ -205,6 +208,7 @@ extension AgentCore {
     call.gathering = nil
     call.hasSIPEnded = true
     call.state = .ended
+    self.watchers.changed(call)
     if call.media?.transport == nil { call.hasMediaEnded = true } else { call.media?.stop() }
     self.finish(call)
   }

@@ -66,6 +66,10 @@ package final class AgentCore {
   package private(set) lazy var commands = CommandRegistry()
   /// What a person or a program at the controls has chosen.
   package private(set) lazy var control = CallControl(core: self)
+  /// What contacts show us.
+  private(set) lazy var contactWatches = ContactWatches(core: self)
+  /// Who watches us.
+  private(set) lazy var watchers = Watchers(core: self)
   /// Whether the agent takes no new calls: it is about to end.
   package private(set) var isClosing = false
 
@@ -126,10 +130,12 @@ package final class AgentCore {
     self.endpoint.accountOfRequest = { [unowned self] _, uri, _ in self.account(for: uri)?.signalling }
     self.onNetworkChange = { [unowned self] _ in
       for account in self.localAccounts where account.registrationID != nil { self.register(account) }
+      self.contactWatches.update(retries: true)
     }
     self.endpoint.policyForCall = { [unowned self] invite in
       self.account(for: invite.requestURI).map { Self.policy(of: $0.settings) } ?? CallPolicy()
     }
+    self.serveEventPackages()
     try self.startApplications()
     self.statusLine.isOn = settings.showsStatus
   }
@@ -168,6 +174,8 @@ package final class AgentCore {
   /// Ends every call, and takes no new one; `ended` comes for each call.
   package func hangUpAll() {
     self.isClosing = true
+    self.contactWatches.update()
+    self.watchers.end()
     for account in self.localAccounts { self.retire(account) }
     for id in self.calls.keys.sorted(by: { $0.number < $1.number }) { self.hangUp(id) }
   }

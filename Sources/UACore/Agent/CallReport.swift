@@ -73,6 +73,8 @@ package enum AgentEvent: Sendable {
   case registration(account: String, LocalAccount.Registration)
   case messageWaiting(account: String, String)
   case message(account: String, from: String, contentType: String, text: String)
+  /// What a contact's presence, or a lamp for its calls, shows now, and what it showed before.
+  case contact(uri: String, WatchedPackage, from: String, to: String)
   /// Text for whoever gave a command, or looks on.
   case output(String)
   /// The current call's figures, to be shown in place of the last ones; empty when there is nothing to show.

@@ -3,8 +3,10 @@ package import ModuleKit
 extension AgentCore {
   /// Registers the core's commands and those of the modules, and starts the modules' applications.
   func startApplications() throws(ModuleError) {
-    for group in [self.programCommands, self.menuCommands, self.callCommands, self.contactCommands, self.debugCommands]
-    {
+    for group in [
+      self.programCommands, self.menuCommands, self.callCommands, self.contactCommands, self.presenceCommands,
+      self.debugCommands,
+    ] {
       for command in group { try self.commands.add(command.description, command.run) }
     }
     for (module, facet) in self.registry.facets {

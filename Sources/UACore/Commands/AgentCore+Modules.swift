@@ -35,6 +35,7 @@ extension AgentCore {
       throw CommandFailure("\(error)")
     }
     self.settings.configuration.activeModules.append(name)
+    self.serveEventPackages()
   }
 
   /// Switches a module off (`rmmod`), unless an account or the agent itself needs it.
@@ -58,6 +59,7 @@ extension AgentCore {
       }
     }
     for command in commands { self.commands.remove(command.description.name) }
+    self.serveEventPackages()
     // It may be the one through which the command came: it has its answer first.
     self.context.schedule(at: self.context.now) { [weak self] in
       if self?.settings.configuration.activeModules.contains(name) == false { self?.stopApplications(of: name) }

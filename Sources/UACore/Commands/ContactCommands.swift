@@ -7,7 +7,7 @@ extension AgentCore {
       CoreCommand("contacts", key: "C", "list the contacts") { [unowned self] _ in
         let selected = self.control.contacts.selected
         let lines = self.control.contacts.contacts.map { contact in
-          "\(contact == selected ? ">" : " ") \(contact.line)"
+          "\(contact == selected ? ">" : " ") \(self.shownState(of: contact))\(contact.line)"
         }
         return (["--- Contacts (\(lines.count)) ---"] + lines).joined(separator: "\n")
       },
@@ -26,14 +26,18 @@ extension AgentCore {
       CoreCommand("addcontact", "\"NAME\" <sip:user@host>;parameters", "add a contact, as a line of the contacts file")
       {
         [unowned self] line throws(CommandFailure) in
-        "added \(try self.control.contacts.add(line: line).line)"
+        let contact = try self.control.contacts.add(line: line)
+        self.contactWatches.update()
+        return "added \(contact.line)"
       },
       CoreCommand("rmcontact", "URI", "take a contact away") { [unowned self] uri throws(CommandFailure) in
         guard self.control.contacts.remove(uri) else { throw CommandFailure("there is no contact \(uri)") }
+        self.contactWatches.update()
         return ""
       },
       CoreCommand("clrcontacts", "take every contact away") { [unowned self] _ in
         self.control.contacts.removeAll()
+        self.contactWatches.update()
         return ""
       },
     ]

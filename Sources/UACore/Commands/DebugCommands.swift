@@ -9,7 +9,10 @@ extension AgentCore {
   var debugCommands: [CoreCommand] {
     [
       CoreCommand("sipstat", key: "i", "SIP: what was seen, sent and dropped, and what is held") { [unowned self] _ in
-        Self.fields(of: self.endpoint.counters) + "\n" + Self.fields(of: self.endpoint.census)
+        [
+          Self.fields(of: self.endpoint.counters), Self.fields(of: self.endpoint.census),
+          Self.fields(of: self.contactWatches.counters), Self.fields(of: self.watchers.counters),
+        ].joined(separator: "\n")
       },
       CoreCommand("uastat", key: "u", "the current account's settings") {
         [unowned self] _ throws(CommandFailure) in

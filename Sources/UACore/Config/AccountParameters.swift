@@ -39,7 +39,8 @@ enum AccountParameters {
       "regq", .decimal(0...1), "",
       "the Contact's preference at the registrar"),
     ignored(
-      "pubint", .integer(0...31_536_000), harmless: "0", "presence isn't published"),
+      "pubint", .integer(0...31_536_000), harmless: "0",
+      "presence isn't published, only told to contacts that ask (module `presence`)"),
     used(
       "auth_user", .string, "the address's user",
       "user name for the digest"),

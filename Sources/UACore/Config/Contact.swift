@@ -1,7 +1,7 @@
 /// One line of the contacts file.
 package struct Contact: Hashable, Sendable {
-  /// Whether the contact's presence is watched.
-  package enum Presence: String, CaseIterable, Sendable { case none, p2p }
+  /// Whether something of the contact's is watched.
+  package enum Watch: String, CaseIterable, Sendable { case none, p2p }
   /// What happens to the contact's calls.
   package enum Access: String, CaseIterable, Sendable { case allow, block }
 
@@ -9,7 +9,9 @@ package struct Contact: Hashable, Sendable {
   package let displayName: String?
   /// `sip:*@*` stands for everybody.
   package let address: AddressOfRecord
-  package let presence: Presence
+  package let presence: Watch
+  /// Its calls; baresip has no such parameter, and passes it over.
+  package let dialog: Watch
   /// Nil: not set, so the rule for everybody counts.
   package let access: Access?
 }
@@ -42,7 +44,7 @@ package enum ContactsFile {
         location.error("contact", "the address is no SIP URI: it takes <sip:user@host> or <sips:user@host>"))
       return nil
     }
-    var presence = Contact.Presence.none
+    var (presence, dialog) = (Contact.Watch.none, Contact.Watch.none)
     var access: Contact.Access?
     var isValid = true
     for parameter in line.parameters {
@@ -50,8 +52,11 @@ package enum ContactsFile {
       let allowed: [String]
       switch parameter.name {
       case "presence":
-        allowed = Contact.Presence.allCases.map(\.rawValue)
-        presence = Contact.Presence(rawValue: value) ?? .none
+        allowed = Contact.Watch.allCases.map(\.rawValue)
+        presence = Contact.Watch(rawValue: value) ?? .none
+      case "dialog":
+        allowed = Contact.Watch.allCases.map(\.rawValue)
+        dialog = Contact.Watch(rawValue: value) ?? .none
       case "access":
         allowed = Contact.Access.allCases.map(\.rawValue)
         access = Contact.Access(rawValue: value)
@@ -60,7 +65,7 @@ package enum ContactsFile {
           location.error(
             parameter.name,
             "a contact has no such parameter"
-              + (NearestName.question(parameter.name, in: ["presence", "access"]))))
+              + (NearestName.question(parameter.name, in: ["presence", "dialog", "access"]))))
         isValid = false
         continue
       }
@@ -72,6 +77,7 @@ package enum ContactsFile {
       }
     }
     guard isValid else { return nil }
-    return Contact(displayName: line.displayName, address: address, presence: presence, access: access)
+    return Contact(
+      displayName: line.displayName, address: address, presence: presence, dialog: dialog, access: access)
   }
 }

@@ -61,7 +61,8 @@ package enum DefaultConfig {
     #   "Name" <sip:user@host>;presence=none;access=allow
     #
     # Parameters:
-    #   presence=none               none, p2p
+    #   presence=none               none, p2p: shown by /contacts (module presence)
+    #   dialog=none                 none, p2p: whether the contact is in a call (module presence)
     #   access=allow                allow, block; <sip:*@*>;access=block blocks everybody else
     #
     #"Bob" <sip:bob@192.0.2.2>
@@ -79,8 +80,8 @@ package enum DefaultConfig {
     "dns_fallback": "192.0.2.54:53", "sip_ws_listen": "0.0.0.0:8080", "sip_wss_listen": "0.0.0.0:8443",
     "whip_certificate": "cert.pem", "whip_token": "SECRET", "whip_origin": "https://example.com",
   ]
-  /// Modules that a fresh folder leaves off: they write to the terminal, or open a port.
-  private static let commentedOut: Set<String> = ["vumeter", "ctrl_tcp", "alsa", "whip"]
+  /// Modules that a fresh folder leaves off: they write to the terminal, open a port, or tell others of us.
+  private static let commentedOut: Set<String> = ["vumeter", "ctrl_tcp", "alsa", "whip", "presence"]
 
   private static func heading(_ title: String) -> String {
     "\n#\(String(repeating: "-", count: 78))\n# \(title)\n\n"

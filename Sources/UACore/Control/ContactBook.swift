@@ -72,5 +72,15 @@ package struct ContactBook {
     return self.contacts.contains { Self.isForEverybody($0) && $0.access == .block }
   }
 
-  private static func isForEverybody(_ contact: Contact) -> Bool { contact.address.aor == "sip:*@*" }
+  /// Whether `peer` may see our presence and our calls: a contact that isn't blocked, or anyone where the rule for
+  /// everybody allows it in so many words.
+  package func mayWatch(_ peer: SIPURI) -> Bool {
+    if self.isBlocked(peer) { return false }
+    return self.contacts.contains { contact in
+      if Self.isForEverybody(contact) { return contact.access == .allow }
+      return contact.address.user == peer.user && contact.address.host == peer.host
+    }
+  }
+
+  static func isForEverybody(_ contact: Contact) -> Bool { contact.address.aor == "sip:*@*" }
 }

@@ -19,6 +19,7 @@ package final class ModuleRegistry {
   package private(set) var datagrams: (any DatagramTransport)?
   package private(set) var sipTransports: [any SIPTransportProvider] = []
   package private(set) var nameResolver: (any NameResolverProvider)?
+  package private(set) var events: EventPackages?
 
   /// Makes the active modules.
   ///
@@ -70,7 +71,7 @@ package final class ModuleRegistry {
   private func sort() {
     (self.codecs, self.encryptions, self.sipTransports) = ([], [], [])
     (self.sources, self.players, self.filters) = ([], [], [])
-    (self.nats, self.datagrams, self.nameResolver) = ([], nil, nil)
+    (self.nats, self.datagrams, self.nameResolver, self.events) = ([], nil, nil, nil)
     for (module, facet) in self.facets {
       switch facet.body {
       case .codec(let codec): self.codecs.append(codec)
@@ -82,6 +83,7 @@ package final class ModuleRegistry {
       case .sipTransport(let one): self.sipTransports.append(one)
       case .datagrams(let one): self.datagrams = self.datagrams ?? one
       case .nameResolver(let one): self.nameResolver = self.nameResolver ?? one
+      case .events(let one): self.events = self.events ?? one
       case .command, .application: break
       }
     }

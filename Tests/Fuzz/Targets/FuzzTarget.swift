@@ -3,6 +3,8 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
   case sip
   case sipAddress = "sip_address"
   case sipEndpoint = "sip_endpoint"
+  case presence
+  case dialogInfo = "dialog_info"
   case sdp
   case rtp
   case rtcp
@@ -25,6 +27,8 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
     case .sip: Signalling.message(bytes)
     case .sipAddress: Signalling.address(bytes)
     case .sipEndpoint: Signalling.endpoint(bytes)
+    case .presence: EventBodies.presence(bytes)
+    case .dialogInfo: EventBodies.dialogInfo(bytes)
     case .sdp: Descriptions.session(bytes)
     case .crypto: Descriptions.crypto(bytes)
     case .fingerprint: Descriptions.fingerprint(bytes)

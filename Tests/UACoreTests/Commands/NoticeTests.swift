@@ -8,7 +8,7 @@ import Testing
 
 /// What applications such as ctrl_tcp hear of descriptions and of RTCP.
 @Suite struct NoticeTests {
-  private final class Listener: Application {
+  final class Listener: Application {
     let notices = Locked<[AgentNotice]>([])
     func take(_ notice: AgentNotice) { self.notices.withLock { $0.append(notice) } }
     func stop() {}

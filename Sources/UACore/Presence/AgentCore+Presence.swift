@@ -1,0 +1,45 @@
+internal import ModuleKit
+internal import SIPStack
+
+extension AgentCore {
+  /// Whether modules have switched presence on or off: contacts and watchers follow.
+  func serveEventPackages() {
+    self.endpoint.serve(eventPackages: self.registry.events?.names ?? [])
+    if self.registry.events == nil { self.watchers.end() }
+    self.contactWatches.update()
+  }
+
+  /// An account goes, and takes along who watches it and what it watches.
+  func forgetWatches(of account: LocalAccount) {
+    self.watchers.end(reason: "noresource") { $0 === account }
+    self.contactWatches.forget(account)
+  }
+
+  /// baresip's command of its module `presence`.
+  var presenceCommands: [CoreCommand] {
+    [
+      CoreCommand("presence", "[online|busy|away|offline]", "tell contacts that watch us how we can be reached") {
+        [unowned self] word throws(CommandFailure) in
+        guard self.registry.events != nil else {
+          throw CommandFailure("nobody watches: module presence is not switched on (/insmod presence)")
+        }
+        if !word.isEmpty {
+          guard let state = PresenceState(rawValue: word.lowercased()), state != .unknown else {
+            throw CommandFailure("/presence takes online, busy, away or offline")
+          }
+          self.watchers.set(state)
+        }
+        return "presence: \(self.watchers.state.shown), \(self.watchers.count) watchers"
+      }
+    ]
+  }
+
+  /// What `contacts` shows before a contact's line: its presence and, where they are watched, its calls.
+  func shownState(of contact: Contact) -> String {
+    guard self.registry.events != nil else { return "" }
+    let presence = self.contactWatches.shown(contact, .presence) ?? PresenceState.unknown.shown
+    let dialog = self.contactWatches.shown(contact, .dialog).map { " [\($0)]" } ?? ""
+    let padding = String(repeating: " ", count: max(1, 9 - presence.count))
+    return presence + dialog + padding
+  }
+}
