@@ -44,7 +44,7 @@ final class FlowAgent {
   var requests: Set<RequestID> = []
   var registrations: Set<RegistrationID> = []
   /// What was told already: a request is told once.
-  var told: Set<String> = []
+  var told: [String: Instant] = [:]
   /// Subscriptions that it made itself.
   var subscribed: Set<SubscriptionID> = []
   /// What a REFER asks to replace.
@@ -96,10 +96,14 @@ final class FlowAgent {
 
   func violate(_ what: String) { self.network.violate("agent \(self.index): \(what)") }
 
-  /// A request reaches its user once, however often it comes.
+  /// A request reaches its user once, however often it comes; but a copy that was on its way for longer than its transaction
+  /// is remembered (64 × T1 from the response, RFC 3261 §17.2.2) is another one.
   func tell(_ what: String, _ callID: String, _ headers: SIPHeaders) {
-    let isNew = self.told.insert("\(what) \(callID) \(headers["CSeq"] ?? "")").inserted
-    if !isNew { self.violate("is told twice of one \(what)") }
+    let request = "\(what) \(callID) \(headers["CSeq"] ?? "")"
+    if let before = self.told[request], self.now < before.advanced(by: .seconds(32)) {
+      self.violate("is told twice of one \(what)")
+    }
+    self.told[request] = self.now
   }
 
   private func addAccount() {
@@ -203,7 +207,7 @@ final class FlowAgent {
     self.generation += 1
     (self.calls, self.pastCalls, self.refers, self.referred) = ([:], [], [], [])
     (self.subscriptions, self.requests, self.registrations, self.bindings) = ([], [], [], [:])
-    (self.told, self.subscribed, self.replaced, self.retries) = ([], [], [:], [:])
+    (self.told, self.subscribed, self.replaced, self.retries) = ([:], [], [:], [:])
     (self.unconfirmed, self.subscriptionNames) = ([], [:])
     guard isReborn else {
       self.isDead = true
