@@ -35,7 +35,10 @@ struct RandomFlowTests {
 
   @Test(
     "flows that failed once do so no more",
-    arguments: [53_688, 83_510, 85_166, 93_634, 116_649, 153_792, 499_379, 949_747, 999_953] as [UInt64])
+    arguments: [
+      53_688, 73_097, 83_510, 84_316, 85_166, 86_443, 93_634, 116_649, 134_828, 153_792, 206_357, 212_886, 289_000,
+      467_685, 467_689, 484_014, 499_379, 949_747, 999_953,
+    ] as [UInt64])
   func onceFailed(seed: UInt64) {
     let network = FlowRun.run(seed: seed)
     #expect(network.violations.isEmpty, "APUS_SEEDS=\(seed): \(network.violations.prefix(3))")
