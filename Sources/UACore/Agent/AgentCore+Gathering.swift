@@ -20,15 +20,15 @@ extension AgentCore {
     call.gathering = [body]
     call.gatherings += 1
     let number = call.gatherings
-    self.context.schedule(at: self.context.now.advanced(byMilliseconds: Self.gatheringPatience)) { [weak self] in
-      guard let self, call.gathering != nil, call.gatherings == number else { return }
+    self.context.schedule(at: self.context.now.advanced(byMilliseconds: Self.gatheringPatience)) { [weak self, weak call] in
+      guard let self, let call, call.gathering != nil, call.gatherings == number else { return }
       self.emit(
         .warning(call.id, "candidates took longer than \(Self.gatheringPatience / 1000) s; the call goes on without"))
       self.endGathering(call)
     }
     guard media.servers == nil else { return self.gather(call, media, next) }
-    self.resolve(call.settings.natServers) { [weak self] servers, problems in
-      guard let self, call.gathering != nil, call.gatherings == number else { return }
+    self.resolve(call.settings.natServers) { [weak self, weak call] servers, problems in
+      guard let self, let call, call.gathering != nil, call.gatherings == number else { return }
       for problem in problems { self.emit(.warning(call.id, "\(problem); the call goes on without it")) }
       media.servers = servers
       self.gather(call, media, next)

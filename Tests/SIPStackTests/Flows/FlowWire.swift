@@ -72,7 +72,7 @@ extension FlowNetwork {
     if bytes[8] == UInt8(ascii: "2") {
       if sender.unconfirmed.contains(name) { sender.violate("answers before its description is confirmed") }
     } else if !bytes.suffix(4).elementsEqual([13, 10, 13, 10]), let number = Self.header("RSeq", in: bytes),
-      sender.told.insert("\(name) \(number)").inserted
+      sender.told.updateValue(sender.now, forKey: "\(name) \(number)") == nil
     {
       sender.unconfirmed.insert(name)
     }
