@@ -20,7 +20,8 @@ extension AgentCore {
     call.gathering = [body]
     call.gatherings += 1
     let number = call.gatherings
-    self.context.schedule(at: self.context.now.advanced(byMilliseconds: Self.gatheringPatience)) { [weak self, weak call] in
+    let limit = self.context.now.advanced(byMilliseconds: Self.gatheringPatience)
+    self.context.schedule(at: limit) { [weak self, weak call] in
       guard let self, let call, call.gathering != nil, call.gatherings == number else { return }
       self.emit(
         .warning(call.id, "candidates took longer than \(Self.gatheringPatience / 1000) s; the call goes on without"))
