@@ -40,7 +40,11 @@ struct LongTermCredentials {
       guard let best = Self.best(of: algorithms) else { return false }
       (challenge.algorithms, challenge.hash) = (algorithms, best)
     }
-    challenge.hidesName = Self.asksForUserhash(challenge.nonce)
+    let features = Self.features(challenge.nonce)
+    challenge.hidesName = features.contains(.userhash)
+    // Someone on the path has taken them out, that the password be shown to something weaker (RFC 8489 §9.2.5).
+    let hadAlgorithms = self.challenge?.algorithms != nil
+    if challenge.algorithms == nil, hadAlgorithms || features.contains(.passwordAlgorithms) { return false }
     let text = self.username + [0x3A] + challenge.realm + [0x3A] + self.password
     self.key = text.withRawSpan { self.crypto.digest(challenge.hash, $0) }
     self.challenge = challenge
@@ -84,19 +88,29 @@ struct LongTermCredentials {
     return best
   }
 
-  /// The security features behind a nonce's cookie (RFC 8489 §9.2). The text numbers the bits from the left, its erratum
-  /// 6290 and its example from the right: servers of both kinds are there.
-  private static func asksForUserhash(_ nonce: [UInt8]) -> Bool {
+  /// The security features behind a nonce's cookie (RFC 8489 §9.2).
+  private static func features(_ nonce: [UInt8]) -> SecurityFeatures {
     let cookie = Array("obMatJos2".utf8)
-    guard nonce.count >= cookie.count + 4, nonce.starts(with: cookie) else { return false }
+    guard nonce.count >= cookie.count + 4, nonce.starts(with: cookie) else { return [] }
     let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
-    var features: UInt32 = 0
+    var bits: UInt32 = 0
     for character in nonce[cookie.count..<(cookie.count + 4)] {
-      guard let value = alphabet.firstIndex(of: character) else { return false }
-      features = features << 6 | UInt32(value)
+      guard let value = alphabet.firstIndex(of: character) else { return [] }
+      bits = bits << 6 | UInt32(value)
     }
-    return features & 0x40_0002 != 0
+    var features: SecurityFeatures = []
+    if bits & 0x80_0001 != 0 { features.insert(.passwordAlgorithms) }
+    if bits & 0x40_0002 != 0 { features.insert(.userhash) }
+    return features
   }
+}
+
+/// What a server says in its nonce that it knows. The text numbers the bits from the left, its erratum 6290 and its example
+/// from the right: servers of both kinds are there.
+private struct SecurityFeatures: OptionSet {
+  let rawValue: Int
+  static let passwordAlgorithms = SecurityFeatures(rawValue: 1)
+  static let userhash = SecurityFeatures(rawValue: 2)
 }
 
 /// What a response is authenticated with.
