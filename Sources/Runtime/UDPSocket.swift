@@ -31,6 +31,7 @@ package enum SendResult: Equatable, Sendable {
 package struct UDPSocket: ~Copyable, Sendable {
   package let descriptor: Int32
   package let localAddress: SocketAddress
+  private let reportsErrors: Bool
 
   /// - Parameters:
   ///   - typeOfService: the IP TOS or traffic class byte.
@@ -42,12 +43,21 @@ package struct UDPSocket: ~Copyable, Sendable {
     let descriptor = clinux_udp_open(address.clinux, Int32(typeOfService), Int32(receiveBuffer), reportsErrors)
     guard descriptor >= 0 else { throw SocketError(code: -descriptor, address: address) }
     self.descriptor = descriptor
+    self.reportsErrors = reportsErrors
     self.localAddress = SocketAddress(clinux_local_address(self.descriptor))
   }
 
   deinit { close(self.descriptor) }
 
   package func send(_ bytes: RawSpan, to address: SocketAddress) -> SendResult {
+    let result = self.trySending(bytes, to: address)
+    // Of a socket that reports errors the kernel tells the next sender, whomever he writes to, of the ICMP error of an earlier
+    // datagram, and sends nothing; told once, the error is gone. Whose it was, `nextError` says.
+    guard case .failed = result, self.reportsErrors else { return result }
+    return self.trySending(bytes, to: address)
+  }
+
+  private func trySending(_ bytes: RawSpan, to address: SocketAddress) -> SendResult {
     let sent = unsafe bytes.withUnsafeBytes { buffer in
       unsafe clinux_send(self.descriptor, buffer.baseAddress, buffer.count, address.clinux)
     }

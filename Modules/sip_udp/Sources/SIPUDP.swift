@@ -55,11 +55,7 @@ final class SIPUDPTransport: SIPTransport {
 
   func send(_ bytes: [UInt8], to destination: SIPDestination) -> SIPSendResult {
     let address = destination.address
-    var result = bytes.withRawSpan { self.socket.send($0, to: address) }
-    // The kernel tells the next sender, whomever he writes to, of the ICMP error of an earlier datagram, and sends nothing;
-    // told once, the error is gone. Whose it was, the error queue says.
-    if case .failed = result { result = bytes.withRawSpan { self.socket.send($0, to: address) } }
-    switch result {
+    switch bytes.withRawSpan({ self.socket.send($0, to: address) }) {
     case .sent: return .sent(nil)
     case .wouldBlock: return .refused("the socket's buffer is full")
     case .failed(let code): return .refused(SocketError(code: code, address: address).description)
