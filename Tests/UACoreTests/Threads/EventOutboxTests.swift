@@ -5,11 +5,18 @@ import Testing
 
 /// The lane from a transport to a main loop that is far behind.
 @Suite struct EventOutboxTests {
-  @Test("a peer's flood of events takes no place of those that matter")
-  func flood() {
+  enum Flood: CaseIterable { case goodbyes, reports }
+
+  @Test("a peer's flood of events takes no place of those that matter", arguments: Flood.allCases)
+  func flood(of kind: Flood) {
     let lane = Mailbox<TransportEvent>(capacity: 4) {}
     var outbox = EventOutbox(lane)
-    for _ in 0..<1000 { outbox.post(.peerLeft) }
+    for _ in 0..<1000 {
+      switch kind {
+      case .goodbyes: outbox.post(.peerLeft)
+      case .reports: outbox.post(.peerReported)
+      }
+    }
     for _ in 0..<1000 { outbox.post(.digit("5")) }
     outbox.post(.rekeyed(1))
     outbox.post(.closed(TransportStatistics()))
