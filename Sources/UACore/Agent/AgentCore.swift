@@ -192,7 +192,11 @@ package final class AgentCore {
     self.networkWatch?.close()
     self.networkWatch = nil
     self.transports.close()
-    for call in self.calls.values { call.media?.stop() }
+    for (id, call) in self.calls where call.media?.transport != nil {
+      self.abandoned[id] = call.media
+      call.media?.stop()
+    }
+    self.calls = [:]
     if let timer { self.context.remove(timer) }
     self.timer = nil
   }

@@ -49,6 +49,19 @@ import Testing
     }
   }
 
+  @Test("an agent that closes while a call stands ends its media: no socket and no loop is left", arguments: Cell.all)
+  func closing(cell: Cell) throws {
+    let agents = try SimulatedAgents(mode: cell.mode, encryption: cell.encryption)
+    _ = try agents.establishedCall()
+    agents.run(milliseconds: 200)
+    let sockets = agents.simulation.network.mediaSocketCount
+    agents.alice.act { $0.close() }
+    agents.run(milliseconds: 200)
+    #expect(agents.simulation.network.mediaSocketCount == sockets / 2 && sockets > 0)
+    #expect(agents.alice.ownLoops.running == 0)
+    #expect(ProbeCapture.finishes(agents.aliceHears) == 1)
+  }
+
   @Test("a hang-up finds room where every command is refused", arguments: RxMode.allCases)
   func fullLane(mode: RxMode) throws {
     let agents = try SimulatedAgents(mode: mode)
