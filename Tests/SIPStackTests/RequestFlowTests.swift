@@ -83,6 +83,20 @@ struct RequestFlowTests {
     #expect(count == SIPEndpoint.maximumRedirects)
   }
 
+  @Test("a redirect to a toll number is not followed, and counted")
+  func toll() throws {
+    let (pair, account) = Self.redirecting()
+    DigestFlowTests.message(pair, account)
+    let contacts = [
+      ("Contact", "<sip:%2B49123@192.0.2.30>"), ("Contact", "<sip:x@192.0.2.30>"), ("Contact", "<sip:00-1@192.0.2.30>"),
+    ]
+    try DigestFlowTests.answer(pair, 302, contacts)
+    #expect(Self.target(pair) == "sip:x@192.0.2.30 at 192.0.2.30:5060")
+    try DigestFlowTests.answer(pair, 302, [("Contact", "<sip:+1900@192.0.2.30>")])
+    #expect(DigestFlowTests.results(pair) == ["302 Redirected to a toll number"])
+    #expect(pair.a.counters.tollRedirects == 3 && pair.count("MESSAGE", from: .a) == 2)
+  }
+
   @Test("an account that does not follow redirects, and a request without an account, hand them to the user")
   func notFollowed() throws {
     let (pair, account) = Self.redirecting(false)

@@ -24,6 +24,7 @@ struct ConfigurationTests {
     #expect(configuration.callLocalTimeout == 120)
     #expect(configuration.callMaxCalls == 4)
     #expect(configuration.callHoldOtherCalls)
+    #expect(configuration.tollNumbers == .standard && configuration.callMaxTransfers == 5)
     #expect(configuration.audioSource == nil)
     #expect(configuration.telephoneEventPayloadType == 101)
     #expect(configuration.rtpTOS == 184)
@@ -49,6 +50,8 @@ struct ConfigurationTests {
       call_local_timeout 0
       call_max_calls 0
       call_hold_other_calls off
+      toll_prefixes 0900,00
+      call_max_transfers 0
       audio_path /usr/share/sounds
       audio_player aubridge,one
       audio_source "aufile,/tmp/a, b.wav"
@@ -80,6 +83,7 @@ struct ConfigurationTests {
     #expect(configuration.callLocalTimeout == nil)
     #expect(configuration.callMaxCalls == nil)
     #expect(!configuration.callHoldOtherCalls)
+    #expect(configuration.tollNumbers.prefixes == ["0900", "00"] && configuration.callMaxTransfers == 0)
     #expect(configuration.audioPlayer == AudioDevice(driver: "aubridge", device: "one"))
     #expect(configuration.audioSource == AudioDevice(driver: "aufile", device: "/tmp/a, b.wav"))
     #expect(configuration.audioAlert == AudioDevice(driver: "aubridge", device: ""))
@@ -215,8 +219,12 @@ struct ConfigurationTests {
   }
 
   @Test(
-    "a transport or a DNS server that is none is an error",
+    "a toll number, a transport or a DNS server that is none is an error",
     arguments: [
+      (
+        "toll_prefixes +,abc",
+        "toll_prefixes: \"+,abc\" is not allowed: it takes beginnings of numbers, for example +,00,0900, or none"
+      ),
       (
         "sip_transports udp,sctp",
         "sip_transports: \"udp,sctp\" is not allowed: it takes a list of udp, tcp, tls, ws, wss"

@@ -32,6 +32,8 @@ package struct SIPConfiguration: Sendable {
   /// Whether a MESSAGE outside a call waits for the user's answer (`incomingRequest`); else it gets 200 at once and is
   /// told by `instantMessage`.
   package var messagesAwaitAnswer: Bool
+  /// Where no redirect leads us.
+  package var tollNumbers: TollNumbers
 
   package init(
     userAgent: String = "Apus",
@@ -43,14 +45,14 @@ package struct SIPConfiguration: Sendable {
     t1: Duration = .milliseconds(500), t2: Duration = .seconds(4), t4: Duration = .seconds(5),
     limits: SIPLimits = SIPLimits(), digest: DigestFunction? = nil, nonceLifetime: Duration = .seconds(300),
     maximumDatagram: Int = 1_300, usesTCPForLargeRequests: Bool = false,
-    messagesAwaitAnswer: Bool = false
+    messagesAwaitAnswer: Bool = false, tollNumbers: TollNumbers = .standard
   ) {
     (self.userAgent, self.allow, self.supported, self.accept) = (userAgent, allow, supported, accept)
     (self.optionsBody, self.t1, self.t2, self.t4) = (optionsBody, t1, t2, t4)
     (self.limits, self.digest, self.nonceLifetime) = (limits, digest, nonceLifetime)
     (self.maximumDatagram, self.usesTCPForLargeRequests) = (maximumDatagram, usesTCPForLargeRequests)
     self.messagesAwaitAnswer = messagesAwaitAnswer
-    (self.policy, self.eventPackages) = (policy, eventPackages)
+    (self.policy, self.eventPackages, self.tollNumbers) = (policy, eventPackages, tollNumbers)
   }
 
   func timers(_ transport: SIPTransportKind) -> TransactionTimers {
@@ -94,6 +96,8 @@ package struct SIPCounters: Hashable, Sendable {
   package var refusedPasswords = 0
   /// Redirects that were followed.
   package var redirects = 0
+  /// Targets of redirects that were left out because they are toll numbers.
+  package var tollRedirects = 0
   /// Requests that went over TCP because they were too large for a datagram.
   package var enlarged = 0
   /// Pings of ours that keep a flow alive, and those that brought no pong.

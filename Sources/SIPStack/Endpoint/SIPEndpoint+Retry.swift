@@ -120,8 +120,12 @@ extension SIPEndpoint {
     let ranked = contacts.enumerated().sorted { left, right in
       (-left.element.preference, left.offset) < (-right.element.preference, right.offset)
     }
-    submission.redirects = ranked.map(\.element.uri) + submission.redirects
-    return self.followRedirect(transaction, submission, now) ? .again : .deliver(reason: "Redirected in a circle")
+    let allowed = ranked.map(\.element.uri).filter { !self.configuration.tollNumbers.contains($0) }
+    self.counters.tollRedirects += ranked.count - allowed.count
+    submission.redirects = allowed + submission.redirects
+    if self.followRedirect(transaction, submission, now) { return .again }
+    let isTollOnly = allowed.isEmpty && !ranked.isEmpty
+    return .deliver(reason: isTollOnly ? "Redirected to a toll number" : "Redirected in a circle")
   }
 
   /// How many URIs one request is led to in all.

@@ -80,6 +80,9 @@ package final class SimulatedAgent {
   /// Reports of the calls that are over, in the order in which they ended.
   package var ended: [CallReport] { self.events.compactMap { if case .ended(let report) = $0 { report } else { nil } } }
 
+  package var transferFailures: [String] {
+    self.events.compactMap { if case .transferFailed(_, let reason) = $0 { reason } else { nil } }
+  }
   package var warnings: [String] { self.events.compactMap { if case .warning(_, let text) = $0 { text } else { nil } } }
 
   package var digits: [Character?] {

@@ -116,6 +116,7 @@ package final class AgentCore {
     sip.usesTCPForLargeRequests = kinds.contains(.tcp)
     sip.digest = DigestAlgorithm.openSSL
     sip.limits = configuration.sipLimits
+    sip.tollNumbers = configuration.tollNumbers
     self.endpoint = SIPEndpoint(configuration: sip, generator: generator)
   }
 

@@ -38,6 +38,8 @@ final class Call {
   var pendingTransfer: CallTransfer?
   /// The REFER that asked for this call, while the one who sent it waits for news.
   var refer: ReferID?
+  /// How many REFERs in a row have led to it.
+  var referrals = 0
   var established: Instant?
   var ended: Instant?
   var secured: Instant?

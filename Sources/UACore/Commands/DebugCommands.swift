@@ -119,6 +119,7 @@ extension AgentCore {
   /// Takes over those settings that may change while calls stand.
   private func adopt(_ new: Configuration) {
     self.settings.configuration.callMaxCalls = new.callMaxCalls
+    self.settings.configuration.callMaxTransfers = new.callMaxTransfers
     self.settings.configuration.callLocalTimeout = new.callLocalTimeout
     self.settings.configuration.callHoldOtherCalls = new.callHoldOtherCalls
     self.settings.configuration.menuCleanNumber = new.menuCleanNumber

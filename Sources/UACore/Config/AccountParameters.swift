@@ -85,7 +85,8 @@ enum AccountParameters {
       "whether provisional responses are acknowledged (RFC 3262)"),
     used(
       "call_transfer", .bool, "yes",
-      "whether a REFER in a call makes a call; one from outside a call never does"),
+      "whether a REFER in a call makes a call; one from outside a call never does, "
+        + "nor one to what `toll_prefixes` lists"),
     used(
       "dtmfmode", .choice(DTMFMode.allCases.map(\.rawValue)), "rtpevent",
       "how digits are sent: RFC 4733, INFO, or INFO where the peer has no telephone events"),

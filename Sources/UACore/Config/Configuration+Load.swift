@@ -1,5 +1,6 @@
 package import ModuleKit
 internal import NetBase
+internal import SIPStack
 
 extension Configuration {
   /// Reads a config file's text against the core's keys and those of `modules`.
@@ -81,6 +82,10 @@ private struct Reading {
     case CoreKeys.redialAttempts.name where plain != "inf" && !(0...1_000_000).contains(Int(plain) ?? -1):
       problems.append(
         location.error(key.name, "\"\(plain)\" is not allowed: it takes a number from 0 to 1000000, or inf"))
+    case CoreKeys.tollPrefixes.name where TollNumbers(plain) == nil:
+      problems.append(
+        location.error(
+          key.name, "\"\(plain)\" is not allowed: it takes beginnings of numbers, for example +,00,0900, or none"))
     case CoreKeys.sipTransports.name where Configuration.transports(plain) == nil:
       problems.append(
         location.error(key.name, "\"\(plain)\" is not allowed: it takes a list of udp, tcp, tls, ws, wss"))

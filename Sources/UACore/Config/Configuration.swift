@@ -47,6 +47,10 @@ package struct Configuration: Sendable {
   /// Nil is without limit.
   package var callMaxCalls: Int?
   package var callHoldOtherCalls: Bool
+  /// Where neither a REFER nor a redirect leads us.
+  package var tollNumbers: TollNumbers
+  /// How often in a row a REFER may send us on.
+  package var callMaxTransfers: Int
   /// How often a call that was not answered is made again; nil is without end.
   package var redialAttempts: Int?
   /// Seconds.
@@ -106,6 +110,8 @@ package struct Configuration: Sendable {
     self.callLocalTimeout = values.positive(CoreKeys.callLocalTimeout)
     self.callMaxCalls = values.positive(CoreKeys.callMaxCalls)
     self.callHoldOtherCalls = values[CoreKeys.callHoldOtherCalls] == "yes"
+    self.tollNumbers = TollNumbers(values[CoreKeys.tollPrefixes]) ?? .standard
+    self.callMaxTransfers = values.integer(CoreKeys.callMaxTransfers)
     self.redialAttempts = values[CoreKeys.redialAttempts] == "inf" ? nil : values.integer(CoreKeys.redialAttempts)
     self.redialDelay = values.integer(CoreKeys.redialDelay)
     self.menuCleanNumber = values[CoreKeys.menuCleanNumber] == "yes"

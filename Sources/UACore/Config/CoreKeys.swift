@@ -1,10 +1,11 @@
 package import ModuleKit
+internal import SIPStack
 internal import SRTPEngine
 
 /// The keys that the core itself understands, in the order of the generated config file.
 ///
-/// Names and defaults are baresip's, but for `rtp_rxmode pool`, `rtp_rxmode_policy`, `rtp_rx_workers`, `srtp_engine` and
-/// `LimitKeys`, which are ours.
+/// Names and defaults are baresip's, but for `rtp_rxmode pool`, `rtp_rxmode_policy`, `rtp_rx_workers`, `srtp_engine`,
+/// `toll_prefixes`, `call_max_transfers` and `LimitKeys`, which are ours.
 package enum CoreKeys {
   /// Keys under one heading of the generated file.
   package struct Section: Sendable {
@@ -47,6 +48,12 @@ package enum CoreKeys {
   package static let callHoldOtherCalls = ConfigKey(
     "call_hold_other_calls", .bool, default: "yes",
     help: "Whether the other calls are put on hold when one is answered, dialled or resumed.")
+  package static let tollPrefixes = ConfigKey(
+    "toll_prefixes", .string, default: TollNumbers.standard.prefixes.joined(separator: ","),
+    help: "What numbers begin with that no REFER and no redirect may make us call: a list, or none.")
+  package static let callMaxTransfers = ConfigKey(
+    "call_max_transfers", .integer(0...1000), default: "5",
+    help: "How often in a row a REFER may send us on to somebody else.")
 
   package static let redialAttempts = ConfigKey(
     "redial_attempts", .string, default: "0",
@@ -141,7 +148,7 @@ package enum CoreKeys {
         sipTOS,
       ]),
     Section(title: "Limits of SIP", keys: LimitKeys.all.map(\.key)),
-    Section(title: "Calls", keys: [callLocalTimeout, callMaxCalls, callHoldOtherCalls]),
+    Section(title: "Calls", keys: [callLocalTimeout, callMaxCalls, callHoldOtherCalls, tollPrefixes, callMaxTransfers]),
     Section(title: "Menu", keys: [redialAttempts, redialDelay, menuCleanNumber, autoAnswerMethod, statmodeDefault]),
     Section(
       title: "Audio", keys: [audioPath, audioPlayer, audioSource, audioAlert, telephoneEventPayloadType]),

@@ -67,6 +67,11 @@ extension AgentCore {
     guard !self.isClosing, self.calls.count <= limit else {
       return self.endpoint.rejectRefer(refer, status: 486, headers: [], now: now)
     }
+    if let refusal = self.refusal(of: target, askedIn: call) {
+      self.emit(.warning(call.id, "the peer asks for a call to \(target), which is refused: \(refusal)"))
+      return self.endpoint.rejectRefer(refer, status: 603, headers: [], now: now)
+    }
+    let referrals = call.referrals + 1
     self.endpoint.acceptRefer(refer, now: now)
     self.emit(.transfer(call.id, to: "\(target)"))
     var headers = request.inviteHeaders
@@ -76,11 +81,23 @@ extension AgentCore {
     self.place(target, from: account, headers: headers) { [weak self] result in
       guard let self else { return }
       switch result {
-      case .success(let id): self.calls[id]?.refer = refer
+      case .success(let id):
+        self.calls[id]?.refer = refer
+        self.calls[id]?.referrals = referrals
       case .failure: self.endpoint.notifyRefer(refer, status: 503, now: self.context.now)
       }
       self.drain()
     }
+  }
+
+  /// Why a peer may not send us to `target`; nil when it may.
+  private func refusal(of target: SIPURI, askedIn call: Call) -> String? {
+    let configuration = self.settings.configuration
+    if configuration.tollNumbers.contains(target) { return "it is a toll number (toll_prefixes)" }
+    if call.referrals >= configuration.callMaxTransfers {
+      return "\(call.referrals) transfers led to this call (call_max_transfers)"
+    }
+    return nil
   }
 
   /// Tells whoever asked for the call how it is getting on.

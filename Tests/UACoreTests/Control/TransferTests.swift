@@ -14,11 +14,13 @@ import Testing
     let agents: SimulatedAgents
     let carol: SimulatedAgent
 
-    init(mode: RxMode = .main, acceptsTransfer: Bool = true) throws {
+    init(
+      mode: RxMode = .main, acceptsTransfer: Bool = true, configure: (inout Configuration) -> Void = { _ in }
+    ) throws {
       var configuration = Configuration()
       configuration.activeModules = ["opus", "g711", "srtp", "dtls_srtp", "aubridge", "ausine", "probe"]
       configuration.rxMode = mode
-      self.agents = try SimulatedAgents(mode: mode)
+      self.agents = try SimulatedAgents(mode: mode, configure: configure)
       self.carol = try SimulatedAgent(
         "carol", in: self.agents.simulation, host: 0x0A00_0004, configuration: configuration, seed: 77, loss: 0)
       self.agents.bobSettings.acceptsTransfer = acceptsTransfer
@@ -74,9 +76,7 @@ import Testing
     try CallControlTests.run("/dnd on", three.carol)
     try CallControlTests.run("/transfer sip:carol@10.0.0.4", three.agents.alice)
     three.agents.run(milliseconds: 3000)
-    let failures = three.agents.alice.events.compactMap {
-      if case .transferFailed(_, let reason) = $0 { reason } else { nil }
-    }
+    let failures = three.agents.alice.transferFailures
     #expect(failures.count == 1 && failures[0].hasPrefix("480"))
     #expect(three.agents.alice.isEstablished && three.agents.bob.act { $0.callCount } == 1)
     three.end()
@@ -87,11 +87,44 @@ import Testing
     let three = try Three(acceptsTransfer: false)
     try CallControlTests.run("/transfer sip:carol@10.0.0.4", three.agents.alice)
     three.agents.run(milliseconds: 3000)
-    let failures = three.agents.alice.events.compactMap {
-      if case .transferFailed(_, let reason) = $0 { reason } else { nil }
-    }
+    let failures = three.agents.alice.transferFailures
     #expect(failures == ["603 Decline"])
     #expect(three.carol.events.isEmpty && three.agents.bob.act { $0.callCount } == 1)
+    three.end()
+  }
+
+  @Test("a REFER to a toll number is declined, and the user told which key says so")
+  func toll() throws {
+    let three = try Three()
+    try CallControlTests.run("/transfer sip:+49-123@10.0.0.4", three.agents.alice)
+    three.agents.run(milliseconds: 3000)
+    #expect(three.agents.alice.transferFailures == ["603 Decline"])
+    let why = "which is refused: it is a toll number (toll_prefixes)"
+    #expect(three.agents.bob.warnings == ["the peer asks for a call to sip:+49-123@10.0.0.4, \(why)"])
+    #expect(three.carol.events.isEmpty && three.agents.bob.isEstablished)
+    three.end()
+  }
+
+  @Test("toll_prefixes none lets a REFER lead anywhere")
+  func noToll() throws {
+    let three = try Three { $0.tollNumbers = TollNumbers(prefixes: []) }
+    try CallControlTests.run("/transfer sip:+49-123@10.0.0.4", three.agents.alice)
+    three.agents.run(milliseconds: 3000)
+    #expect(three.agents.bob.act { $0.reports.map(\.peer) } == ["sip:+49-123@10.0.0.4"])
+    three.end()
+  }
+
+  @Test("a chain of transfers ends at call_max_transfers", arguments: [1, 2])
+  func chain(limit: Int) throws {
+    let three = try Three { $0.callMaxTransfers = limit }
+    // Bob is sent from Alice to Carol, and by her to Alice again.
+    try CallControlTests.run("/transfer sip:carol@10.0.0.4", three.agents.alice)
+    three.agents.run(milliseconds: 3000)
+    #expect(three.carol.isEstablished)
+    try CallControlTests.run("/transfer sip:alice@10.0.0.1", three.carol)
+    three.agents.run(milliseconds: 3000)
+    #expect(three.carol.transferFailures == (limit == 1 ? ["603 Decline"] : []))
+    #expect(three.carol.act { $0.callCount } == (limit == 1 ? 1 : 0))
     three.end()
   }
 
