@@ -16,10 +16,10 @@ let strict: [SwiftSetting] = [
 let hasBenchmarks = Context.environment["APUS_BENCHMARKS"] != nil
 
 /// A module: its folder, its target and its config name are one word.
-func module(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+func module(_ name: String, _ dependencies: [Target.Dependency] = [], resources: [Resource] = []) -> Target {
   .target(
     name: name, dependencies: ["NetBase", "Handoff", "ModuleKit"] + dependencies,
-    path: "Modules/\(name)/Sources", swiftSettings: strict)
+    path: "Modules/\(name)/Sources", resources: resources, swiftSettings: strict)
 }
 
 func moduleTests(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
@@ -125,6 +125,7 @@ let package = Package(
     module("vumeter"),
     module("ctrl_tcp", ["Runtime"]),
     module("whip", ["HTTPServer", "SDPCodec", "Runtime"]),
+    module("httpd", ["HTTPServer", "Runtime"], resources: [.embedInCode("Page")]),
     module("presence"),
     // L5
     layer(
@@ -139,7 +140,7 @@ let package = Package(
       [
         "ModuleKit", "udp", "sip_udp", "sip_tcp", "sip_tls", "sip_ws", "sip_wss", "dns", "dtls_srtp", "srtp", "ice",
         "opus", "g711", "aufile", "alsa", "ausine", "aubridge", "vumeter", "ctrl_tcp", "whip",
-        "presence",
+        "httpd", "presence",
       ]),
     layer("Apus", ["NetBase", "Handoff", "ModuleKit", "UACore", "AllModules"]),
     // L7
@@ -219,6 +220,7 @@ let package = Package(
     moduleTests("aubridge", ["Runtime"]),
     moduleTests("vumeter", ["Runtime"]),
     moduleTests("whip", ["HTTPServer", "Runtime"]),
+    moduleTests("httpd", ["HTTPServer", "Runtime"]),
     moduleTests("ctrl_tcp", ["Runtime"]),
     moduleTests("presence"),
   ]

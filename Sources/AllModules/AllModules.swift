@@ -7,6 +7,7 @@ internal import ctrl_tcp
 internal import dns
 internal import dtls_srtp
 internal import g711
+internal import httpd
 internal import ice
 internal import opus
 internal import presence
@@ -24,13 +25,13 @@ internal import whip
 public let allModules: [any Module.Type] = [
   UDP.self, SIPUDP.self, SIPTCP.self, SIPTLS.self, SIPWS.self, SIPWSS.self, DNS.self, Opus.self, G711.self, SRTP.self,
   DTLSSRTP.self, ICE.self, AudioFile.self, ALSA.self, AudioSine.self, AudioBridge.self, VUMeter.self, CtrlTCP.self,
-  WHIP.self, Presence.self,
+  WHIP.self, HTTPD.self, Presence.self,
 ]
 
 /// The names of those that an agent has where nobody names any: all but what writes to the terminal, opens a
 /// port, or tells others of us.
 package let usualModuleNames = allModules.map { $0.name }.filter {
-  !["vumeter", "ctrl_tcp", "whip", "presence"].contains($0)
+  !["vumeter", "ctrl_tcp", "whip", "httpd", "presence"].contains($0)
 }
 
 /// Waits until everything recorded so far, by all agents of the process, is in its files; before the process ends.

@@ -6,6 +6,8 @@ package struct HTTPLimits: Sendable {
   package var bodyLength = 65_536
   /// Milliseconds for a request to arrive whole, from the first of its connection or from the response before.
   package var requestTime = 10_000
+  /// Requests that one host may send in a second; more are answered with 429.
+  package var requestsPerSecond = 100
 
   package init() {}
 }

@@ -37,8 +37,8 @@ final class HTTPLink: Sendable {
   /// Has a request answered on main.
   func hand(_ request: HTTPRequest, to channel: any Channel) {
     let owner = self.owner
-    let isTaken = self.main.execute { _ in
-      let response = owner.withValue { $0.server?.respond(to: request) } ?? nil
+    let isTaken = self.main.execute { context in
+      let response = owner.withValue { $0.server?.respond(to: request, now: context.now) } ?? nil
       channel.triggerUserOutboundEvent(response ?? Self.ending, promise: nil)
     }
     if !isTaken { channel.triggerUserOutboundEvent(Self.ending, promise: nil) }

@@ -1,3 +1,5 @@
+package import ModuleKit
+
 /// A request with its whole body (RFC 9112), no longer than the server's limits allow.
 package struct HTTPRequest: Sendable {
   /// In capitals.
@@ -41,5 +43,18 @@ package struct HTTPResponse: Sendable {
   package init(_ status: Int, _ sentence: String, headers: [(name: String, value: String)] = []) {
     self.init(
       status, headers: [("Content-Type", "text/plain; charset=utf-8")] + headers, body: Array("\(sentence)\n".utf8))
+  }
+  /// Why there is no call.
+  package init(refusing error: ModuleError) {
+    switch error.kind {
+    case .peer: self.init(400, error.message)
+    case .unavailable: self.init(503, error.message, headers: [("Retry-After", "30")])
+    case .configuration, .noInput, .cannotCreate: self.init(500, error.message)
+    }
+  }
+
+  package init(_ status: Int, json: JSON, headers: [(name: String, value: String)] = []) {
+    self.init(
+      status, headers: [("Content-Type", "application/json")] + headers, body: Array(json.description.utf8))
   }
 }

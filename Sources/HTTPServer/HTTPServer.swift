@@ -5,6 +5,7 @@ internal import NIOPosix
 internal import NIOSSL
 package import NetBase
 package import Runtime
+internal import Synchronization
 
 /// HTTP/1.1 for a module (RFC 9112), with TLS where there is a certificate. Lives on main, where every request is answered;
 /// the connections are NIO's, on a thread of its own.
@@ -14,6 +15,8 @@ package final class HTTPServer {
   private let listener: any Channel
   private let reference: LoopBound<WeakHTTPServer>
   private let answer: (HTTPRequest) -> HTTPResponse
+  private let tally: HTTPTally
+  private var rate: SourceLimiter
 
   /// - Parameters:
   ///   - tally: counts what is not served.
@@ -44,7 +47,8 @@ package final class HTTPServer {
         .unavailable, "cannot listen on \(listen): \(reason)\(code == EADDRINUSE ? "; choose another \(key)" : "")")
     }
     self.address = listen.with(port: UInt16(clamping: self.listener.localAddress?.port ?? 0))
-    (self.reference, self.answer) = (reference, answer)
+    (self.reference, self.answer, self.tally) = (reference, answer, tally)
+    self.rate = SourceLimiter(limit: limits.requestsPerSecond, window: .seconds(1))
     self.reference.put(WeakHTTPServer(server: self))
   }
 
@@ -54,7 +58,21 @@ package final class HTTPServer {
     self.listener.close(promise: nil)
   }
 
-  func respond(to request: HTTPRequest) -> HTTPResponse { self.answer(request) }
+  func respond(to request: HTTPRequest, now: Instant) -> HTTPResponse {
+    let peer = NetBase.SocketAddress(request.peer, defaultPort: 0) ?? NetBase.SocketAddress(ipv4: 0, port: 0)
+    guard self.rate.allows(peer, now) else {
+      self.tally.rateLimited.add(1, ordering: .relaxed)
+      return HTTPResponse(429, "too many requests: wait a second", headers: [("Retry-After", "1")])
+    }
+    return self.answer(request)
+  }
+
+  /// 128 random bits: whoever knows such a path may use it.
+  package static func unguessable() -> String {
+    var generator = SystemRandomNumberGenerator()
+    let digits = String(UInt64.random(in: .min ... .max, using: &generator), radix: 36)
+    return digits + String(UInt64.random(in: .min ... .max, using: &generator), radix: 36)
+  }
 
   private static func context(_ path: String, _ key: String) throws(ModuleError) -> NIOSSLContext {
     do {

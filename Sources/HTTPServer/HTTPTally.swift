@@ -12,6 +12,8 @@ package struct HTTPCounters: Equatable, Sendable {
   package var malformed = 0
   /// Requests of someone, or of a page, that may not ask.
   package var forbidden = 0
+  /// Requests of hosts that sent too many in a second.
+  package var rateLimited = 0
 
   package init() {}
 }
@@ -24,8 +26,16 @@ package final class HTTPTally: Sendable {
   let slow = Atomic<Int>(0)
   let malformed = Atomic<Int>(0)
   private let forbidden = Atomic<Int>(0)
+  let rateLimited = Atomic<Int>(0)
 
   package init() {}
+
+  /// What was not served, in a line.
+  package var text: String {
+    let counted = self.counters
+    return "connections refused \(counted.refused), malformed \(counted.malformed), slow \(counted.slow); "
+      + "requests too long \(counted.oversize), forbidden \(counted.forbidden), too many \(counted.rateLimited)"
+  }
 
   /// A request was answered with 401 or 403.
   package func addForbidden() { self.forbidden.add(1, ordering: .relaxed) }
@@ -37,6 +47,7 @@ package final class HTTPTally: Sendable {
     counters.slow = self.slow.load(ordering: .relaxed)
     counters.malformed = self.malformed.load(ordering: .relaxed)
     counters.forbidden = self.forbidden.load(ordering: .relaxed)
+    counters.rateLimited = self.rateLimited.load(ordering: .relaxed)
     return counters
   }
 }

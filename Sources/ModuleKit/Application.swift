@@ -26,11 +26,32 @@ package protocol ApplicationHost: AnyObject {
   var main: EventLoop { get }
   /// Makes a call without SIP of a peer's offer, with DTLS-SRTP, ICE and BUNDLE, and the agent's sound.
   ///
-  /// - Parameter peer: what the call is called in reports.
+  /// - Parameters:
+  ///   - peer: what the call is called in reports.
+  ///   - sound: nil as the account, or the config, says.
   /// - Throws: kind `peer` where the offer can't be used, `unavailable` where there is no room for another call.
-  func answer(_ offer: [UInt8], from peer: String) throws(ModuleError) -> (call: UInt64, answer: [UInt8])
-  /// Whether such a call still stands.
+  func answer(
+    _ offer: [UInt8], from peer: String, sound: CallSound?
+  ) throws(ModuleError) -> (call: UInt64, answer: [UInt8])
+  /// Makes a call by SIP, from the current account, to what a person typed: a URI, a number, or a contact's name. Other
+  /// calls are not put on hold.
+  ///
+  /// - Parameter then: told, once, at once or when the name was looked up, which call it is, or why there is none.
+  func dial(_ typed: String, sound: CallSound, then: @escaping (Result<UInt64, CommandFailure>) -> Void)
+  /// Whether a call still stands.
   func isOpen(_ call: UInt64) -> Bool
   /// Ends it, if it does.
   func hangUp(_ call: UInt64)
+  /// Every call there is, as `--json` prints it; its figures are no older than the last time that this was asked, or a second.
+  var callReports: [(call: UInt64, report: JSON)] { get }
+}
+
+/// Where a call's sound comes from, and where it goes.
+package struct CallSound: Hashable, Sendable {
+  /// Nil: silence.
+  package var source: AudioDevice?
+  /// Nil: nothing is played.
+  package var player: AudioDevice?
+
+  package init(source: AudioDevice?, player: AudioDevice?) { (self.source, self.player) = (source, player) }
 }

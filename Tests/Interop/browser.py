@@ -5,7 +5,7 @@ import os
 import subprocess
 import threading
 
-from lab import SPEECH, Failure, check, fresh, running, stop, wait_for
+from lab import HOST, SPEECH, Failure, check, fresh, running, stop, wait_for
 
 PAGE = """
 window.dial = async ({endpoint, direction, codec, more, token}) => {
@@ -73,6 +73,17 @@ window.end = async how => {
   else return (await fetch(path, {method: 'DELETE', headers: window.headers})).status;
 };
 """
+
+
+def certificate():
+    """A file with a certificate and its key, for HOST."""
+    folder = fresh("https")
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30", "-subj",
+         f"/CN={HOST}", "-keyout", folder / "key", "-out", folder / "certificate"], check=True, capture_output=True)
+    path = folder / "both.pem"
+    path.write_text((folder / "certificate").read_text() + (folder / "key").read_text())
+    return path
 
 
 class Chromium:

@@ -1,28 +1,16 @@
 #!/usr/bin/env python3
 """A real browser, headless Chromium, calls Apus by WHIP and WHEP in every receive mode: its microphone plays speech, which Apus
 records and PESQ scores; the tone that Apus plays has to be heard in the page, by its statistics and by its sound."""
-import subprocess
 import time
 
-from browser import Chromium
-from lab import HOST, MODES, ROOT, Network, Report, check, free_ports, fresh, score, wait_for
+from browser import Chromium, certificate
+from lab import HOST, MODES, ROOT, Network, Report, check, free_ports, score, wait_for
 from peers import MODULES, ApusRun
 
 TONE, LEVEL = 1000, 10 ** (-12 / 20) / 2 ** 0.5  # what ausine plays: a sine's RMS
 SECONDS = 12
 SETUP = 1500  # milliseconds from the offer's POST to connected
 WANTED = {"opus": 3.5, "pcmu": 3.5}
-
-
-def certificate():
-    """A file with a certificate and its key, for HOST."""
-    folder = fresh("https")
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30", "-subj",
-         f"/CN={HOST}", "-keyout", folder / "key", "-out", folder / "certificate"], check=True, capture_output=True)
-    path = folder / "both.pem"
-    path.write_text((folder / "certificate").read_text() + (folder / "key").read_text())
-    return path
 
 
 def call(mode, codec, endpoint="/whip", direction="sendrecv", ends="delete", seconds=SECONDS, more=False,

@@ -1,3 +1,4 @@
+internal import ModuleKit
 internal import Testing
 
 @testable internal import UACore

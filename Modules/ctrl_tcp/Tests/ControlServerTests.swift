@@ -22,7 +22,11 @@ internal import Testing
     func warn(_ text: String) { self.log.withLock { $0.append("warning: \(text)") } }
 
     var main: EventLoop { preconditionFailure("the control port has no thread of its own") }
-    func answer(_ offer: [UInt8], from peer: String) throws(ModuleError) -> (call: UInt64, answer: [UInt8]) {
+    var callReports: [(call: UInt64, report: JSON)] { [] }
+    func dial(_ typed: String, sound: CallSound, then: @escaping (Result<UInt64, CommandFailure>) -> Void) {}
+    func answer(
+      _ offer: [UInt8], from peer: String, sound: CallSound?
+    ) throws(ModuleError) -> (call: UInt64, answer: [UInt8]) {
       throw ModuleError(.unavailable, "no calls here")
     }
     func isOpen(_ call: UInt64) -> Bool { false }

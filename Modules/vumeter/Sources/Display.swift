@@ -41,8 +41,6 @@ private func bar(_ level: Level?) -> String {
   return "[\(String(columns))] \(String(repeating: " ", count: max(4 - number.count, 0)))\(number) dB"
 }
 
-func decibels(power: Double) -> Double { power > 0 ? max(10 * log10(power), -96) : -96 }
-
 /// Where the bars go, if anyone is looking.
 struct Terminal {
   private let descriptor: Int32

@@ -9,28 +9,27 @@ internal import SDPCodec
 /// A session's media goes as that of a call: DTLS-SRTP and ICE, in the receive mode of the agent. Every candidate is in the
 /// answer; a client's later ones (PATCH) are not needed, for it is found by its checks.
 package final class WHIPServer: Application {
-  private let settings: WHIPSettings
-  private let policy: OriginPolicy
-  private let tally: HTTPTally
+  private let access: HTTPAccess
+  private let entry: HTTPGuard
   private unowned let host: any ApplicationHost
   private var server: HTTPServer?
   /// The calls, by the path of their resource.
   private var sessions: [String: UInt64] = [:]
 
-  package init(_ settings: WHIPSettings, tally: HTTPTally, host: any ApplicationHost) throws(ModuleError) {
-    (self.settings, self.tally) = (settings, tally)
-    self.policy = OriginPolicy(origins: settings.origins, isOpen: settings.token == nil)
+  package init(_ access: HTTPAccess, tally: HTTPTally, host: any ApplicationHost) throws(ModuleError) {
+    self.access = access
+    self.entry = HTTPGuard(access, tally: tally, originKey: "whip_origin")
     self.host = host
     do throws(ModuleError) {
       self.server = try HTTPServer(
-        listen: settings.listen, certificate: settings.certificate, limits: settings.limits, tally: tally,
+        listen: access.listen, certificate: access.certificate, limits: access.limits, tally: tally,
         key: "whip_listen", on: host.main
-      ) { [unowned self] in self.respond(to: $0) }
+      ) { [unowned self] in self.entry.answer($0, self.route) }
     } catch { throw ModuleError(error.kind, "module whip: \(error.message)") }
   }
 
   /// Where it listens.
-  package var address: SocketAddress { self.server?.address ?? self.settings.listen }
+  package var address: SocketAddress { self.server?.address ?? self.access.listen }
 
   package func take(_ notice: AgentNotice) {}
 
@@ -39,25 +38,12 @@ package final class WHIPServer: Application {
     self.server = nil
   }
 
-  func respond(to request: HTTPRequest) -> HTTPResponse {
-    guard let origin = self.policy.admit(request) else {
-      self.tally.addForbidden()
-      return HTTPResponse(403, "this page may not call: whip_origin names the origins that may")
-    }
-    var response = self.route(request)
-    response.headers += origin
-    return response
-  }
-
   private func route(_ request: HTTPRequest) -> HTTPResponse {
     let endpoint = Endpoint(rawValue: request.path)
     let session = endpoint == nil ? self.sessions[request.path] : nil
     // A browser asks before it sends, without the token.
     if request.method == "OPTIONS", endpoint != nil || session != nil { return Self.allowed }
-    if let token = self.settings.token, !token.isShown(in: request["Authorization"]) {
-      self.tally.addForbidden()
-      return HTTPResponse(401, "the token is missing or wrong", headers: [("WWW-Authenticate", "Bearer")])
-    }
+    if let refusal = self.entry.refusal(of: request) { return refusal }
     switch (endpoint, session, request.method) {
     case (.some(let endpoint), _, "POST"): return self.begin(request, at: endpoint)
     case (.some, _, _):
@@ -101,17 +87,11 @@ package final class WHIPServer: Application {
           ? "the offer sends no audio: /whep is for that" : "the offer receives no audio: /whip is for that")
     }
     do throws(ModuleError) {
-      let (call, answer) = try self.host.answer(request.body, from: request.peer)
-      let path = "\(request.path)/\(Self.unguessable())"
+      let (call, answer) = try self.host.answer(request.body, from: request.peer, sound: nil)
+      let path = "\(request.path)/\(HTTPServer.unguessable())"
       self.sessions[path] = call
       return HTTPResponse(201, headers: [("Content-Type", "application/sdp"), ("Location", path)], body: answer)
-    } catch {
-      return switch error.kind {
-      case .peer: HTTPResponse(400, error.message)
-      case .unavailable: HTTPResponse(503, error.message, headers: [("Retry-After", "30")])
-      case .configuration, .noInput, .cannotCreate: HTTPResponse(500, error.message)
-      }
-    }
+    } catch { return HTTPResponse(refusing: error) }
   }
 
   /// RFC 9725 §4.2: who publishes sends; WHEP: who views receives.
@@ -122,12 +102,5 @@ package final class WHIPServer: Application {
     case .whip: direction.sends
     case .whep: direction.receives
     }
-  }
-
-  /// 128 random bits: whoever knows a session's path may end it.
-  private static func unguessable() -> String {
-    var generator = SystemRandomNumberGenerator()
-    let digits = String(UInt64.random(in: .min ... .max, using: &generator), radix: 36)
-    return digits + String(UInt64.random(in: .min ... .max, using: &generator), radix: 36)
   }
 }

@@ -24,7 +24,7 @@ internal import Testing
     #expect(try running.request("GET \(path)").hasPrefix("HTTP/1.1 405 "))
     #expect(try running.request("DELETE \(path)").hasPrefix("HTTP/1.1 200 "))
     #expect(try running.request("DELETE \(path)").hasPrefix("HTTP/1.1 404 "))
-    #expect(running.log.withLock { $0 } == ["answer 1 for 127.0.0.1", "hang up 1"])
+    #expect(running.log == ["answer 1 for 127.0.0.1", "hang up 1"])
   }
 
   @Test(
@@ -39,7 +39,7 @@ internal import Testing
     defer { running.stop() }
     let response = try running.request(line, type: type, body: offer.text)
     #expect(response.hasPrefix("HTTP/1.1 \(status) "), "\(response)")
-    #expect(running.log.withLock { $0.isEmpty })
+    #expect(running.log.isEmpty)
   }
 
   @Test("without the token nothing is done; the refusal names no secret")
@@ -54,7 +54,7 @@ internal import Testing
       #expect(!response.contains("s3cret"))
     }
     #expect(running.counters.forbidden == 4)
-    #expect(running.log.withLock { $0.isEmpty })
+    #expect(running.log.isEmpty)
     let response = try running.request(
       "POST /whep", headers: ["Authorization: Bearer s3cret"], type: "application/sdp", body: Offer.receiving.text)
     #expect(response.hasPrefix("HTTP/1.1 201 "))
@@ -72,7 +72,7 @@ internal import Testing
     #expect(try post(["Origin: null"]).hasPrefix("HTTP/1.1 403 "))
     #expect(try running.request("POST /whip", host: "evil.example", type: "application/sdp").hasPrefix("HTTP/1.1 403 "))
     #expect(running.counters.forbidden == 3)
-    #expect(running.log.withLock { $0.isEmpty })
+    #expect(running.log.isEmpty)
     let own = try post(["Origin: http://127.0.0.1:\(running.port)"])
     #expect(own.hasPrefix("HTTP/1.1 201 "))
     let other = try post(["Origin: https://example.com"])
@@ -94,7 +94,7 @@ internal import Testing
       "POST /whip HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n258\r\n\(long)\r\n0\r\n\r\n")
     #expect(client.text().hasPrefix("HTTP/1.1 413 "))
     #expect(running.counters.oversize == 2)
-    #expect(running.log.withLock { $0.isEmpty })
+    #expect(running.log.isEmpty)
   }
 
   @Test("a request that does not arrive in time loses its connection, and others are served meanwhile")
@@ -178,99 +178,30 @@ private enum Offer: Sendable {
   }
 }
 
-/// A header of a response; nil where there is none.
-private func header(_ name: String, of response: String) -> String? {
-  response.split(separator: "\r\n").first { $0.hasPrefix("\(name): ") }.map { String($0.dropFirst(name.count + 2)) }
-}
-
-/// A server on a loop of its own, with an agent that answers every offer.
+/// WHIP's server on a loop of its own, with an agent that answers every offer.
 private final class Running {
-  private final class Host: ApplicationHost {
-    let main: EventLoop
-    private let log: Locked<[String]>
-    private var calls: Set<UInt64> = []
-    private var count: UInt64 = 0
-
-    init(_ main: EventLoop, _ log: Locked<[String]>) { (self.main, self.log) = (main, log) }
-
-    func execute(command name: String, parameters: String) -> CommandResult { CommandResult(isOK: false, text: name) }
-    func warn(_ text: String) {}
-    func isOpen(_ call: UInt64) -> Bool { self.calls.contains(call) }
-
-    func answer(_ offer: [UInt8], from peer: String) throws(ModuleError) -> (call: UInt64, answer: [UInt8]) {
-      self.count += 1
-      self.calls.insert(self.count)
-      self.log.withLock { $0.append("answer \(self.count) for \(peer)") }
-      return (self.count, Array("answer".utf8))
-    }
-
-    func hangUp(_ call: UInt64) {
-      self.calls.remove(call)
-      self.log.withLock { $0.append("hang up \(call)") }
-    }
-  }
-
-  /// The server holds its host unowned.
-  private struct Box {
-    let server: WHIPServer
-    let host: Host
-  }
-
-  let log = Locked<[String]>([])
-  let port: UInt16
   private let tally = HTTPTally()
-  private let loop = EventLoop.start(name: "whip")
-  private let box: LoopBound<Box>
+  private let served: ServedApplication
 
-  init(_ adjust: (inout WHIPSettings) -> Void = { _ in }) throws {
-    var settings = WHIPSettings(listen: SocketAddress(ipv4: 0x7F00_0001, port: 0))
-    adjust(&settings)
-    let (log, loop, tally, box, final) = (self.log, self.loop, self.tally, LoopBound<Box>(on: self.loop), settings)
-    self.box = box
-    let result = loop.sync { _ -> Result<UInt16, ModuleError> in
-      let host = Host(loop, log)
-      do throws(ModuleError) {
-        let server = try WHIPServer(final, tally: tally, host: host)
-        box.put(Box(server: server, host: host))
-        return .success(server.address.port)
-      } catch { return .failure(error) }
+  init(_ adjust: (inout HTTPAccess) -> Void = { _ in }) throws {
+    var access = HTTPAccess(listen: SocketAddress(ipv4: 0x7F00_0001, port: 0))
+    adjust(&access)
+    let (tally, final) = (self.tally, access)
+    self.served = try ServedApplication { _, host throws(ModuleError) in
+      let server = try WHIPServer(final, tally: tally, host: host)
+      return (server, server.address.port)
     }
-    self.port = try #require(result).get()
   }
 
   var counters: HTTPCounters { self.tally.counters }
+  var log: [String] { self.served.log.withLock { $0 } }
+  var port: UInt16 { self.served.port }
 
-  func client() throws -> RawPeer { try RawPeer(to: SocketAddress(ipv4: 0x7F00_0001, port: self.port)) }
+  func client() throws -> RawPeer { try self.served.client() }
 
   func request(
     _ line: String, host: String? = nil, headers: [String] = [], type: String? = nil, body: String = ""
-  ) throws -> String {
-    let client = try self.client()
-    var lines = ["\(line) HTTP/1.1", "Host: \(host ?? "127.0.0.1:\(self.port)")", "Connection: close"] + headers
-    if let type { lines.append("Content-Type: \(type)") }
-    lines.append("Content-Length: \(body.utf8.count)")
-    client.send(lines.joined(separator: "\r\n") + "\r\n\r\n" + body)
-    return client.text()
-  }
+  ) throws -> String { try self.served.request(line, host: host, headers: headers, type: type, body: body) }
 
-  func stop() {
-    let box = self.box
-    _ = self.loop.sync { _ in
-      box.take()?.server.stop()
-      return true
-    }
-    self.loop.stop()
-  }
-}
-
-extension RawPeer {
-  /// What comes until the server closes, or until some text has come.
-  fileprivate func text(until end: String? = nil) -> String {
-    var all: [UInt8] = []
-    while let more = self.receive(), !more.isEmpty {
-      all += more
-      if let end, String(decoding: all, as: UTF8.self).contains(end) { break }
-    }
-    return String(decoding: all, as: UTF8.self)
-  }
+  func stop() { self.served.stop() }
 }

@@ -19,7 +19,9 @@ extension AgentCore {
   }
 
   /// A call of a peer's offer, and our answer, for a module that brings the one and carries the other.
-  package func answer(_ offer: [UInt8], from peer: String) throws(ModuleError) -> (call: UInt64, answer: [UInt8]) {
+  package func answer(
+    _ offer: [UInt8], from peer: String, sound: CallSound?
+  ) throws(ModuleError) -> (call: UInt64, answer: [UInt8]) {
     if let limit = self.settings.configuration.callMaxCalls, self.calls.count >= limit {
       throw ModuleError(.unavailable, "there are \(limit) calls already (call_max_calls)")
     }
@@ -29,6 +31,7 @@ extension AgentCore {
       ?? CallSettings(
         identity: "sip:apus@localhost", source: configuration.audioSource, player: configuration.audioPlayer)
     settings.account = nil
+    if let sound { (settings.source, settings.player) = (sound.source, sound.player) }
     (settings.mediaEncryption, settings.mediaNAT) = ("dtls_srtp", "ice")
     (settings.usesRTCPMux, settings.usesBundle) = (true, true)
     do {
@@ -47,6 +50,11 @@ extension AgentCore {
   }
 
   package func hangUp(_ call: UInt64) { self.hangUp(CallID(number: call)) }
+
+  package var callReports: [(call: UInt64, report: JSON)] {
+    self.refreshAll()
+    return self.reports.map { ($0.id.number, $0.json) }
+  }
 
   /// Our next offer.
   ///

@@ -1,3 +1,4 @@
+package import ModuleKit
 package import SDPCodec
 
 /// SDP's word for who sends (RFC 8866 §6.7).

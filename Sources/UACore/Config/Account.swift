@@ -1,3 +1,5 @@
+package import ModuleKit
+
 /// What happens to an incoming call (`answermode`).
 package enum AnswerMode: String, CaseIterable, Sendable {
   /// 180, and the user decides.

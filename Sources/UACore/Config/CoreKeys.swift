@@ -148,7 +148,9 @@ package enum CoreKeys {
         sipTOS,
       ]),
     Section(title: "Limits of SIP", keys: LimitKeys.all.map(\.key)),
-    Section(title: "Calls", keys: [callLocalTimeout, callMaxCalls, callHoldOtherCalls, tollPrefixes, callMaxTransfers]),
+    Section(
+      title: "Calls",
+      keys: [callLocalTimeout, callMaxCalls, callHoldOtherCalls, tollPrefixes, callMaxTransfers]),
     Section(title: "Menu", keys: [redialAttempts, redialDelay, menuCleanNumber, autoAnswerMethod, statmodeDefault]),
     Section(
       title: "Audio", keys: [audioPath, audioPlayer, audioSource, audioAlert, telephoneEventPayloadType]),

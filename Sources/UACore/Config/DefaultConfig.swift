@@ -79,9 +79,11 @@ package enum DefaultConfig {
     "sip_cafile": "/etc/ssl/certs/ca-certificates.crt", "sip_capath": "/etc/ssl/certs", "dns_server": "192.0.2.53:53",
     "dns_fallback": "192.0.2.54:53", "sip_ws_listen": "0.0.0.0:8080", "sip_wss_listen": "0.0.0.0:8443",
     "whip_certificate": "cert.pem", "whip_token": "SECRET", "whip_origin": "https://example.com",
+    "http_certificate": "cert.pem",
+    "http_token": "SECRET", "http_recordings": "/var/lib/apus/recordings",
   ]
   /// Modules that a fresh folder leaves off: they write to the terminal, open a port, or tell others of us.
-  private static let commentedOut: Set<String> = ["vumeter", "ctrl_tcp", "alsa", "whip", "presence"]
+  private static let commentedOut: Set<String> = ["vumeter", "ctrl_tcp", "alsa", "whip", "httpd", "presence"]
 
   private static func heading(_ title: String) -> String {
     "\n#\(String(repeating: "-", count: 78))\n# \(title)\n\n"

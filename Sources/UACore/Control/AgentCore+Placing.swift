@@ -1,4 +1,4 @@
-internal import ModuleKit
+package import ModuleKit
 internal import NetBase
 internal import SDPCodec
 internal import SIPStack
@@ -35,10 +35,21 @@ extension AgentCore {
     return "call \(id): calling \(call.peer)\ncall id: \(call.sipCallID)"
   }
 
-  /// - Parameter then: called once, on main, at once or later.
+  package func dial(_ typed: String, sound: CallSound, then: @escaping (Result<UInt64, CommandFailure>) -> Void) {
+    do throws(CommandFailure) {
+      let (target, account) = try self.control.target(typed)
+      self.place(target, from: account, headers: [], sound: sound) { then($0.map(\.number)) }
+      self.drain()
+    } catch { then(.failure(error)) }
+  }
+
+  /// - Parameters:
+  ///   - sound: nil as the account says.
+  ///   - then: called once, on main, at once or later.
   func place(
     _ target: SIPURI, from account: LocalAccount, headers: [(String, String)],
-    direction: AudioDirection = .sendrecv, then: @escaping (Result<CallID, CommandFailure>) -> Void
+    direction: AudioDirection = .sendrecv, sound: CallSound? = nil,
+    then: @escaping (Result<CallID, CommandFailure>) -> Void
   ) {
     if self.isClosing { return then(.failure(CommandFailure("the agent is about to end"))) }
     self.locate(target, for: account) { [weak self] result in
@@ -46,6 +57,7 @@ extension AgentCore {
       do {
         var settings = account.settings
         settings.audioDirection = direction
+        if let sound { (settings.source, settings.player) = (sound.source, sound.player) }
         let own = account.headers.map { ($0.name, $0.value) }
         then(
           .success(

@@ -161,8 +161,10 @@ extension FlowAgent {
     guard var call = self.calls.removeValue(forKey: id) else { return }
     (call.end, call.endedAt) = (reason, self.now)
     self.pastCalls.append(call)
+    // Behind the forker a provisional response may never come, so the CANCEL waits until the INVITE is given up.
+    let patience = call.peer == nil ? 40_000 : 20_000
     if let since = call.hungUpAt, !call.isDelayed, self.network.plan.isClean,
-      self.now.milliseconds(since: since) > 20_000
+      self.now.milliseconds(since: since) > patience
     {
       self.violate("\(id) ends long after it was hung up")
     }

@@ -18,12 +18,16 @@ import Testing
       let id = try core.connect("a page", settings: settings)
       return (id, try core.makeOffer(id))
     }
-    #expect(throws: ModuleError.self) { try agents.bob.act { _ = try $0.answer(Array("v=0".utf8), from: "a page") } }
+    #expect(throws: ModuleError.self) {
+      try agents.bob.act { _ = try $0.answer(Array("v=0".utf8), from: "a page", sound: nil) }
+    }
     #expect(agents.bob.act { $0.calls.values.allSatisfy { $0.state == .ended } }, "a bad offer leaves no call behind")
     agents.run(milliseconds: 100)
 
-    let (call, answer) = try agents.bob.act { try $0.answer(offer, from: "a page") }
-    let error = #expect(throws: ModuleError.self) { try agents.bob.act { _ = try $0.answer(offer, from: "another") } }
+    let (call, answer) = try agents.bob.act { try $0.answer(offer, from: "a page", sound: nil) }
+    let error = #expect(throws: ModuleError.self) {
+      try agents.bob.act { _ = try $0.answer(offer, from: "another", sound: nil) }
+    }
     #expect(error?.kind == .unavailable && error?.message.contains("call_max_calls") == true)
     try agents.alice.act { try $0.takeAnswer(page, answer) }
     agents.run(milliseconds: 1500)
@@ -38,5 +42,37 @@ import Testing
     let report = try #require(agents.bob.ended.last)
     #expect(report.media.receivedPackets > 50 && report.media.lost == 0 && report.failure == nil)
     #expect(agents.simulation.network.mediaSocketCount == 0)
+  }
+
+  @Test("a module dials with sound of its own; the call that is there is not put on hold, and both are told of")
+  func dial() throws {
+    let agents = try SimulatedAgents(mode: .pool)
+    agents.alice.act { $0.accounts = [agents.aliceSettings] }
+    agents.bob.act { $0.accounts = [agents.bobSettings] }
+    try CallControlTests.run("/dial sip:bob@10.0.0.2", agents.alice)
+    agents.run(milliseconds: 500)
+    let sound = CallSound(source: AudioDevice(driver: "ausine", device: "440"), player: nil)
+    var results: [Result<UInt64, CommandFailure>] = []
+    agents.alice.act { core in
+      core.dial("sip:bob@10.0.0.2", sound: sound) { results.append($0) }
+      core.dial("sip:", sound: sound) { results.append($0) }
+    }
+    agents.run(milliseconds: 1000)
+    #expect(results.count == 2)
+    let call = try #require(results.first).get()
+    #expect(throws: CommandFailure.self) { try results[1].get() }
+    #expect(agents.alice.act { $0.calls[CallID(number: call)]?.settings.source } == sound.source)
+    #expect(agents.alice.act { $0.reports.map(\.isOnHold) } == [false, false])
+    _ = agents.alice.act { $0.callReports }
+    agents.run(milliseconds: 100)
+    let reports = agents.alice.act { $0.callReports }
+    #expect(reports.map(\.call) == [1, call] && reports.allSatisfy { $0.report["peer"]?.text == "sip:bob@10.0.0.2" })
+    guard case .integer(let sent)? = reports.last?.report["tx"]?["packets"] else {
+      Issue.record("a report without packets")
+      return
+    }
+    #expect(sent > 40)
+    for agent in [agents.alice, agents.bob] { agent.act { $0.hangUpAll() } }
+    #expect(agents.runUntilIdle())
   }
 }

@@ -12,7 +12,7 @@ package struct BearerToken: Sendable, CustomStringConvertible, CustomReflectable
   package var customMirror: Mirror { Mirror(self, children: []) }
 
   /// Whether an Authorization header shows it.
-  func isShown(in header: String?) -> Bool {
+  package func isShown(in header: String?) -> Bool {
     guard let header, header.lowercased().hasPrefix("bearer ") else { return false }
     let shown = Array(header.utf8.dropFirst("bearer ".utf8.count))
     var difference = UInt8(shown.count == self.bytes.count ? 0 : 1)

@@ -1,9 +1,8 @@
-internal import ModuleKit
-internal import UACore
+package import ModuleKit
 
 extension CallReport {
   /// As `--json` prints a call.
-  var json: JSON {
+  package var json: JSON {
     let media = self.media
     return [
       "peer": .string(self.peer), "direction": .string(self.isOutgoing ? "outgoing" : "incoming"),
@@ -37,10 +36,5 @@ extension CallReport {
         "checks": .integer(media.drops.checks),
       ],
     ]
-  }
-
-  /// Whether the call did what a call is for: it was answered, media flowed both ways, and it ended without trouble.
-  var isGood: Bool {
-    self.failure == nil && self.setup != nil && self.media.sentPackets > 0 && self.media.receivedPackets > 0
   }
 }

@@ -1,14 +1,15 @@
-internal import HTTPServer
 internal import NetBase
 
 /// Which pages a browser may send here on behalf of: those of this server, and those that the config names.
-struct OriginPolicy {
-  let origins: [String]
+package struct OriginPolicy {
+  private let origins: [String]
   /// Whether a name that leads to this machine is good enough, for there is no token that a stranger's page would lack.
-  let isOpen: Bool
+  private let isOpen: Bool
+
+  package init(origins: [String], isOpen: Bool) { (self.origins, self.isOpen) = (origins, isOpen) }
 
   /// The headers that tell a browser so; nil when the page may not.
-  func admit(_ request: HTTPRequest) -> [(name: String, value: String)]? {
+  package func admit(_ request: HTTPRequest) -> [(name: String, value: String)]? {
     let host = request["Host"] ?? ""
     // A page whose name was made to lead here (DNS rebinding) asks for its own name.
     guard !self.isOpen || Self.isThisMachine(host) else { return nil }

@@ -1,7 +1,5 @@
-internal import NetBase
-
 /// Counts what each host does within a window of time, in bounded memory.
-struct SourceLimiter {
+package struct SourceLimiter {
   private struct Source: Hashable {
     var high: UInt64
     var low: UInt64
@@ -25,24 +23,26 @@ struct SourceLimiter {
   private var nextSweep = Instant(nanoseconds: 0)
 
   /// Hosts that are told apart; beyond that, those whose window has ended are forgotten, and newcomers share one count.
-  static let maximumSources = 4_096
+  package static let maximumSources = 4_096
   private var others = Window(end: Instant(nanoseconds: 0), count: 0)
 
-  init(limit: Int, window: Duration) { (self.limit, self.window) = (limit, window) }
+  package init(limit: Int, window: Duration) { (self.limit, self.window) = (limit, window) }
 
   /// Hosts that are remembered at this moment.
-  var count: Int { self.sources.count }
+  package var count: Int { self.sources.count }
 
   /// Whether one more is within the limit; it is counted either way.
-  mutating func allows(_ address: SocketAddress, _ now: Instant) -> Bool {
+  package mutating func allows(_ address: SocketAddress, _ now: Instant) -> Bool {
     self.note(address, now)
     return self.current(address, now) <= self.limit
   }
 
   /// Whether the limit is reached already; nothing is counted.
-  func isExhausted(_ address: SocketAddress, _ now: Instant) -> Bool { self.current(address, now) >= self.limit }
+  package func isExhausted(_ address: SocketAddress, _ now: Instant) -> Bool {
+    self.current(address, now) >= self.limit
+  }
 
-  mutating func note(_ address: SocketAddress, _ now: Instant) {
+  package mutating func note(_ address: SocketAddress, _ now: Instant) {
     let source = Source(address)
     if self.sources[source] == nil, self.sources.count >= Self.maximumSources {
       if self.nextSweep <= now {

@@ -1,0 +1,47 @@
+internal import Foundation
+package import ModuleKit
+
+/// What visitors of the page have recorded: a few files in a folder, the newest first.
+package final class Recordings {
+  private let folder: URL
+  private let isTemporary: Bool
+  private var made: [String] = []
+
+  /// Files that are kept; the oldest goes when there are more.
+  static let most = 20
+
+  /// - Parameter folder: empty for a new one, which `remove` removes.
+  package init(folder: String) throws(ModuleError) {
+    self.isTemporary = folder.isEmpty
+    let name = "apus-recordings-\(UUID().uuidString)"
+    self.folder =
+      folder.isEmpty ? FileManager.default.temporaryDirectory.appending(path: name) : URL(filePath: folder)
+    do {
+      try FileManager.default.createDirectory(
+        at: self.folder, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+    } catch {
+      throw ModuleError(.cannotCreate, "module httpd: http_recordings \(self.folder.path) can't be created")
+    }
+  }
+
+  /// The path of a new file.
+  func make() -> String {
+    let name = "\(UUID().uuidString).wav"
+    self.made.insert(name, at: 0)
+    while self.made.count > Self.most { try? FileManager.default.removeItem(at: self.url(self.made.removeLast())) }
+    return self.url(name).path
+  }
+
+  /// Those that have something to hear.
+  var names: [String] { self.made.filter { FileManager.default.fileExists(atPath: self.url($0).path) } }
+
+  /// Nil where there is no such recording.
+  func read(_ name: String) -> [UInt8]? {
+    guard self.made.contains(name), let data = try? Data(contentsOf: self.url(name)) else { return nil }
+    return Array(data)
+  }
+
+  func remove() { if self.isTemporary { try? FileManager.default.removeItem(at: self.folder) } }
+
+  private func url(_ name: String) -> URL { self.folder.appending(path: name) }
+}

@@ -1,0 +1,56 @@
+internal import Handoff
+package import ModuleKit
+package import Runtime
+
+/// An agent that answers every offer with `answer`, and calls everybody but `nobody`; it writes down what it was asked.
+package final class AnsweringHost: ApplicationHost {
+  package let main: EventLoop
+  private let log: Locked<[String]>
+  private var calls: Set<UInt64> = []
+  private var count: UInt64 = 0
+
+  init(_ main: EventLoop, _ log: Locked<[String]>) { (self.main, self.log) = (main, log) }
+
+  package func execute(command name: String, parameters: String) -> CommandResult {
+    CommandResult(isOK: false, text: name)
+  }
+
+  package func warn(_ text: String) { self.note("warning: \(text)") }
+
+  package func answer(
+    _ offer: [UInt8], from peer: String, sound: CallSound?
+  ) throws(ModuleError) -> (call: UInt64, answer: [UInt8]) {
+    let call = self.begin()
+    self.note("answer \(call) for \(peer)\(Self.text(of: sound))")
+    return (call, Array("answer".utf8))
+  }
+
+  package func dial(_ typed: String, sound: CallSound, then: @escaping (Result<UInt64, CommandFailure>) -> Void) {
+    guard typed != "nobody" else { return then(.failure(CommandFailure("nobody is not a SIP URI"))) }
+    let call = self.begin()
+    self.note("dial \(call) to \(typed)\(Self.text(of: sound))")
+    then(.success(call))
+  }
+
+  package func isOpen(_ call: UInt64) -> Bool { self.calls.contains(call) }
+
+  package func hangUp(_ call: UInt64) { if self.calls.remove(call) != nil { self.note("hang up \(call)") } }
+
+  package var callReports: [(call: UInt64, report: JSON)] {
+    self.calls.sorted().map { ($0, ["peer": "sip:bob@192.0.2.1"]) }
+  }
+
+  private func begin() -> UInt64 {
+    self.count += 1
+    self.calls.insert(self.count)
+    return self.count
+  }
+
+  private func note(_ text: String) { self.log.withLock { $0.append(text) } }
+
+  private static func text(of sound: CallSound?) -> String {
+    guard let sound else { return "" }
+    let player = sound.player.map { $0.driver == "aufile" ? "aufile" : $0.description }
+    return ", \(sound.source?.description ?? "silence") to \(player ?? "nowhere")"
+  }
+}
