@@ -194,10 +194,16 @@ let package = Package(
       name: "ThreadedCall",
       dependencies: ["UACore", "ModuleKit", "AllModules", "NetBase", "Handoff", "Runtime", "SIPStack"],
       path: "Tests/Valgrind/ThreadedCall", swiftSettings: strict),
+    // Many calls at once, for long
+    .target(
+      name: "Soaking", dependencies: ["CMemory", "UACore", "ModuleKit", "AllModules", "NetBase", "Runtime"],
+      path: "Tests/Soaking", swiftSettings: strict),
+    .executableTarget(
+      name: "SoakCalls", dependencies: ["Soaking"], path: "Tests/Valgrind/SoakCalls", swiftSettings: strict),
     .testTarget(
       name: "RxModeMatrixTests",
       dependencies: [
-        "CMemory", "SRTPEngine",
+        "Soaking", "SRTPEngine", "aufile",
         "UACore", "ModuleKit", "AllModules", "NetBase", "Handoff", "Runtime", "RTPStack", "SDPCodec", "SIPStack",
         "sip_udp", "udp", "vumeter",
       ], path: "Tests/RxModeMatrix", exclude: ["cells.txt"], swiftSettings: strict),

@@ -23,6 +23,8 @@ package struct OutboundKeys: ~Copyable {
   package private(set) var hasPending = false
   /// SRTP and SRTCP packets sent under the key in use.
   package private(set) var packetsUnderCurrentKey: UInt64 = 0
+  /// SRTCP packets among them.
+  package private(set) var reportsUnderCurrentKey: UInt64 = 0
 
   /// Makes `material` the next key; with `switchNow`, and always when it is the first, the one in use.
   ///
@@ -49,7 +51,7 @@ package struct OutboundKeys: ~Copyable {
     guard let material = self.pending.take() else { return }
     self.hasPending = false
     self.isReady = false
-    self.packetsUnderCurrentKey = 0
+    (self.packetsUnderCurrentKey, self.reportsUnderCurrentKey) = (0, 0)
     self.currentMaterial = nil
     if var context = self.current.take() {
       switch self.pendingContinuity {
@@ -74,7 +76,9 @@ package struct OutboundKeys: ~Copyable {
 
   /// Encrypts in place. Unless the result is `.ok`, the packet must not be sent; it is counted.
   package mutating func protect(rtcp packet: inout Packet) -> SRTPResult {
-    self.count(self.current?.protect(rtcp: &packet) ?? .noKey)
+    let result = self.count(self.current?.protect(rtcp: &packet) ?? .noKey)
+    if case .ok = result { self.reportsUnderCurrentKey += 1 }
+    return result
   }
 
   /// Contexts that are out of use, to be freed on another executor; freed here if never taken.

@@ -24,11 +24,19 @@ final class ComponentExchange {
   static let maximumRestarts = 4
   /// How long a client that has not proven its address keeps its place when others come.
   static let unprovenTenure: Int64 = 500
+  /// How long nothing else may come of a handshake before an alert in the clear is believed: it may be anyone's, and a
+  /// peer that did not send it repeats its flight.
+  static let alertPatience: Int64 = 2000
 
   private struct Handshake {
     let association: Association
     let source: SocketAddress
     let begin: Instant
+  }
+
+  private struct Alert {
+    let bytes: [UInt8]
+    let end: Instant
   }
 
   private enum State {
@@ -45,6 +53,8 @@ final class ComponentExchange {
   private var state: State = .waiting(EarlyDatagrams())
   private var attempts = 0
   private var banned: Set<SocketAddress> = []
+  /// Alerts in the clear that are not believed yet, by their source: one for each handshake at most.
+  private var alerts: [SocketAddress: Alert] = [:]
   /// Why the last handshake failed that was not with the described address.
   private var lastRefusal: String?
   private(set) var counters = KeyExchangeCounters()
@@ -52,7 +62,8 @@ final class ComponentExchange {
   /// The counters, with what waits at this moment.
   var counted: KeyExchangeCounters {
     var all = self.counters
-    if case .waiting(let early) = self.state { all.waiting = early.count }
+    all.waiting = self.alerts.count
+    if case .waiting(let early) = self.state { all.waiting += early.count }
     return all
   }
 
@@ -94,18 +105,38 @@ final class ComponentExchange {
         self.counters.strangers += 1
         return
       }
-      self.feed(datagram, handshake, now: now, &actions)
+      if case .plainAlert = kind {
+        self.counters.dropped += 1
+      } else {
+        self.feed(datagram, handshake, now: now, &actions)
+      }
     }
   }
 
   func timeout(now: Instant, _ actions: inout Queue<KeyExchangeAction>) {
     for handshake in self.handshakes {
+      if let alert = self.alerts[handshake.source], alert.end <= now {
+        self.alerts[handshake.source] = nil
+        self.counters.taken += 1
+        let outcome = alert.bytes.withRawSpan { handshake.association.feed($0, now: now) }
+        self.settle(outcome, handshake, now: now, &actions)
+        continue
+      }
       guard let deadline = handshake.association.nextDeadline, deadline <= now else { continue }
       let before = handshake.association.retransmissions
       let outcome = handshake.association.timeout(now: now)
       self.counters.retransmissions += handshake.association.retransmissions - before
       self.settle(outcome, handshake, now: now, &actions)
     }
+    // What is left is of handshakes that are no more.
+    self.forgetAlerts { $0.end <= now }
+  }
+
+  private func forgetAlerts(where isOver: (Alert) -> Bool = { _ in true }) {
+    guard !self.alerts.isEmpty else { return }
+    let before = self.alerts.count
+    self.alerts = self.alerts.filter { !isOver($0.value) }
+    self.counters.dropped += before - self.alerts.count
   }
 
   /// Says good-bye to a peer that was verified.
@@ -118,18 +149,22 @@ final class ComponentExchange {
   /// Lets go of everything.
   func end() {
     if case .waiting(let early) = self.state { self.counters.dropped += early.count }
+    self.forgetAlerts()
     self.state = .idle
   }
 
   /// Asked after every packet, so nothing is allocated.
   var nextDeadline: Instant? {
     switch self.state {
-    case .client(_, let handshake), .secured(let handshake): handshake.association.nextDeadline
+    case .secured(let handshake): handshake.association.nextDeadline
+    case .client(_, let handshake): Instant.earlier(handshake.association.nextDeadline, self.alertDeadline)
     case .server(_, let handshakes):
-      handshakes.reduce(nil) { Instant.earlier($0, $1.association.nextDeadline) }
+      handshakes.reduce(self.alertDeadline) { Instant.earlier($0, $1.association.nextDeadline) }
     case .waiting, .idle, .failed: nil
     }
   }
+
+  private var alertDeadline: Instant? { self.alerts.values.reduce(nil) { Instant.earlier($0, $1.end) } }
 
   /// Whether nothing more is awaited here.
   var isDone: Bool {
@@ -204,7 +239,7 @@ final class ComponentExchange {
       handshake = Handshake(association: current.association, source: source, begin: current.begin)
       self.state = .client(terms, handshake)
     }
-    self.feed(datagram, handshake, now: now, &actions)
+    self.take(datagram, kind, handshake, now: now, &actions)
   }
 
   /// Never listens to `source` again, and begins anew with the described address.
@@ -244,7 +279,7 @@ final class ComponentExchange {
         self.counters.dropped += 1
         return
       }
-      self.feed(datagram, handshake, now: now, &actions)
+      self.take(datagram, kind, handshake, now: now, &actions)
       return
     case (_, nil):
       self.counters.strangers += 1
@@ -283,6 +318,23 @@ final class ComponentExchange {
 
   // MARK: What came of it
 
+  /// Keeps an alert in the clear; anything else says that the peer goes on, and that one was not the peer's.
+  private func take(
+    _ datagram: RawSpan, _ kind: HandshakeDatagram, _ handshake: Handshake, now: Instant,
+    _ actions: inout Queue<KeyExchangeAction>
+  ) {
+    guard case .plainAlert = kind else {
+      if self.alerts.removeValue(forKey: handshake.source) != nil { self.counters.dropped += 1 }
+      return self.feed(datagram, handshake, now: now, &actions)
+    }
+    guard self.alerts[handshake.source] == nil else {
+      self.counters.dropped += 1
+      return
+    }
+    self.alerts[handshake.source] = Alert(
+      bytes: datagram.copied(), end: now.advanced(byMilliseconds: Self.alertPatience))
+  }
+
   private func feed(
     _ datagram: RawSpan, _ handshake: Handshake, now: Instant, _ actions: inout Queue<KeyExchangeAction>
   ) {
@@ -303,6 +355,7 @@ final class ComponentExchange {
         isClient: handshake.association.role == .client)
       actions.append(.secured(self.component, inbound: keys.inbound, outbound: keys.outbound, by))
       self.flush(handshake, &actions)
+      self.forgetAlerts()
       self.state = .secured(handshake)
     case .closed:
       self.flush(handshake, &actions)

@@ -120,8 +120,9 @@ final class DTLSSRTPSession: MediaEncryptionSession {
       throw ModuleError(.peer, "the peer's answer has neither a=setup:active nor a=setup:passive (RFC 5763 §5)")
     }
     if let offered = self.offered {
-      if let old = self.agreement?.associationID, old == remote.associationID {
-        throw ModuleError(.peer, "the peer answers an offer of a new DTLS association with the a=tls-id of the old one")
+      if let old = self.agreement?.associationID, old == remote.associationID ?? old {
+        throw ModuleError(
+          .peer, "the peer answers an offer of a new DTLS association with the a=tls-id of the old one, or with none")
       }
       guard offered.mark == .none || remote.mark == offered.mark else {
         throw ModuleError(

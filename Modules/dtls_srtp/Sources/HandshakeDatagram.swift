@@ -8,6 +8,8 @@ enum HandshakeDatagram {
   case laterClientHello(cookie: [UInt8])
   /// The start of a server's answer to it: HelloVerifyRequest or ServerHello.
   case serverHello
+  /// An alert that nothing authenticates, wherever it stands among the records.
+  case plainAlert
   /// Any other well-formed records.
   case other
 
@@ -15,13 +17,19 @@ enum HandshakeDatagram {
   init?(_ bytes: RawSpan) {
     guard !bytes.isEmpty else { return nil }
     var offset = 0
+    var hasPlainAlert = false
     while offset < bytes.byteCount {
       guard bytes.byteCount - offset >= Self.recordHeader else { return nil }
       let version = bytes.uint16(at: offset + 1)
       guard (20...25).contains(bytes.uint8(at: offset)), version == 0xFEFD || version == 0xFEFF else { return nil }
+      if bytes.uint8(at: offset) == 21, bytes.uint16(at: offset + 3) == 0 { hasPlainAlert = true }
       let length = Int(bytes.uint16(at: offset + 11))
       guard length <= bytes.byteCount - offset - Self.recordHeader else { return nil }
       offset += Self.recordHeader + length
+    }
+    guard !hasPlainAlert else {
+      self = .plainAlert
+      return
     }
     let isPlainHandshake = bytes.uint8(at: 0) == 22 && bytes.uint16(at: 3) == 0
     guard isPlainHandshake, Int(bytes.uint16(at: 11)) >= Self.messageHeader else {

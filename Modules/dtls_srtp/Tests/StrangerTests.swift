@@ -124,7 +124,7 @@ private func clientHello() throws -> [UInt8] {
     let attack = DTLSPair(evil, pair.second)
     attack.start(pair.second, remote: pair.remote(pair.first, isActive: false, hasRTCP: false))
     attack.start(evil, remote: pair.remote(pair.second, isActive: true, hasRTCP: false))
-    attack.run(milliseconds: 1000)
+    attack.run(milliseconds: 3000)
     #expect(pair.second.keys.isEmpty && evil.keys.isEmpty)
     #expect(pair.second.failures.isEmpty && evil.failures.count == 1)
     pair.now = attack.now

@@ -50,10 +50,7 @@ extension AgentCore {
     case .reofferFailed(let session, let status, let reason):
       guard let call = self.call(session), let media = call.media else { return }
       media.rollback()
-      if let wantsHold = call.wantsHold { media.isOnHold = !wantsHold }
-      call.wantsHold = nil
-      if let direction = call.formerDirection.take() { media.direction = direction }
-      if case .offered(let refusals) = call.move { call.move = .needed(refusals: refusals + 1) }
+      self.cameToNothing(call, media)
       self.emit(.warning(call.id, "the peer refused a change of the call: \(status) \(reason)"))
       self.offerSettled(call)
     case .ended(let session, let reason): self.ended(session, reason)
@@ -123,20 +120,13 @@ extension AgentCore {
     }
   }
 
-  /// An answer within the call may hold it or resume it too: where both have offered at once, it is all that says so.
-  private func take(reanswer body: SIPBody, _ call: Call, _ media: CallMedia) {
-    let wasHeld = media.isHeldByPeer
-    guard self.take(answer: body, call), media.isHeldByPeer != wasHeld else { return }
-    self.emit(.held(call.id, media.isHeldByPeer))
-  }
-
   func reoffered(_ session: SessionID, _ body: SIPBody?) {
     guard let call = self.call(session), let media = call.media else { return }
     let now = self.context.now
     if media.awaitsAnswer, self.endpoint.withdrawReoffer(session) {
       // Both have offered at once, and the peer comes first: what ours was to change, our answer says.
       media.rollback()
-      (call.wantsHold, call.formerDirection) = (nil, nil)
+      (call.wantsHold, call.formerDirection, call.saysWhatStands) = (nil, nil, false)
       if case .offered(let refusals) = call.move { call.move = .needed(refusals: refusals) }
     }
     do {
@@ -157,15 +147,15 @@ extension AgentCore {
 
   func reofferAnswered(_ session: SessionID, _ body: SIPBody?) {
     guard let call = self.call(session), let media = call.media else { return }
+    if media.awaitsAnswer, !self.take(reanswer: body, call, media) { return }
     (call.wantsHold, call.formerDirection) = (nil, nil)
     if case .offered = call.move { call.move = .none }
-    if media.awaitsAnswer, let body { self.take(reanswer: body, call, media) }
     self.offerSettled(call)
   }
 
   func reofferAcknowledged(_ session: SessionID, _ body: SIPBody?) {
     guard let call = self.call(session), let media = call.media else { return }
-    if media.awaitsAnswer, let body { self.take(reanswer: body, call, media) }
+    if media.awaitsAnswer, !self.take(reanswer: body, call, media) { return }
     do { try media.answerConfirmed() } catch { return self.fail(call, error) }
     self.offerSettled(call)
   }

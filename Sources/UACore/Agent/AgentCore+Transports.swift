@@ -78,6 +78,7 @@ extension AgentCore {
     case .rekeyFailed(let error):
       call.media?.rekeyFailed()
       self.emit(.warning(call.id, "the keys stay as they were: \(error.message)"))
+    case .keyWornOut: _ = self.rekey(call.id)
     case .closed(let statistics):
       call.statistics = statistics
       call.hasMediaEnded = true

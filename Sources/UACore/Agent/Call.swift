@@ -55,6 +55,8 @@ final class Call {
   var owesReport = false
   /// What a re-offer of ours is for, while it waits for its answer.
   var wantsHold: Bool?
+  /// Whether our offer only repeats what stands, for the answer to the one before it could not be used.
+  var saysWhatStands = false
   /// Hold or resume that was asked for while an offer was under way, the last word of it.
   var nextHold: Bool?
   /// The call whose place it takes (RFC 3891).

@@ -25,8 +25,9 @@ package final class CallMedia {
   private let ssrc: UInt32
   private let canonicalName: String
   private var negotiator: OfferAnswer
-  /// The negotiator as it was before the last answer of the peer's, for an answer that replaces it.
+  /// The negotiator as it was before the last answer of the peer's, for an answer that replaces it or is of no use.
   private var offered: OfferAnswer?
+  /// The answer that is in force; nil while an offer of ours has none.
   private var lastAnswer: [UInt8]?
   package private(set) var localAddress: SocketAddress
   /// Where media is received until the next association, whose path was opened, has replaced the one in force.
@@ -123,16 +124,24 @@ package final class CallMedia {
     if self.lastAnswer != nil, let offered { self.negotiator = offered }
     let answer = try SessionDescription(parsing: bytes)
     let negotiated = try self.negotiator.receiveAnswer(answer)
-    self.lastAnswer = bytes
     self.onDescription(false, false)
     let remote = RemoteMedia(answer, index: self.audioIndex)
     if let rejection = negotiated[self.audioIndex].rejection { throw MediaRefusal(description: rejection.description) }
     try self.keying?.receive(answer: try self.security(of: remote))
+    self.lastAnswer = bytes
     self.settleAddress()
     try self.connectivity?.receive(answer: self.reach(of: remote))
     // The stream first: packets that wait for their keys must find it.
     try self.apply(negotiated[self.audioIndex])
     try self.postKeying()
+  }
+
+  /// The answer could not be used, and what was agreed before stands; false where something of it is in force already.
+  func dismissAnswer() -> Bool {
+    guard self.lastAnswer == nil, let offered else { return false }
+    self.negotiator = offered
+    self.rollback()
+    return true
   }
 
   /// Our offer was refused; what was agreed before stands.

@@ -59,6 +59,8 @@ package struct Configuration: Sendable {
   /// Nil is one for each core.
   package var rxWorkers: Int?
   package var srtpTransform: SRTPTransform
+  /// Packets under one key until a call gets new ones; nil is RFC 3711's limit.
+  package var srtpRekeyPackets: Int?
   /// The transform as the file names it.
   package var srtpEngine: String { self.srtpTransform.rawValue }
   /// An interface's name or an address; nil: not set.
@@ -112,6 +114,7 @@ package struct Configuration: Sendable {
     self.rxPolicy = AdmissionPolicy(rawValue: values[CoreKeys.rxPolicy]) ?? .lock
     self.rxWorkers = values.positive(CoreKeys.rxWorkers)
     self.srtpTransform = SRTPTransform(rawValue: values[CoreKeys.srtpEngine]) ?? .standard
+    self.srtpRekeyPackets = values.positive(CoreKeys.srtpRekeyPackets)
     self.netInterface = values.text(CoreKeys.netInterface)
     self.netAf =
       switch values[CoreKeys.netAf] {

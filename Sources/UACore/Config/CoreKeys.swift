@@ -5,7 +5,7 @@ internal import SRTPEngine
 /// The keys that the core itself understands, in the order of the generated config file.
 ///
 /// Names and defaults are baresip's, but for `rtp_rxmode pool`, `rtp_rxmode_policy`, `rtp_rx_workers`, `srtp_engine`,
-/// `toll_prefixes`, `call_max_transfers` and `LimitKeys`, which are ours.
+/// `srtp_rekey_packets`, `toll_prefixes`, `call_max_transfers` and `LimitKeys`, which are ours.
 package enum CoreKeys {
   /// Keys under one heading of the generated file.
   package struct Section: Sendable {
@@ -118,6 +118,10 @@ package enum CoreKeys {
     "srtp_engine", .choice(SRTPTransform.allCases.map(\.rawValue)), default: SRTPTransform.standard.rawValue,
     help: "What encrypts media packets: our own transform on OpenSSL, or libsrtp2.")
 
+  package static let srtpRekeyPackets = ConfigKey(
+    "srtp_rekey_packets", .integer(0...1 << 47), default: "0",
+    help: "Packets sent under one key after which a call gets new keys by itself; 0 is shortly before RFC 3711's limit.")
+
   package static let netInterface = ConfigKey(
     "net_interface", .string, default: "", help: "Interface name or address from which calls are made.")
   package static let netAf = ConfigKey(
@@ -158,7 +162,7 @@ package enum CoreKeys {
       title: "Media transport",
       keys: [rtpTOS, rtpPorts, jitterBufferType, jitterBufferDelay, jitterBufferSize, rtpTimeout, bundle]),
     Section(title: "Receiving", keys: [rxMode, rxPolicy, rxWorkers]),
-    Section(title: "Encryption", keys: [srtpEngine]),
+    Section(title: "Encryption", keys: [srtpEngine, srtpRekeyPackets]),
     Section(title: "Network", keys: [netInterface, netAf, dnsServer, dnsFallback]),
   ]
 

@@ -18,7 +18,14 @@ struct KeyStore: ~Copyable {
   /// Whether newer keys than the first are installed that are not in use both ways yet.
   private(set) var isRekeying = false
 
-  init(_ transform: SRTPTransform = .standard) {
+  private let limit: KeyLimit
+  /// Packets under the key in use at which it is said, again, that there should be another one.
+  private var nextReminder: UInt64 = 0
+  /// An offer may have been refused, or met one of the peer's, by then.
+  private static let reminderInterval: UInt64 = 250
+
+  init(_ transform: SRTPTransform = .standard, limit: KeyLimit = .standard) {
+    self.limit = limit
     self.rtpInbound = InboundKeys(transform: transform)
     self.rtpOutbound = OutboundKeys(transform: transform)
     self.rtcpInbound = InboundKeys(transform: transform)
@@ -110,6 +117,17 @@ struct KeyStore: ~Copyable {
     guard self.rtpOutbound.packetsUnderCurrentKey > 0 else { return }
     self.isRekeying = false
     self.rekeys += 1
+    self.nextReminder = 0
+  }
+
+  /// Whether the key in use is worn out, and it is time to say so.
+  mutating func takeReminder() -> Bool {
+    let sent = self.rtpOutbound.packetsUnderCurrentKey
+    let reports =
+      self.isPerComponent ? self.rtcpOutbound.packetsUnderCurrentKey : self.rtpOutbound.reportsUnderCurrentKey
+    guard sent >= self.limit.packets || reports >= self.limit.reports, sent >= self.nextReminder else { return false }
+    self.nextReminder = sent + Self.reminderInterval
+    return true
   }
 
   mutating func protect(_ packet: inout Packet, isRTCP: Bool, on component: Component) -> SRTPResult {

@@ -91,6 +91,15 @@ final class MediaPath {
     }
   }
 
+  /// Whether RTCP in the clear is the peer's: from where it was last, or from the host that RTP comes from. Reports are too
+  /// far apart for their silence, or for who comes first, to say anything.
+  func acceptsReport(from source: SocketAddress, now: Instant) -> Bool {
+    guard source == self.rtcpSource.address || self.rtpSource.address?.isSameHost(as: source) == true else {
+      return false
+    }
+    return self.rtcpSource.accepts(source, now: now)
+  }
+
   // MARK: Checks
 
   /// From now on nothing goes anywhere, nor is taken, without a check.

@@ -66,7 +66,7 @@ package final class MediaTransport {
     self.outbox = EventOutbox(events)
     self.path = MediaPath(rtpPort: rtpPort, rtcpPort: rtcpPort)
     self.stream = AudioStream(settings: settings, now: context.now)
-    self.keys = KeyStore(settings.srtpTransform)
+    self.keys = KeyStore(settings.srtpTransform, limit: settings.keyLimit)
     self.lossGenerator = LossGenerator(percent: settings.loss, seed: settings.seed)
     self.released = released
   }
@@ -168,6 +168,7 @@ package final class MediaTransport {
 
   private func settleKeys() {
     while let retired = self.keys.takeRetired() { self.outbox.post(.retired(retired)) }
+    if self.keys.takeReminder() { self.outbox.post(.keyWornOut) }
     if self.seenRekeys != self.keys.rekeys {
       self.seenRekeys = self.keys.rekeys
       self.owesRekeyed = true
@@ -323,7 +324,7 @@ package final class MediaTransport {
       let isAccepted =
         switch component {
         case .rtp: path.rtpSource.accepts(source, now: now)
-        case .rtcp: path.rtcpSource.accepts(source, now: now)
+        case .rtcp: path.acceptsReport(from: source, now: now)
         }
       guard isAccepted else {
         self.drops.source += 1

@@ -54,6 +54,8 @@ package enum TransportEvent: ~Copyable, Sendable {
   case rekeyed(Int)
   /// The next association failed; the old keys stay in force.
   case rekeyFailed(ModuleError)
+  /// So much was sent under the key in use that there should be another one.
+  case keyWornOut
   /// Nothing of the transport runs any more.
   case closed(TransportStatistics)
 }
@@ -142,13 +144,16 @@ package struct TransportSettings: Sendable {
   /// Percent of outgoing datagrams that are dropped before the socket, for tests of loss.
   package var loss: Double
   package var srtpTransform: SRTPTransform
+  package var keyLimit: KeyLimit
 
   package init(
     stream: StreamID, jitterBuffer: JitterBufferSettings, receiveTimeout: Int, canonicalName: String, ssrc: UInt32,
-    seed: UInt64, wallClockOffset: Int64, loss: Double, srtpTransform: SRTPTransform = .standard
+    seed: UInt64, wallClockOffset: Int64, loss: Double, srtpTransform: SRTPTransform = .standard,
+    keyLimit: KeyLimit = .standard
   ) {
     (self.stream, self.jitterBuffer, self.receiveTimeout) = (stream, jitterBuffer, receiveTimeout)
     (self.canonicalName, self.ssrc, self.seed) = (canonicalName, ssrc, seed)
-    (self.wallClockOffset, self.loss, self.srtpTransform) = (wallClockOffset, loss, srtpTransform)
+    (self.wallClockOffset, self.loss) = (wallClockOffset, loss)
+    (self.srtpTransform, self.keyLimit) = (srtpTransform, keyLimit)
   }
 }

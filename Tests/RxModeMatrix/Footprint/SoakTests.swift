@@ -1,4 +1,5 @@
 import Glibc
+import Soaking
 import Testing
 
 /// Many calls at once for a while, with all that may happen to them; `APUS_LONG=1` for an hour, `APUS_SOAK` for so many

@@ -1,3 +1,4 @@
+import Soaking
 import Testing
 
 /// What calls leave behind: nothing. In a process of its own, since descriptors, threads and memory are the process's.

@@ -1,16 +1,16 @@
-import CMemory
-import Glibc
+internal import CMemory
+internal import Glibc
 
 /// What a process holds at one moment.
-struct Footprint: Sendable {
-  let descriptors: Int
-  let threads: Int
+package struct Footprint: Sendable {
+  package let descriptors: Int
+  package let threads: Int
   /// Bytes that malloc has given out, in all arenas.
-  let heap: Int
+  package let heap: Int
   /// Kilobytes in memory.
-  let resident: Int
+  package let resident: Int
 
-  static func now() -> Footprint {
+  package static func now() -> Footprint {
     Footprint(
       descriptors: self.entries(of: "/proc/self/fd"), threads: self.entries(of: "/proc/self/task"),
       heap: Int(cmemory_in_use()), resident: self.residentPages() * 4)
@@ -36,16 +36,16 @@ struct Footprint: Sendable {
 }
 
 /// How much grows with each call, by least squares.
-struct Slopes: CustomStringConvertible {
-  let descriptors: Double
-  let threads: Double
+package struct Slopes: CustomStringConvertible {
+  package let descriptors: Double
+  package let threads: Double
   /// Bytes.
-  let heap: Double
+  package let heap: Double
   /// Bytes.
-  let resident: Double
+  package let resident: Double
 
   /// - Parameter footprints: one after every `calls` calls.
-  init(of footprints: [Footprint], every calls: Int) {
+  package init(of footprints: [Footprint], every calls: Int) {
     func slope(_ value: (Footprint) -> Double) -> Double {
       let count = Double(footprints.count)
       let middle = (count - 1) / 2
@@ -64,7 +64,7 @@ struct Slopes: CustomStringConvertible {
     self.resident = slope { Double($0.resident) * 1024 }
   }
 
-  var description: String {
+  package var description: String {
     func rounded(_ value: Double, _ places: Double) -> String {
       let power = places
       return "\((value * power).rounded() / power)"

@@ -1,35 +1,41 @@
-import AllModules
-import Glibc
-import ModuleKit
-import NetBase
-import Runtime
+internal import ModuleKit
+internal import NetBase
+internal import Runtime
+internal import UACore
 
-@testable import UACore
-
-/// Some fifty calls (nine in debug builds), in every mode at once, that are re-keyed, held, transferred, hung up and redialled at random.
-actor Soak {
-  enum Step: String, CaseIterable, Sendable {
+/// Calls in every mode at once, fifty-one (nine in debug builds) as a rule, that are re-keyed, held, transferred, hung up and redialled at random.
+package actor Soak {
+  private enum Step: String, CaseIterable, Sendable {
     case rekey, hold, resume, digits, transfer, hangUp
   }
 
   #if DEBUG
-    private static let callsPerMode = 3
+    private static let usualCalls = 3
   #else
-    private static let callsPerMode = 17
+    private static let usualCalls = 17
   #endif
 
-  private(set) var steps: [Step: Int] = [:]
-  private(set) var ended = 0
-  private(set) var rekeys = 0
-  private(set) var packets = 0
+  private let callsPerMode: Int
+  private let pace: Int
+  private var steps: [Step: Int] = [:]
+  private var ended = 0
+  private var rekeys = 0
+  private var packets = 0
   /// What went wrong, in words.
-  private(set) var faults: [String] = []
-  private(set) var footprints: [Footprint] = []
+  private var faults: [String] = []
+  private var footprints: [Footprint] = []
+
+  /// - Parameters:
+  ///   - callsPerMode: calls at once in each mode; nil for as many as this build can do.
+  ///   - pace: milliseconds between two steps of the calls of one mode.
+  package init(callsPerMode: Int? = nil, pace: Int = 20) {
+    (self.callsPerMode, self.pace) = (callsPerMode ?? Self.usualCalls, pace)
+  }
 
   /// - Parameters:
   ///   - seconds: how long.
   ///   - every: seconds between two looks at what the process holds.
-  func run(seconds: Int64, every: Int64) async throws {
+  package func run(seconds: Int64, every: Int64) async throws {
     try await withThrowingTaskGroup(of: Void.self) { group in
       let end = Instant.now.advanced(byMilliseconds: seconds * 1000)
       // Addresses of their own: the port of a call that has ended is not another agent's a moment later, while packets are
@@ -65,7 +71,7 @@ actor Soak {
     var dialled = 0
     while Instant.now < end {
       let calls = await alice.reports.filter { $0.state != .ended }
-      if calls.count < Self.callsPerMode {
+      if calls.count < self.callsPerMode {
         dialled += 1
         let kind = dialled % kinds.count
         _ = try await alice.call(
@@ -73,7 +79,7 @@ actor Soak {
       } else if let call = calls.filter({ $0.state == .established && $0.firstMedia != nil }).randomElement() {
         await self.step(call, of: alice)
       }
-      try await Task.sleep(for: .milliseconds(20))
+      try await Task.sleep(for: .milliseconds(self.pace))
     }
     await alice.shutDown()
     await bob.shutDown()
@@ -110,7 +116,7 @@ actor Soak {
   }
 
   /// What was done, and what grew in an hour where there are enough looks to tell.
-  func summary(every: Int64) -> String {
+  package func summary(every: Int64) -> String {
     let done = Step.allCases.map { "\(self.steps[$0] ?? 0) \($0.rawValue)" }.joined(separator: ", ")
     // What is made once is there after a tenth of the time.
     let slopes = Slopes(of: Array(self.footprints.dropFirst(self.footprints.count / 10)), every: 1)

@@ -1,19 +1,19 @@
-import AllModules
-import Glibc
-import ModuleKit
-import NetBase
-
-@testable import UACore
+internal import AllModules
+package import ModuleKit
+internal import NetBase
+package import UACore
 
 /// Calls between two agents, many at a time: each is established, heard and hung up, and then the next one begins.
-enum ManyCalls {
-  struct Kind: Hashable, Sendable, CustomStringConvertible {
-    let mode: RxMode
-    let encryption: String?
-    var description: String { "\(self.mode.rawValue) \(self.encryption ?? "none")" }
+package enum ManyCalls {
+  package struct Kind: Hashable, Sendable, CustomStringConvertible {
+    package let mode: RxMode
+    package let encryption: String?
+    package var description: String { "\(self.mode.rawValue) \(self.encryption ?? "none")" }
+
+    package init(mode: RxMode, encryption: String?) { (self.mode, self.encryption) = (mode, encryption) }
 
     /// Every mode, in the clear, with keys from SIP, and with keys from a handshake.
-    static let all = RxMode.allCases.flatMap { mode in
+    package static let all = RxMode.allCases.flatMap { mode in
       [nil, "srtp-mand", "dtls_srtp"].map { Kind(mode: mode, encryption: $0) }
     }
   }
@@ -21,7 +21,7 @@ enum ManyCalls {
   private static let atOnce = 40
 
   /// Two new agents, `count` calls, and the end of both; returns how many calls ended as they should.
-  static func round(_ kind: Kind, _ count: Int) async throws -> Int {
+  package static func round(_ kind: Kind, _ count: Int) async throws -> Int {
     let (alice, bob) = (self.agent("alice", kind), self.agent("bob", kind))
     try await alice.start()
     try await bob.start()
@@ -56,19 +56,22 @@ enum ManyCalls {
   }
 
   /// - Parameter host: a loopback address, 127.0.0.1 as a rule.
-  static func agent(_ name: String, _ kind: Kind, host: UInt32 = 0x7F00_0001) -> UserAgent {
+  package static func agent(_ name: String, _ kind: Kind, host: UInt32 = 0x7F00_0001) -> UserAgent {
+    UserAgent(self.settings(kind, host: host), name: name)
+  }
+
+  package static func settings(_ kind: Kind, host: UInt32 = 0x7F00_0001) -> AgentSettings {
     var configuration = Configuration()
     configuration.activeModules = ["udp", "sip_udp", "g711", "srtp", "dtls_srtp", "ausine"]
     configuration.rxMode = kind.mode
     configuration.rxWorkers = 2
     configuration.callMaxCalls = nil
     configuration.rtpPorts = 20_000...32_000
-    let settings = AgentSettings(
+    return AgentSettings(
       available: allModules, configuration: configuration, listen: SocketAddress(ipv4: host, port: 0))
-    return UserAgent(settings, name: name)
   }
 
-  static func account(_ name: String, _ kind: Kind) -> CallSettings {
+  package static func account(_ name: String, _ kind: Kind) -> CallSettings {
     var account = CallSettings(
       identity: "sip:\(name)@127.0.0.1", source: AudioDevice(driver: "ausine", device: ""), player: nil)
     account.mediaEncryption = kind.encryption

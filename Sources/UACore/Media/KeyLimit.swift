@@ -1,0 +1,14 @@
+/// How much may be sent under one key before there should be another one.
+package struct KeyLimit: Hashable, Sendable {
+  /// SRTP and SRTCP together.
+  package let packets: UInt64
+  /// SRTCP alone.
+  package let reports: UInt64
+
+  /// Seven eighths of what RFC 3711 §9.2 allows.
+  package static let standard = KeyLimit(packets: 7 << 45, reports: 7 << 28)
+
+  package init(packets: UInt64) { self.init(packets: packets, reports: Self.standard.reports) }
+
+  private init(packets: UInt64, reports: UInt64) { (self.packets, self.reports) = (packets, reports) }
+}
