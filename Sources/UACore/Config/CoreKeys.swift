@@ -120,7 +120,7 @@ package enum CoreKeys {
 
   package static let srtpRekeyPackets = ConfigKey(
     "srtp_rekey_packets", .integer(0...1 << 47), default: "0",
-    help: "Packets sent under one key after which a call gets new keys by itself; 0 is shortly before RFC 3711's limit.")
+    help: "Packets sent under one key after which a call gets new keys by itself; 0 is near RFC 3711's limit.")
 
   package static let netInterface = ConfigKey(
     "net_interface", .string, default: "", help: "Interface name or address from which calls are made.")

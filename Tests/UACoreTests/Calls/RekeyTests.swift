@@ -6,6 +6,36 @@ import Testing
 
 /// Re-keys of whole calls, one behind the other.
 @Suite struct RekeyTests {
+  /// What both hear of six seconds' call, and how often its keys changed.
+  private func recordings(_ cell: Cell, codec: String, rekeys: Bool) throws -> (heard: [[Int16]], rekeys: Int) {
+    let agents = try SimulatedAgents(mode: cell.mode, encryption: cell.encryption, codec: codec, seed: 58)
+    let call = try agents.establishedCall()
+    let start = agents.simulation.now
+    for step in 1...300 {
+      if rekeys { _ = agents.alice.act { $0.rekey(call) } }
+      agents.simulation.run(until: start.advanced(byMilliseconds: Int64(step) * 20))
+    }
+    agents.alice.act { $0.hangUp(call) }
+    #expect(agents.runUntilIdle())
+    for report in agents.alice.ended + agents.bob.ended {
+      #expect(report.media.lost == 0 && report.media.drops == DropCounters(), "\(report.media.drops)")
+    }
+    return (
+      [agents.aliceHears, agents.bobHears].map { ProbeCapture.samples($0) }, agents.alice.ended[0].media.rekeys
+    )
+  }
+
+  @Test(
+    "a recording of a call that is re-keyed all the time is, to the bit, that of one that is not",
+    arguments: Cell.all.filter { $0.encryption != nil }, ["pcmu", "opus"])
+  func sameRecording(cell: Cell, codec: String) throws {
+    let (with, without) = (
+      try self.recordings(cell, codec: codec, rekeys: true), try self.recordings(cell, codec: codec, rekeys: false)
+    )
+    #expect(with.rekeys > 30 && without.rekeys == 0, "\(with.rekeys)")
+    #expect(with.heard.allSatisfy { $0.count > 8000 * 5 } && with.heard == without.heard)
+  }
+
   #if DEBUG
     private static let count = 60
   #else
