@@ -1,4 +1,5 @@
 import ModuleKit
+import NetBase
 import TestSupport
 import Testing
 
