@@ -125,16 +125,24 @@ struct Scenario: CustomStringConvertible {
   // MARK: What follows from it
 
   /// Whether every media datagram arrives once and as it was sent.
-  var isLossless: Bool {
+  var isLossless: Bool { self.losesOnlyByOutage && self.lastOutage == nil }
+
+  /// The same, but for the time in which all media is cut off.
+  var losesOnlyByOutage: Bool {
     let hasFaults = self.acts.contains {
       switch $0.act {
-      case .vanish, .outage: true
-      case .hold, .resume, .rekey, .digits: false
+      case .vanish: true
+      case .hold, .resume, .rekey, .digits, .outage: false
       case .trouble(let trouble): trouble.isOfNetwork
       }
     }
     return !hasFaults && [self.media.loss, self.media.duplication, self.media.corruption].allSatisfy { $0 == 0 }
       && self.media.reordering == 0
+  }
+
+  /// When media was cut off for the last time, until the end of it; nil when it never was.
+  var lastOutage: Int64? {
+    self.acts.compactMap { if case .outage(let length) = $0.act { $0.time + length } else { nil } }.max()
   }
 
   var troubles: [Trouble] { self.acts.compactMap { if case .trouble(let trouble) = $0.act { trouble } else { nil } } }
@@ -175,17 +183,6 @@ struct Scenario: CustomStringConvertible {
     let isSound = [conditions.loss, conditions.duplication, conditions.reordering, conditions.corruption]
       .allSatisfy { $0 == 0 }
     return isSound && self.isPunctual && self.endsByHangUp && !self.troubles.contains { $0.isOfNetwork }
-  }
-
-  /// When the last change of the call was offered; nil when two may have met.
-  var lastOffer: Int64? {
-    let offers = self.acts.filter {
-      switch $0.act {
-      case .hold, .resume, .rekey: true
-      case .digits, .vanish, .outage, .trouble: false
-      }
-    }
-    return offers.count > 1 ? nil : offers.first?.time ?? 0
   }
 
   /// Whether both parties want the same of the keys.

@@ -16,6 +16,8 @@ struct Users {
   /// SIP datagrams that the processes took that have died, and commands that a lane did not take.
   private(set) var taken: [Party: Int] = [:]
   private(set) var refused: [Party: Int] = [:]
+  /// What the users asked for, and their agents took on.
+  private(set) var wishes: [Party: Wishes] = [:]
   /// What lived in processes that have died.
   private(set) var dead: [WeakCore] = []
 
@@ -26,7 +28,7 @@ struct Users {
   mutating func act() throws {
     for (time, act) in self.scenario.acts {
       self.run(until: time)
-      try self.perform(act)
+      try self.perform(act, at: time)
     }
     self.run(until: self.scenario.end)
     switch self.scenario.ending {
@@ -43,16 +45,29 @@ struct Users {
     self.agents.simulation.run(until: self.start.advanced(byMilliseconds: milliseconds))
   }
 
-  private mutating func perform(_ act: Scenario.Act) throws {
+  private mutating func perform(_ act: Scenario.Act, at time: Int64) throws {
     switch act {
-    case .hold(let party): self.each(party) { $0.setHold($1, true) }
-    case .resume(let party): self.each(party) { $0.setHold($1, false) }
-    case .rekey(let party): self.each(party) { _ = $0.rekey($1) }
-    case .digits(let party, let digits): self.each(party) { $0.send(digits: digits, on: $1) }
+    case .hold(let party): self.hold(party, true, at: time)
+    case .resume(let party): self.hold(party, false, at: time)
+    case .rekey(let party):
+      var isTaken = false
+      self.each(party) { isTaken = $0.rekey($1) }
+      if isTaken { self.wishes[party, default: Wishes()].rekeys.append(time) }
+    case .digits(let party, let digits):
+      self.each(party) { $0.send(digits: digits, on: $1) }
+      guard self.agent(party).isEstablished else { return self.wishes[party, default: Wishes()].hasEarlyDigits = true }
+      self.wishes[party, default: Wishes()].digits += digits
+      self.wishes[party]?.lastDigits = time
     case .vanish(let party): self.agents.simulation.network.silence(host: self.agent(party).address.host)
     case .outage(let length): self.cut(length, signalling: false)
     case .trouble(let trouble): try self.suffer(trouble)
     }
+  }
+
+  private mutating func hold(_ party: Party, _ isHeld: Bool, at time: Int64) {
+    self.each(party) { $0.setHold($1, isHeld) }
+    guard self.agent(party).isEstablished else { return }
+    self.wishes[party, default: Wishes()].holds.append((time, isHeld))
   }
 
   // MARK: Troubles
@@ -124,6 +139,19 @@ struct Users {
     let (one, other) = party == .alice ? (self.agents.alice, self.agents.bob) : (self.agents.bob, self.agents.alice)
     if one.report == nil { other.hangUpFirst() } else { one.hangUpFirst() }
   }
+}
+
+/// What one user asked for in a call that stood; times in milliseconds from the INVITE on.
+struct Wishes {
+  var holds: [(time: Int64, isHeld: Bool)] = []
+  /// When new keys were asked for.
+  var rekeys: [Int64] = []
+  var digits = ""
+  var lastDigits: Int64 = 0
+  /// Whether there were some before the call stood, which may leave or not.
+  var hasEarlyDigits = false
+
+  var changes: [Int64] { self.holds.map(\.time) + self.rekeys }
 }
 
 extension SIPCounters {

@@ -27,6 +27,9 @@ struct WholeCall {
     let takenBefore: Int
     /// Commands that its transport's lane did not take.
     let refusedCommands: Int
+    let wishes: Wishes
+    /// When its last RTP packet left, in milliseconds from the INVITE on; nil when none did.
+    let lastSpoke: Int64?
   }
 
   let scenario: Scenario
@@ -135,6 +138,8 @@ struct WholeCall {
       signalling: counters, census: census, toSignalling: network.counters(to: agent.address, signalling: true),
       toMedia: network.counters(to: agent.address, signalling: false), sent: trace.media(from: agent.address),
       failedSends: network.failedSends(from: agent.address, signalling: false),
-      takenBefore: users.taken[party] ?? 0, refusedCommands: users.refused[party] ?? 0)
+      takenBefore: users.taken[party] ?? 0, refusedCommands: users.refused[party] ?? 0,
+      wishes: users.wishes[party] ?? Wishes(),
+      lastSpoke: trace.media(from: agent.address).lastRTP.map { ($0 - users.start.nanoseconds) / 1_000_000 })
   }
 }

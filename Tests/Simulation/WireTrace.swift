@@ -32,6 +32,9 @@ final class WireTrace: Sendable {
     /// RTP packets with PCMU in them.
     var audio = 0
     var events = 0
+    var reports = 0
+    /// When the last RTP packet left; nanoseconds, nil before the first.
+    var lastRTP: Int64?
   }
 
   private let state = Locked(State())
@@ -80,6 +83,7 @@ final class WireTrace: Sendable {
       switch datagram.bytes.withRawSpan({ PacketClass($0) }) {
       case .rtp:
         state.flows[datagram.destination.with(port: 0)] = (datagram.source, datagram.destination)
+        state.media[host, default: MediaCount()].lastRTP = time
         let isEvent = datagram.bytes[1] & 0x7F == 101
         if isEvent {
           state.media[host, default: MediaCount()].events += 1
@@ -90,6 +94,7 @@ final class WireTrace: Sendable {
           state.plain.append("RTP at \(time) from \(datagram.source)")
         }
       case .rtcp:
+        state.media[host, default: MediaCount()].reports += 1
         if state.mandatory.contains(host), Self.isPlain(rtcp: datagram.bytes) {
           state.plain.append("RTCP at \(time) from \(datagram.source)")
         }
