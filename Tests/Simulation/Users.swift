@@ -55,7 +55,10 @@ struct Users {
       if isTaken { self.wishes[party, default: Wishes()].rekeys.append(time) }
     case .digits(let party, let digits):
       self.each(party) { $0.send(digits: digits, on: $1) }
-      guard self.agent(party).isEstablished else { return self.wishes[party, default: Wishes()].hasEarlyDigits = true }
+      guard self.agent(party).isEstablished else {
+        self.wishes[party, default: Wishes()].hasEarlyDigits = true
+        return
+      }
       self.wishes[party, default: Wishes()].digits += digits
       self.wishes[party]?.lastDigits = time
     case .vanish(let party): self.agents.simulation.network.silence(host: self.agent(party).address.host)
