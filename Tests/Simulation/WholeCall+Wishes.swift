@@ -14,7 +14,7 @@ extension WholeCall {
     func check(_ isSound: Bool, _ sentence: @autoclosure () -> String) { if !isSound { faults.append(sentence()) } }
     if self.scenario.isLossless {
       for report in [alice, bob] {
-        check(report.failure?.message.contains("rtp_timeout") != true, "silence ended a call that was heard, or on hold")
+        check(report.failure?.message.contains("rtp_timeout") != true, "silence ended a call that was heard or on hold")
       }
     }
     guard self.scenario.rtpTimeout == nil || self.scenario.isLossless else { return faults }
@@ -63,7 +63,7 @@ extension WholeCall {
     var faults: [String] = []
     for (side, other) in [(self.alice, self.bob), (self.bob, self.alice)] {
       guard let own = side.reports.first, let peer = other.reports.first else { continue }
-      if own.isOnHold != peer.isHeldByPeer { faults.append("the ends disagree on whether \(side.party) holds the other") }
+      if own.isOnHold != peer.isHeldByPeer { faults.append("the ends disagree on whether \(side.party) is on hold") }
       let wish = side.wishes.holds.last?.isHeld ?? false
       if own.isOnHold != wish { faults.append("\(side.party) wanted hold to be \(wish), and it is not") }
     }
