@@ -132,7 +132,7 @@ import Testing
         && warnings.allSatisfy { $0.contains("the keys stay as they were") }, "\(warnings)")
     // What stands is said once, with the keys in force, and not again and again.
     let made = offers.withLock { $0 }
-    #expect(made.count == 2, "\(made.count) offers")
+    try #require(made.count == 2, "\(made.count) offers")
     let keys = ["a=crypto:", "a=fingerprint:", "a=tls-id:", "m=audio "]
     func security(_ lines: [String]) -> [String] { lines.filter { line in keys.contains { line.hasPrefix($0) } } }
     #expect(security(made[1]) == security(self.description(of: agents.alice)))
