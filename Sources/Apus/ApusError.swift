@@ -37,7 +37,7 @@ public struct ApusError: Error, Sendable, CustomStringConvertible {
         case .configuration: .configuration
         case .noInput: .noInput
         case .cannotCreate: .cannotCreate
-        case .unavailable: .unavailable
+        case .unavailable, .exhausted: .unavailable
         case .peer: .refused
         }
       self.init(code, error.message)

@@ -48,7 +48,7 @@ package struct HTTPResponse: Sendable {
   package init(refusing error: ModuleError) {
     switch error.kind {
     case .peer: self.init(400, error.message)
-    case .unavailable: self.init(503, error.message, headers: [("Retry-After", "30")])
+    case .unavailable, .exhausted: self.init(503, error.message, headers: [("Retry-After", "30")])
     case .configuration, .noInput, .cannotCreate: self.init(500, error.message)
     }
   }

@@ -10,6 +10,8 @@ public struct ModuleError: Error, Hashable, CustomStringConvertible {
     case cannotCreate
     /// A port is taken, a library refused, the peer is not there.
     case unavailable
+    /// The process has no descriptor or no thread left: the same may go well a little later.
+    case exhausted
     /// The peer's description or packets were not acceptable.
     case peer
   }

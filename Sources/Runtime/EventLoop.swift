@@ -40,9 +40,21 @@ package final class EventLoop: SerialExecutor, Sendable {
   ///
   /// - Parameter batchSlots: how many datagrams one receive may bring.
   package static func start(name: String, batchSlots: Int = 32) -> EventLoop {
-    let loop = EventLoop(clock: .monotonic, batchSlots: batchSlots)
-    loop.thread.withLock { $0 = Thread(name: name) { loop.run() } }
+    guard let loop = self.startIfPossible(name: name, batchSlots: batchSlots) else {
+      preconditionFailure("no descriptors or threads for a loop")
+    }
     return loop
+  }
+
+  /// The same where the process may be at its limits: nil when it has no descriptors or no thread left.
+  package static func startIfPossible(name: String, batchSlots: Int = 32) -> EventLoop? {
+    let loop = EventLoop(clock: .monotonic, batchSlots: batchSlots)
+    guard loop.wakeup >= 0, unsafe loop.context.isUsable else { return nil }
+    let isStarted = loop.thread.withLock { thread in
+      thread = Thread(name: name) { loop.run() }
+      return thread != nil
+    }
+    return isStarted ? loop : nil
   }
 
   /// A loop without a thread, on a virtual clock; `turn` runs it on the caller's thread.

@@ -41,6 +41,9 @@ package final class LoopContext {
     }
   }
 
+  /// Whether there were descriptors for it.
+  var isUsable: Bool { self.epoll >= 0 && self.alarm >= 0 }
+
   deinit {
     close(self.epoll)
     close(self.alarm)

@@ -5,8 +5,9 @@ internal import Glibc
 struct Thread: Sendable {
   private let handle: pthread_t
 
-  init(name: String, _ body: @escaping @Sendable () -> Void) {
-    guard let handle = startThread(name, body) else { preconditionFailure("no more threads") }
+  /// - Returns: nil when the system has no thread left.
+  init?(name: String, _ body: @escaping @Sendable () -> Void) {
+    guard let handle = startThread(name, body) else { return nil }
     self.handle = handle
   }
 

@@ -17,6 +17,9 @@ package struct SocketError: Error, Equatable, CustomStringConvertible {
   }
 
   package var isAddressInUse: Bool { self.code == EADDRINUSE }
+
+  /// Whether any other address would fare the same: the process or the system can't have more sockets.
+  package var isOutOfResources: Bool { [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(self.code) }
 }
 
 /// What became of a datagram.

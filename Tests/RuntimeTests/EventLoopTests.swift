@@ -21,6 +21,17 @@ import Testing
     loop.stop()
   }
 
+  @Test("a loop that finds no descriptors is none")
+  func outOfDescriptors() async {
+    await #expect(processExitsWith: .exitCode(42)) {
+      var limit = rlimit()
+      guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { _exit(2) }
+      limit.rlim_cur = 0
+      guard unsafe setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { _exit(3) }
+      _exit(EventLoop.startIfPossible(name: "none") == nil ? 42 : 1)
+    }
+  }
+
   @Test("what was posted before stop runs, what comes after is refused")
   func stop() {
     for _ in 0..<50 {

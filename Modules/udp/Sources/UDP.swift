@@ -23,6 +23,9 @@ package struct UDPTransport: DatagramTransport {
     do throws(SocketError) {
       return UDPPort(try UDPSocket(address, typeOfService: typeOfService))
     } catch {
+      guard !error.isOutOfResources else {
+        throw ModuleError(.exhausted, "module udp: cannot open a media socket on \(error): raise the limit (ulimit -n)")
+      }
       throw ModuleError(.unavailable, "module udp: cannot open a media socket on \(error): choose other rtp_ports")
     }
   }

@@ -31,6 +31,22 @@ import udp
     }
   }
 
+  @Test("a process without descriptors is told so, whatever the port")
+  func outOfDescriptors() async {
+    await #expect(processExitsWith: .exitCode(42)) {
+      var limit = rlimit()
+      guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { _exit(2) }
+      limit.rlim_cur = 0
+      guard unsafe setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { _exit(3) }
+      do throws(ModuleError) {
+        _ = try UDPTransport().open(SocketAddress(ipv4: 0x7F00_0001, port: 0), typeOfService: 0)
+        _exit(1)
+      } catch {
+        _exit(error.kind == .exhausted && error.message.contains("raise the limit (ulimit -n)") ? 42 : 4)
+      }
+    }
+  }
+
   @Test("a port is free again when its owner lets go")
   func released() throws {
     var address = self.loopback

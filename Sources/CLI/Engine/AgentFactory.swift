@@ -62,7 +62,7 @@ extension Failure {
         case .configuration: .configuration
         case .noInput: .noInput
         case .cannotCreate: .cannotCreate
-        case .unavailable: .unavailable
+        case .unavailable, .exhausted: .unavailable
         case .peer: .callFailed
         }
       self.init(status, error.message)

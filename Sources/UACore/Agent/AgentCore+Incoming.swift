@@ -25,7 +25,7 @@ extension AgentCore {
       self.add(call, media)
     } catch {
       self.emit(.warning(id, "\(error)"))
-      return self.endpoint.reject(session, status: 488, reason: nil, headers: [], now: now)
+      return self.refuse(session, mediaError: error)
     }
     self.emit(.incoming(id, from: call.peer))
     guard call.state == .incoming else { return }
@@ -46,8 +46,7 @@ extension AgentCore {
   }
 
   private func admission(of invite: IncomingInvite) -> IncomingAdmission {
-    // A server that ends, or is full, says when to try again (RFC 3261 §21.5.4).
-    if self.isClosing { return .refused(503, nil, headers: [("Retry-After", "30")]) }
+    if self.isClosing { return .refused(503, nil, headers: self.retryLater) }
     guard !self.localAccounts.isEmpty else { return .refused(480, nil) }
     guard let account = self.account(for: invite.requestURI) else { return .refused(404, nil) }
     if !account.settings.acceptsRequests { return .refused(403, nil) }
@@ -63,6 +62,18 @@ extension AgentCore {
       return .refused(486, "Max Calls")
     }
     return .taken(account)
+  }
+
+  /// What a server that ends, or is full, says besides 503 (RFC 3261 §21.5.4).
+  var retryLater: [(String, String)] { [("Retry-After", "\(self.endpoint.configuration.limits.retryAfter)")] }
+
+  /// Refuses a call for which there is no media: 503 where it may go well a little later, for ports, descriptors or
+  /// threads were short; else 488.
+  private func refuse(_ session: SessionID, mediaError error: any Error) {
+    let isShort = [.unavailable, .exhausted].contains((error as? ModuleError)?.kind)
+    self.endpoint.reject(
+      session, status: isShort ? 503 : 488, reason: nil, headers: isShort ? self.retryLater : [],
+      now: self.context.now)
   }
 
   /// Rings, or answers by itself.

@@ -92,7 +92,7 @@ package final class CallMedia {
     self.negotiator = OfferAnswer(
       sessionID: environment.random() >> 2, address: address, matching: self.codecs.matching)
     self.negotiator.usesBundle = environment.configuration.usesBundle || settings.usesBundle
-    self.transport = environment.startTransport(
+    self.transport = try environment.startTransport(
       ports, stream: stream, ssrc: self.ssrc, canonicalName: self.canonicalName, announce: announce)
   }
 

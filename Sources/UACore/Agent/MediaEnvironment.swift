@@ -66,7 +66,7 @@ package final class MediaEnvironment {
   package func startTransport(
     _ ports: consuming MediaPorts, stream: StreamID, ssrc: UInt32, canonicalName: String,
     announce: @escaping @Sendable () -> Void
-  ) -> TransportHandle {
+  ) throws(ModuleError) -> TransportHandle {
     let configuration = self.configuration
     let settings = TransportSettings(
       stream: stream,
@@ -77,7 +77,7 @@ package final class MediaEnvironment {
       seed: self.random(), wallClockOffset: self.wallClockOffset, loss: self.loss,
       srtpTransform: configuration.srtpTransform,
       keyLimit: configuration.srtpRekeyPackets.map { KeyLimit(packets: UInt64($0)) } ?? .standard)
-    let (loop, isOwn) = self.loops.next(mode: configuration.rxMode, stream: stream)
+    let (loop, isOwn) = try self.loops.next(mode: configuration.rxMode, stream: stream)
     return TransportHandle(
       on: loop, ownsLoop: isOwn, settings: settings, ports: ports, announce: announce)
   }

@@ -34,7 +34,7 @@ package struct PortAllocator {
     self.next = self.pairs > 0 ? Int(start % UInt64(self.pairs)) : 0
   }
 
-  /// - Throws: when no pair of the range is free.
+  /// - Throws: when no pair of the range is free, `.exhausted` when no socket can be opened at all.
   package mutating func open(on address: SocketAddress) throws(ModuleError) -> MediaPorts {
     var last: ModuleError?
     for _ in 0..<self.pairs {
@@ -45,7 +45,11 @@ package struct PortAllocator {
         let rtcp = try self.transport.open(address.with(port: port + 1), typeOfService: self.typeOfService)
         let bound = rtp.localAddress
         return MediaPorts(rtp: Disconnected(rtp), rtcp: Disconnected(rtcp), address: bound)
-      } catch { last = error }
+      } catch {
+        // No other port would fare better.
+        guard error.kind != .exhausted else { throw error }
+        last = error
+      }
     }
     throw last
       ?? ModuleError(

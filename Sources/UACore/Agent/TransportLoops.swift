@@ -5,27 +5,32 @@ package import Runtime
 package final class TransportLoops {
   private let main: EventLoop
   private let pool: LoopPool?
-  private let makeLoop: (String) -> EventLoop
+  private let makeLoop: (String) -> EventLoop?
   private var count = 0
 
   /// - Parameters:
   ///   - pool: the workers of `pool` mode; several agents may share them.
-  ///   - makeLoop: makes a transport's own loop in `thread` mode.
+  ///   - makeLoop: makes a transport's own loop in `thread` mode; nil when it can't be.
   package init(
     main: EventLoop, pool: LoopPool?,
-    makeLoop: @escaping (String) -> EventLoop = { EventLoop.start(name: $0, batchSlots: 8) }
+    makeLoop: @escaping (String) -> EventLoop? = { EventLoop.startIfPossible(name: $0, batchSlots: 8) }
   ) {
     self.main = main
     self.pool = pool
     self.makeLoop = makeLoop
   }
 
-  package func next(mode: RxMode, stream: StreamID) -> (loop: EventLoop, isOwn: Bool) {
+  package func next(mode: RxMode, stream: StreamID) throws(ModuleError) -> (loop: EventLoop, isOwn: Bool) {
     self.count += 1
     switch mode {
     case .main: return (self.main, false)
     case .pool: return (self.pool?.loop(for: self.count) ?? self.main, false)
-    case .thread: return (self.makeLoop("rtp-\(stream.number)"), true)
+    case .thread:
+      guard let loop = self.makeLoop("rtp-\(stream.number)") else {
+        throw ModuleError(
+          .exhausted, "there is no descriptor or no thread left for the media of call \(stream.number): raise ulimit -n")
+      }
+      return (loop, true)
     }
   }
 
