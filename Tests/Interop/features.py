@@ -324,6 +324,27 @@ def interrupted(code):
         check(report["ok"] and report["calls"][0]["reason"] == "hangup", f"{report}")
 
 
+def drained(again):
+    """SIGTERM with drain_timeout: a new call gets 503, the one that stands ends by itself; a second signal ends all at once."""
+    with ApusRun("thread", "none", "pcmu", extra="drain_timeout 30\n") as bob:
+        where = fresh("drained")
+        caller = start([APUS, "call", bob.uri, "--codec", "pcmu", "--json", "--seconds", "4"], where / "apus", cwd=where)
+        bob.wait_for("the peer is heard")
+        bob.process.send_signal(signal.SIGTERM)
+        bob.wait_for("no new calls are taken; 1 may go on for 30 s", 2)
+        refused = apus("call", bob.uri, "--codec", "pcmu")
+        check(refused.code == 69 and "503" in refused.err, f"exit {refused.code}: {refused.err!r}")
+        if again:
+            bob.process.send_signal(again)
+            check(bob.process.wait(2) == 128 + again, f"exit {bob.process.returncode}")
+            return
+        check(bob.process.poll() is None, "it ended before its call")
+        caller.wait(10)
+        report = json.loads(text(caller, "out"))
+        check(report["ok"] and report["calls"][0]["duration_s"] > 3.5, f"{report}")
+        check(bob.process.wait(3) == 0, f"exit {bob.process.returncode}")
+
+
 report = Report()
 report.run([
     ("a peer that vanishes in the handshake, passive", vanishes, "passive"),
@@ -354,5 +375,8 @@ report.run([
     ("modules --json", modules),
     ("Ctrl-C", interrupted, signal.SIGINT),
     ("SIGTERM", interrupted, signal.SIGTERM),
+    ("SIGTERM drains", drained, None),
+    ("SIGTERM twice", drained, signal.SIGTERM),
+    ("SIGTERM, then Ctrl-C", drained, signal.SIGINT),
 ], at_once=5)
 report.finish()

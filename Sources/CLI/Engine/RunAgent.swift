@@ -1,4 +1,5 @@
 internal import AllModules
+internal import Glibc
 internal import ModuleKit
 internal import NetBase
 internal import UACore
@@ -7,7 +8,7 @@ internal import UACore
 func runAgent(_ options: RunCommand) async throws {
   let folder = try loadFolder(options)
   let configuration = folder.configuration
-  let stop = StopFlag.onSignal()
+  let (stop, signals) = (StopFlag(), Signals.first())
   let listen = listenAddress(configuration, options)
   var settings = AgentSettings(available: compiledModules, configuration: configuration, listen: listen)
   settings.contacts = folder.contacts
@@ -20,6 +21,12 @@ func runAgent(_ options: RunCommand) async throws {
   let accounts = folder.accounts.map { CallSettings(account: $0, configuration: configuration) }
   let agent = try await AgentFactory.start(settings, accounts: accounts, name: "main")
   let console = Console(agent: agent, stop: stop)
+  Task {
+    for await number in signals {
+      if number == SIGTERM { await agent.drain() }
+      await stop.set()
+    }
+  }
   let events = Task { [first = settings.logLevel] in
     var level = first
     for await event in agent.events {

@@ -54,14 +54,19 @@ extension AgentCore {
 
   /// Removes an account's binding, and forgets what the protocol machines know of it.
   func retire(_ account: LocalAccount) {
+    self.leaveRegistrar(account)
+    guard account.registrationID == nil, let signalling = account.signalling else { return }
+    self.endpoint.removeAccount(signalling)
+    account.signalling = nil
+  }
+
+  /// Removes an account's binding; what is signed with its password goes on.
+  func leaveRegistrar(_ account: LocalAccount) {
     if let subscription = account.mailbox { self.endpoint.unsubscribe(subscription, now: self.context.now) }
     account.mailbox = nil
     if let registration = account.registrationID {
       self.leaving[registration] = account
       self.endpoint.unregister(registration, now: self.context.now)
-    } else if let signalling = account.signalling {
-      self.endpoint.removeAccount(signalling)
-      account.signalling = nil
     }
     self.drain()
   }

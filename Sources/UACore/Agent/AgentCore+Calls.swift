@@ -95,6 +95,7 @@ extension AgentCore {
         call.isLateOffer = true
         body = try media.makeOffer()
       }
+      call.isAnswered = true
       self.endpoint.accept(session, body: SIPBody(bytes: body), now: self.context.now)
       self.notice(.callAnswered, call: call)
     } catch {

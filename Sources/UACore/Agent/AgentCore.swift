@@ -172,14 +172,43 @@ package final class AgentCore {
     self.calls.keys.sorted { $0.number < $1.number }.compactMap { self.report($0) }
   }
 
-  /// Ends every call, and takes no new one; `ended` comes for each call.
-  package func hangUpAll() {
+  /// Takes no new calls from now on, and leaves the registrars. Calls that ring here are sent elsewhere; the others go on.
+  package func stopTakingCalls() {
+    guard !self.isClosing else { return }
     self.isClosing = true
     self.contactWatches.update()
     self.watchers.end()
-    for account in self.localAccounts { self.retire(account) }
-    for id in self.calls.keys.sorted(by: { $0.number < $1.number }) { self.hangUp(id) }
+    for account in self.localAccounts { self.leaveRegistrar(account) }
+    for call in self.callsInOrder where call.isWaiting {
+      call.end("hangup")
+      if let session = call.session {
+        self.endpoint.hangUp(session, status: 503, headers: self.retryLater, now: self.context.now)
+      }
+    }
+    self.drain()
   }
+
+  /// Takes no new calls, and lets those that stand go on.
+  ///
+  /// - Returns: seconds after which they end; nil when that is at once.
+  package func beginDrain() -> Int? {
+    guard let seconds = self.settings.configuration.drainTimeout else { return nil }
+    self.stopTakingCalls()
+    let left = self.calls.values.count { $0.state != .ended }
+    if left > 0 {
+      self.emit(.output("no new calls are taken; \(left) may go on for \(seconds) s (drain_timeout)"))
+    }
+    return seconds
+  }
+
+  /// Ends every call, and takes no new one; `ended` comes for each call.
+  package func hangUpAll() {
+    self.stopTakingCalls()
+    for call in self.callsInOrder { self.hangUp(call.id) }
+    for account in self.localAccounts { self.retire(account) }
+  }
+
+  private var callsInOrder: [Call] { self.calls.values.sorted { $0.id.number < $1.id.number } }
 
   /// Closes the SIP transports; calls that still exist are forgotten, and their media ends.
   package func close() {

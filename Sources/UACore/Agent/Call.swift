@@ -30,6 +30,8 @@ final class Call {
   var earlyAnswer: [UInt8]?
   /// Whether it is answered by itself, or was; then a person's `accept` comes too late.
   var answersItself = false
+  /// Whether our answer is on its way.
+  var isAnswered = false
   var isMuted = false
   /// Digits that wait to be sent by INFO, and whether one is under way.
   var infoDigits = ""
@@ -93,7 +95,7 @@ final class Call {
   }
 
   /// Whether it came in and nobody has answered it yet.
-  var isWaiting: Bool { !self.isOutgoing && [.incoming, .ringing, .early].contains(self.state) }
+  var isWaiting: Bool { !self.isOutgoing && !self.isAnswered && [.incoming, .ringing, .early].contains(self.state) }
 
   /// Notes why the call ends; the first reason stands.
   func end(_ reason: String, failure: ModuleError? = nil, status: Int? = nil) {

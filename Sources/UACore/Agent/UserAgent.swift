@@ -143,16 +143,26 @@ package actor UserAgent {
     if self.ownsPool { self.pool?.stop() }
   }
 
+  /// Takes no new calls, and waits until those that stand have ended: for `drain_timeout` at most.
+  package func drain() async {
+    guard let seconds = self.core?.beginDrain() else { return }
+    await self.waitUntilIdle(milliseconds: Int64(seconds) * 1000)
+  }
+
   private func endCalls() async {
     self.core?.hangUpAll()
+    await self.waitUntilIdle(milliseconds: 2000)
+    self.core?.close()
+    self.core = nil
+  }
+
+  private func waitUntilIdle(milliseconds: Int64) async {
     self.main.withContext { context in
-      context.schedule(at: context.now.advanced(byMilliseconds: 2000)) { [weak self] in
+      context.schedule(at: context.now.advanced(byMilliseconds: milliseconds)) { [weak self] in
         self?.assumeIsolated { $0.resumeWaiters() }
       }
     }
     await self.waitUntilIdle()
-    self.core?.close()
-    self.core = nil
   }
 
   private func take(_ event: AgentEvent) {

@@ -25,6 +25,8 @@ package struct Configuration: Sendable {
   /// Nil is without limit.
   package var callMaxCalls: Int?
   package var callHoldOtherCalls: Bool
+  /// Seconds that calls may go on once the agent is told to end; nil is none.
+  package var drainTimeout: Int?
   /// Where neither a REFER nor a redirect leads us.
   package var tollNumbers: TollNumbers
   /// How often in a row a REFER may send us on.
@@ -90,6 +92,7 @@ package struct Configuration: Sendable {
     self.callLocalTimeout = values.positive(CoreKeys.callLocalTimeout)
     self.callMaxCalls = values.positive(CoreKeys.callMaxCalls)
     self.callHoldOtherCalls = values[CoreKeys.callHoldOtherCalls] == "yes"
+    self.drainTimeout = values.positive(CoreKeys.drainTimeout)
     self.tollNumbers = TollNumbers(values[CoreKeys.tollPrefixes]) ?? .standard
     self.callMaxTransfers = values.integer(CoreKeys.callMaxTransfers)
     self.redialAttempts = values[CoreKeys.redialAttempts] == "inf" ? nil : values.integer(CoreKeys.redialAttempts)

@@ -5,7 +5,7 @@ internal import SRTPEngine
 /// The keys that the core itself understands, in the order of the generated config file.
 ///
 /// Names and defaults are baresip's, but for `rtp_rxmode pool`, `rtp_rxmode_policy`, `rtp_rx_workers`, `srtp_engine`,
-/// `srtp_rekey_packets`, `toll_prefixes`, `call_max_transfers` and `LimitKeys`, which are ours.
+/// `srtp_rekey_packets`, `toll_prefixes`, `call_max_transfers`, `drain_timeout` and `LimitKeys`, which are ours.
 package enum CoreKeys {
   /// Keys under one heading of the generated file.
   package struct Section: Sendable {
@@ -48,6 +48,9 @@ package enum CoreKeys {
   package static let callHoldOtherCalls = ConfigKey(
     "call_hold_other_calls", .bool, default: "yes",
     help: "Whether the other calls are put on hold when one is answered, dialled or resumed.")
+  package static let drainTimeout = ConfigKey(
+    "drain_timeout", .integer(0...86_400), default: "0",
+    help: "Seconds that calls may go on after SIGTERM, while new ones get 503; 0 ends all at once, as Ctrl-C does.")
   package static let tollPrefixes = ConfigKey(
     "toll_prefixes", .string, default: TollNumbers.standard.prefixes.joined(separator: ","),
     help: "What numbers begin with that no REFER and no redirect may make us call: a list, or none.")
@@ -154,7 +157,7 @@ package enum CoreKeys {
     Section(title: "Limits of SIP", keys: LimitKeys.all.map(\.key)),
     Section(
       title: "Calls",
-      keys: [callLocalTimeout, callMaxCalls, callHoldOtherCalls, tollPrefixes, callMaxTransfers]),
+      keys: [callLocalTimeout, callMaxCalls, callHoldOtherCalls, drainTimeout, tollPrefixes, callMaxTransfers]),
     Section(title: "Menu", keys: [redialAttempts, redialDelay, menuCleanNumber, autoAnswerMethod, statmodeDefault]),
     Section(
       title: "Audio", keys: [audioPath, audioPlayer, audioSource, audioAlert, telephoneEventPayloadType]),

@@ -32,7 +32,8 @@ import Testing
         ]),
         .a("reg.example.test"): .addresses([SocketAddress(ipv4: 0x0A00_0003, port: 0)]),
       ])
-      self.agents = try SimulatedAgents(adjust: { $0.nameResolver = names })
+      self.agents = try SimulatedAgents(
+        configure: { $0.drainTimeout = 60 }, adjust: { $0.nameResolver = names })
       self.registrar = try ScriptedPeer(
         in: self.agents.simulation,
         configuration: SIPConfiguration(allow: [.register], digest: DigestAlgorithm.openSSL))
@@ -91,6 +92,20 @@ import Testing
       }
       #expect(reason.hasPrefix("401 "))
     }
+  }
+
+  @Test("a drain begins by leaving the registrar, and the call that stands keeps the account's password")
+  func drain() throws {
+    let lab = try Lab(password: "secret")
+    let alice = lab.agents.alice
+    try CallControlTests.run("/uanew <sip:alice@10.0.0.3>;auth_pass=secret;regint=600;mwi=no", alice)
+    try CallControlTests.run("/uanew <sip:quiet@10.0.0.3>;auth_pass=secret;regint=0", alice)
+    try lab.agents.establishedCall()
+    #expect(lab.states.last == .registered)
+    alice.act { _ = $0.beginDrain() }
+    lab.agents.run(milliseconds: 500)
+    #expect(lab.states.last == .unregistered && lab.registers().last?.contains("expires=0") == true)
+    #expect(alice.isEstablished && alice.act { $0.localAccounts.allSatisfy { $0.signalling != nil } })
   }
 
   @Test("test_ua_register_dns: a registrar is found by its SRV record")
