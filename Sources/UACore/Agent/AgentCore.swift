@@ -172,7 +172,8 @@ package final class AgentCore {
     self.calls.keys.sorted { $0.number < $1.number }.compactMap { self.report($0) }
   }
 
-  /// Takes no new calls from now on, and leaves the registrars. Calls that ring here are sent elsewhere; the others go on.
+  /// Takes no new calls from now on, and leaves the registrars. Calls that ring here are sent elsewhere; the others go
+  /// on.
   package func stopTakingCalls() {
     guard !self.isClosing else { return }
     self.isClosing = true

@@ -28,7 +28,7 @@ package final class TransportLoops {
     case .thread:
       guard let loop = self.makeLoop("rtp-\(stream.number)") else {
         throw ModuleError(
-          .exhausted, "there is no descriptor or no thread left for the media of call \(stream.number): raise ulimit -n")
+          .exhausted, "no descriptor or no thread is left for the media of call \(stream.number): raise ulimit -n")
       }
       return (loop, true)
     }

@@ -1,3 +1,4 @@
+import Handoff
 import ModuleKit
 import SIPStack
 import TestSupport
@@ -74,7 +75,7 @@ import Testing
     let pair = try await LivePair(mode: .main, encryption: nil, player: device, drainTimeout: 3)
     let ended = LivePair.reports(of: pair.bob)
     let first = try await pair.call(nil, device)
-    try await pair.call(nil, device)
+    _ = try await pair.call(nil, device)
     while await pair.bob.reports.count(where: { $0.state == .established }) < 2 {
       try await Task.sleep(for: .milliseconds(20))
     }

@@ -2,12 +2,13 @@ import Handoff
 import ModuleKit
 import NetBase
 import Runtime
+import SIPStack
 import TestSupport
 import Testing
 
 @testable import UACore
 
-/// Calls that come when ports, descriptors or threads are short: 503 with Retry-After, for it may go well a little later.
+/// Calls that come when ports, descriptors or threads are short: 503 with Retry-After, for it may go well later.
 @Suite struct ShortageTests {
   /// Opens no socket, as a process does that has no descriptor left.
   private struct Exhausted: DatagramTransport {

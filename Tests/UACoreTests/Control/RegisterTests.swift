@@ -100,6 +100,7 @@ import Testing
     let alice = lab.agents.alice
     try CallControlTests.run("/uanew <sip:alice@10.0.0.3>;auth_pass=secret;regint=600;mwi=no", alice)
     try CallControlTests.run("/uanew <sip:quiet@10.0.0.3>;auth_pass=secret;regint=0", alice)
+    lab.agents.run(milliseconds: 500)
     try lab.agents.establishedCall()
     #expect(lab.states.last == .registered)
     alice.act { _ = $0.beginDrain() }
