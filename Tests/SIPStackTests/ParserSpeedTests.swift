@@ -44,8 +44,9 @@ struct ParserSpeedTests {
     return Double(time.tv_sec) * 1e6 + Double(time.tv_nsec) / 1e3
   }
 
+  // What the optimiser has not seen, or a sanitizer watches, says nothing of the time.
   #if !DEBUG
-    @Test("an INVITE is read in 5 microseconds")
+    @Test("an INVITE is read in 5 microseconds, and its addresses are taken apart in as many")
     func invite() throws {
       var lines = 0
       let message = try Self.invite.withRawSpan { span throws(SIPParseError) in try SIPMessage(datagram: span) }
@@ -59,8 +60,8 @@ struct ParserSpeedTests {
       }
       print("an INVITE of \(Self.invite.count) bytes: read in \(time) µs, its addresses taken apart in \(taken) µs")
       #expect(lines == 20_000 * (message.headers.fields.count + 2))
-      // A machine that is busy with other things gets twice the time.
-      #expect(time <= 10, "read in \(time) µs")
+      #expect(time <= 5, "read in \(time) µs")
+      #expect(taken <= 5, "taken apart in \(taken) µs")
     }
   #endif
 
