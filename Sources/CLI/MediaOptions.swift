@@ -18,7 +18,13 @@ enum MediaNATChoice: String, CaseIterable, Sendable {
   case none, stun, turn, ice
 
   /// The account's word; nil for none.
-  var id: String? { self == .none ? nil : self.rawValue }
+  var id: String? { self == .none ? nil : Account.natHeirs[self.rawValue] ?? self.rawValue }
+
+  /// What there is to say before a call goes with another way than the named one.
+  var warning: String? {
+    guard let heir = Account.natHeirs[self.rawValue] else { return nil }
+    return "--medianat \(self.rawValue): there is no \(self.rawValue) without checks: calls go with \(heir)"
+  }
 }
 
 /// What `call`, `demo` and `load` share. Nil is the command's own default.

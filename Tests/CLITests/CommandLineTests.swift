@@ -48,6 +48,14 @@ struct CommandLineTests {
     #expect(try DemoCommand.parse([]).media.mediaenc == nil)
   }
 
+  @Test("--medianat stun and turn are ice, and say so", arguments: ["stun", "turn"])
+  func medianat(value: String) throws {
+    let choice = try #require(try DemoCommand.parse(["--medianat", value]).media.medianat)
+    #expect(choice.id == "ice")
+    #expect(choice.warning == "--medianat \(value): there is no \(value) without checks: calls go with ice")
+    #expect(MediaNATChoice.ice.warning == nil && MediaNATChoice.none.warning == nil)
+  }
+
   @Test(
     "what is wrong is said in one line, with exit code 64",
     arguments: [

@@ -98,6 +98,10 @@ struct ConfigAccountTests {
     arguments: [
       ("<sip:u@h>;medianat=ice", "medianat: ice: this module of baresip is not part of Apus; calls go without it"),
       (
+        "<sip:u@h>;medianat=turn",
+        "medianat: turn is done by ice, which is not switched on; calls go without it"
+      ),
+      (
         "<sip:u@h>;tcpsrcport=5070",
         "tcpsrcport: this parameter of baresip has no effect in Apus: connections leave from a free port"
       ),
@@ -128,6 +132,19 @@ struct ConfigAccountTests {
     #expect(accounts.count == 1)
   }
 
+  @Test("baresip's medianat=stun and turn are ice, with a warning", arguments: ["stun", "turn", "TURN"])
+  func stunAndTurn(value: String) {
+    let id = value.lowercased()
+    let (accounts, problems) = self.parse(
+      "<sip:u@h>;medianat=\(value);stunserver=\(id):192.0.2.1", active: ["udp", "sip_udp", "ice"])
+    #expect(
+      problems == [
+        "accounts:1: warning: medianat: there is no \(id) without checks: calls go with ice, "
+          + "and ask the same stunserver"
+      ])
+    #expect(accounts.first?.mediaNAT == "ice" && accounts.first?.stunServers.count == 1)
+  }
+
   @Test(
     "what is wrong is an error, and the line gives no account",
     arguments: [
@@ -147,10 +164,6 @@ struct ConfigAccountTests {
           + "did you mean \"dtls_srtp\"?"
       ),
       ("<sip:u@h>;mediaenc=zrtp", "mediaenc: Apus has no zrtp: it takes one of dtls_srtp, srtp, srtp-mand, srtp-mandf"),
-      (
-        "<sip:u@h>;medianat=turn",
-        "medianat: there is no turn without checks: write medianat=ice, and the server in stunserver"
-      ),
       (
         "<sip:u@h>;medianat=ise",
         "medianat: \"ise\" is not allowed: it takes one of stun, turn, ice, natpmp, pcp; did you mean \"ice\"?"

@@ -10,6 +10,7 @@ enum AgentFactory {
   ///   - options: what `call`, `demo` and `load` share.
   ///   - listen: where SIP listens.
   static func settings(_ options: MediaOptions, listen: SocketAddress, mode: RxMode) -> AgentSettings {
+    if let warning = options.medianat?.warning { StandardError.write("apus: warning: \(warning)\n") }
     var configuration = Configuration()
     configuration.activeModules = usualModuleNames
     configuration.rxMode = options.rxmode ?? mode

@@ -127,4 +127,7 @@ package struct Account: Sendable {
   }
 
   init(address: AddressOfRecord) { self.address = address }
+
+  /// What does the work of a `medianat` of baresip's that Apus has not by itself.
+  package static let natHeirs = ["stun": "ice", "turn": "ice"]
 }

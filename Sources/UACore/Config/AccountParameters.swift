@@ -107,7 +107,7 @@ enum AccountParameters {
       "`srtp`, `srtp-mand`, `srtp-mandf`, `dtls_srtp` or `none`"),
     used(
       "medianat", .string, "none",
-      "`ice` or `none`"),
+      "`ice` or `none`; `stun` and `turn` are taken for `ice`, with a warning: there is neither without checks"),
     ignored(
       "natpinhole", .bool, harmless: "no", "media ports are opened by the first packet of a call"),
     used(

@@ -170,7 +170,7 @@ private struct AccountReading {
   }
 
   private mutating func nat(_ value: String) -> String? {
-    let id = value.lowercased()
+    var id = value.lowercased()
     guard id != "none" else { return nil }
     guard Self.natModules.contains(id) else {
       self.error(
@@ -179,10 +179,16 @@ private struct AccountReading {
           + NearestName.question(value, in: Self.natModules))
       return nil
     }
+    if let heir = Account.natHeirs[id] {
+      guard self.drivers.active.contains(heir) else {
+        self.warning("medianat", "\(id) is done by \(heir), which is not switched on; calls go without it")
+        return nil
+      }
+      self.warning("medianat", "there is no \(id) without checks: calls go with \(heir), and ask the same stunserver")
+      id = heir
+    }
     if self.drivers.active.contains(id) { return id }
-    if id == "stun" || id == "turn" {
-      self.error("medianat", "there is no \(id) without checks: write medianat=ice, and the server in stunserver")
-    } else if self.drivers.isCompiledIn(id) {
+    if self.drivers.isCompiledIn(id) {
       self.error("medianat", "the module \(id) is not switched on: add the line \"module \(id)\" to the config")
     } else {
       self.warning("medianat", "\(id): this module of baresip is not part of Apus; calls go without it")
