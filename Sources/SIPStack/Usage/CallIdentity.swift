@@ -33,13 +33,17 @@ extension SIPHeaders {
 }
 
 extension OutgoingInvite {
-  /// Hides who calls: From says anonymous, and a proxy that is trusted learns the identity by P-Preferred-Identity
-  /// (RFC 3323 §4.1, RFC 3325 §9.2).
-  package mutating func makeAnonymous() {
+  /// Hides who calls: From and Contact name nobody (RFC 3323 §4.1).
+  ///
+  /// - Parameter tellsProxy: whether the INVITE goes to a proxy of ours, which learns the identity by
+  ///   P-Preferred-Identity and keeps it to itself (RFC 3325 §9.2). A peer would read it.
+  package mutating func makeAnonymous(tellsProxy: Bool) {
     var identity = self.from
     identity.parameters = SIPParameters()
     self.from = NameAddress(
       displayName: "Anonymous", uri: SIPURI(user: "anonymous", host: "anonymous.invalid", port: nil))
-    self.headers += [("Privacy", "id"), ("P-Preferred-Identity", identity.description)]
+    self.contact.user = "anonymous"
+    self.headers.append(("Privacy", "id"))
+    if tellsProxy { self.headers.append(("P-Preferred-Identity", identity.description)) }
   }
 }

@@ -39,15 +39,16 @@ extension AgentCore {
       id: id, session: nil, isOutgoing: true, peer: "\(target)", settings: settings, began: self.context.now)
     let invite = { [unowned self] () throws -> Void in
       let offer = try media.makeOffer()
-      let session = self.endpoint.invite(
-        OutgoingInvite(
-          from: NameAddress(displayName: settings.displayName, uri: identity), to: NameAddress(uri: target),
-          contact: self.contact(of: account, towards: first) ?? self.contact(identity, local, first.transport),
-          targets: targets,
-          local: local, headers: headers, body: SIPBody(bytes: offer), routeSet: routeSet,
-          account: account?.signalling, policy: Self.policy(of: settings)),
-        now: self.context.now)
-      self.begin(call, session)
+      let isHidden = settings.privacy == .id
+      // A GRUU of the account's names it.
+      let registered = isHidden && account?.route?.publicGRUU != nil ? nil : self.contact(of: account, towards: first)
+      var outgoing = OutgoingInvite(
+        from: NameAddress(displayName: settings.displayName, uri: identity), to: NameAddress(uri: target),
+        contact: registered ?? self.contact(identity, local, first.transport), targets: targets, local: local,
+        headers: headers, body: SIPBody(bytes: offer), routeSet: routeSet, account: account?.signalling,
+        policy: Self.policy(of: settings))
+      if isHidden { outgoing.makeAnonymous(tellsProxy: targets.allSatisfy { self.isProxy($0.address, of: account) }) }
+      self.begin(call, self.endpoint.invite(outgoing, now: self.context.now))
     }
     // Where nothing is waited for, the settings are found out to be wrong before there is a call.
     guard settings.mediaNAT != nil, !settings.natServers.isEmpty else {

@@ -14,10 +14,11 @@ extension AgentCore {
     case .taken(let found): account = found
     }
     let settings = account.settings
+    let caller = self.caller(of: invite, for: account)
     let id = self.nextCall()
     let call = Call(
-      id: id, session: session, isOutgoing: false, peer: "\(invite.from.uri)", settings: settings, began: now)
-    call.peerName = invite.from.displayName.flatMap { $0.isEmpty ? nil : $0 }
+      id: id, session: session, isOutgoing: false, peer: "\(caller.uri)", settings: settings, began: now)
+    call.peerName = caller.displayName.flatMap { $0.isEmpty ? nil : $0 }
     call.diverter = invite.headers["Diversion"].flatMap { try? NameAddress($0) }.map { "\($0.uri)" }
     do {
       let media = try self.makeMedia(id, settings, towards: invite.source)
@@ -56,7 +57,8 @@ extension AgentCore {
       return .refused(403, nil)
     }
     if invite.replaces != nil { return .taken(account) }
-    if self.control.contacts.isBlocked(invite.from.uri) { return .refused(403, nil) }
+    let callers = [invite.from, self.caller(of: invite, for: account)]
+    if callers.contains(where: { self.control.contacts.isBlocked($0.uri) }) { return .refused(403, nil) }
     if self.control.doNotDisturb { return .refused(480, "Do Not Disturb") }
     if let limit = self.settings.configuration.callMaxCalls, self.calls.count >= limit {
       return .refused(486, "Max Calls")

@@ -45,6 +45,8 @@ package struct CallSettings: Sendable {
   /// Whether requests from outside a dialog are taken at all (`inreq_allowed`).
   package var acceptsRequests: Bool
   package var reliableProvisionals: ReliableProvisionals
+  /// Whether those whom we call learn who calls.
+  package var privacy = CallerPrivacy.none
   /// The direction of audio that calls begin with.
   package var audioDirection = AudioDirection.sendrecv
 
@@ -107,5 +109,6 @@ extension CallSettings {
     self.catchesAll = account.catchAll
     self.acceptsRequests = account.acceptsRequests
     self.reliableProvisionals = account.reliableProvisionals
+    self.privacy = account.privacy
   }
 }

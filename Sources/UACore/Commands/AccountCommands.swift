@@ -1,7 +1,7 @@
 internal import ModuleKit
 internal import SIPStack
 
-/// Accounts by command: baresip's `ua…`, `answermode`, `100rel`.
+/// Accounts by command: baresip's `ua…`, `answermode`, `100rel`, and `privacy`.
 extension AgentCore {
   var accountCommands: [CoreCommand] {
     [
@@ -77,6 +77,15 @@ extension AgentCore {
           account.settings.reliableProvisionals = mode
         }
         return "100rel mode changed to: \(mode.rawValue)"
+      },
+      CoreCommand("privacy", "none|id [ACCOUNT]", "whether those whom an account calls learn who calls") {
+        [unowned self] text throws(CommandFailure) in
+        let words = text.split(separator: " ").map(String.init)
+        guard let word = words.first, let privacy = CallerPrivacy(rawValue: word) else {
+          throw CommandFailure("/privacy takes none or id")
+        }
+        for account in try self.accounts(named: words.dropFirst().first) { account.settings.privacy = privacy }
+        return "privacy changed to: \(privacy.rawValue)"
       },
     ]
   }

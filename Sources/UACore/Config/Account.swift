@@ -12,6 +12,14 @@ package enum AnswerMode: String, CaseIterable, Sendable {
   case auto
 }
 
+/// What those whom we call learn of us (`privacy`, RFC 3323).
+package enum CallerPrivacy: String, CaseIterable, Sendable {
+  /// Who calls.
+  case none
+  /// Nothing: From is anonymous, and only our own proxy is told who calls (RFC 3325).
+  case id
+}
+
 /// How digits are sent (`dtmfmode`).
 package enum DTMFMode: String, CaseIterable, Sendable {
   /// RFC 4733.
@@ -91,6 +99,7 @@ package struct Account: Sendable {
   /// Milliseconds before an automatic answer.
   package var answerDelay = 0
   package var dtmfMode = DTMFMode.rtpevent
+  package var privacy = CallerPrivacy.none
   package var callTransfer = true
   package var sipAutoanswer = false
   package var sipAutoredirect = false

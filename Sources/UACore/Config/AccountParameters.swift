@@ -1,6 +1,6 @@
 internal import ModuleKit
 
-/// The parameters of an account line: baresip's, each with what it may be and whether Apus acts on it.
+/// The parameters of an account line: baresip's and `privacy`, each with what it may be and whether Apus acts on it.
 enum AccountParameters {
   /// What Apus does with a parameter.
   enum Effect: Sendable {
@@ -90,6 +90,10 @@ enum AccountParameters {
     used(
       "dtmfmode", .choice(DTMFMode.allCases.map(\.rawValue)), "rtpevent",
       "how digits are sent: RFC 4733, INFO, or INFO where the peer has no telephone events"),
+    used(
+      "privacy", .choice(CallerPrivacy.allCases.map(\.rawValue)), "none",
+      "`id` hides who calls: From and Contact are anonymous, and only a registrar or proxy of the account's is told "
+        + "(RFC 3323, 3325); ours, baresip has none"),
     used(
       "inreq_allowed", .bool, "yes",
       "whether requests from outside a dialog are taken"),

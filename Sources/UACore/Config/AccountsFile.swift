@@ -118,6 +118,7 @@ private struct AccountReading {
     case "outbound2": self.setProxy(name, value) { account.outbound.append($0) }
     case "answermode": account.answerMode = AnswerMode(rawValue: value) ?? .manual
     case "answerdelay": account.answerDelay = Int(value) ?? 0
+    case "privacy": account.privacy = CallerPrivacy(rawValue: value) ?? .none
     case "dtmfmode": account.dtmfMode = DTMFMode(rawValue: value) ?? .rtpevent
     case "call_transfer": account.callTransfer = value == "yes"
     case "sip_autoanswer": account.sipAutoanswer = value == "yes"

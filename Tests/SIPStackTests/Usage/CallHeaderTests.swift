@@ -77,13 +77,17 @@ struct CallHeaderTests {
     let pair = Pair()
     var call = OutgoingInvite(
       from: NameAddress(displayName: "Alice", uri: Pair.uri("sip:alice@192.0.2.1")),
-      to: NameAddress(uri: Pair.uri("sip:bob@192.0.2.2")), contact: Pair.uri("sip:192.0.2.1:5060"),
+      to: NameAddress(uri: Pair.uri("sip:bob@192.0.2.2")), contact: Pair.uri("sip:alice@192.0.2.1:5060"),
       destination: Pair.addressB, local: Pair.addressA, body: Pair.offer)
-    call.makeAnonymous()
+    var direct = call
+    call.makeAnonymous(tellsProxy: true)
+    direct.makeAnonymous(tellsProxy: false)
+    #expect(!direct.headers.contains { $0.0 == "P-Preferred-Identity" })
     pair.act { _ = pair.a.invite(call, now: $0) }
     pair.run(100)
     let invite = try #require(pair.all("INVITE", from: .a).first?.message)
     #expect(invite.headers["From"]?.hasPrefix("\"Anonymous\" <sip:anonymous@anonymous.invalid>;tag=") == true)
+    #expect(invite.headers["Contact"] == "<sip:anonymous@192.0.2.1:5060>")
     #expect(invite.headers.privacy == ["id"])
     #expect(invite.headers.preferredIdentities.first?.uri == Pair.uri("sip:alice@192.0.2.1"))
     let other = SIPHeaders([
