@@ -99,6 +99,7 @@ extension AgentCore {
       call.isAnswered = true
       self.endpoint.accept(session, body: SIPBody(bytes: body), now: self.context.now)
       self.notice(.callAnswered, call: call)
+      self.tones.update()
     } catch {
       call.end("media", failure: Self.failure(error), status: 488)
       self.endpoint.reject(

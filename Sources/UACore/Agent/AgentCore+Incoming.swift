@@ -102,6 +102,7 @@ extension AgentCore {
     } else {
       self.endpoint.ring(session, status: 180, reason: nil, body: nil, now: now)
     }
+    self.tones.update()
     if let delay {
       self.context.schedule(at: now.advanced(byMilliseconds: Int64(delay))) { [weak self] in self?.answerItself(id) }
     } else if let timeout = self.settings.configuration.callLocalTimeout {

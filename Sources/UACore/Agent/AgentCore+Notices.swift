@@ -34,6 +34,7 @@ extension AgentCore {
     }
     self.watchers.take(event)
     self.control.take(event)
+    self.tones.take(event)
     if case .established = event { self.statusLine.start() }
   }
 

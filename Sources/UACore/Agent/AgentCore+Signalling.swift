@@ -198,6 +198,7 @@ extension AgentCore {
     call.gathering = nil
     call.hasSIPEnded = true
     call.state = .ended
+    self.tones.update()
     self.watchers.changed(call)
     if call.media?.transport == nil { call.hasMediaEnded = true } else { call.media?.stop() }
     self.finish(call)

@@ -58,6 +58,8 @@ package final class AgentCore {
   var applications: [(module: String, running: any Application)] = []
   /// What `play` plays.
   var localSound: LocalSound?
+  /// What is heard here of calls that ring, or can't be made.
+  private(set) lazy var tones = CallTones(core: self)
   /// The current call's figures, every second (`statmode`).
   private(set) lazy var statusLine = CallStatusLine(core: self)
   /// How much of what happens is shown.
@@ -219,6 +221,7 @@ package final class AgentCore {
     }
     self.applications = []
     self.stopLocalSound()
+    self.tones.stop()
     self.statusLine.isOn = false
     self.networkWatch?.close()
     self.networkWatch = nil

@@ -135,7 +135,10 @@ extension AgentCore {
         self.statusLine.isOn.toggle()
         return "status line: \(self.statusLine.isOn ? "on" : "off")"
       },
-      CoreCommand("stopringing", scope: .inCall, "stop the ring tone") { _ in "" },
+      CoreCommand("stopringing", scope: .inCall, "stop the ring tone") { [unowned self] _ in
+        self.tones.silence()
+        return ""
+      },
     ]
   }
 

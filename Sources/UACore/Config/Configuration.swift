@@ -45,6 +45,9 @@ package struct Configuration: Sendable {
   package var audioPlayer: AudioDevice?
   package var audioSource: AudioDevice?
   package var audioAlert: AudioDevice?
+  /// Sound files in place of tones; `none` is silence.
+  package var toneFiles: [CallTone: String]
+  package var isRingbackDisabled: Bool
   package var telephoneEventPayloadType: UInt8
   package var rtpTOS: Int
   package var rtpPorts: ClosedRange<UInt16>
@@ -104,6 +107,13 @@ package struct Configuration: Sendable {
     self.audioPlayer = AudioDevice(values[CoreKeys.audioPlayer])
     self.audioSource = AudioDevice(values[CoreKeys.audioSource])
     self.audioAlert = AudioDevice(values[CoreKeys.audioAlert])
+    let keys: [(CallTone, ConfigKey)] = [
+      (.ring, CoreKeys.ringFile), (.callWaiting, CoreKeys.callWaitingFile), (.ringback, CoreKeys.ringbackFile),
+      (.busy, CoreKeys.busyFile), (.notFound, CoreKeys.notFoundFile), (.error, CoreKeys.errorFile),
+    ]
+    self.toneFiles = [:]
+    for (tone, key) in keys { self.toneFiles[tone] = values.text(key) }
+    self.isRingbackDisabled = values[CoreKeys.ringbackDisabled] == "yes"
     self.telephoneEventPayloadType = UInt8(clamping: values.integer(CoreKeys.telephoneEventPayloadType))
     self.rtpTOS = values.integer(CoreKeys.rtpTOS)
     let ports = values.range(CoreKeys.rtpPorts)

@@ -81,10 +81,26 @@ package enum CoreKeys {
   package static let audioSource = ConfigKey(
     "audio_source", .string, default: "", help: "What the peer hears: MODULE,DEVICE.")
   package static let audioAlert = ConfigKey(
-    "audio_alert", .string, default: "", help: "Where ringing is heard: MODULE,DEVICE.")
+    "audio_alert", .string, default: "",
+    help: "Where ringing and other tones are heard: MODULE,DEVICE; without it nowhere.")
   package static let telephoneEventPayloadType = ConfigKey(
     "audio_telev_pt", .integer(96...127), default: "101",
     help: "Payload type that is offered for telephone events (DTMF, RFC 4733).")
+
+  package static let ringFile = Self.toneFile(.ring, "a call that rings here")
+  package static let callWaitingFile = Self.toneFile(.callWaiting, "a call that rings while another stands")
+  package static let ringbackFile = Self.toneFile(.ringback, "a call of ours that rings")
+  package static let busyFile = Self.toneFile(.busy, "a call of ours that finds the peer busy")
+  package static let notFoundFile = Self.toneFile(.notFound, "a call of ours to nobody")
+  package static let errorFile = Self.toneFile(.error, "a call of ours that fails otherwise")
+  package static let ringbackDisabled = ConfigKey(
+    "ringback_disabled", .bool, default: "no", help: "Whether nothing is heard while a call of ours rings.")
+
+  private static func toneFile(_ tone: CallTone, _ what: String) -> ConfigKey {
+    ConfigKey(
+      "\(tone.rawValue)_aufile", .string, default: "",
+      help: "Sound file on audio_alert for \(what); without it a built-in tone; none is silence.")
+  }
 
   package static let rtpTOS = ConfigKey(
     "rtp_tos", .integer(0...255), default: "184", help: "IP type of service, or traffic class, of RTP packets.")
@@ -161,6 +177,9 @@ package enum CoreKeys {
     Section(title: "Menu", keys: [redialAttempts, redialDelay, menuCleanNumber, autoAnswerMethod, statmodeDefault]),
     Section(
       title: "Audio", keys: [audioPath, audioPlayer, audioSource, audioAlert, telephoneEventPayloadType]),
+    Section(
+      title: "Tones",
+      keys: [ringFile, callWaitingFile, ringbackFile, busyFile, notFoundFile, errorFile, ringbackDisabled]),
     Section(
       title: "Media transport",
       keys: [rtpTOS, rtpPorts, jitterBufferType, jitterBufferDelay, jitterBufferSize, rtpTimeout, bundle]),

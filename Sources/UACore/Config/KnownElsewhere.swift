@@ -57,13 +57,11 @@ enum KnownElsewhere {
     cons_listen ctrl_tcp_listen http_listen dtls_srtp_use_ec ice_debug ice_turn ice_nomination ice_mode \
     opus_bitrate opus_stereo opus_sprop_stereo opus_cbr opus_inbandfec opus_dtx opus_mirror opus_complexity \
     opus_application opus_samplerate opus_packet_loss opus_ms_channels opus_ms_streams opus_ms_c_streams \
-    ringback_disabled menu_bell \
-    sip_autoanswer_beep menu_max_earlyaudio menu_max_earlyvideo_rx menu_max_earlyvideo_tx menu_message_tone \
-    ring_aufile callwaiting_aufile ringback_aufile notfound_aufile busy_aufile error_aufile hangup_aufile \
-    sip_autoanswer_aufile snd_path mixausrc_wish_size augain netroam_interval natpmp_server pcp_server video_selfview \
-    selfview_size vumeter_stderr vp8_enc_threads vp8_enc_cpuused vidinfo_layout evdev_device jack_connect_ports \
-    gtk_clean_number zrtp_hash ctrl_dbus_use ebuacip_jb_type multicast_call_prio multicast_ttl multicast_fade_time \
-    multicast_listener multicast_multicast multicast_audio alsa_sample_format
+    menu_bell sip_autoanswer_beep menu_max_earlyaudio menu_max_earlyvideo_rx menu_max_earlyvideo_tx menu_message_tone \
+    hangup_aufile sip_autoanswer_aufile snd_path mixausrc_wish_size augain netroam_interval natpmp_server pcp_server \
+    video_selfview selfview_size vumeter_stderr vp8_enc_threads vp8_enc_cpuused vidinfo_layout evdev_device \
+    jack_connect_ports gtk_clean_number zrtp_hash ctrl_dbus_use ebuacip_jb_type multicast_call_prio multicast_ttl \
+    multicast_fade_time multicast_listener multicast_multicast multicast_audio alsa_sample_format
     """.split(separator: " ").map(String.init))
 
   /// Families of keys that baresip's modules read.

@@ -14,15 +14,15 @@ import Testing
     deinit { try? FileManager.default.removeItem(atPath: self.path) }
   }
 
-  /// Writes 8 kHz mono, as 16-bit numbers or as 32-bit floating point.
-  private static func write(_ samples: [Int16], to path: String, isFloat: Bool) throws {
+  /// Writes mono, as 16-bit numbers or as 32-bit floating point.
+  static func write(_ samples: [Int16], to path: String, isFloat: Bool, rate: UInt32 = 8000) throws {
     func bytes(_ value: some FixedWidthInteger) -> [UInt8] {
       unsafe withUnsafeBytes(of: value.littleEndian) { unsafe Array($0) }
     }
     let data = samples.flatMap { isFloat ? bytes((Float($0) / 32_768).bitPattern) : bytes($0) }
     let width = isFloat ? 4 : 2
     var file = Array("RIFF".utf8) + bytes(UInt32(36 + data.count)) + Array("WAVEfmt ".utf8) + bytes(UInt32(16))
-    file += bytes(UInt16(isFloat ? 3 : 1)) + bytes(UInt16(1)) + bytes(UInt32(8000)) + bytes(UInt32(8000 * width))
+    file += bytes(UInt16(isFloat ? 3 : 1)) + bytes(UInt16(1)) + bytes(rate) + bytes(rate * UInt32(width))
     file += bytes(UInt16(width)) + bytes(UInt16(8 * width)) + Array("data".utf8) + bytes(UInt32(data.count))
     try Data(file + data).write(to: URL(fileURLWithPath: path))
   }
