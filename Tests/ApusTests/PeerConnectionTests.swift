@@ -25,7 +25,7 @@ import Testing
     return false
   }
 
-  @Test("two programs carry an offer and its answer, and hear each other", arguments: RxMode.allCases)
+  @Test("test_peerconn: two programs carry an offer and its answer, and hear each other", arguments: RxMode.allCases)
   func audio(mode: RxMode) async throws {
     let (alice, bob) = (try await Self.agent(mode), try await Self.agent(mode))
     let (one, other) = (try await alice.connection(to: "bob"), try await bob.connection(to: "alice"))

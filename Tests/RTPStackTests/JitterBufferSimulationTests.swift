@@ -52,7 +52,7 @@ import Testing
     #expect(playout.buffer.statistics.late == 0)
   }
 
-  @Test("the adaptive delay follows the jitter up and down")
+  @Test("test_jbuf_adaptive: the adaptive delay follows the jitter up and down")
   func adaptive() {
     var random = SeededRandom(9)
     var packets = stream(6000)

@@ -99,7 +99,7 @@ func stream(_ count: Int, first: Int = 100, interval: Double = 20, samples: Int 
     #expect(playout.buffer.statistics.missing == 0 && playout.buffer.statistics.late == 0)
   }
 
-  @Test("the fixed delay is the lower bound")
+  @Test("test_jbuf: the fixed delay is the lower bound")
   func fixedDelay() {
     var playout = Playout(mode: .fixed(milliseconds: 100...200))
     playout.run(stream(100), until: 1900)

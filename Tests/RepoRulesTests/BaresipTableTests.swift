@@ -36,13 +36,14 @@ import Testing
     #expect(Set(names).count == names.count && names.count == 67)
   }
 
-  @Test("every test that the table names is there, or the reason why there is none")
+  @Test("every test that the table names is there and bears the name, or the reason why there is none")
   func exist() throws {
     for row in try Self.rows() {
       if row.place.hasPrefix("none: ") {
         #expect(row.function.isEmpty && row.place.count > 15, "\(row.name)")
       } else {
-        _ = try Self.test(row)
+        let title = try Self.test(row).attribute
+        #expect(title.contains("\(row.name):") || title.contains("\(row.name),"), "\(row.place): \(row.function)")
       }
     }
   }

@@ -122,7 +122,7 @@ import Testing
     #expect(status == 0 && value == 0xB8)
   }
 
-  @Test("the way to an address of our own leads from that address", arguments: Self.loopbacks)
+  @Test("test_network: the way to an address of our own leads from that address", arguments: Self.loopbacks)
   func route(host: String) throws {
     let source = routeSource(to: try self.address(host, 9))
     #expect(source?.host == host && source?.port == 0)

@@ -4,7 +4,7 @@ internal import Testing
 
 @Suite("Cancelling")
 struct CancelTests {
-  @Test("hanging up while it rings sends CANCEL: 200, 487, ACK (RFC 3261 §9)")
+  @Test("test_call_cancel: hanging up while it rings sends CANCEL: 200, 487, ACK (RFC 3261 §9)")
   func whileRinging() throws {
     let pair = Pair()
     pair.answerByItself(after: 60_000)

@@ -33,7 +33,7 @@ struct ConfigAccountTests {
     #expect(account.audioCodecs.isEmpty)
   }
 
-  @Test("every parameter that Apus acts on is read")
+  @Test("test_account: every parameter that Apus acts on is read")
   func everyParameter() throws {
     let (accounts, problems) = self.parse(
       """

@@ -5,7 +5,7 @@ import Testing
 
 @Suite("the servers of an account (RFC 7064, RFC 7065)") struct STUNServerTests {
   @Test(
-    "a server is read",
+    "test_stunuri: a server is read",
     arguments: [
       ("stun:192.0.2.1", "stun:192.0.2.1:3478", nil, nil),
       ("STUN:stun.example.org:19302", "stun:stun.example.org:19302", nil, nil),

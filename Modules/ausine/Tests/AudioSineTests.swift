@@ -23,7 +23,7 @@ private func run(_ stage: any AudioStage, frames: Int) -> [Int16] {
 
 @Suite("ausine") struct AudioSineTests {
   @Test(
-    "the tone has its frequency and -12 dBFS, at any rate, without seams",
+    "test_ausrc: the tone has its frequency and -12 dBFS, at any rate, without seams",
     arguments: [("", 8000, 440.0), ("1000", 8000, 1000), ("440", 48_000, 440), ("123.4", 44_100, 123.4)])
   func tone(device: String, rate: Int, frequency: Double) throws {
     let samples = run(try stage(device, AudioFormat(sampleRate: rate, channels: 1)), frames: 100)

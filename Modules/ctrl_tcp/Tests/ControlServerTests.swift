@@ -141,7 +141,7 @@ internal import Testing
     #expect(running.log.withLock { $0 } == ["dial|sip:bob@example.com", "fail|"])
   }
 
-  @Test("every client sees every event; one that is gone disturbs nobody")
+  @Test("test_bevent_register: every client sees every event; one that is gone disturbs nobody")
   func events() throws {
     let running = try Running()
     defer { running.stop() }

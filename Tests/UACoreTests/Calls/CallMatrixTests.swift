@@ -17,7 +17,9 @@ struct Cell: Sendable, CustomTestStringConvertible {
 
 /// Whole calls on a virtual clock: every media encryption in every receive mode.
 @Suite struct CallMatrixTests {
-  @Test("a call carries every sample both ways, and both ends end it", arguments: Cell.all, [UInt64(1), 2, 3])
+  @Test(
+    "test_call_mediaenc: a call carries every sample both ways, and both ends end it", arguments: Cell.all,
+    [UInt64(1), 2, 3])
   func carriesEverySample(cell: Cell, seed: UInt64) throws {
     let agents = try SimulatedAgents(mode: cell.mode, encryption: cell.encryption, seed: seed)
     let call = try agents.establishedCall()

@@ -30,7 +30,7 @@ import Testing
     }
   }
 
-  @Test("either side may hang up at any moment, and nothing is left", arguments: Case.all)
+  @Test("test_call_answer_hangup_a: either side may hang up at any moment, and nothing is left", arguments: Case.all)
   func atAnyMoment(one: Case) throws {
     let agents = try SimulatedAgents(mode: one.cell.mode, encryption: one.cell.encryption, seed: 11)
     agents.simulation.network.setMedia(LinkConditions(delay: 20_000...20_000))
@@ -66,7 +66,7 @@ import Testing
     #expect(agents.alice.warnings.isEmpty && agents.bob.warnings.isEmpty)
   }
 
-  @Test("both sides hang up at the same moment", arguments: Cell.all)
+  @Test("test_call_answer_hangup_b: both sides hang up at the same moment", arguments: Cell.all)
   func crossing(cell: Cell) throws {
     let agents = try SimulatedAgents(mode: cell.mode, encryption: cell.encryption, seed: 12)
     let call = try agents.establishedCall()

@@ -61,7 +61,7 @@ import Testing
     #expect(agents.simulation.network.mediaSocketCount == 0)
   }
 
-  @Test("a call is checked, secured and heard both ways", arguments: ICECell.all)
+  @Test("test_call_medianat: a call is checked, secured and heard both ways", arguments: ICECell.all)
   func callMediaNAT(cell: ICECell) throws {
     let agents = try Self.makeAgents(
       mode: cell.mode, encryption: cell.encryption, usesRTCPMux: cell.usesRTCPMux, seed: 2)

@@ -24,7 +24,7 @@ import Testing
     func take(_ host: String) -> Int { self.counts.withLock { $0.removeValue(forKey: host) ?? 0 } }
   }
 
-  @Test("a held peer sends nothing until it is resumed", arguments: Cell.all)
+  @Test("test_call_hold_resume: a held peer sends nothing until it is resumed", arguments: Cell.all)
   func hold(cell: Cell) throws {
     let agents = try SimulatedAgents(mode: cell.mode, encryption: cell.encryption, seed: 5)
     let call = try agents.establishedCall()
@@ -186,7 +186,7 @@ import Testing
     #expect(ProbeCapture.samples(agents.bobHears).suffix(160).contains { abs(Int($0)) > 8 })
   }
 
-  @Test("a peer that vanishes ends the call after rtp_timeout", arguments: Cell.all)
+  @Test("test_call_rtp_timeout: a peer that vanishes ends the call after rtp_timeout", arguments: Cell.all)
   func vanishes(cell: Cell) throws {
     let agents = try SimulatedAgents(mode: cell.mode, encryption: cell.encryption) { $0.rtpTimeout = 5 }
     try agents.establishedCall()
@@ -247,7 +247,7 @@ import Testing
     }
   }
 
-  @Test("reports cross: round-trip time and counts come back", arguments: Cell.all, [true, false])
+  @Test("test_call_rtcp: reports cross: round-trip time and counts come back", arguments: Cell.all, [true, false])
   func reports(cell: Cell, isMuxed: Bool) throws {
     let agents = try SimulatedAgents(mode: cell.mode, encryption: cell.encryption)
     agents.aliceSettings.usesRTCPMux = isMuxed
@@ -266,7 +266,7 @@ import Testing
     }
   }
 
-  @Test("two calls at once do not touch each other", arguments: Cell.all)
+  @Test("test_call_multiple: two calls at once do not touch each other", arguments: Cell.all)
   func twoCalls(cell: Cell) throws {
     let agents = try SimulatedAgents(mode: cell.mode, encryption: cell.encryption)
     let first = try agents.establishedCall()

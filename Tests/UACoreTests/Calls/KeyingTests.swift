@@ -48,7 +48,9 @@ import Testing
     private static let rekeys = 50
   #endif
 
-  @Test("re-keys in a running call lose nothing", arguments: RxMode.allCases, ["srtp", "srtp-mand", "dtls_srtp"])
+  @Test(
+    "test_call_srtp_tx_rekey: re-keys in a running call lose nothing", arguments: RxMode.allCases,
+    ["srtp", "srtp-mand", "dtls_srtp"])
   func rekey(mode: RxMode, encryption: String) throws {
     let agents = try SimulatedAgents(mode: mode, encryption: encryption, seed: 51)
     agents.simulation.network.setMedia(LinkConditions(delay: 5000...40_000))

@@ -220,7 +220,8 @@ import Testing
     #expect(agents.alice.warnings.isEmpty && agents.bob.warnings.isEmpty)
   }
 
-  @Test("test_uag_find_param: a call goes to the account of its user, else to one that catches all, else 404")
+  @Test(
+    "test_call_uag_find_msg, test_ua_cuser, test_uag_find_param: a call goes to its user's account, or to a catch-all")
   func findAccount() throws {
     let agents = try Self.agents(isAsked: false)
     agents.bobSettings.catchesAll = false
