@@ -163,8 +163,8 @@ let package = Package(
     tests("SDPCodec", ["SDPCodec", "NetBase"]),
     tests("SIPStack", ["SIPStack", "NetBase"]),
     tests("RTPStack", ["RTPStack", "NetBase"]),
-    tests("ICEAgent", ["ICEAgent", "NetBase", "SIPStack", "ice", "TestSupport"]),
-    tests("SRTPEngine", ["SRTPEngine", "NetBase", "CMemory"]),
+    tests("ICEAgent", ["ICEAgent", "NetBase", "SIPStack", "ice", "TestSupport", "MemorySearch"]),
+    tests("SRTPEngine", ["SRTPEngine", "NetBase", "MemorySearch"]),
     tests("Runtime", ["Runtime", "NetBase", "Handoff"]),
     tests("ModuleKit", ["ModuleKit", "NetBase", "Handoff", "Runtime", "TestSupport"]),
     tests(
@@ -190,6 +190,10 @@ let package = Package(
     tests("Apus", ["Apus", "UACore", "ModuleKit", "AllModules"]),
     tests("CLI", ["CLI", "UACore", "ModuleKit", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
     .target(name: "CMemory", path: "Tests/CMemory"),
+    // Looks for a secret in all memory.
+    .target(
+      name: "MemorySearch", dependencies: ["CMemory", "NetBase", "Handoff"], path: "Tests/MemorySearch",
+      swiftSettings: strict),
     .executableTarget(
       name: "ThreadedCall",
       dependencies: ["UACore", "ModuleKit", "AllModules", "NetBase", "Handoff", "Runtime", "SIPStack"],

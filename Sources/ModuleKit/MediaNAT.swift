@@ -127,8 +127,8 @@ package protocol ConnectivityAgent: AnyObject {
   func receive(
     _ datagram: RawSpan, from source: SocketAddress, on component: Component, in relayed: RelayedDatagram?,
     now: Instant)
-  /// What a relay of ours passes on in a datagram; nil for all else. Asked for ChannelData and what looks like STUN.
-  func unwrap(_ datagram: RawSpan, from source: SocketAddress, on component: Component) -> RelayedDatagram?
+  /// What a relay of ours passes on in a datagram. Asked for ChannelData and what looks like STUN.
+  func unwrap(_ datagram: RawSpan, from source: SocketAddress, on component: Component) -> RelayReading
   func setRemote(_ remote: ICERemote, now: Instant)
   func expect(_ local: ICECredentials)
   func restart(_ local: ICECredentials, _ remote: ICERemote, now: Instant)
@@ -178,11 +178,15 @@ package struct ConnectivityCounters: Hashable, Sendable {
   package var accepted = 0
   /// Without or with wrong credentials, unasked for, malformed, or above the rate.
   package var refused = 0
+  package var relays = RelayCounters()
 
-  package init(accepted: Int = 0, refused: Int = 0) { (self.accepted, self.refused) = (accepted, refused) }
+  package init(accepted: Int = 0, refused: Int = 0, relays: RelayCounters = RelayCounters()) {
+    (self.accepted, self.refused, self.relays) = (accepted, refused, relays)
+  }
 
   package mutating func add(_ other: ConnectivityCounters) {
     self.accepted += other.accepted
     self.refused += other.refused
+    self.relays += other.relays
   }
 }

@@ -1,4 +1,5 @@
 import NetBase
+import TestSupport
 import Testing
 import ice
 
@@ -25,7 +26,7 @@ struct LongTermCredentialsTests {
     "a nonce that promises algorithms beside none is not believed, however its bits are numbered",
     arguments: ["obMatJos2AAAB", "obMatJos2gAAA", "obMatJos2AAAD"])
   func biddenDown(nonce: String) throws {
-    var credentials = LongTermCredentials(username: "u", password: "p", crypto: .openSSL)
+    var credentials = LongTermCredentials(username: "u", password: STUNSecret("p"), crypto: .openSSL)
     #expect(try !credentials.take(Self.challenge(401, nonce: nonce)))
     var request = STUNWriter(.request, id: STUNTransactionID(high: 1, low: 2))
     #expect(credentials.sign(&request) == nil)
@@ -35,18 +36,18 @@ struct LongTermCredentialsTests {
 
   @Test("who has named algorithms once is not believed to know none later")
   func biddenDownLater() throws {
-    var credentials = LongTermCredentials(username: "u", password: "p", crypto: .openSSL)
+    var credentials = LongTermCredentials(username: "u", password: STUNSecret("p"), crypto: .openSSL)
     #expect(try credentials.take(Self.challenge(401, nonce: "n1", algorithms: Self.algorithms)))
     #expect(try !credentials.take(Self.challenge(438, nonce: "n2")))
     #expect(try credentials.take(Self.challenge(438, nonce: "n3", algorithms: Self.algorithms)))
-    var older = LongTermCredentials(username: "u", password: "p", crypto: .openSSL)
+    var older = LongTermCredentials(username: "u", password: STUNSecret("p"), crypto: .openSSL)
     #expect(try older.take(Self.challenge(401, nonce: "n1")) && older.take(Self.challenge(438, nonce: "n2")))
   }
 
   @Test("a relay is granted by who knows the password only")
   func forgedGrant() throws {
     let server = ICEServer(
-      .turn, address: SocketAddress(ipv4: 0xC633_6401, port: 3478), username: "u", password: "p")
+      .turn, address: SocketAddress(ipv4: 0xC633_6401, port: 3478), username: "u", password: STUNSecret("p"))
     var random: any RandomNumberGenerator = SystemRandomNumberGenerator()
     let now = Instant(nanoseconds: 0)
     var allocation = TURNAllocation(server, base: 0, crypto: .openSSL, using: &random)
@@ -64,7 +65,7 @@ struct LongTermCredentialsTests {
       grant.add(STUNType.xorRelayedAddress, server.address.with(port: 50_000))
       grant.add(STUNType.lifetime, UInt32(600))
       if let password {
-        let key = Array("u:example.org:\(password)".utf8).withRawSpan { STUNCrypto.openSSL.digest(.md5, $0) }
+        let key = Array("u:example.org:\(password)".utf8).hashed(.md5)
         grant.addIntegrity(.sha1, key: key, crypto: .openSSL)
       }
       let message = try #require(grant.bytes.withRawSpan { STUNMessage($0) })

@@ -39,7 +39,7 @@ final class ICEPathAgent: ConnectivityAgent {
     self.session.receive(datagram, from: source, base: relayed?.base ?? component.rawValue, now: now)
   }
 
-  func unwrap(_ datagram: RawSpan, from source: SocketAddress, on component: Component) -> RelayedDatagram? {
+  func unwrap(_ datagram: RawSpan, from source: SocketAddress, on component: Component) -> RelayReading {
     self.session.unwrap(datagram, from: source, base: component.rawValue)
   }
 
@@ -97,7 +97,9 @@ final class ICEPathAgent: ConnectivityAgent {
   func covers(_ component: Component) -> Bool { self.session.covers(component.number) }
 
   var counters: ConnectivityCounters {
-    ConnectivityCounters(accepted: self.session.counters.accepted, refused: self.session.counters.dropped + self.strays)
+    ConnectivityCounters(
+      accepted: self.session.counters.accepted, refused: self.session.counters.dropped + self.strays,
+      relays: self.session.relayCounters)
   }
 }
 

@@ -6,33 +6,39 @@ extension STUNCrypto {
   /// What ICE's messages are authenticated with, from OpenSSL. Any thread.
   package static let openSSL = STUNCrypto(
     digest: { hash, bytes in
-      unsafe output { room, length in
+      var output = SecretBytes(count: hash.length)
+      ERR_clear_error()
+      let isDone = unsafe output.withUnsafeMutableBytes { room in
         unsafe bytes.withUnsafeBytes { input in
-          unsafe EVP_Digest(input.baseAddress, input.count, room, &length, hash.method, nil) == 1
+          let start = unsafe room.bindMemory(to: UInt8.self).baseAddress
+          return unsafe EVP_Digest(input.baseAddress, input.count, start, nil, hash.method, nil) == 1
         }
       }
+      return isDone ? output : SecretBytes(count: 0)
     },
     hmac: { hash, key, bytes in
-      unsafe output { room, length in
+      var output = [UInt8](repeating: 0, count: hash.length)
+      ERR_clear_error()
+      let isDone = unsafe key.withUnsafeBytes { key in
         unsafe bytes.withUnsafeBytes { input in
           let start = unsafe input.bindMemory(to: UInt8.self).baseAddress
-          return unsafe HMAC(hash.method, key, Int32(key.count), start, input.count, room, &length) != nil
+          return unsafe HMAC(hash.method, key.baseAddress, Int32(key.count), start, input.count, &output, nil) != nil
         }
       }
+      return isDone ? output : []
     })
-
-  private static func output(
-    _ body: (_ room: UnsafeMutablePointer<UInt8>?, _ length: inout UInt32) -> Bool
-  ) -> [UInt8] {
-    var output = [UInt8](repeating: 0, count: Int(EVP_MAX_MD_SIZE))
-    var length: UInt32 = 0
-    ERR_clear_error()
-    let isDone = unsafe output.withUnsafeMutableBufferPointer { room in unsafe body(room.baseAddress, &length) }
-    return isDone ? Array(output.prefix(Int(length))) : []
-  }
 }
 
 extension STUNCrypto.Hash {
+  /// Bytes.
+  fileprivate var length: Int {
+    switch self {
+    case .md5: 16
+    case .sha1: 20
+    case .sha256: 32
+    }
+  }
+
   fileprivate var method: OpaquePointer? {
     switch self {
     case .md5: unsafe EVP_md5()

@@ -1,6 +1,7 @@
 import ICEAgent
 import ModuleKit
 import NetBase
+import TestSupport
 import Testing
 
 @testable import ice
@@ -10,7 +11,7 @@ import Testing
   private let sockets = MediaSockets(
     rtp: SocketAddress(ipv4: 0x0A00_0001, port: 4000), rtcp: SocketAddress(ipv4: 0x0A00_0001, port: 4001))
   private let servers = [
-    ICEServer(.turn, address: SocketAddress(ipv4: 0xC633_6401, port: 3478), username: "u", password: "p")
+    ICEServer(.turn, address: SocketAddress(ipv4: 0xC633_6401, port: 3478), username: "u", password: STUNSecret("p"))
   ]
   private let peer = RemoteConnectivity(
     attributes: [

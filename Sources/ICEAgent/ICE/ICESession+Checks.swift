@@ -77,7 +77,7 @@ extension ICESession {
     self.pairs[index].startedAt = now
     self.start(
       bytes, id, .check(pair: pair.id, nominates: nominates, role: self.role), base: pair.base,
-      to: pair.remote.address, key: STUNKey(bytes: remote.key, needsSHA256: false), now: now)
+      to: pair.remote.address, key: STUNKey(of: remote), now: now)
   }
 
   /// A check's request (RFC 8445 §7.2.2), which also asks for consent.

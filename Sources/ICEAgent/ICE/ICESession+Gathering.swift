@@ -25,9 +25,7 @@ extension ICESession {
         var task = ICEGatheringTask(server: place, base: index)
         switch server.kind {
         case .stun:
-          task.credentials = server.username.map {
-            LongTermCredentials(username: $0, password: server.password ?? "", crypto: self.configuration.crypto)
-          }
+          task.credentials = server.credentials(self.crypto)
         case .turn: task.allocation = self.allocation(at: server, base: index)
         }
         self.tasks.append(task)

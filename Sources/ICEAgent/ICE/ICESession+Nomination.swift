@@ -113,7 +113,7 @@ extension ICESession {
     self.transactions.append(
       ICETransaction(
         id: id, purpose: .consent(component: consent.pair.component), bytes: bytes, base: consent.pair.base,
-        destination: consent.pair.remote, key: STUNKey(bytes: consent.remote.key, needsSHA256: false),
+        destination: consent.pair.remote, key: STUNKey(of: consent.remote),
         due: now.advanced(byMilliseconds: ICETransaction.lastWait), timeout: 0, sends: ICETransaction.maximumSends))
     self.send(bytes, base: consent.pair.base, to: consent.pair.remote, now: now)
   }

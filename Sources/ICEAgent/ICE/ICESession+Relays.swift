@@ -143,16 +143,22 @@ extension ICESession {
     return self.allocations[relay].framing(for: pair.remote)
   }
 
-  /// What one of our relays passes on in a datagram that came to a socket; nil for all else. Allocates nothing.
-  package func unwrap(_ datagram: RawSpan, from source: SocketAddress, base: Int) -> RelayedDatagram? {
+  /// What one of our relays passes on in a datagram that came to a socket. Allocates nothing.
+  package func unwrap(_ datagram: RawSpan, from source: SocketAddress, base: Int) -> RelayReading {
     for index in self.allocations.indices {
       guard self.allocations[index].base == base, self.allocations[index].server.address == source,
-        let relayBase = self.allocations[index].relayBase, let payload = RelayedPayload(datagram),
-        let opened = self.allocations[index].open(payload)
+        self.allocations[index].state == .made, let relayBase = self.allocations[index].relayBase
       else { continue }
-      return RelayedDatagram(base: relayBase, peer: opened.peer, payload: opened.range)
+      guard let payload = RelayedPayload(datagram) else { return .notRelayed }
+      guard let opened = self.allocations[index].open(payload) else { return .refused }
+      return .relayed(RelayedDatagram(base: relayBase, peer: opened.peer, payload: opened.range))
     }
-    return nil
+    return .notRelayed
+  }
+
+  /// What relays made us drop.
+  package var relayCounters: RelayCounters {
+    self.allocations.reduce(into: RelayCounters()) { $0 += $1.counters }
   }
 
   // MARK: The end

@@ -42,14 +42,21 @@ package struct ICEServer: Hashable, Sendable, CustomStringConvertible {
   package let kind: Kind
   package let address: SocketAddress
   package let username: String?
-  package let password: String?
+  package let password: STUNSecret?
 
-  package init(_ kind: Kind = .stun, address: SocketAddress, username: String? = nil, password: String? = nil) {
+  package init(_ kind: Kind = .stun, address: SocketAddress, username: String? = nil, password: STUNSecret? = nil) {
     (self.kind, self.address) = (kind, address)
     (self.username, self.password) = (username, password)
   }
 
   package var description: String { "\(self.kind.rawValue):\(self.address)" }
+
+  /// Nil for one that nobody has to show anything.
+  func credentials(_ crypto: STUNCrypto) -> LongTermCredentials? {
+    self.username.map {
+      LongTermCredentials(username: $0, password: self.password ?? STUNSecret(SecretBytes(count: 0)), crypto: crypto)
+    }
+  }
 }
 
 /// The short-term credentials of one generation of checks (RFC 8445 §5.3).

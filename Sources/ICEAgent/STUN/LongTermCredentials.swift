@@ -17,16 +17,16 @@ struct LongTermCredentials {
   }
 
   private let username: [UInt8]
-  private let password: [UInt8]
+  private let password: STUNSecret
   private let crypto: STUNCrypto
   private var challenge: Challenge?
-  private var key: [UInt8] = []
+  private var key: STUNSecret?
 
   /// RFC 8489 §14.9, §14.10.
   private static let longestValue = 763
 
-  init(username: String, password: String, crypto: STUNCrypto) {
-    (self.username, self.password, self.crypto) = (Array(username.utf8), Array(password.utf8), crypto)
+  init(username: String, password: STUNSecret, crypto: STUNCrypto) {
+    (self.username, self.password, self.crypto) = (Array(username.utf8), password, crypto)
   }
 
   /// Takes a 401 or 438; false when asking again can't help: the password is wrong, or the challenge makes no sense.
@@ -45,20 +45,34 @@ struct LongTermCredentials {
     // Someone on the path has taken them out, that the password be shown to something weaker (RFC 8489 §9.2.5).
     let hadAlgorithms = self.challenge?.algorithms != nil
     if challenge.algorithms == nil, hadAlgorithms || features.contains(.passwordAlgorithms) { return false }
-    let text = self.username + [0x3A] + challenge.realm + [0x3A] + self.password
-    self.key = text.withRawSpan { self.crypto.digest(challenge.hash, $0) }
+    let key = self.key(challenge)
     self.challenge = challenge
-    return !self.key.isEmpty
+    let isThere = key.count > 0
+    self.key = STUNSecret(key)
+    return isThere
+  }
+
+  /// The hash of `user:realm:password` (RFC 8489 §18.5.1), which stands in memory that is wiped.
+  private func key(_ challenge: Challenge) -> SecretBytes {
+    let start = self.username + [0x3A] + challenge.realm + [0x3A]
+    var text = SecretBytes(count: start.count + self.password.count)
+    unsafe text.withUnsafeMutableBytes { room in
+      unsafe room.copyBytes(from: start)
+      self.password.withBytes { password in
+        for offset in 0..<password.byteCount { unsafe room[start.count + offset] = password.uint8(at: offset) }
+      }
+    }
+    return self.crypto.digest(challenge.hash, text.bytes)
   }
 
   /// Adds who we are, and the integrity that shows it: the last attribute but FINGERPRINT.
   ///
   /// - Returns: what the response is to be authenticated with; nil while the server has asked for nothing.
   func sign(_ message: inout STUNWriter) -> STUNKey? {
-    guard let challenge else { return nil }
+    guard let challenge, let key else { return nil }
     if challenge.hidesName {
       let text = self.username + [0x3A] + challenge.realm
-      message.add(STUNType.userhash, text.withRawSpan { self.crypto.digest(.sha256, $0) })
+      message.add(STUNType.userhash, text.withRawSpan { self.crypto.digest(.sha256, $0).bytes.copied() })
     } else {
       message.add(STUNType.username, self.username)
     }
@@ -69,8 +83,8 @@ struct LongTermCredentials {
       message.add(STUNType.passwordAlgorithm, [0, challenge.hash == .sha256 ? 2 : 1, 0, 0])
     }
     let needsSHA256 = challenge.algorithms != nil
-    message.addIntegrity(needsSHA256 ? .sha256 : .sha1, key: self.key, crypto: self.crypto)
-    return STUNKey(bytes: self.key, needsSHA256: needsSHA256)
+    key.withBytes { message.addIntegrity(needsSHA256 ? .sha256 : .sha1, key: $0, crypto: self.crypto) }
+    return STUNKey(secret: key, needsSHA256: needsSHA256)
   }
 
   /// PASSWORD-ALGORITHMS (RFC 8489 §14.11): pairs of an algorithm and the length of its parameters.
@@ -115,11 +129,19 @@ private struct SecurityFeatures: OptionSet {
 
 /// What a response is authenticated with.
 struct STUNKey {
-  let bytes: [UInt8]
+  let secret: STUNSecret
   /// Whether SHA-1 is not enough, for the server has offered better (RFC 8489 §9.2.5).
   let needsSHA256: Bool
 
+  init(secret: STUNSecret, needsSHA256: Bool) { (self.secret, self.needsSHA256) = (secret, needsSHA256) }
+
+  /// What a peer answers our checks with.
+  init(of peer: ICECredentials) {
+    self.init(secret: STUNSecret(peer.key.withRawSpan { SecretBytes($0) }), needsSHA256: false)
+  }
+
   func opens(_ response: STUNMessage, crypto: STUNCrypto) -> Bool {
-    (!self.needsSHA256 || response.hasIntegritySHA256) && response.isAuthentic(key: self.bytes, crypto: crypto)
+    (!self.needsSHA256 || response.hasIntegritySHA256)
+      && self.secret.withBytes { response.isAuthentic(key: $0, crypto: crypto) }
   }
 }

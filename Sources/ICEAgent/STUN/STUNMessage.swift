@@ -67,21 +67,29 @@ package struct STUNMessage: Sendable {
   package var hasIntegritySHA256: Bool { self.integritySHA256At != nil }
 
   /// Whether the strongest integrity attribute that it has was made with `key`.
-  package func isAuthentic(key: [UInt8], crypto: STUNCrypto) -> Bool {
+  package func isAuthentic(key: RawSpan, crypto: STUNCrypto) -> Bool {
     if let place = self.integritySHA256At { return self.isAuthentic(.sha256, place, key, crypto) }
     if let place = self.integrityAt { return self.isAuthentic(.sha1, place, key, crypto) }
     return false
   }
 
+  /// Whether it was made under what an ICE description shows anyway.
+  package func isAuthentic(key: [UInt8], crypto: STUNCrypto) -> Bool {
+    key.withRawSpan { self.isAuthentic(key: $0, crypto: crypto) }
+  }
+
   private func isAuthentic(
-    _ hash: STUNCrypto.Hash, _ place: (start: Int, length: Int), _ key: [UInt8], _ crypto: STUNCrypto
+    _ hash: STUNCrypto.Hash, _ place: (start: Int, length: Int), _ key: RawSpan, _ crypto: STUNCrypto
   ) -> Bool {
     var covered = Array(self.bytes[..<(place.start - 4)])
     let length = place.start + place.length - 20
     (covered[2], covered[3]) = (UInt8(length >> 8), UInt8(length & 255))
     let sum = covered.withRawSpan { crypto.hmac(hash, key, $0) }
     guard sum.count >= place.length else { return false }
-    return isEqualInConstantTime(sum[..<place.length], self.bytes[place.start..<(place.start + place.length)])
+    return self.bytes.withRawSpan { bytes in
+      let theirs = bytes.extracting(place.start..<(place.start + place.length))
+      return sum.withRawSpan { isEqualInConstantTime($0.extracting(0..<place.length), theirs) }
+    }
   }
 
   // MARK: Attributes

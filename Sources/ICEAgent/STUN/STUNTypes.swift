@@ -1,4 +1,4 @@
-internal import NetBase
+package import NetBase
 
 /// The 96 bits that a response has in common with its request (RFC 8489 §5).
 package struct STUNTransactionID: Hashable, Sendable {
@@ -23,13 +23,13 @@ package struct STUNCrypto: Sendable {
   package enum Hash: Sendable { case md5, sha1, sha256 }
 
   /// Empty where the provider refuses the algorithm, as FIPS does with MD5.
-  package let digest: @Sendable (Hash, RawSpan) -> [UInt8]
+  package let digest: @Sendable (Hash, RawSpan) -> SecretBytes
   /// HMAC (RFC 2104) of the bytes, under the key.
-  package let hmac: @Sendable (Hash, _ key: [UInt8], RawSpan) -> [UInt8]
+  package let hmac: @Sendable (Hash, _ key: RawSpan, RawSpan) -> [UInt8]
 
   package init(
-    digest: @escaping @Sendable (Hash, RawSpan) -> [UInt8],
-    hmac: @escaping @Sendable (Hash, _ key: [UInt8], RawSpan) -> [UInt8]
+    digest: @escaping @Sendable (Hash, RawSpan) -> SecretBytes,
+    hmac: @escaping @Sendable (Hash, _ key: RawSpan, RawSpan) -> [UInt8]
   ) {
     self.digest = digest
     self.hmac = hmac
@@ -92,9 +92,9 @@ func fingerprint(of bytes: RawSpan) -> UInt32 {
 }
 
 /// Takes the same time wherever two values of one length differ.
-func isEqualInConstantTime(_ left: some Collection<UInt8>, _ right: some Collection<UInt8>) -> Bool {
-  guard left.count == right.count else { return false }
+func isEqualInConstantTime(_ left: RawSpan, _ right: RawSpan) -> Bool {
+  guard left.byteCount == right.byteCount else { return false }
   var difference: UInt8 = 0
-  for (a, b) in zip(left, right) { difference |= a ^ b }
+  for offset in 0..<left.byteCount { difference |= left.uint8(at: offset) ^ right.uint8(at: offset) }
   return difference == 0
 }

@@ -58,11 +58,16 @@ package struct STUNWriter {
   }
 
   /// MESSAGE-INTEGRITY, or MESSAGE-INTEGRITY-SHA256 where `hash` says so: covers what was added before it.
-  package mutating func addIntegrity(_ hash: STUNCrypto.Hash = .sha1, key: [UInt8], crypto: STUNCrypto) {
+  package mutating func addIntegrity(_ hash: STUNCrypto.Hash = .sha1, key: RawSpan, crypto: STUNCrypto) {
     let isSHA256 = hash == .sha256
     self.setLength(self.bytes.count - 20 + 4 + (isSHA256 ? 32 : 20))
     let sum = self.bytes.withRawSpan { crypto.hmac(hash, key, $0) }
     self.add(isSHA256 ? STUNType.integritySHA256 : STUNType.integrity, sum)
+  }
+
+  /// Under what an ICE description shows anyway.
+  package mutating func addIntegrity(_ hash: STUNCrypto.Hash = .sha1, key: [UInt8], crypto: STUNCrypto) {
+    key.withRawSpan { self.addIntegrity(hash, key: $0, crypto: crypto) }
   }
 
   /// The last attribute.

@@ -24,6 +24,7 @@ struct TURNAllocation {
   private var channels: [TURNChannel] = []
   private var refreshAt: Instant?
   private var actions: [TURNAction] = []
+  private(set) var counters = RelayCounters()
   /// Of the indications that data is framed in.
   private let framingID: STUNTransactionID
 
@@ -38,9 +39,7 @@ struct TURNAllocation {
 
   init(_ server: ICEServer, base: Int, crypto: STUNCrypto, using random: inout any RandomNumberGenerator) {
     (self.server, self.base, self.crypto) = (server, base, crypto)
-    if let username = server.username {
-      self.credentials = LongTermCredentials(username: username, password: server.password ?? "", crypto: crypto)
-    }
+    self.credentials = server.credentials(crypto)
     self.framingID = STUNTransactionID(using: &random)
   }
 
@@ -68,6 +67,7 @@ struct TURNAllocation {
     self.state = .gone
     // What answers them still is no stranger's.
     self.answered += self.requests.map(\.id)
+    self.counters.refused += self.permissions.reduce(0) { $0 + $1.waiting.count }
     (self.requests, self.permissions, self.channels) = ([], [], [])
     self.refreshAt = nil
   }
@@ -78,9 +78,15 @@ struct TURNAllocation {
   mutating func send(
     _ bytes: [UInt8], to peer: SocketAddress, using random: inout any RandomNumberGenerator, now: Instant
   ) {
-    guard self.state == .made else { return }
+    guard self.state == .made else {
+      self.counters.refused += 1
+      return
+    }
     guard let place = self.permissions.firstIndex(where: { $0.host.isSameHost(as: peer) }) else {
-      guard self.permissions.count < Self.maximumPermissions else { return }
+      guard self.permissions.count < Self.maximumPermissions else {
+        self.counters.full += 1
+        return
+      }
       let host = peer.with(port: 0)
       self.permissions.append(TURNPermission(host: host, waiting: [(bytes, peer)]))
       return self.request(.permission(host), using: &random, now: now)
@@ -88,9 +94,12 @@ struct TURNAllocation {
     switch self.permissions[place].state {
     case .given: self.pass(bytes, to: peer)
     case .asked:
-      guard self.permissions[place].waiting.count < Self.maximumWaiting else { return }
+      guard self.permissions[place].waiting.count < Self.maximumWaiting else {
+        self.counters.full += 1
+        return
+      }
       self.permissions[place].waiting.append((bytes, peer))
-    case .refused: break
+    case .refused: self.counters.refused += 1
     }
   }
 
@@ -118,14 +127,23 @@ struct TURNAllocation {
     self.request(.channel(number, peer), using: &random, now: now)
   }
 
-  /// Whom a payload is from, and where it is.
-  func open(_ payload: RelayedPayload) -> (peer: SocketAddress, range: Range<Int>)? {
-    guard self.state == .made else { return nil }
+  /// Whom a payload is from, and where it is; nil, and counted, for what the relay should not have let through. What was
+  /// asked for may be answered later than it is used.
+  mutating func open(_ payload: RelayedPayload) -> (peer: SocketAddress, range: Range<Int>)? {
     switch payload {
-    case .from(let peer, let range): return (peer, range)
+    case .from(let peer, let range):
+      // RFC 8656 §11.4.
+      let isPermitted = self.permissions.contains { $0.state != .refused && $0.host.isSameHost(as: peer) }
+      guard isPermitted else {
+        self.counters.unpermitted += 1
+        return nil
+      }
+      return (peer, range)
     case .onChannel(let number, let range):
-      // What was asked for may be answered later than it is used.
-      guard let channel = self.channels.first(where: { $0.number == number }) else { return nil }
+      guard let channel = self.channels.first(where: { $0.number == number }) else {
+        self.counters.unbound += 1
+        return nil
+      }
       return (channel.peer, range)
     }
   }
@@ -242,6 +260,7 @@ struct TURNAllocation {
     case .permission(let host):
       guard let place = self.permissions.firstIndex(where: { $0.host == host }) else { return }
       self.permissions[place].state = .refused
+      self.counters.refused += self.permissions[place].waiting.count
       self.permissions[place].waiting = []
       self.permissions[place].refreshAt = nil
     case .channel(let number, _):

@@ -54,6 +54,15 @@ package struct TURNFraming: Hashable, Sendable {
   }
 }
 
+/// What a datagram is to someone who has relays.
+package enum RelayReading: Sendable {
+  /// It came from none of them, or is a message of the server's own.
+  case notRelayed
+  /// It is from a peer, or on a channel, that we asked for nothing: dropped and counted.
+  case refused
+  case relayed(RelayedDatagram)
+}
+
 /// What a relay has passed on: the peer's datagram within the relay's.
 package struct RelayedDatagram: Hashable, Sendable {
   /// Which of the session's bases it came to.

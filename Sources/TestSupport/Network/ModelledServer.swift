@@ -11,7 +11,7 @@ package struct ModelledServer: Sendable {
   }
 
   package struct Allocation: Sendable {
-    let client: SocketAddress
+    package let client: SocketAddress
     let server: SocketAddress
     package let relayed: SocketAddress
     /// Of the request that made it, which may come again (RFC 8656 §7.2).
@@ -209,9 +209,7 @@ package struct ModelledServer: Sendable {
   }
 
   private var key: [UInt8] {
-    Array("\(Self.user):\(Self.realm):\(Self.password)".utf8).withRawSpan {
-      STUNCrypto.openSSL.digest(self.isModern ? .sha256 : .md5, $0)
-    }
+    Array("\(Self.user):\(Self.realm):\(Self.password)".utf8).hashed(self.isModern ? .sha256 : .md5)
   }
 
   private func challenge(to request: STUNMessage, now: Instant) -> Int? {
@@ -219,7 +217,7 @@ package struct ModelledServer: Sendable {
       request.text(STUNType.realm) == Self.realm
     else { return 401 }
     if self.isModern {
-      let name = Array("\(Self.user):\(Self.realm)".utf8).withRawSpan { STUNCrypto.openSSL.digest(.sha256, $0) }
+      let name = Array("\(Self.user):\(Self.realm)".utf8).hashed(.sha256)
       guard request.hasIntegritySHA256, request.value(STUNType.userhash).map(Array.init) == name,
         request.value(STUNType.passwordAlgorithms).map(Array.init) == [0, 1, 0, 0, 0, 2, 0, 0],
         request.value(STUNType.passwordAlgorithm).map(Array.init) == [0, 2, 0, 0]

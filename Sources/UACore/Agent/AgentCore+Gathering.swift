@@ -69,8 +69,9 @@ extension AgentCore {
         for (index, server) in servers.enumerated() {
           let addresses = found[index] ?? []
           if addresses.isEmpty { problems.append("\(server) has no address") }
+          let password = server.password.map { STUNSecret($0.secret) }
           all += addresses.map {
-            ICEServer(server.kind, address: $0, username: server.user, password: server.password?.unredacted)
+            ICEServer(server.kind, address: $0, username: server.user, password: password)
           }
         }
         completion(all, problems)

@@ -33,8 +33,10 @@ extension CallReport {
         "plaintext": .integer(media.drops.plaintext), "source": .integer(media.drops.source),
         "unknown": .integer(media.drops.unknown), "mailbox_full": .integer(media.drops.mailboxFull),
         "no_key": .integer(media.drops.noKey), "ended": .integer(media.drops.ended),
-        "checks": .integer(media.drops.checks),
+        "checks": .integer(media.drops.checks), "unpermitted": .integer(media.drops.unpermitted),
+        "unbound": .integer(media.drops.unbound),
       ],
+      "relays": ["refused": .integer(media.relayRefusals), "full": .integer(media.relayOverflows)],
     ]
   }
 }

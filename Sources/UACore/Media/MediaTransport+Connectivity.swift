@@ -15,19 +15,24 @@ extension MediaTransport {
     case .expect(let local): path.connectivity?.expect(local)
     case .restart(let local, let remote): path.connectivity?.restart(local, remote, now: now)
     case .withdraw:
-      if let counters = path.connectivity?.counters { self.closedChecks.add(counters) }
       self.releaseRelays(of: path, now: now)
+      if let counters = path.connectivity?.counters { self.closedChecks.add(counters) }
       path.endChecks()
       self.startHandshake(on: path, now: now)
     }
     self.runChecks(of: path, now: now)
   }
 
-  /// A relay's datagram has the peer's within; false for all else.
+  /// A relay's datagram has the peer's within, or is dropped and counted by the checks; false for all else.
   func receiveRelayed(
     _ packet: inout Packet, from source: SocketAddress, on path: MediaPath, _ component: Component, now: Instant
   ) -> Bool {
-    guard let relayed = path.connectivity?.unwrap(packet.bytes, from: source, on: component) else { return false }
+    let relayed: RelayedDatagram
+    switch path.connectivity?.unwrap(packet.bytes, from: source, on: component) {
+    case nil, .notRelayed: return false
+    case .refused: return true
+    case .relayed(let datagram): relayed = datagram
+    }
     packet.narrow(to: relayed.payload)
     switch PacketClass(packet.bytes) {
     case .stun: self.receiveCheck(packet, from: relayed.peer, on: path, component, in: relayed, now: now)

@@ -1,4 +1,5 @@
 package import Handoff
+internal import ICEAgent
 internal import ModuleKit
 package import NetBase
 package import Runtime
@@ -392,6 +393,8 @@ package final class MediaTransport {
     let checks = self.checkCounters
     all.checkDatagrams = checks.accepted
     all.drops.checks = checks.refused
+    (all.relayRefusals, all.relayOverflows) = (checks.relays.refused, checks.relays.full)
+    (all.drops.unpermitted, all.drops.unbound) = (checks.relays.unpermitted, checks.relays.unbound)
     all.handshakeRetransmissions = exchanges.retransmissions
     return all
   }

@@ -18,12 +18,16 @@ package struct DropCounters: Equatable, Sendable {
   package var ended = 0
   /// Connectivity checks without or with wrong credentials, answers to none of ours, and checks above the rate.
   package var checks = 0
+  /// What a TURN server passed on from a peer that we asked no permission for, or that was refused.
+  package var unpermitted = 0
+  /// What it passed on on a channel that is bound to nobody.
+  package var unbound = 0
 
   package init() {}
 
   package var total: Int {
     self.auth + self.replay + self.plaintext + self.source + self.unknown + self.mailboxFull + self.noKey
-      + self.ended + self.checks
+      + self.ended + self.checks + self.unpermitted + self.unbound
   }
 }
 
@@ -64,6 +68,10 @@ package struct TransportStatistics: Sendable {
   /// All datagrams that left and came, whatever they carried.
   package var sentDatagrams = 0
   package var receivedDatagrams = 0
+  /// Datagrams for peers that a TURN server gives no permission for, or by a relay that is gone: not sent.
+  package var relayRefusals = 0
+  /// Those of more peers, or for a peer whose permission is not there yet, than there is room for: not sent.
+  package var relayOverflows = 0
   /// Datagrams of connectivity checks that were taken.
   package var checkDatagrams = 0
   /// Datagrams that a key exchange took.

@@ -92,7 +92,8 @@ final class ICERun {
     if side.hasServer {
       configuration.servers = [ModelledServer.ipv4, ModelledServer.ipv6].map {
         ICEServer(
-          side.hasRelay ? .turn : .stun, address: $0, username: ModelledServer.user, password: side.password)
+          side.hasRelay ? .turn : .stun, address: $0, username: ModelledServer.user, password: STUNSecret(side.password)
+        )
       }
     }
     let agent = Agent(
@@ -184,7 +185,12 @@ final class ICERun {
       guard let agent = self.agents[index], let base = agent.bases.firstIndex(where: { $0.address == inside }) else {
         continue
       }
-      let relayed = bytes.withRawSpan { agent.session.unwrap($0, from: source, base: base) }
+      var relayed: RelayedDatagram?
+      switch bytes.withRawSpan({ agent.session.unwrap($0, from: source, base: base) }) {
+      case .notRelayed: break
+      case .refused: return
+      case .relayed(let datagram): relayed = datagram
+      }
       let inner = relayed.map { Array(bytes[$0.payload]) } ?? bytes
       let sender = relayed?.peer ?? source
       if inner.first == 128 {

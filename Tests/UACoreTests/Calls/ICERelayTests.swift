@@ -84,6 +84,35 @@ import Testing
     }
   }
 
+  @Test("what a relay passes on unasked is dropped, and a user can read how often and why", arguments: RxMode.allCases)
+  func strangers(mode: RxMode) throws {
+    let (agents, server) = try Self.makeAgents(mode: mode, seed: 39)
+    let call = try agents.establishedCall()
+    agents.run(milliseconds: 1000)
+    var stranger = STUNWriter(.indication, method: STUNType.data, id: STUNTransactionID(high: 1, low: 2))
+    stranger.add(STUNType.xorPeerAddress, SocketAddress(ipv4: 0xCB00_7109, port: 9))
+    stranger.add(STUNType.dataValue, [128, 0, 0, 0])
+    for client in server.withLock({ $0.allocations.map(\.client) }) {
+      for bytes in [stranger.bytes, stranger.bytes, [0x4A, 0xAA, 0, 4, 128, 0, 0, 0]] {
+        agents.simulation.network.inject(bytes, from: ModelledServer.ipv4, to: client)
+      }
+    }
+    agents.run(milliseconds: 500)
+    // The first one asks the transport.
+    _ = try CallControlTests.run("/audio_debug", agents.alice)
+    agents.run(milliseconds: 100)
+    let shown = try CallControlTests.run("/audio_debug", agents.alice)
+    #expect(shown.contains("not taken without a permission 2, without a channel 1,"), "\(shown)")
+    agents.alice.act { $0.hangUp(call) }
+    #expect(agents.runUntilIdle())
+    for report in [agents.alice.ended[0], agents.bob.ended[0]] {
+      #expect(report.failure == nil && report.media.lost == 0)
+      let drops = report.media.drops
+      #expect(drops.unpermitted == 2 && drops.unbound == 1 && drops.total == 3, "\(drops)")
+      #expect(report.media.accountedDatagrams == report.media.receivedDatagrams)
+    }
+  }
+
   @Test("new DTLS keys are agreed by the relays in use", arguments: RxMode.allCases, [true, false])
   func rekey(mode: RxMode, usesRTCPMux: Bool) throws {
     let (agents, server) = try Self.makeAgents(mode: mode, usesRTCPMux: usesRTCPMux, seed: 32)
