@@ -8,8 +8,8 @@ import threading
 from lab import HOST, SPEECH, Failure, check, fresh, running, stop, wait_for
 
 PAGE = """
-window.dial = async ({endpoint, direction, codec, more, token}) => {
-  const pc = window.pc = new RTCPeerConnection();
+window.dial = async ({endpoint, direction, codec, more, token, ice}) => {
+  const pc = window.pc = new RTCPeerConnection(ice);
   const microphone = {audio: {echoCancellation: false, autoGainControl: false, noiseSuppression: false}};
   let transceiver;
   if (direction != 'recvonly') {
@@ -66,6 +66,12 @@ window.figures = async () => {
     if (['inbound-rtp', 'outbound-rtp', 'remote-inbound-rtp', 'transport', 'codec'].includes(each.type)) found[each.type] = each;
   }
   return found;
+};
+window.pair = async () => {
+  const all = await pc.getStats();
+  const transport = [...all.values()].find(each => each.type == 'transport');
+  const pair = all.get(transport.selectedCandidatePairId);
+  return {local: all.get(pair.localCandidateId).candidateType, remote: all.get(pair.remoteCandidateId)};
 };
 window.end = async how => {
   const path = window.resource;

@@ -4,7 +4,8 @@ records and PESQ scores; the tone that Apus plays has to be heard in the page, b
 import time
 
 from browser import Chromium, certificate
-from lab import HOST, MODES, ROOT, Network, Report, check, free_ports, score, wait_for
+from coturn import PORT, RELAYS, Coturn
+from lab import HOST, MODES, ROOT, Listener, Network, Report, check, free_ports, score, wait_for
 from peers import MODULES, ApusRun
 
 TONE, LEVEL = 1000, 10 ** (-12 / 20) / 2 ** 0.5  # what ausine plays: a sine's RMS
@@ -68,6 +69,37 @@ def call(mode, codec, endpoint="/whip", direction="sendrecv", ends="delete", sec
     return note
 
 
+def relay_only(mode):
+    """The page may be known by its relay only: nothing of its media goes anywhere but to coturn, and Apus hears it from there."""
+    web = free_ports(1)
+    server = {"urls": f"turn:{HOST}:{PORT}", "username": "apus", "credential": "secret"}
+    with Network() as namespace, Coturn(namespace) as coturn, Listener(namespace) as listener, \
+            ApusRun(mode, "dtls_srtp", "opus", namespace=namespace, host=HOST, modules=MODULES + ("ice", "whip"),
+                    source=f"ausine,{TONE}", extra=f"whip_listen 127.0.0.1:{web}\n") as apus, \
+            Chromium(namespace, f"http://127.0.0.1:{web}/") as chromium:
+        dialled = chromium.dial(endpoint="/whip", direction="sendrecv", codec="opus",
+                                ice={"iceServers": [server], "iceTransportPolicy": "relay"})
+        check(dialled.get("state") == "connected", f"the page is not connected: {dialled}; apus says {apus.output()[-300:]!r}")
+        time.sleep(SECONDS)
+        heard, figures, pair = (chromium.run(f"{each}()") for each in ("hear", "figures", "pair"))
+        check(pair["local"] == "relay", f"the page uses a candidate of type {pair['local']}")
+        received = figures["inbound-rtp"]["packetsReceived"]
+        check(received >= 45 * SECONDS and figures["inbound-rtp"]["packetsLost"] == 0, f"the page received {figures['inbound-rtp']}")
+        check(abs(heard["hertz"] - TONE) < 20 and 0.7 < heard["level"] / LEVEL < 1.4, f"the page heard {heard}")
+        port = pair["remote"]["port"]
+        check(chromium.run("end('delete')") == 200, "DELETE is not answered")
+        apus.wait_for("ended", 10)
+        log = coturn.log()
+    reached = {each.source for each in listener.datagrams if each.target == port}
+    check(reached and all(each in RELAYS for each in reached), f"apus was reached from ports {sorted(reached)}")
+    check("lost 0, dropped 0" in apus.output(), f"apus lost or dropped something: {apus.output()[-300:]!r}")
+    for words in ("ALLOCATE processed, success", "CREATE_PERMISSION processed, success", "REFRESH processed, success"):
+        check(words in log, f"coturn does not say {words!r}")
+    mark = score(apus.recording(), "opus")
+    check(mark >= WANTED["opus"], f"PESQ {mark:.2f}, wanted {WANTED['opus']}")
+    return f"connected in {dialled['milliseconds']:.0f} ms, PESQ {mark:.2f}, {received} packets heard by the page"
+
+
 def as_the_readme_says():
     """The lines of JavaScript in the module's README, as they stand there."""
     lines = (ROOT / "Modules/whip/README.md").read_text().split("```js\n")[1].split("```")[0]
@@ -92,6 +124,7 @@ cases += [("chromium, whip, only the page sends, main", call, "main", "opus", "/
            3, True),
           ("chromium, https and a token, thread", call, "thread", "opus", "/whip", "sendrecv", "delete", 3, False, True),
           ("chromium, the README's lines", as_the_readme_says)]
+cases += [(f"chromium by its relay only, {mode}", relay_only, mode) for mode in MODES]
 report = Report()
 report.run(cases, at_once=3)
 report.finish()
