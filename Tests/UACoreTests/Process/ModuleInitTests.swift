@@ -60,6 +60,7 @@ private struct Part<Where: Place>: Module {
     let real = allModules.map { $0.name }.filter { !["udp", "sip_udp"].contains($0) }
     configuration.activeModules = ["part0"] + real + ["part1", "probe", "part2"]
     configuration.rxPolicy = .marshal
+    configuration.moduleValues = ["whip_listen": "127.0.0.1:0", "http_listen": "127.0.0.1:0"]
     return try SimulatedAgent(
       "alice", in: simulation, host: 0x0A00_0001, configuration: configuration, seed: 1, loss: 0,
       adjust: { $0.available += Self.parts })
