@@ -59,8 +59,8 @@ package struct ParkedPackets: ~Copyable {
     self.count += 1
   }
 
-  /// Hands every packet that is not too old to `body`, oldest first, and forgets them all.
-  package mutating func drain(now: Instant, body: (inout Packet, SocketAddress) -> Void) {
+  /// Hands every packet that is not too old to `body`, oldest first, with its source and when it came; forgets them all.
+  package mutating func drain(now: Instant, body: (inout Packet, SocketAddress, Instant) -> Void) {
     self.timeout(now: now)
     let (slots, first, count) = (self.slots, self.first, self.count)
     var memory: [UInt8] = []
@@ -73,7 +73,7 @@ package struct ParkedPackets: ~Copyable {
       let start = place * Self.maximumLength
       let room = bytes._mutatingExtracting(start..<start + Self.maximumLength)
       var packet = Packet(storage: room, count: slots[place].count)
-      body(&packet, slots[place].source)
+      body(&packet, slots[place].source, slots[place].arrival)
     }
   }
 

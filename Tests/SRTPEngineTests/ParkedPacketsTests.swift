@@ -19,7 +19,7 @@ struct ParkedPacketsTests {
     try keys.install(key(1), now: at(100))
     var opened: [[UInt8]] = []
     var ports: [UInt16] = []
-    parked.drain(now: at(100)) { packet, source in
+    parked.drain(now: at(100)) { packet, source, _ in
       #expect(keys.unprotect(&packet, isRTCP: false, now: at(100)) == .ok)
       opened.append(packet.bytes.copied())
       ports.append(source.port)
@@ -67,7 +67,7 @@ struct ParkedPacketsTests {
 
   private func drain(_ parked: inout ParkedPackets, at time: Int64) -> [[UInt8]] {
     var packets: [[UInt8]] = []
-    parked.drain(now: SRTPEngineTests.at(time)) { packet, _ in packets.append(packet.bytes.copied()) }
+    parked.drain(now: SRTPEngineTests.at(time)) { packet, _, _ in packets.append(packet.bytes.copied()) }
     return packets
   }
 }

@@ -55,6 +55,11 @@ import aufile
       if bytes.count < self.room, bytes.count - 44 != declared {
         faults.append("\(party)'s file says \(declared) bytes, and holds \(bytes.count - 44)")
       }
+      // 20 ms at 8 kHz each.
+      let played = side.reports.reduce(0) { $0 + $1.media.playedFrames } * 320
+      if 44 + played <= self.room, !call.scenario.restarts(party), bytes.count != 44 + played {
+        faults.append("\(party)'s file has \(bytes.count - 44) bytes, \(played) were played")
+      }
       if file.samples.count * 2 != declared { faults.append("\(party)'s file says more than it holds") }
     }
     return faults

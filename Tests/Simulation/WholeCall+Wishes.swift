@@ -17,6 +17,10 @@ extension WholeCall {
         check(report.failure?.message.contains("rtp_timeout") != true, "silence ended a call that was heard or on hold")
       }
     }
+    // What arrives has its key, or gets it in time.
+    if self.scenario.isGenuine {
+      for report in [alice, bob] { check(report.media.drops.noKey == 0, "no key came: \(report.media.drops)") }
+    }
     guard self.scenario.rtpTimeout == nil || self.scenario.isLossless else { return faults }
     for report in [alice, bob] where self.scenario.ending != .refused {
       // Who hangs up before he has answered is busy; an offer that comes after a BYE finds no call.

@@ -24,6 +24,12 @@ import Testing
     try Self.check(shard, .signalling, "signalling")
   }
 
+  @Test("the seeds of long runs that failed once", arguments: [22_366] as [UInt64])
+  func repeated(seed: UInt64) throws {
+    let faults = try WholeCall.run(seed: seed).faults()
+    #expect(faults.isEmpty, "seed \(seed): \(faults.joined(separator: "; "))")
+  }
+
   private static func check(_ shard: SeedShard, _ kind: Scenario.Kind, _ test: String) throws {
     var tally = Tally()
     for seed in shard.seeds {

@@ -291,11 +291,14 @@ extension MediaTransport {
 
   func drainParked(of path: MediaPath, now: Instant) {
     guard self.stream.isConfigured, path.waiting > 0 else { return }
-    var waiting = path.takeParked(.rtp)
-    waiting.drain(now: now) { self.receive(&$0, from: $1, on: path, .rtp, now: now) }
-    self.drops.noKey += waiting.counters.total
-    waiting = path.takeParked(.rtcp)
-    waiting.drain(now: now) { self.receive(&$0, from: $1, on: path, .rtcp, now: now) }
-    self.drops.noKey += waiting.counters.total
+    for component in Component.allCases {
+      var waiting = path.takeParked(component)
+      waiting.drain(now: now) { packet, source, arrival in
+        // A round trip is reckoned from when a report came, not from when its key did.
+        let isReport = PacketClass(packet.bytes) == .rtcp
+        self.receive(&packet, from: source, on: path, component, now: isReport ? arrival : now)
+      }
+      self.drops.noKey += waiting.counters.total
+    }
   }
 }
