@@ -1,3 +1,4 @@
+internal import HTTPServer
 package import ModuleKit
 internal import NetBase
 package import Runtime
@@ -51,7 +52,7 @@ package final class Talks {
         CallSound(source: nil, player: AudioDevice(driver: "aufile", device: self.recordings.make()))
       }
     let (call, answer) = try self.host.answer(offer, from: "page at \(peer)", sound: sound)
-    let id = "\(UInt64.random(in: .min ... .max))\(UInt64.random(in: .min ... .max))"
+    let id = HTTPServer.unguessable()
     self.talks[id] = Talk(call: call)
     switch partner {
     case .echo: break

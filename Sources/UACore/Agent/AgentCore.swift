@@ -182,7 +182,7 @@ package final class AgentCore {
     self.contactWatches.update()
     self.watchers.end()
     for account in self.localAccounts { self.leaveRegistrar(account) }
-    for call in self.callsInOrder where call.isWaiting {
+    for call in self.sortedCalls where call.isWaiting {
       call.end("hangup")
       if let session = call.session {
         self.endpoint.hangUp(session, status: 503, headers: self.retryLater, now: self.context.now)
@@ -207,11 +207,9 @@ package final class AgentCore {
   /// Ends every call, and takes no new one; `ended` comes for each call.
   package func hangUpAll() {
     self.stopTakingCalls()
-    for call in self.callsInOrder { self.hangUp(call.id) }
+    for call in self.sortedCalls { self.hangUp(call.id) }
     for account in self.localAccounts { self.retire(account) }
   }
-
-  private var callsInOrder: [Call] { self.calls.values.sorted { $0.id.number < $1.id.number } }
 
   /// Closes the SIP transports; calls that still exist are forgotten, and their media ends.
   package func close() {

@@ -83,7 +83,7 @@ import Testing
     await pair.alice.hangUp(first)
     await pair.bob.drain()
     let lasted = ContinuousClock.now - began
-    #expect(lasted >= .seconds(3) && lasted < .seconds(20))
+    #expect(lasted >= .seconds(3))
     #expect(await pair.bob.reports.map(\.state) == [.established])
     await pair.shutDown()
     #expect(await ended.value.map(\.reason) == ["hangup", "hangup"])
