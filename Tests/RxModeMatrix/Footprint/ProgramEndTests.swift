@@ -49,7 +49,7 @@ private final class GoodbyePort: DatagramPort {
 /// What the end of a program does with the calls that stand.
 @Suite(.serialized, .timeLimit(.minutes(10))) struct ProgramEndTests {
   #if DEBUG
-    private static let count = 60
+    private static let count = 10
   #else
     private static let count = 500
   #endif

@@ -90,7 +90,7 @@ private final class TimedAgent: Sendable {
 @Suite(.serialized, .timeLimit(.minutes(10))) struct StopTimeTests {
   #if DEBUG
     // Under a sanitizer, and beside all other tests, only that it comes to an end says something.
-    private static let (calls, limit) = (30, 10_000.0)
+    private static let (calls, limit) = (8, 10_000.0)
   #else
     private static let (calls, limit) = (100, 5.0)
   #endif
