@@ -8,6 +8,7 @@ import Testing
     arguments: [
       "sip:+491234@h", "sip:0049123@h", "sip:%2b491234@h", "sip:%30%301234@h", "sip:0-0.(12)@h;user=phone",
       "sips:00;phone-context=+1@h", "sip:01144123@10.0.0.1", "sip:0900123:pw@h", "sip:1-900-1234@h",
+      "sip:(+49)123@h", "sip:(+49)/123@h", "sip:0%2000%20123@h", "sip:0/0-123@h",
     ])
   func numbers(uri: String) throws {
     #expect(TollNumbers.standard.contains(try SIPURI(uri)))

@@ -23,14 +23,15 @@ package struct TollNumbers: Hashable, Sendable {
     return self.prefixes.contains { number.hasPrefix($0) }
   }
 
-  /// The number in the user part of a URI, without visual separators and parameters (RFC 3966 §5.1.1); nil for a name.
+  /// The number in the user part of a URI, without parameters and separators: those of RFC 3966 §5.1.1, and what
+  /// else gateways read over; nil for a name.
   private static func number(_ user: String) -> String? {
     var number = ""
-    for (index, character) in user.prefix(while: { $0 != ";" }).enumerated() {
+    for character in user.prefix(while: { $0 != ";" }) {
       switch character {
       case "0"..."9", "*", "#": number.append(character)
-      case "+" where index == 0: number.append(character)
-      case "-", ".", "(", ")": continue
+      case "+" where number.isEmpty: number.append(character)
+      case "-", ".", "(", ")", "/", " ": continue
       default: return nil
       }
     }
