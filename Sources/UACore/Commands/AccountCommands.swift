@@ -60,31 +60,17 @@ extension AgentCore {
       },
       CoreCommand("answermode", "manual|early|early-audio|early-video|auto [ACCOUNT]", "how calls are answered") {
         [unowned self] text throws(CommandFailure) in
-        let words = text.split(separator: " ").map(String.init)
-        guard let word = words.first, let mode = AnswerMode(rawValue: word) else {
-          throw CommandFailure("Invalid answer mode: \(text)")
-        }
-        for account in try self.accounts(named: words.dropFirst().first) { account.settings.answerMode = mode }
+        let mode = try self.change(\.answerMode, text, refusal: "Invalid answer mode: \(text)")
         return "Answer mode changed to: \(mode.rawValue)"
       },
       CoreCommand("100rel", "no|yes|required [ACCOUNT]", "whether provisional responses are acknowledged") {
         [unowned self] text throws(CommandFailure) in
-        let words = text.split(separator: " ").map(String.init)
-        guard let word = words.first, let mode = ReliableProvisionals(rawValue: word) else {
-          throw CommandFailure("/100rel takes no, yes or required")
-        }
-        for account in try self.accounts(named: words.dropFirst().first) {
-          account.settings.reliableProvisionals = mode
-        }
+        let mode = try self.change(\.reliableProvisionals, text, refusal: "/100rel takes no, yes or required")
         return "100rel mode changed to: \(mode.rawValue)"
       },
       CoreCommand("privacy", "none|id [ACCOUNT]", "whether those whom an account calls learn who calls") {
         [unowned self] text throws(CommandFailure) in
-        let words = text.split(separator: " ").map(String.init)
-        guard let word = words.first, let privacy = CallerPrivacy(rawValue: word) else {
-          throw CommandFailure("/privacy takes none or id")
-        }
-        for account in try self.accounts(named: words.dropFirst().first) { account.settings.privacy = privacy }
+        let privacy = try self.change(\.privacy, text, refusal: "/privacy takes none or id")
         return "privacy changed to: \(privacy.rawValue)"
       },
     ]
@@ -113,6 +99,16 @@ extension AgentCore {
   private func accounts(named name: String?) throws(CommandFailure) -> [LocalAccount] {
     guard let name else { return self.localAccounts }
     return [try self.named(name)]
+  }
+
+  /// Sets what the first word of `text` names: for the account that the second one names, or for every account.
+  private func change<Value: RawRepresentable<String>>(
+    _ setting: WritableKeyPath<CallSettings, Value>, _ text: String, refusal: String
+  ) throws(CommandFailure) -> Value {
+    let words = text.split(separator: " ").map(String.init)
+    guard let value = words.first.flatMap(Value.init(rawValue:)) else { throw CommandFailure(refusal) }
+    for account in try self.accounts(named: words.dropFirst().first) { account.settings[keyPath: setting] = value }
+    return value
   }
 
   private func fieldAndAccount(_ text: String) throws(CommandFailure) -> (String, LocalAccount) {
