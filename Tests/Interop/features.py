@@ -198,6 +198,26 @@ def vanishes(role):
     return f"exit {result.code} after {result.seconds:.1f} s: {lines[0]}"
 
 
+def half_deaf():
+    """The peer does not hear the first BYE, and the program ends right behind it."""
+    with ForeignPeer("passive", ["AES_CM_128_HMAC_SHA1_80"]) as peer:
+        heard, receive = [], peer.receive_sip
+
+        def receive_second(data, source):
+            if data.startswith(b"BYE"):
+                heard.append(time.monotonic())
+                if len(heard) == 1:
+                    return
+            receive(data, source)
+
+        peer.receive_sip = receive_second
+        result = apus("call", peer.uri, "--mediaenc", "dtls_srtp", "--codec", "pcmu", "--seconds", 1, "--json", limit=20)
+        good(result)
+    check(peer.error is None, f"our own peer failed: {peer.error}")
+    check(len(heard) == 2 and 0.4 <= heard[1] - heard[0] <= 0.7, f"BYE heard at {heard}: T1 is 0.5 s")
+    return f"again after {heard[1] - heard[0]:.2f} s"
+
+
 def service_classes():
     with Namespace() as namespace, Listener(namespace) as listener:
         with ApusRun("pool", "none", "pcmu", namespace=namespace) as bob:
@@ -349,6 +369,7 @@ report = Report()
 report.run([
     ("a peer that vanishes in the handshake, passive", vanishes, "passive"),
     ("a peer that vanishes in the handshake, active", vanishes, "active"),
+    ("a BYE that is not heard comes again", half_deaf),
     ("hold and resume by sipp", hold_by_sipp),
     ("hold and resume by apus", hold_by_apus),
     ("OPTIONS by sipp", options),

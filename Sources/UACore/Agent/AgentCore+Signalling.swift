@@ -20,6 +20,7 @@ extension AgentCore {
     }
     self.isDraining = false
     if let timer, let deadline = self.endpoint.nextDeadline { self.context.arm(timer, at: deadline) }
+    self.onProgress?()
   }
 
   /// Shows a message to whoever traces; keys and digests are left out.

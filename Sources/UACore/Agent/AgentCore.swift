@@ -30,6 +30,8 @@ package final class AgentCore {
   var movesLater = false
   /// Told when an address that the agent may use has come or gone; connections from one that is gone are closed by then.
   package var onNetworkChange: ((NetworkChange) -> Void)?
+  /// Told when signalling has gone on: something was received, sent or given up.
+  package var onProgress: (() -> Void)?
   var timer: TimerID?
   var calls: [CallID: Call] = [:]
   var bySession: [SessionID: CallID] = [:]
@@ -163,6 +165,9 @@ package final class AgentCore {
 
   /// Whether no call is left, and no registrar knows us any more.
   package var isIdle: Bool { self.calls.isEmpty && self.leaving.isEmpty }
+
+  /// Whether, beyond that, every BYE and CANCEL was answered or given up: one that was lost is sent again until then.
+  package var isSettled: Bool { self.isIdle && self.endpoint.census.sessions == 0 }
 
   package var callCount: Int { self.calls.count }
 

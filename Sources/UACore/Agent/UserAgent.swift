@@ -16,6 +16,8 @@ package actor UserAgent {
   private let ownsPool: Bool
   private var core: AgentCore?
   private var waiters: [CheckedContinuation<Void, Never>] = []
+  /// Whether the agent ends: then nobody waits only until no call is left, but until the peers know it.
+  private var isLeaving = false
 
   package nonisolated var unownedExecutor: UnownedSerialExecutor {
     unsafe self.main.asUnownedSerialExecutor()
@@ -131,7 +133,7 @@ package actor UserAgent {
 
   /// Waits until no call is left, and no registration is being removed.
   package func waitUntilIdle() async {
-    guard let core, !core.isIdle else { return }
+    guard !self.isDone else { return }
     await withCheckedContinuation { self.waiters.append($0) }
   }
 
@@ -150,6 +152,8 @@ package actor UserAgent {
   }
 
   private func endCalls() async {
+    self.isLeaving = true
+    self.core?.onProgress = { [weak self] in self?.assumeIsolated { $0.look() } }
     self.core?.hangUpAll()
     await self.waitUntilIdle(milliseconds: 2000)
     self.core?.close()
@@ -168,9 +172,18 @@ package actor UserAgent {
   private func take(_ event: AgentEvent) {
     self.announce.yield(event)
     switch event {
-    case .ended, .registration: if self.core?.isIdle == true { self.resumeWaiters() }
+    case .ended, .registration: self.look()
     default: break
     }
+  }
+
+  private var isDone: Bool {
+    guard let core else { return true }
+    return self.isLeaving ? core.isSettled : core.isIdle
+  }
+
+  private func look() {
+    if self.isDone { self.resumeWaiters() }
   }
 
   private func resumeWaiters() {
