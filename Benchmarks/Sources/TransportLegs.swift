@@ -42,7 +42,7 @@ final class TransportLegs {
       ) { _ in }
       let opened = try allocator.open(on: loopback)
       self.ports.append(opened.address.port)
-      let (loop, isOwn) = loops.next(mode: bench.mode, stream: stream)
+      let (loop, isOwn) = try loops.next(mode: bench.mode, stream: stream)
       let settings = TransportSettings(
         stream: stream, jitterBuffer: JitterBufferSettings(), receiveTimeout: 0, canonicalName: "bench",
         ssrc: UInt32(number), seed: UInt64(number),
