@@ -3,6 +3,8 @@
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 BUILD_PACKAGES=(libssl-dev libsrtp2-dev libopus-dev libspeexdsp-dev pkg-config)
+TRAIT_PACKAGES=(libc-ares-dev libasound2-dev)
+SOUND_PACKAGES=(libasound2-plugins pulseaudio pulseaudio-utils faketime)
 PEER_PACKAGES=(baresip-core linphone-cli sip-tester kamailio kamailio-tls-modules kamailio-websocket-modules
   kamailio-outbound-modules coturn tshark python3 python3-venv iproute2 libopus0 openssl chromium
   gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad python3-gi gir1.2-gstreamer-1.0)

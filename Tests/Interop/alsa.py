@@ -51,7 +51,7 @@ class Pulse:
         self.environment = dict(os.environ)
         if rate != 1:
             library = next(pathlib.Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
-            check(library, "libfaketime is missing: Scripts/alsa installs it")
+            check(library, "libfaketime is missing: Scripts/traits installs it")
             self.environment.update(LD_PRELOAD=str(library), FAKETIME=f"+0 x{rate}")
 
     def __enter__(self):
