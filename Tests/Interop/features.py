@@ -5,12 +5,13 @@ import json
 import re
 import signal
 import subprocess
+import termios
 import time
 
 from foreign import ForeignPeer
 from lab import (APUS, HERE, MODES, ROOT, Listener, Namespace, Report, apus, check, fresh, free_ports, load, start, stop,
                  text, wait_for, what_is_heard)
-from peers import ApusRun, Baresip
+from peers import ApusRun, Baresip, TypedApus
 
 
 def folder(name):
@@ -111,6 +112,34 @@ def hold_by_apus():
     check(len(sources) <= 1, "the held side went on sending")
     flowed(alice)
     flowed(bob)
+
+
+def keys():
+    """No Enter but behind an address."""
+    with ApusRun("main", "none", "pcmu") as bob:
+        with TypedApus("main", "none", "pcmu") as alice:
+            alice.press(f"d{bob.uri}x\x7f\n")
+            alice.wait_for("the peer is heard")
+            check(f"> d {bob.uri}\r\n" in alice.output(), f"the line is not seen: {alice.output()!r}")
+            alice.press("5#")
+            bob.wait_for("digit 5")
+            bob.wait_for("digit #")
+            alice.press("\x1b[A" + "x")
+            bob.wait_for("held by the peer")
+            alice.press("X")
+            bob.wait_for("resumed by the peer")
+            alice.press("\x1b")
+            bob.wait_for("ended, hangup")
+            alice.press("q")
+            alice.process.wait(5)
+    check(alice.code == 0, f"exit {alice.code}")
+    check(alice.after == alice.before, "the terminal is not as it was")
+    for how, code in ((signal.SIGINT, 0), (signal.SIGTERM, 0)):
+        with TypedApus("main", "none", "pcmu") as alice:
+            check(not termios.tcgetattr(alice.other)[3] & termios.ICANON, "the terminal wants Enter")
+            alice.process.send_signal(how)
+            alice.process.wait(5)
+        check(alice.code == code and alice.after == alice.before, f"exit {alice.code}, or the terminal is not as it was")
 
 
 def bye(who):
@@ -372,6 +401,7 @@ report.run([
     ("a BYE that is not heard comes again", half_deaf),
     ("hold and resume by sipp", hold_by_sipp),
     ("hold and resume by apus", hold_by_apus),
+    ("commands by keys on a terminal", keys),
     ("OPTIONS by sipp", options),
     ("CANCEL by sipp", cancel),
     ("early media by sipp", early_media),

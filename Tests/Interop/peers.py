@@ -1,12 +1,16 @@
 """Configurations of the peers: Debian's baresip, and Apus with a folder of its own."""
 import json
+import os
 import pathlib
+import pty
 import re
 import signal
 import socket
 import subprocess
+import termios
+import threading
 
-from lab import APUS, SPEECH, Failure, check, fresh, free_ports, is_bound, start, stop, text, wait_for
+from lab import APUS, SPEECH, Failure, check, fresh, free_ports, is_bound, running, start, stop, text, wait_for
 
 BARESIP_CODECS = {"pcmu": "PCMU/8000/1", "pcma": "PCMA/8000/1", "opus": "opus/48000/2"}
 
@@ -160,6 +164,47 @@ class ApusRun:
         path = self.folder / "heard.wav"
         check(path.exists(), f"apus recorded nothing: {self.output()[-400:]!r}")
         return path
+
+
+class TypedApus:
+    """`apus run -f DIR` on a terminal, where keys are pressed."""
+
+    def __init__(self, mode, mediaenc, codec):
+        self.folder = fresh("apus-typed")
+        apus_folder(self.folder, free_ports(2), mode, mediaenc, codec)
+        self.terminal, self.other = pty.openpty()
+        self.before = termios.tcgetattr(self.other)
+        self.said = b""
+        self.process = subprocess.Popen([APUS, "run", "-f", self.folder], stdin=self.other, stdout=self.other,
+                                        stderr=self.other, start_new_session=True)
+        running.add(self.process)
+        threading.Thread(target=self.listen, daemon=True).start()
+
+    def listen(self):
+        try:
+            while more := os.read(self.terminal, 65536):
+                self.said += more
+        except OSError:
+            return
+
+    def __enter__(self):
+        self.wait_for("is listening")
+        return self
+
+    def __exit__(self, *_):
+        self.code = stop(self.process, 5, signal.SIGINT)
+        self.after = termios.tcgetattr(self.other)
+        os.close(self.other)
+        os.close(self.terminal)
+
+    def press(self, keys):
+        os.write(self.terminal, keys.encode())
+
+    def wait_for(self, words, seconds=10):
+        wait_for(lambda: words in self.output(), seconds, f"apus says {words!r}: {self.output()[-500:]!r}")
+
+    def output(self):
+        return self.said.decode("utf-8", "replace")
 
 
 def packet_counts(baresip):

@@ -5,7 +5,10 @@ internal import UACore
 actor Console {
   private let agent: UserAgent
   private let stop: StopFlag
-  private var status = StatusLine()
+  private var editor = KeyEditor()
+  /// The line at the bottom: what is being typed, or figures of calls.
+  private var bottom = StatusLine()
+  private var status = ""
 
   init(agent: UserAgent, stop: StopFlag) {
     self.agent = agent
@@ -16,6 +19,30 @@ actor Console {
   func execute(_ line: String) async {
     let result = await self.agent.execute(line)
     if !result.text.isEmpty { self.say(result.text) }
+  }
+
+  /// Takes keys from a terminal.
+  func take(_ piece: String) async {
+    for key in KeyEditor.keys(in: piece) {
+      guard await !self.stop.isSet else { return }
+      switch self.editor.take(key) {
+      case .nothing: break
+      case .line(let line): await self.execute(typed: line)
+      case .key(let key):
+        switch await self.agent.meaning(ofKey: key) {
+        case .line(let line): await self.execute(line)
+        case .start(let text): self.editor.begin(text)
+        case .nothing: self.say("there is no such key; h lists them")
+        }
+      }
+      self.showBottom()
+    }
+  }
+
+  /// A line that was typed stays to be seen.
+  private func execute(typed line: String) async {
+    self.say("> \(line)")
+    await self.execute(line)
   }
 
   func show(_ event: AgentEvent) async {
@@ -38,7 +65,9 @@ actor Console {
       self.say("<\(uri)> changed \(package == .presence ? "status" : "calls") from \(from) to \(to)")
     case .message(_, let from, _, let text): self.say("message from \(from): \(text)")
     case .output(let text): self.say(text)
-    case .status(let text): self.status.update(text)
+    case .status(let text):
+      self.status = text
+      self.showBottom()
     case .logLevel: break
     case .quit: await self.stop.set()
     case .outgoing: break
@@ -52,8 +81,10 @@ actor Console {
   }
 
   private func say(_ text: String) {
-    let shown = self.status.clear()
+    self.bottom.clear()
     StandardOutput.write("\(text)\n")
-    self.status.update(shown)
+    self.showBottom()
   }
+
+  private func showBottom() { self.bottom.update(self.editor.line.map { "> \($0)" } ?? self.status) }
 }

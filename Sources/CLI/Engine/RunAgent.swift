@@ -35,13 +35,19 @@ func runAgent(_ options: RunCommand) async throws {
       if event.importance >= level { await console.show(event) }
     }
   }
+  let takesKeys = KeyInput.begin()
+  defer { KeyInput.restore() }
   StandardError.write("apus \(apusVersion) is listening on \(await agent.listenAddress?.description ?? "nothing")\n")
 
   let commands = Task {
     for line in options.commands { await console.execute(line) }
-    for await line in LineInput.lines() {
-      guard await !stop.isSet else { return }
-      await console.execute(line)
+    if takesKeys {
+      for await piece in KeyInput.pieces() { await console.take(piece) }
+    } else {
+      for await line in LineInput.lines() {
+        guard await !stop.isSet else { return }
+        await console.execute(line)
+      }
     }
   }
   if let seconds = options.quitAfter {

@@ -42,10 +42,13 @@ enum Signals {
     unsafe sigaction(number, &action, nil)
   }
 
-  /// Runs as a signal handler: atomics, `write` and `_exit` only.
+  /// Runs as a signal handler: atomics, `write`, `tcsetattr` and `_exit` only.
   private static func handle(_ number: Int32) {
     let before = errno
-    if self.received.wrappingAdd(1, ordering: .relaxed).newValue > 1 { _exit(128 + number) }
+    if self.received.wrappingAdd(1, ordering: .relaxed).newValue > 1 {
+      KeyInput.restore()
+      _exit(128 + number)
+    }
     var byte = UInt8(truncatingIfNeeded: number)
     _ = unsafe write(self.writeEnd.load(ordering: .acquiring), &byte, 1)
     errno = before

@@ -112,6 +112,9 @@ package actor UserAgent {
     self.core?.execute(line: line) ?? CommandResult(isOK: false, text: "the agent is not running")
   }
 
+  /// What pressing a key means now, where no Enter is needed.
+  package func meaning(ofKey key: Character) -> KeyMeaning { self.core?.meaning(ofKey: key) ?? .nothing }
+
   package func answer(_ id: CallID) { self.core?.answer(id) }
   package func reject(_ id: CallID) { self.core?.reject(id) }
   package func hangUp(_ id: CallID) { self.core?.hangUp(id) }

@@ -49,6 +49,10 @@ package final class CommandRegistry {
     }
   }
 
+  package func description(forKey key: Character) -> CommandDescription? {
+    self.keys[key].flatMap { self.commands[$0]?.description }
+  }
+
   /// The name of the command with this key, where what follows the key can be its parameters.
   package func name(forKey key: Character, parameters: String) -> String? {
     guard let name = self.keys[key], let command = self.commands[name] else { return nil }

@@ -1,0 +1,50 @@
+internal import Glibc
+internal import Runtime
+internal import Synchronization
+
+/// Keys from a terminal, as they are pressed.
+enum KeyInput {
+  /// What the terminal was like before: a place that a signal handler may read. Written once, before the flag says so.
+  nonisolated(unsafe) private static let saved = UnsafeMutablePointer<termios>.allocate(capacity: 1)
+  private static let isChanged = Atomic<Bool>(false)
+
+  /// Lets the terminal on standard input give each key at once, unshown; false where there is none, or where nobody would
+  /// see what he writes. Until `restore`.
+  static func begin() -> Bool {
+    guard isatty(STDIN_FILENO) == 1, isatty(STDERR_FILENO) == 1, unsafe tcgetattr(STDIN_FILENO, self.saved) == 0 else {
+      return false
+    }
+    var mode = unsafe self.saved.pointee
+    mode.c_lflag &= ~tcflag_t(ICANON | ECHO)
+    self.isChanged.store(true, ordering: .releasing)
+    return unsafe tcsetattr(STDIN_FILENO, TCSANOW, &mode) == 0
+  }
+
+  /// Makes the terminal what it was. A signal handler may call it.
+  static func restore() {
+    guard self.isChanged.exchange(false, ordering: .acquiringAndReleasing) else { return }
+    unsafe tcsetattr(STDIN_FILENO, TCSANOW, self.saved)
+  }
+
+  /// What is typed, in pieces as the terminal gives them, until the end of the input (Ctrl-D). Call it once.
+  static func pieces() -> AsyncStream<String> {
+    AsyncStream { continuation in
+      let started = DetachedThread.start(name: "input") {
+        var bytes = [UInt8](repeating: 0, count: 256)
+        var pending: [UInt8] = []
+        while true {
+          let count = unsafe bytes.withUnsafeMutableBytes { unsafe read(STDIN_FILENO, $0.baseAddress, $0.count) }
+          if count < 0, errno == EINTR { continue }
+          guard count > 0, bytes[0] != 4 else { break }
+          pending += bytes.prefix(count)
+          // A character that comes in two reads waits for its end.
+          guard let text = String(validating: pending, as: UTF8.self) ?? (pending.count > 8 ? "" : nil) else { continue }
+          pending = []
+          continuation.yield(text)
+        }
+        continuation.finish()
+      }
+      if !started { continuation.finish() }
+    }
+  }
+}
