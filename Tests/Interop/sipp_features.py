@@ -117,6 +117,8 @@ def keep(scenario, **fields):
     """Keeps header fields of the last message, by the names of variables."""
     for name, header in fields.items():
         expression = "sip:[^;>]*" if name == "contact" else ".*"
+        if "</action>" not in scenario.steps[-1]:
+            scenario.steps[-1] = scenario.steps[-1].replace("</recv>", "<action></action></recv>")
         scenario.steps[-1] = scenario.steps[-1].replace(
             "</action>", f'<ereg regexp="{expression}" search_in="hdr" header="{header}" assign_to="{name}"/></action>')
         scenario.variables.append(name)
@@ -335,6 +337,107 @@ def lost_invite():
     check(count == 2, f"the INVITE left {count} times within 0.8 s")
 
 
+def acknowledges_provisional():
+    """A provisional response that asks for it is acknowledged by PRACK, with the numbers of both (RFC 3262 section 7.2)."""
+    scenario = Scenario("100rel of the peer's").wants("INVITE", "Supported:.*100rel")
+    keep(scenario, via="Via:", number="CSeq:")
+    scenario.reply("183 Session Progress", "Require: 100rel", "RSeq: 7001", body=sdp())
+    scenario.wants("PRACK", "RAck: *7001 +[0-9]+ +INVITE").reply("200 OK", tag="").pause(300)
+    # The INVITE's own lines, for the last request is the PRACK.
+    scenario.reply("200 OK", tag="", via="Via: [$via]", cseq="CSeq: [$number]").wants("ACK")
+    calling(ended(scenario), ";100rel=yes", after=[("established", "/hangup")], says=("ended, ",))
+
+
+def is_updated():
+    """The callee changes the session by UPDATE: held, and resumed."""
+    scenario = Scenario("UPDATE of the peer's").wants("INVITE", "Allow:.*UPDATE")
+    keep(scenario, to="To:", frm="From:", contact="Contact:")
+    scenario.reply("200 OK", "Allow: INVITE, ACK, BYE, CANCEL, UPDATE", body=sdp()).wants("ACK")
+    own(scenario, "UPDATE", 1, body=sdp("sendonly", 2)).wants(200, "a=recvonly")
+    own(scenario, "UPDATE", 2, body=sdp("sendrecv", 3)).wants(200, "a=sendrecv")
+    own(scenario, "BYE", 3).wants(200)
+    calling(scenario, says=("held by the peer", "resumed by the peer", "ended, "))
+
+
+def is_held(scenario, version=2):
+    """Whoever is transferred is held meanwhile."""
+    scenario.wants("INVITE", "a=sendonly", timeout=9000)
+    return scenario.reply("200 OK", tag="", body=sdp("recvonly", version)).wants("ACK")
+
+
+def notify(scenario, number, state, fragment):
+    """What becomes of a REFER (RFC 3515 section 2.4.5)."""
+    return own(scenario, "NOTIFY", number, "Event: refer", f"Subscription-State: {state}",
+               body=("message/sipfrag", fragment + "\n")).wants(200)
+
+
+def transfers():
+    """Blind: the peer is referred, tells how it goes, and is let go when it has succeeded."""
+    scenario = Scenario("REFER of Apus").wants("INVITE")
+    keep(scenario, to="To:", frm="From:", contact="Contact:")
+    is_held(scenario.reply("200 OK", body=sdp()).wants("ACK"))
+    scenario.wants("REFER", "Refer-To: *<?sip:carol@127.0.0.1:9>?", "Referred-By: *<?sip:", timeout=9000)
+    scenario.reply("202 Accepted", tag="")
+    notify(scenario, 1, "active;expires=60", "SIP/2.0 100 Trying")
+    notify(scenario, 2, "terminated;reason=noresource", "SIP/2.0 200 OK")
+    calling(ended(scenario), after=[("established", "/transfer sip:carol@127.0.0.1:9")], says=("ended, ",))
+
+
+def transfer_fails():
+    """Where the third one does not want it, the call goes on."""
+    scenario = Scenario("REFER that fails").wants("INVITE")
+    keep(scenario, to="To:", frm="From:", contact="Contact:")
+    is_held(scenario.reply("200 OK", body=sdp()).wants("ACK")).wants("REFER", timeout=9000).reply("202 Accepted", tag="")
+    notify(scenario, 1, "terminated;reason=noresource", "SIP/2.0 603 Decline")
+    scenario.wants("INVITE", "a=sendrecv", timeout=9000).reply("200 OK", tag="", body=sdp(version=3)).wants("ACK")
+    calling(ended(scenario), after=[("established", "/transfer sip:carol@127.0.0.1:9"), ("the transfer failed", "/resume"),
+                                    ("a=sendrecv", "/hangup")])
+
+
+def transfers_attended():
+    """The peer is referred to the one who was asked, in place of that call (RFC 3891)."""
+    # The one who was asked ends the call that another took the place of (RFC 5589 section 7.3).
+    second = Scenario("asked").wants("INVITE")
+    keep(second, to="To:", frm="From:", contact="Contact:")
+    is_held(second.reply("200 OK", tag=";tag=asked", body=sdp()).wants("ACK")).pause(700)
+    second.send(["BYE [$contact] SIP/2.0", "Via: SIP/2.0/[transport] [local_ip]:[local_port];branch=[branch]",
+                 "From: [$to];tag=asked", "To: [$frm]", "Call-ID: [call_id]", "CSeq: 1 BYE", "Max-Forwards: 70"], None,
+                retrans="500").wants(200)
+    with SIPp(second) as other:
+        replaces = f"Refer-To: *<{other.uri}[?]Replaces=[^>]*%3Bto-tag%3Dasked%3Bfrom-tag%3D"
+        first = Scenario("transferred").wants("INVITE")
+        keep(first, to="To:", frm="From:", contact="Contact:")
+        is_held(first.reply("200 OK", body=sdp()).wants("ACK"))
+        first.wants("REFER", replaces, timeout=9000).reply("202 Accepted", tag="")
+        notify(first, 1, "terminated;reason=noresource", "SIP/2.0 200 OK")
+        with SIPp(ended(first)) as one, agent("") as alice:
+            alice.command(f"/dial {one.uri}")
+            alice.wait_for("call 1: established")
+            alice.command(f"/atransferstart {other.uri}")
+            alice.wait_for("call 2: established")
+            alice.command("/atransferexec")
+            one.finish()
+            other.finish()
+            wait_for(lambda: has_no_call(alice), 10, "every call is over")
+
+
+def sends_message():
+    scenario = Scenario("MESSAGE of Apus").wants("MESSAGE", "Content-Type: *text/plain", "good morning").reply("200 OK")
+    calling(scenario, target="/message {sipp} good morning")
+
+
+def sends_digits_by_info():
+    scenario = answered("Allow: INVITE, ACK, BYE, CANCEL, INFO")
+    for digit in ("5", "[*]"):
+        scenario.wants("INFO", "application/dtmf-relay", f"Signal *= *{digit}", "Duration *= *[0-9]+", timeout=9000).reply("200 OK", tag="")
+    calling(ended(scenario), ";dtmfmode=info", after=[("established", "/sndcode 5*"), (" INFO ", "/listcalls"), ("Signal=*", "/hangup")])
+
+
+def asks_for_options():
+    scenario = Scenario("OPTIONS of Apus").wants("OPTIONS", "Accept:.*application/sdp")
+    calling(scenario.reply("200 OK", "Allow: INVITE, ACK, BYE"), target="/options {sipp}", says=("200 OK",))
+
+
 def mailbox():
     """Registered, it asks for its mailbox, and is told (RFC 3842)."""
     register = Scenario("registrar and mailbox")
@@ -410,6 +513,14 @@ cases = [
     ("forked, calling", forked),
     ("491, calling", glare),
     ("lost INVITE, calling", lost_invite),
+    ("100rel and PRACK, calling", acknowledges_provisional),
+    ("UPDATE, calling", is_updated),
+    ("REFER and NOTIFY, calling", transfers),
+    ("REFER that fails, calling", transfer_fails),
+    ("REFER with Replaces, calling", transfers_attended),
+    ("MESSAGE, calling", sends_message),
+    ("digits by INFO, calling", sends_digits_by_info),
+    ("OPTIONS, calling", asks_for_options),
     ("registrar and mailbox, calling", mailbox),
     ("many calls, called", many_called),
     ("many calls, calling", many_calling),
