@@ -75,7 +75,7 @@ let package = Package(
     layer("Handoff", []),
     // L2: protocol machines, sans I/O
     layer("SDPCodec", ["NetBase"]),
-    layer("SIPStack", ["NetBase"]),
+    layer("SIPStack", ["NetBase", "ICEAgent"]),
     layer("RTPStack", ["NetBase"]),
     layer("ICEAgent", ["NetBase"]),
     // L3
@@ -161,7 +161,7 @@ let package = Package(
     tests("NetBase", ["NetBase"]),
     tests("Handoff", ["Handoff"]),
     tests("SDPCodec", ["SDPCodec", "NetBase"]),
-    tests("SIPStack", ["SIPStack", "NetBase"]),
+    tests("SIPStack", ["SIPStack", "NetBase", "ICEAgent"]),
     tests("RTPStack", ["RTPStack", "NetBase"]),
     tests("ICEAgent", ["ICEAgent", "NetBase", "SIPStack", "ice", "TestSupport", "MemorySearch"]),
     tests("SRTPEngine", ["SRTPEngine", "NetBase", "MemorySearch"]),

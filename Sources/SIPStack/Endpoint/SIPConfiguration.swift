@@ -72,8 +72,10 @@ package struct SIPCounters: Hashable, Sendable {
   package var retransmissionsReceived = 0
   /// Messages that were not SIP, or not sound; some were answered with 400.
   package var malformed = 0
-  /// Datagrams of line ends only.
+  /// Datagrams of line ends only, and answers to our STUN requests.
   package var keepAlives = 0
+  /// STUN messages that nobody had asked for: dropped.
+  package var strayKeepAlives = 0
   /// Responses that belong to no transaction: dropped.
   package var unmatchedResponses = 0
   /// ACKs that belong to no dialog: dropped.
@@ -114,7 +116,8 @@ package struct SIPCounters: Hashable, Sendable {
 
   /// Everything that was thrown away without effect.
   package var dropped: Int {
-    self.malformed + self.unmatchedResponses + self.unmatchedAcknowledgements + self.overloaded + self.blockedSources
+    self.malformed + self.strayKeepAlives + self.unmatchedResponses + self.unmatchedAcknowledgements + self.overloaded
+      + self.blockedSources
   }
 }
 

@@ -1,3 +1,4 @@
+internal import ICEAgent
 package import NetBase
 
 /// The SIP side of a user agent without sockets and clocks: datagrams and commands in, datagrams and events out.
@@ -62,6 +63,10 @@ package final class SIPEndpoint {
     flow: SIPFlow? = nil, now: Instant
   ) {
     let path = SIPPath(peer: source, local: local, transport: transport, flow: flow)
+    if transport == .udp, let message = STUNMessage(bytes) {
+      if !self.receive(stun: message, path, now) { self.counters.strayKeepAlives += 1 }
+      return
+    }
     let message: SIPMessage
     let essentials: SIPEssentials
     do {

@@ -55,6 +55,9 @@ final class Registration {
   var ping: (interval: Duration, next: Instant)?
   var pongBy: Instant?
   var expectsPong = false
+  /// Over UDP with outbound, what asks in place of line ends; nil once the edge is found not to know STUN.
+  var probe: FlowProbe?
+  var knowsNoSTUN = false
 
   /// How long a pong may take (RFC 5626 §4.4.1).
   static let pongPatience = Duration.seconds(10)
@@ -69,7 +72,7 @@ final class Registration {
     (self.callID, self.fromTag, self.interval) = (callID, fromTag, settings.interval)
   }
 
-  var nextDeadline: Instant? { [self.due, self.ping?.next, self.pongBy].compactMap(\.self).min() }
+  var nextDeadline: Instant? { [self.due, self.ping?.next, self.pongBy, self.probe?.next].compactMap(\.self).min() }
 
   /// Whether the binding has stood for `baseWait`.
   func hasLasted(until now: Instant) -> Bool { self.boundSince.map { now >= $0.advanced(by: Self.baseWait) } ?? false }

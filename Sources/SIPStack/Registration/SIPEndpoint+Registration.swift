@@ -1,3 +1,4 @@
+internal import ICEAgent
 package import NetBase
 
 /// Keeping bindings at registrars: bind, refresh, fail over, back off, take back (RFC 3261 §10.2, RFC 5626).
@@ -35,7 +36,7 @@ extension SIPEndpoint {
   package func unregister(_ id: RegistrationID, now: Instant) {
     guard let registration = self.registrations[id], !registration.wantsToLeave else { return }
     registration.wantsToLeave = true
-    (registration.ping, registration.pongBy, registration.due) = (nil, nil, nil)
+    (registration.ping, registration.pongBy, registration.due, registration.probe) = (nil, nil, nil, nil)
     switch registration.state {
     case .registering:
       // What is on its way may still bind; it is taken back when its end is known.
@@ -54,13 +55,40 @@ extension SIPEndpoint {
     if let ping = registration.ping, ping.next <= now, let path = registration.path {
       registration.ping = (ping.interval, now.advanced(by: self.jittered(ping.interval)))
       self.counters.pingsSent += 1
-      self.send(Self.ping, path)
+      self.send(registration.probe?.ask(using: &self.generator, now: now) ?? Self.ping, path)
       if registration.expectsPong, registration.pongBy == nil {
         registration.pongBy = now.advanced(by: Registration.pongPatience)
       }
     }
+    self.timeoutProbe(registration, now)
     if let due = registration.due, due <= now { self.beginRound(registration, now) }
     self.settle(registration)
+  }
+
+  private func timeoutProbe(_ registration: Registration, _ now: Instant) {
+    guard let next = registration.probe?.next, next <= now, let path = registration.path else { return }
+    if let request = registration.probe?.repeated(now: now) { return self.send(request, path) }
+    self.counters.missedPongs += 1
+    if registration.probe?.isAnswered == true {
+      self.flowFailed(registration, error: "the keep-alive was not answered", now: now)
+    } else {
+      // Lines keep the way open all the same.
+      (registration.probe, registration.knowsNoSTUN) = (nil, true)
+    }
+  }
+
+  /// A STUN message came; false when no registration has asked for it.
+  func receive(stun message: STUNMessage, _ path: SIPPath, _ now: Instant) -> Bool {
+    for registration in self.registrations.values where registration.path?.peer == path.peer {
+      guard let verdict = registration.probe?.take(message) else { continue }
+      self.counters.keepAlives += 1
+      switch verdict {
+      case .alive: self.settle(registration)
+      case .failed(let reason): self.flowFailed(registration, error: reason, now: now)
+      }
+      return true
+    }
+    return false
   }
 
   /// Asks for a sign of life (RFC 5626 §3.5.1); a transport that has a form of its own for it sends that.
@@ -319,6 +347,8 @@ extension SIPEndpoint {
     }
     registration.expectsPong = isOutbound && registration.path?.transport.isReliable ?? false
     registration.pongBy = nil
+    let usesSTUN = isOutbound && registration.path?.transport == .udp && !registration.knowsNoSTUN
+    registration.probe = usesSTUN ? registration.probe ?? FlowProbe() : nil
     registration.ping = interval.map { ($0, now.advanced(by: self.jittered($0))) }
   }
 
@@ -330,7 +360,7 @@ extension SIPEndpoint {
   /// The flow of a binding broke: the binding is made anew at once where the flow had lasted, else after the back-off
   /// (RFC 5626 §4.5). A registrar that closes what it has just accepted would be asked again without end.
   func flowFailed(_ registration: Registration, error: String, now: Instant) {
-    (registration.ping, registration.pongBy) = (nil, nil)
+    (registration.ping, registration.pongBy, registration.probe) = (nil, nil, nil)
     registration.path?.flow = nil
     switch registration.state {
     case .registered:
@@ -351,7 +381,7 @@ extension SIPEndpoint {
     if registration.wantsToLeave {
       return registration.isBound ? self.leave(registration, now) : self.forget(registration)
     }
-    (registration.ping, registration.pongBy) = (nil, nil)
+    (registration.ping, registration.pongBy, registration.probe) = (nil, nil, nil)
     (registration.isBound, registration.boundSince) = (false, nil)
     registration.path?.flow = nil
     let isPassword = status == 401 || status == 407
@@ -381,7 +411,7 @@ extension SIPEndpoint {
     guard registration.isBound else { return self.forget(registration) }
     registration.state = .leaving
     registration.attempt += 1
-    (registration.due, registration.ping, registration.pongBy) = (nil, nil, nil)
+    (registration.due, registration.ping, registration.pongBy, registration.probe) = (nil, nil, nil, nil)
     self.settle(registration)
     if let path = registration.path {
       self.sendRegister(registration, path, alternatives: [], expires: 0, now)

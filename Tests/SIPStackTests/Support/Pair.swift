@@ -1,3 +1,4 @@
+internal import ICEAgent
 internal import NetBase
 internal import SIPStack
 internal import Testing
@@ -215,8 +216,11 @@ final class Pair {
     }
   }
 
-  /// A stand-in for line ends, named PING or PONG.
+  /// A stand-in for line ends, named PING or PONG, and for a STUN request.
   private static func keepAlive(_ bytes: [UInt8]) -> SIPMessage? {
+    if bytes.withRawSpan({ STUNMessage($0) }) != nil {
+      return SIPMessage(.request(SIPMethod("STUN"), Self.uri("sip:none@none.invalid")))
+    }
     guard bytes.allSatisfy({ $0 == 13 || $0 == 10 }) else { return nil }
     return SIPMessage(.request(SIPMethod(bytes.count == 4 ? "PING" : "PONG"), Self.uri("sip:none@none.invalid")))
   }
