@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Registration and calls through Kamailio: every transport, MD5 and SHA-256; wrong passwords; a registrar that restarts."""
+import re
 import time
 
 from kamailio import Kamailio, make_certificates
@@ -38,13 +39,19 @@ def wrong_password():
 
 
 def kept_flow(transport):
-    """Outbound (RFC 5626): pings every few seconds are answered, so one registration stands."""
+    """Outbound (RFC 5626): pings every few seconds are answered, over UDP by STUN, so one registration stands."""
     with Kamailio() as proxy, proxy.apus("alice", transport, parameters=";sipnat=outbound") as alice:
         alice.wait_for("registered")
         time.sleep(25)
         said = alice.output()
         check("Flow-Timer: 5" in said, "Kamailio did not agree to outbound")
         check("not registered" not in said, f"the flow broke: {said[-300:]}")
+        alice.command("/sipstat")
+        alice.wait_for("missedPongs")
+        count = {name: int(re.search(rf"{name}\W+(\d+)", alice.output())[1]) for name in ("pingsSent", "missedPongs", "keepAlives")}
+        check(count["pingsSent"] >= 4 and count["missedPongs"] == 0, f"{count}")
+        # Over UDP line ends are not answered.
+        check(transport != "udp" or count["keepAlives"] >= 4, f"STUN is not answered: {count}")
 
 
 def restart():
@@ -74,6 +81,6 @@ cases = [(f"register and call over {way}, {algorithm}, {mode}, {mediaenc}", thro
              ("wss", "SHA-256", "pool", "none"))]
 cases += [("a wrong password is said, and not tried for ever", wrong_password),
           ("a registrar that restarts has us again", restart)]
-cases += [(f"a flow over {way} is kept by its pings", kept_flow, way) for way in ("tcp", "tls", "ws")]
+cases += [(f"a flow over {way} is kept by its pings", kept_flow, way) for way in ("udp", "tcp", "tls", "ws")]
 report.run(cases, at_once=4)
 report.finish()

@@ -54,8 +54,11 @@ extension SIPEndpoint {
     }
     if let ping = registration.ping, ping.next <= now, let path = registration.path {
       registration.ping = (ping.interval, now.advanced(by: self.jittered(ping.interval)))
-      self.counters.pingsSent += 1
-      self.send(registration.probe?.ask(using: &self.generator, now: now) ?? Self.ping, path)
+      // One that has no answer yet is repeated by itself.
+      if registration.probe?.isAsking != true {
+        self.counters.pingsSent += 1
+        self.send(registration.probe?.ask(using: &self.generator, now: now) ?? Self.ping, path)
+      }
       if registration.expectsPong, registration.pongBy == nil {
         registration.pongBy = now.advanced(by: Registration.pongPatience)
       }
