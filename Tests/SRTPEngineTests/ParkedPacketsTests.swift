@@ -36,6 +36,65 @@ struct ParkedPacketsTests {
     #expect(self.drain(&parked, at: 1) == (0..<32).map { rtp($0) })
   }
 
+  @Test("a flood of one source takes no place from another, whoever comes first", arguments: [0, 10, 40])
+  func flood(before: Int) {
+    var parked = ParkedPackets()
+    for number in 0..<before { self.park(rtp(1000 + number), in: &parked, port: 66, at: 0) }
+    for number in 0..<16 {
+      self.park(rtp(number), in: &parked, at: 1)
+      for flood in 0..<5 { self.park(rtp(2000 + number * 5 + flood), in: &parked, port: 66, at: 1) }
+    }
+    #expect(parked.count == 32 && parked.counters.overflowed == before + 96 - 32)
+    // Its own oldest make room for the peer's, which come out in their order.
+    let kept = self.drain(&parked, at: 2)
+    #expect(kept.filter { (0..<16).map { rtp($0) }.contains($0) } == (0..<16).map { rtp($0) })
+    #expect(kept.count == 32)
+  }
+
+  @Test("a host that floods from many ports has half of the places, as from one")
+  func manyPorts() {
+    var parked = ParkedPackets()
+    let peer = SocketAddress(ipv4: 0x0A00_0001, port: 5004)
+    for number in 0..<16 {
+      for port in 0..<64 { self.park(rtp(1000), in: &parked, port: UInt16(port + 1), at: 0) }
+      self.park(rtp(number), in: &parked, from: peer, at: 0)
+    }
+    let kept = self.drain(&parked, at: 1)
+    #expect(kept.filter { $0 != rtp(1000) } == (0..<16).map { rtp($0) } && kept.count == 32)
+  }
+
+  @Test("sources share the places evenly, and what is given up by age leaves its share")
+  func shares() {
+    var parked = ParkedPackets()
+    let hosts = (1...4).map { SocketAddress(ipv4: UInt32($0), port: 4000) }
+    for number in 0..<40 {
+      for (index, host) in hosts.enumerated() { self.park(rtp(number * 4 + index), in: &parked, from: host, at: 0) }
+    }
+    #expect(parked.count == 32 && parked.counters.overflowed == 128)
+    // The oldest went first, until each had eight.
+    #expect(Set(self.drain(&parked, at: 1)) == Set((0..<32).map { rtp($0) }))
+    for number in 0..<32 { self.park(rtp(number), in: &parked, from: hosts[0], at: 10) }
+    self.park(rtp(100), in: &parked, from: hosts[1], at: 510)
+    #expect(parked.count == 1 && parked.counters.expired == 32 && parked.counters.overflowed == 128)
+    for number in 0..<31 { self.park(rtp(number), in: &parked, from: hosts[1], at: 511) }
+    for number in 0..<16 { self.park(rtp(200 + number), in: &parked, from: hosts[2], at: 511) }
+    #expect(Set(self.drain(&parked, at: 512)) == Set((15..<31).map { rtp($0) } + (200..<216).map { rtp($0) }))
+  }
+
+  @Test("an IPv6 site is one host: its addresses cost it nothing")
+  func site() {
+    var parked = ParkedPackets()
+    for number in 0..<64 {
+      self.park(rtp(1000), in: &parked, from: SocketAddress(ipv6: 0x2001_0DB8 << 32, UInt64(number), port: 1), at: 0)
+    }
+    for number in 0..<16 {
+      self.park(rtp(number), in: &parked, from: SocketAddress(ipv6: 0x2001_0DB9 << 32, 1, port: 1), at: 0)
+      self.park(
+        rtp(1000), in: &parked, from: SocketAddress(ipv6: 0x2001_0DB8 << 32, UInt64(100 + number), port: 1), at: 0)
+    }
+    #expect(self.drain(&parked, at: 1).filter { $0 != rtp(1000) } == (0..<16).map { rtp($0) })
+  }
+
   @Test("after 500 ms they are dropped and counted, and make room")
   func expiry() {
     var parked = ParkedPackets()
@@ -61,8 +120,12 @@ struct ParkedPacketsTests {
   }
 
   private func park(_ bytes: [UInt8], in parked: inout ParkedPackets, port: UInt16 = 1, at time: Int64) {
+    self.park(bytes, in: &parked, from: self.source.with(port: port), at: time)
+  }
+
+  private func park(_ bytes: [UInt8], in parked: inout ParkedPackets, from source: SocketAddress, at time: Int64) {
     var bytes = bytes
-    bytes.withPacket { parked.park($0, from: self.source.with(port: port), now: SRTPEngineTests.at(time)) }
+    bytes.withPacket { parked.park($0, from: source, now: SRTPEngineTests.at(time)) }
   }
 
   private func drain(_ parked: inout ParkedPackets, at time: Int64) -> [[UInt8]] {

@@ -28,7 +28,8 @@ struct Tally: CustomStringConvertible {
       let drops = media.drops
       for (name, value) in [
         ("auth", drops.auth), ("replay", drops.replay), ("plaintext", drops.plaintext), ("source", drops.source),
-        ("unknown", drops.unknown), ("mailboxFull", drops.mailboxFull), ("noKey", drops.noKey), ("ended", drops.ended),
+        ("unknown", drops.unknown), ("mailboxFull", drops.mailboxFull), ("noKey", drops.noKey),
+        ("crowded", drops.crowded), ("ended", drops.ended),
       ] { self.count("dropped \(name)", value) }
     }
   }

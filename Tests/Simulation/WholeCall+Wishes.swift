@@ -19,7 +19,9 @@ extension WholeCall {
     }
     // What arrives has its key, or gets it in time.
     if self.scenario.isGenuine {
-      for report in [alice, bob] { check(report.media.drops.noKey == 0, "no key came: \(report.media.drops)") }
+      for drops in [alice.media.drops, bob.media.drops] {
+        check(drops.noKey == 0 && drops.crowded == 0, "no key came: \(drops)")
+      }
     }
     guard self.scenario.rtpTimeout == nil || self.scenario.isLossless else { return faults }
     for report in [alice, bob] where self.scenario.ending != .refused {

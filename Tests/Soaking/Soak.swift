@@ -110,7 +110,7 @@ package actor Soak {
     self.rekeys += report.media.rekeys
     self.packets += report.media.receivedPackets
     // A call may be hung up in the midst of a change of keys.
-    let late = self.isSlow ? report.media.drops.noKey : 0
+    let late = self.isSlow ? report.media.drops.noKey + report.media.drops.crowded : 0
     let drops = report.media.drops.total - report.media.drops.ended - late
     let isWell = report.reason == "hangup" && report.failure == nil && report.media.lost <= late && drops == 0
     if !isWell {

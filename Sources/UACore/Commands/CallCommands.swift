@@ -158,7 +158,7 @@ extension AgentCore {
       twice \(media.duplicate), jitter \(media.jitter) ms, concealed \(media.concealed) ms
       dropped: auth \(media.drops.auth), replay \(media.drops.replay), plaintext \(media.drops.plaintext), \
       source \(media.drops.source), unknown \(media.drops.unknown), no key \(media.drops.noKey), \
-      checks \(media.drops.checks), at the end \(media.drops.ended)
+      crowded out before keys \(media.drops.crowded), checks \(media.drops.checks), at the end \(media.drops.ended)
       relays: not taken without a permission \(media.drops.unpermitted), without a channel \(media.drops.unbound), \
       not sent for want of a permission \(media.relayRefusals), of room \(media.relayOverflows)
       """

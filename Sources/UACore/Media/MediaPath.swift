@@ -247,8 +247,11 @@ final class MediaPath {
     self.noteDeadline()
   }
 
-  /// Packets that will never have a key: too many, or too old.
-  var unkeyed: Int { self.parkedRTP.counters.total + self.parkedRTCP.counters.total }
+  /// Adds packets that will never have a key: too many, or too old.
+  func countUnkeyed(in drops: inout DropCounters) {
+    drops.add(self.parkedRTP.counters)
+    drops.add(self.parkedRTCP.counters)
+  }
 
   /// Packets that still wait for a key.
   var waiting: Int { self.parkedRTP.count + self.parkedRTCP.count }
@@ -262,8 +265,4 @@ final class MediaPath {
     if let deadline = self.parkedRTCP.nextDeadline { next = min(next ?? deadline, deadline) }
     self.nextDeadline = next
   }
-}
-
-extension ParkingCounters {
-  var total: Int { self.expired + self.overflowed + self.tooLong }
 }

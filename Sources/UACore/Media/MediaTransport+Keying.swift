@@ -244,7 +244,8 @@ extension MediaTransport {
   private func close(_ path: MediaPath) {
     self.releaseRelays(of: path, now: self.context.now)
     path.close(in: self.context)
-    self.drops.noKey += path.unkeyed + path.waiting
+    path.countUnkeyed(in: &self.drops)
+    self.drops.noKey += path.waiting
     self.closedExchanges.add(path.associations.counters)
     if let counters = path.connectivity?.counters { self.closedChecks.add(counters) }
   }
@@ -298,7 +299,7 @@ extension MediaTransport {
         let isReport = PacketClass(packet.bytes) == .rtcp
         self.receive(&packet, from: source, on: path, component, now: isReport ? arrival : now)
       }
-      self.drops.noKey += waiting.counters.total
+      self.drops.add(waiting.counters)
     }
   }
 }

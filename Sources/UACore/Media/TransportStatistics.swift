@@ -1,3 +1,5 @@
+internal import SRTPEngine
+
 /// What a transport dropped, by reason; a user can read every one of them.
 package struct DropCounters: Equatable, Sendable {
   /// Authentication failed.
@@ -14,6 +16,8 @@ package struct DropCounters: Equatable, Sendable {
   package var mailboxFull = 0
   /// No key came for it in time.
   package var noKey = 0
+  /// Too many waited for keys, and its source had most places of all.
+  package var crowded = 0
   /// Still waiting for its keys or its handshake when the call ended.
   package var ended = 0
   /// Connectivity checks without or with wrong credentials, answers to none of ours, and checks above the rate.
@@ -27,7 +31,15 @@ package struct DropCounters: Equatable, Sendable {
 
   package var total: Int {
     self.auth + self.replay + self.plaintext + self.source + self.unknown + self.mailboxFull + self.noKey
-      + self.ended + self.checks + self.unpermitted + self.unbound
+      + self.crowded + self.ended + self.checks + self.unpermitted + self.unbound
+  }
+}
+
+extension DropCounters {
+  /// Adds packets that waited for a key in vain.
+  mutating func add(_ parked: ParkingCounters) {
+    self.noKey += parked.expired + parked.tooLong
+    self.crowded += parked.overflowed
   }
 }
 

@@ -111,7 +111,7 @@ import Testing
     let total = drops.map(\.total).reduce(0, +)
     #expect(total == 2 * injected, "each is counted: \(drops)")
     for one in drops {
-      let expected = one.auth + one.plaintext + one.noKey
+      let expected = one.auth + one.plaintext + one.noKey + one.crowded
       #expect(one.total == expected, "\(one)")
     }
     for (report, heard) in zip(reports, [agents.aliceHears, agents.bobHears]) {
