@@ -68,6 +68,9 @@ package protocol MediaEncryptionSession: AnyObject {
   func rollback()
   /// Our answer was acknowledged (ACK), so the peer has it.
   func answerConfirmed()
+  /// Our answer left in a response that nothing acknowledges (UPDATE, PRACK): it can't be taken back, and what the peer
+  /// sends will tell that it has it.
+  func answerStands()
   /// Where another association runs that the attributes just made are for; nil where they are for none. Once for each.
   func takeAssociationPath() -> AssociationPath?
   /// What came of the last offer's or answer's new association: nothing. The next offer is to ask for another one.

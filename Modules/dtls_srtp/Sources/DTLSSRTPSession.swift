@@ -155,6 +155,8 @@ final class DTLSSRTPSession: MediaEncryptionSession {
 
   func answerConfirmed() { self.before = nil }
 
+  func answerStands() { self.before = nil }
+
   var isBoundToAddress: Bool { true }
 
   func takeAssociationPath() -> AssociationPath? { self.path.take() }

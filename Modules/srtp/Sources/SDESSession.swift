@@ -164,6 +164,9 @@ final class SDESSession: MediaEncryptionSession {
     self.commands.append(.switchOutbound)
   }
 
+  /// The transport switches when it hears the peer under its new key.
+  func answerStands() { self.unconfirmed = nil }
+
   func nextCommand() -> KeyingCommand? { self.commands.removeFirst() }
 
   private func checkProtocol(_ description: RemoteSecurity) throws(ModuleError) {

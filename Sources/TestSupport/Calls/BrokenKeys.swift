@@ -22,6 +22,7 @@ package struct BrokenKeys: Module, MediaEncryption {
     func receive(answer: RemoteSecurity) throws(ModuleError) { throw self.error }
     func rollback() {}
     func answerConfirmed() {}
+    func answerStands() {}
     func nextCommand() -> KeyingCommand? { nil }
   }
 }

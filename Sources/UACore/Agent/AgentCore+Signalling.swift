@@ -41,7 +41,7 @@ extension AgentCore {
       self.notifyReferrer(of: call, status: progress.status)
     case .established(let session, let body): self.established(session, body)
     case .answered: break
-    case .reoffer(let session, let body, method: _): self.reoffered(session, body)
+    case .reoffer(let session, let body, let method): self.reoffered(session, body, method)
     case .reofferCancelled(let session):
       guard let call = self.call(session) else { return }
       call.media?.rollback()
@@ -121,7 +121,7 @@ extension AgentCore {
     }
   }
 
-  func reoffered(_ session: SessionID, _ body: SIPBody?) {
+  func reoffered(_ session: SessionID, _ body: SIPBody?, _ method: SIPMethod) {
     guard let call = self.call(session), let media = call.media else { return }
     let now = self.context.now
     if media.awaitsAnswer, self.endpoint.withdrawReoffer(session) {
@@ -135,6 +135,7 @@ extension AgentCore {
       if let body {
         let answer = try media.answer(to: body.bytes)
         self.endpoint.acceptReinvite(session, body: SIPBody(bytes: answer), now: now)
+        if method != .invite { media.answerStands() }
         if media.isHeldByPeer != wasHeld { self.emit(.held(call.id, media.isHeldByPeer)) }
       } else {
         call.isLateOffer = true

@@ -230,6 +230,12 @@ package final class CallMedia {
     try self.postKeying()
   }
 
+  /// The peer has our answer, or will have it, and nothing acknowledges it (RFC 3311).
+  func answerStands() {
+    self.keying?.answerStands()
+    self.settleAddress()
+  }
+
   // MARK: The transport
 
   /// Posts a command; false when the lane is full.
