@@ -68,6 +68,8 @@ struct KeyStore: ~Copyable {
     if self.isOwn(component) {
       try self.rtcpInbound.install(material, continuity: continuity.engine, now: now)
     } else {
+      // Since we sent under the last nothing may have come: it counts all the same.
+      if self.isRekeying { self.noteRekey() }
       self.isRekeying = self.rtpInbound.generationCount > 0
       try self.rtpInbound.install(material, continuity: continuity.engine, now: now)
       self.profile = profile
