@@ -55,6 +55,10 @@ struct MediaOptions: ParsableArguments {
   var rekeyEvery: Int?
 
   @Option(
+    help: ArgumentHelp("What offers new keys: invite, update.", valueName: "method"), transform: Parse.choice)
+  var rekeyMethod: RekeyMethod?
+
+  @Option(
     help: ArgumentHelp("Packets to drop at random before the socket.", valueName: "percent"),
     transform: Parse.decimal(0...100))
   var loss: Double = 0

@@ -33,13 +33,13 @@ struct CommandLineTests {
   @Test("the media options are typed")
   func mediaOptions() throws {
     let command = try DemoCommand.parse([
-      "--mediaenc", "srtp-mandf", "--rxmode", "pool", "--rxmode-policy", "marshal", "--rekey-every", "500", "--loss",
-      "2.5", "--seconds", "3", "--rtcp-mux", "no", "--medianat", "none", "--json",
+      "--mediaenc", "srtp-mandf", "--rxmode", "pool", "--rxmode-policy", "marshal", "--rekey-every", "500",
+      "--rekey-method", "update", "--loss", "2.5", "--seconds", "3", "--rtcp-mux", "no", "--medianat", "none", "--json",
     ])
     #expect(command.media.mediaenc?.id == "srtp-mandf")
     #expect(command.media.rxmode == .pool)
     #expect(command.media.rxmodePolicy == .marshal)
-    #expect(command.media.rekeyEvery == 500)
+    #expect(command.media.rekeyEvery == 500 && command.media.rekeyMethod == .update)
     #expect(command.media.loss == 2.5)
     #expect(command.media.seconds == 3)
     #expect(command.media.rtcpMux == false)
@@ -63,6 +63,7 @@ struct CommandLineTests {
       (["demo", "--rxmode", "fast"], "it takes one of main, thread, pool"),
       (["demo", "--rxmode-policy", "x"], "it takes one of reject, lock, marshal"),
       (["demo", "--rekey-every", "0"], "it takes a whole number from 1 to 86400000"),
+      (["demo", "--rekey-method", "bye"], "it takes one of invite, update"),
       (["demo", "--rekey-every", "9", "--mediaenc", "none"], "--rekey-every needs a --mediaenc other than none"),
       (["demo", "--loss", "101"], "it takes a number from 0.0 to 100.0"),
       (["demo", "--loss", "nan"], "it takes a number from 0.0 to 100.0"),

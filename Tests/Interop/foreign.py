@@ -149,6 +149,9 @@ class ForeignPeer:
         elif method not in ("ACK", "INVITE", "SIP/2.0"):
             self.reply(message, source, "200 OK")
 
+    # The methods that its responses name in Allow; none where it is empty.
+    allow = ""
+
     def reply(self, request, source, status, body=""):
         def headers(name, short):
             return re.findall(rf"^(?:{name}|{short})\s*:.*?$", request, re.M | re.I)
@@ -157,6 +160,7 @@ class ForeignPeer:
         to = headers("To", "t")[0].rstrip()
         lines += [to if "tag=" in to else f"{to};tag=foreign1", *headers("Call-ID", "i"), *headers("CSeq", "CSeq")]
         lines += [f"Contact: <{self.uri}>", f"Content-Length: {len(body)}"]
+        lines += [f"Allow: {self.allow}"] if self.allow else []
         lines += ["Content-Type: application/sdp"] if body else []
         self.sip.sendto(("\r\n".join(line.rstrip() for line in lines) + "\r\n\r\n" + body).encode(), source)
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Keys of running SDES streams change with a peer that shares no line with Apus: it signals in Python and its media end is
-libsrtp. It offers new keys or answers them, keeps its rollover counter or restarts it, and may send under its new key before
+libsrtp. It offers new keys or answers them (by UPDATE only where it allows that), keeps its rollover counter or restarts it, and may send under its new key before
 its 200 leaves. Nothing that arrives may be lost."""
 import time
 
@@ -13,7 +13,7 @@ SECONDS = 6
 def rekeyed(mode, **how):
     folder = fresh("rekey")
     with RekeyingPeer(**how) as peer:
-        options = ["--rekey-every", int(EVERY * 1000)] if peer.does == "answers" else []
+        options = ["--rekey-every", int(EVERY * 1000), "--rekey-method", "update"] if peer.does == "answers" else []
         result = apus("call", peer.uri, "--mediaenc", "srtp-mand", "--codec", "pcmu", "--rxmode", mode, "--rtcp-mux", "yes",
                       "--seconds", SECONDS, "--record", folder / "heard.wav", "--json", *options, limit=SECONDS + 15, folder=folder)
         time.sleep(0.1)
@@ -21,6 +21,7 @@ def rekeyed(mode, **how):
     check(result.code == 0, f"exit {result.code}: {result.err[-300:]!r}")
     call = result.json()["calls"][0]
     check(peer.changes >= 5, f"{peer.changes} changes of keys")
+    check(peer.does == "offers" or peer.methods == {peer.method}, f"offers by {peer.methods}")
     check(peer.changes - 1 <= call["rekeys"] <= peer.changes, f"{call['rekeys']} re-keys counted of {peer.changes}")
     # The last change may be under way at the hang-up, and so may the peer's last packets.
     unread = call["drops"].pop("ended")
@@ -46,6 +47,9 @@ KINDS = {
     "the peer answers with another suite each time": {"does": "answers", "suites": (SHA1_80, GCM, SHA1_32)},
     "the peer answers and restarts its rollover counter": {"does": "answers", "keeps_rollover": False},
     "the peer sends under its new key before its answer": {"does": "answers", "early": 0.15},
+    "the peer answers UPDATEs": {"does": "answers", "method": "UPDATE"},
+    "the peer answers UPDATEs with another suite each time": {"does": "answers", "method": "UPDATE", "suites": (SHA1_80, GCM, SHA1_32)},
+    "the peer sends under its new key before its answer to an UPDATE": {"does": "answers", "method": "UPDATE", "early": 0.15},
 }
 
 report = Report()

@@ -24,13 +24,15 @@ def header(sequence):
 
 
 class RekeyingPeer(ForeignPeer):
-    """Answers one INVITE with SDES, and changes keys as it is told: `offers` or `answers`, by INVITE or UPDATE.
+    """Answers one INVITE with SDES, and changes keys as it is told: `offers` or `answers`, by INVITE or UPDATE, which it then allows.
 
     `early`: seconds for which it sends under the key of an answer before the answer leaves."""
 
     def __init__(self, does, method="INVITE", suites=(SHA1_80,), keeps_rollover=True, early=0.0):
         super().__init__("active", [SHA1_80])
         self.does, self.method, self.suites = does, method, suites
+        self.allow = "INVITE, ACK, BYE" + (", UPDATE" if method == "UPDATE" else "")
+        self.methods = set()  # of the offers that it answers within the call
         self.keeps_rollover, self.early = keeps_rollover, early
         self.opened, self.sessions, self.sent, self.changes = [], [], 0, 0
         self.key = self.offered = self.delayed = self.next_offer = None
@@ -73,6 +75,8 @@ class RekeyingPeer(ForeignPeer):
                 self.dialog = message
             elif self.delayed:
                 return  # sent again: its answer is on its way
+            else:
+                self.methods.add(method)
             self.answer_offer(message, source)
         elif start.startswith("SIP/2.0 ") and f"{self.cseq} {self.method}" in message:
             self.take_answer(message, int(start.split(" ")[1]), source)

@@ -48,6 +48,8 @@ struct Scenario: CustomStringConvertible {
   let signalling: LinkConditions
   let rtpTimeout: Int?
   let jitterBuffer: JitterBufferType
+  /// Each seed's neighbour takes the other.
+  let rekeyMethod: RekeyMethod
   /// Milliseconds before Bob answers; nil: he never does.
   let answerDelay: Int?
   /// Sorted by time, milliseconds from the INVITE on.
@@ -61,6 +63,7 @@ struct Scenario: CustomStringConvertible {
     func pick<Choice>(_ choices: [Choice]) -> Choice { choices[Int(number(0...Int64(choices.count) - 1))] }
     func party() -> Party { pick(Party.allCases) }
     (self.seed, self.kind) = (seed, kind)
+    self.rekeyMethod = seed % 2 == 0 ? .update : .invite
     let mode = pick(RxMode.allCases)
     self.modes = (mode, number(0...3) == 0 ? pick(RxMode.allCases) : mode)
     let all: [String?] = [nil, "srtp", "srtp-mand", "srtp-mandf", "dtls_srtp", "dtls_srtp"]
@@ -202,6 +205,7 @@ struct Scenario: CustomStringConvertible {
     return """
       modes \(self.modes.alice.rawValue) and \(self.modes.bob.rawValue), \(encryption), rtcp-mux \(self.usesRTCPMux), \
       weather \(self.weather), jitter buffer \(self.jitterBuffer.rawValue), rtp_timeout \(self.rtpTimeout ?? 0), \
+      rekey_method \(self.rekeyMethod.rawValue), \
       answered \(answer), [\(acts)], \(self.ending) at \(self.end) ms; media \(self.media), SIP \(self.signalling)
       """
   }

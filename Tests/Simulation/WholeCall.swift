@@ -80,6 +80,7 @@ struct WholeCall {
       configuration.activeModules = ["g711", "srtp", "dtls_srtp", "probe", "aufile"]
       configuration.rtpTimeout = scenario.rtpTimeout
       configuration.jitterBufferType = scenario.jitterBuffer
+      configuration.rekeyMethod = scenario.rekeyMethod
     }
     agents.aliceSettings.mediaEncryption = scenario.encryptions.alice
     agents.bobSettings.mediaEncryption = scenario.encryptions.bob

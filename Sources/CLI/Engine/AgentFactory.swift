@@ -15,6 +15,7 @@ enum AgentFactory {
     configuration.activeModules = usualModuleNames
     configuration.rxMode = options.rxmode ?? mode
     configuration.rxPolicy = options.rxmodePolicy ?? .lock
+    configuration.rekeyMethod = options.rekeyMethod ?? .invite
     configuration.callMaxCalls = nil
     configuration.callHoldOtherCalls = false
     configuration.rtpPorts = 10_000...59_998

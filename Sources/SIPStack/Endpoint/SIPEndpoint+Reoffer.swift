@@ -3,11 +3,16 @@ package import NetBase
 /// Changing a session: re-INVITE and UPDATE, both ways (RFC 3261 §14, RFC 3311).
 extension SIPEndpoint {
   /// Sends a re-INVITE. A glare (491) is tried again by itself; `reofferAnswered` or `reofferFailed` follows.
-  package func reinvite(_ id: SessionID, body: SIPBody, headers: [(String, String)] = [], now: Instant) {
+  ///
+  /// - Parameter byUpdate: whether an UPDATE takes its place, where the session stands and the peer allows it.
+  package func reinvite(
+    _ id: SessionID, body: SIPBody, byUpdate: Bool = false, headers: [(String, String)] = [], now: Instant
+  ) {
     guard let session = self.sessions[id], !session.hasEnded else { return }
     guard let record = session.dialog else { return self.refuseReoffer(id) }
+    let method: SIPMethod = byUpdate && session.peer.allowsUpdate && !session.isEarly ? .update : .invite
     self.reoffer(
-      session, .init(method: .invite, body: body, purpose: .user, record: record, headers: headers), now)
+      session, .init(method: method, body: body, purpose: .user, record: record, headers: headers), now)
   }
 
   /// Whether a change of the session is under way, ours or the peer's, so that another must wait (RFC 3261 §14.1);
@@ -151,6 +156,8 @@ extension SIPEndpoint {
     case 491 where reoffer.attempt < InviteSession.maximumReofferAttempts:
       self.backOff(session, reoffer, now)
     case 422 where self.raiseInterval(session, reoffer, response, now): break
+    case 405, 501:
+      if !self.reinvite(session, instead: reoffer, now) { self.failed(session, reoffer, response, now) }
     case 408, 481:
       // The dialog is gone at the other end (RFC 3261 §12.2.1.2).
       guard session.dialog === reoffer.record else { return self.failed(session, reoffer, response, now) }
@@ -159,6 +166,17 @@ extension SIPEndpoint {
       self.abandonInvite(session, now)
     default: self.failed(session, reoffer, response, now)
     }
+  }
+
+  /// The peer does not know UPDATE, whatever it said: the user's offer goes by re-INVITE; false where that can't be.
+  private func reinvite(_ session: InviteSession, instead reoffer: InviteSession.Reoffer, _ now: Instant) -> Bool {
+    guard reoffer.method == .update else { return false }
+    session.peer.allowsUpdate = false
+    var reoffer = reoffer
+    reoffer.method = .invite
+    guard reoffer.purpose == .user, reoffer.body != nil, self.canSend(reoffer, session) else { return false }
+    self.sendReoffer(session, reoffer, now)
+    return true
   }
 
   private func failed(

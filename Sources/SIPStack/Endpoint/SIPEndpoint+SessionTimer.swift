@@ -99,7 +99,6 @@ extension SIPEndpoint {
   /// A refresh was refused: by the other method if that was the matter, else again later, until the session expires.
   func refreshFailed(_ session: InviteSession, _ reoffer: InviteSession.Reoffer, status: Int, _ now: Instant) {
     if reoffer.method == .update, status == 405 || status == 501 {
-      session.peer.allowsUpdate = false
       session.sessionTimer?.refreshAt = session.localDescription == nil ? nil : now
     } else {
       session.sessionTimer?.refreshAt = now.advanced(by: .seconds(10))

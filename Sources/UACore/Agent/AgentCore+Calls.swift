@@ -144,13 +144,13 @@ extension AgentCore {
     if !self.reoffer(call) { media.isOnHold = !isHeld }
   }
 
-  /// Offers new keys; false where the media encryption can't change them, an offer waits for its answer, or the last new
-  /// keys are not in use both ways yet: the peer keeps a few old ones only.
+  /// Offers new keys, as `rekey_method` says; false where the media encryption can't change them, an offer waits for its
+  /// answer, or the last new keys are not in use both ways yet: the peer keeps a few old ones only.
   package func rekey(_ id: CallID) -> Bool {
     guard let call = self.calls[id], let media = call.media, call.state == .established, !media.awaitsAnswer,
       !media.isRekeying, media.requestRekey()
     else { return false }
-    return self.reoffer(call)
+    return self.reoffer(call, byUpdate: self.settings.configuration.rekeyMethod == .update)
   }
 
   /// Offers to check anew where media goes, which it does as before meanwhile; false without checks, and while an offer
@@ -172,7 +172,9 @@ extension AgentCore {
   package func refreshStatistics(_ id: CallID) { _ = self.calls[id]?.media?.post(.reportStatistics) }
 
   /// Offers what the call's media wants to be; false when it can't be offered, or not now.
-  func reoffer(_ call: Call) -> Bool {
+  ///
+  /// - Parameter byUpdate: whether it goes by UPDATE, where the peer allows that.
+  func reoffer(_ call: Call, byUpdate: Bool = false) -> Bool {
     guard let session = call.session, let media = call.media, !media.awaitsAnswer, call.gathering == nil else {
       return false
     }
@@ -186,7 +188,7 @@ extension AgentCore {
       }
       do {
         let offer = try media.makeOffer()
-        self.endpoint.reinvite(session, body: SIPBody(bytes: offer), now: self.context.now)
+        self.endpoint.reinvite(session, body: SIPBody(bytes: offer), byUpdate: byUpdate, now: self.context.now)
         self.drain()
       } catch {
         media.rollback()

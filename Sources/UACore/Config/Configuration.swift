@@ -66,6 +66,7 @@ package struct Configuration: Sendable {
   package var srtpTransform: SRTPTransform
   /// Packets under one key until a call gets new ones; nil is RFC 3711's limit.
   package var srtpRekeyPackets: Int?
+  package var rekeyMethod: RekeyMethod
   /// The transform as the file names it.
   package var srtpEngine: String { self.srtpTransform.rawValue }
   /// An interface's name or an address; nil: not set.
@@ -128,6 +129,7 @@ package struct Configuration: Sendable {
     self.rxWorkers = values.positive(CoreKeys.rxWorkers)
     self.srtpTransform = SRTPTransform(rawValue: values[CoreKeys.srtpEngine]) ?? .standard
     self.srtpRekeyPackets = values.positive(CoreKeys.srtpRekeyPackets)
+    self.rekeyMethod = RekeyMethod(rawValue: values[CoreKeys.rekeyMethod]) ?? .invite
     self.netInterface = values.text(CoreKeys.netInterface)
     self.netAf =
       switch values[CoreKeys.netAf] {

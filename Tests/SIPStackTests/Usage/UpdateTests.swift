@@ -44,6 +44,22 @@ struct UpdateTests {
     pair.expectEmpty()
   }
 
+  @Test("a change may go by UPDATE where the peer allows it, else it is a re-INVITE", arguments: [true, false])
+  func inPlaceOfReinvite(isAllowed: Bool) throws {
+    let (pair, caller, _) = try Pair.standing(
+      configuration: SessionTimerTests.configuration(SessionTimerPolicy()),
+      b: SessionTimerTests.configuration(SessionTimerPolicy(), withoutUpdate: !isAllowed))
+    ReofferTests.acceptAll(pair)
+    pair.act { pair.a.reinvite(caller, body: ReofferTests.hold, byUpdate: true, now: $0) }
+    pair.run(1_000)
+    #expect(pair.count("UPDATE", from: .a) == (isAllowed ? 1 : 0))
+    #expect(pair.count("INVITE", from: .a) == (isAllowed ? 1 : 2))
+    #expect(ReofferTests.words(pair, .a) == ["answered with body"])
+    pair.act { pair.a.hangUp(caller, now: $0) }
+    pair.runToEnd()
+    pair.expectEmpty()
+  }
+
   @Test("a second offer while the first waits for its answer gets 500 with Retry-After (RFC 3311 §5.2)")
   func overlapping() throws {
     let (pair, _, _) = try Pair.standing()
