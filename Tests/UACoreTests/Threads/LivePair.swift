@@ -20,7 +20,8 @@ struct LivePair: Sendable {
   ///   - modules: more that are active.
   init(
     mode: RxMode, encryption: String?, player: AudioDevice, bobPlayer: AudioDevice? = nil, loss: Double = 0,
-    nat: String? = nil, modules: [String] = [], drainTimeout: Int? = nil
+    nat: String? = nil, modules: [String] = [], drainTimeout: Int? = nil,
+    rekeyMethod: RekeyMethod = .invite
   ) async throws {
     self.nat = nat
     var configuration = Configuration()
@@ -29,6 +30,7 @@ struct LivePair: Sendable {
     configuration.rxWorkers = 2
     configuration.rtpPorts = 20_000...32_000
     configuration.drainTimeout = drainTimeout
+    configuration.rekeyMethod = rekeyMethod
     var settings = AgentSettings(
       available: allModules + [ProbeAudio.self, SlowAudio.self], configuration: configuration,
       listen: SocketAddress(ipv4: 0x7F00_0001, port: 0))

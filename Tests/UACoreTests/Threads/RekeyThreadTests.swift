@@ -1,0 +1,45 @@
+import ModuleKit
+import TestSupport
+import Testing
+
+@testable import UACore
+
+/// Re-keys in real time, between threads that the sanitizers see.
+@Suite(.serialized, .timeLimit(.minutes(5))) struct RekeyThreadTests {
+  struct Way: Sendable, CustomTestStringConvertible {
+    let encryption: String
+    let method: RekeyMethod
+    var testDescription: String { "\(self.encryption) by \(self.method.rawValue)" }
+    static let all = [
+      Way(encryption: "srtp", method: .invite), Way(encryption: "srtp", method: .update),
+      Way(encryption: "dtls_srtp", method: .invite),
+    ]
+  }
+
+  @Test(
+    "a call on real threads that is re-keyed all the time loses nothing", arguments: RxMode.allCases, Way.all)
+  func allTheTime(mode: RxMode, way: Way) async throws {
+    let device = AudioDevice(driver: "probe", device: ProbeCapture.makeName())
+    let pair = try await LivePair(mode: mode, encryption: way.encryption, player: device, rekeyMethod: way.method)
+    let (ended, others) = (LivePair.reports(of: pair.alice), LivePair.reports(of: pair.bob))
+    let call = try await pair.call(way.encryption, device)
+    let end = ContinuousClock.now.advanced(by: .seconds(3))
+    while ContinuousClock.now < end {
+      _ = await pair.alice.rekey(call)
+      try await Task.sleep(for: .milliseconds(2))
+    }
+    await pair.alice.hangUp(call)
+    await pair.alice.waitUntilIdle()
+    await pair.bob.waitUntilIdle()
+    await pair.shutDown()
+    for reports in [await ended.value, await others.value] {
+      let report = try #require(reports.first)
+      var drops = report.media.drops
+      // The last change may be under way at the hang-up.
+      drops.ended = 0
+      #expect(report.failure == nil && report.media.lost == 0 && drops == DropCounters(), "\(report.media)")
+      #expect(report.media.rekeys >= 10 && report.media.receivedPackets > 100, "\(report.media)")
+    }
+    #expect(pair.violations.all.isEmpty, "\(Set(pair.violations.all))")
+  }
+}
