@@ -14,6 +14,7 @@ final class HTTPExchange: ChannelDuplexHandler {
     case waiting
     case gathering(HTTPRequestHead)
     case answering(keepsAlive: Bool)
+    case sending(ServedFile, keepsAlive: Bool)
     /// Everything that still comes is ignored.
     case closing
   }
@@ -45,7 +46,7 @@ final class HTTPExchange: ChannelDuplexHandler {
       self.deadline?.cancel()
       self.state = .answering(keepsAlive: head.isKeepAlive)
       self.link.hand(self.request(head, context), to: context.channel)
-    case (_, .closing), (.head, _), (.body, _), (.end, _): break
+    case (_, .sending), (_, .closing), (.head, _), (.body, _), (.end, _): break
     }
   }
 
@@ -78,19 +79,51 @@ final class HTTPExchange: ChannelDuplexHandler {
   }
 
   private func write(_ response: HTTPResponse, keepsAlive: Bool, _ context: ChannelHandlerContext) {
+    switch response.body {
+    case .bytes(let bytes):
+      self.writeHead(of: response, length: bytes.count, keepsAlive: keepsAlive, context)
+      if !bytes.isEmpty {
+        context.write(self.wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: bytes)))), promise: nil)
+      }
+      self.complete(keepsAlive: keepsAlive, context)
+    case .file(let path):
+      guard let file = ServedFile(path) else {
+        return self.write(HTTPResponse(404, "the file is gone"), keepsAlive: keepsAlive, context)
+      }
+      self.writeHead(of: response, length: file.rest, keepsAlive: keepsAlive, context)
+      self.state = .sending(file, keepsAlive: keepsAlive)
+      self.sendPiece(context)
+    }
+  }
+
+  /// Sends the next piece of a file when the one before has left, so a peer that does not read holds one piece at most.
+  private func sendPiece(_ context: ChannelHandlerContext) {
+    guard case .sending(let file, let keepsAlive) = self.state else { return }
+    guard file.rest > 0 else { return self.complete(keepsAlive: keepsAlive, context) }
+    guard let piece = file.next() else {
+      // Its length was told: only the connection's end says that not all of it comes.
+      self.state = .closing
+      return context.close(promise: nil)
+    }
+    self.startClock(context)
+    let part = self.wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: piece))))
+    context.writeAndFlush(part).assumeIsolated().whenSuccess { self.sendPiece(context) }
+  }
+
+  private func writeHead(of response: HTTPResponse, length: Int, keepsAlive: Bool, _ context: ChannelHandlerContext) {
     var headers = HTTPHeaders(response.headers.map { ($0.name, $0.value) })
-    headers.replaceOrAdd(name: "Content-Length", value: "\(response.body.count)")
+    headers.replaceOrAdd(name: "Content-Length", value: "\(length)")
     if !keepsAlive { headers.replaceOrAdd(name: "Connection", value: "close") }
     let head = HTTPResponseHead(
       version: .http1_1, status: HTTPResponseStatus(statusCode: response.status), headers: headers)
     context.write(self.wrapOutboundOut(.head(head)), promise: nil)
-    if !response.body.isEmpty {
-      context.write(self.wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: response.body)))), promise: nil)
-    }
+  }
+
+  private func complete(keepsAlive: Bool, _ context: ChannelHandlerContext) {
     let written = context.writeAndFlush(self.wrapOutboundOut(.end(nil)))
+    self.startClock(context)
     if keepsAlive {
       self.state = .waiting
-      self.startClock(context)
     } else {
       self.state = .closing
       let channel = context.channel

@@ -29,14 +29,26 @@ package struct HTTPRequest: Sendable {
   }
 }
 
+/// What a response carries.
+package enum HTTPBody: Sendable {
+  case bytes([UInt8])
+  /// A file's path. The connection's thread opens and reads it, piece by piece as the peer takes it; without the file the
+  /// response is 404.
+  case file(String)
+}
+
 /// What a request is answered with. Its length is told by the server.
 package struct HTTPResponse: Sendable {
   package var status: Int
   package var headers: [(name: String, value: String)]
-  package var body: [UInt8]
+  package var body: HTTPBody
 
   package init(_ status: Int, headers: [(name: String, value: String)] = [], body: [UInt8] = []) {
-    (self.status, self.headers, self.body) = (status, headers, body)
+    (self.status, self.headers, self.body) = (status, headers, .bytes(body))
+  }
+
+  package init(_ status: Int, headers: [(name: String, value: String)] = [], file: String) {
+    (self.status, self.headers, self.body) = (status, headers, .file(file))
   }
 
   /// With a sentence for whoever reads it.

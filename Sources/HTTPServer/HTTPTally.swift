@@ -1,3 +1,4 @@
+package import ModuleKit
 internal import Synchronization
 
 /// What was not served, by reason.
@@ -35,6 +36,14 @@ package final class HTTPTally: Sendable {
     let counted = self.counters
     return "connections refused \(counted.refused), malformed \(counted.malformed), slow \(counted.slow); "
       + "requests too long \(counted.oversize), forbidden \(counted.forbidden), too many \(counted.rateLimited)"
+  }
+
+  /// The command of a module that prints `text`.
+  package func facet(command name: String) -> Facet {
+    .command(
+      ModuleCommand(CommandDescription(name, help: "what the module's HTTP server did not serve, and why")) {
+        _ throws(CommandFailure) in self.text
+      })
   }
 
   /// A request was answered with 401 or 403.

@@ -17,7 +17,7 @@ public struct HTTPD: Module {
   private let access: HTTPAccess
   private let recordings: String
   private let tally = HTTPTally()
-  private let levels = LevelBoard()
+  let levels = LevelBoard()
 
   public init(settings: ModuleSettings) throws(ModuleError) {
     self.access = try HTTPAccess("http", port: 8000, danger: "hear and make calls", staysHome: true, settings: settings)
@@ -30,13 +30,9 @@ public struct HTTPD: Module {
       Facet(.application(PageProvider(access: self.access, recordings: self.recordings, levels: levels, tally: tally))),
       .filter(
         .confined { request throws(ModuleError) in
-          let cell = levels.cell(of: request.stream, request.direction)
-          return { () throws(ModuleError) in LevelMeter(request, cell: cell, board: levels) }
+          { () throws(ModuleError) in LevelMeter(request, board: levels) }
         }),
-      .command(
-        ModuleCommand(CommandDescription("httpstat", help: "what the page's server did not serve, and why")) {
-          _ throws(CommandFailure) in tally.text
-        }),
+      tally.facet(command: "httpstat"),
     ]
   }
 }

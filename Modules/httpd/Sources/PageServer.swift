@@ -123,7 +123,7 @@ package final class PageServer: Application {
   }
 
   private func recording(_ name: String) -> HTTPResponse {
-    guard let bytes = self.talks.recordings.read(name) else { return Self.nothing }
-    return HTTPResponse(200, headers: [("Content-Type", "audio/wav")], body: bytes)
+    guard let path = self.talks.recordings.path(of: name) else { return Self.nothing }
+    return HTTPResponse(200, headers: [("Content-Type", "audio/wav")], file: path)
   }
 }

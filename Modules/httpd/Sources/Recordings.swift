@@ -35,11 +35,8 @@ package final class Recordings {
   /// Those that have something to hear.
   var names: [String] { self.made.filter { FileManager.default.fileExists(atPath: self.url($0).path) } }
 
-  /// Nil where there is no such recording.
-  func read(_ name: String) -> [UInt8]? {
-    guard self.made.contains(name), let data = try? Data(contentsOf: self.url(name)) else { return nil }
-    return Array(data)
-  }
+  /// Where a recording is; nil where there is none of that name. The file is not looked at.
+  func path(of name: String) -> String? { self.made.contains(name) ? self.url(name).path : nil }
 
   func remove() { if self.isTemporary { try? FileManager.default.removeItem(at: self.folder) } }
 

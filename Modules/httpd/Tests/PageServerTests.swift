@@ -96,10 +96,11 @@ internal import Testing
     let running = try Running()
     defer { running.stop() }
     _ = try running.talk(Talk.echo)
-    running.levels.cell(of: StreamID(number: 1), .receive).put(Level(rms: -20.5, peak: -3))
+    let meter = LevelMeter(request(1, .receive), board: running.levels)
+    hear(half, by: meter)
     #expect(
       body(of: try running.request("GET /calls"))
-        == #"{"calls": [{"id": 1, "report": {"peer": "sip:bob@192.0.2.1"}, "level_tx_db": null, "level_rx_db": -20.5}]}"#
+        == #"{"calls": [{"id": 1, "report": {"peer": "sip:bob@192.0.2.1"}, "level_tx_db": null, "level_rx_db": -6.02}]}"#
     )
     #expect(try running.request("DELETE /calls/7").hasPrefix("HTTP/1.1 404 "))
     #expect(try running.request("DELETE /calls/x").hasPrefix("HTTP/1.1 404 "))
@@ -154,33 +155,48 @@ internal import Testing
     #expect(recordings.names.isEmpty, "nothing is in it yet")
     try Data("RIFF".utf8).write(to: URL(filePath: path))
     let name = try #require(recordings.names.first)
-    #expect(recordings.read(name) == Array("RIFF".utf8))
-    #expect(recordings.read("../\(name)") == nil && recordings.read("/etc/passwd") == nil)
+    #expect(recordings.path(of: name) == path)
+    #expect(recordings.path(of: "../\(name)") == nil && recordings.path(of: "/etc/passwd") == nil)
     for _ in 0..<Recordings.most { try Data("RIFF".utf8).write(to: URL(filePath: recordings.make())) }
-    #expect(recordings.names.count == Recordings.most && recordings.read(name) == nil)
+    #expect(recordings.names.count == Recordings.most && recordings.path(of: name) == nil)
     recordings.remove()
     #expect(!FileManager.default.fileExists(atPath: URL(filePath: path).deletingLastPathComponent().path))
   }
 
-  @Test("a meter tells what passed in the last tenth of a second, and is forgotten with its stream")
-  func meter() throws {
-    let board = LevelBoard()
-    let request = AudioRequest(
-      device: "", format: AudioFormat(sampleRate: 8000, channels: 1), stream: StreamID(number: 3), direction: .receive)
-    let meter = LevelMeter(request, cell: board.cell(of: request.stream, .receive), board: board)
-    for _ in 0..<5 {
-      #expect(board.levels(of: request.stream).receive == nil)
-      var samples = [Int16](repeating: 16_384, count: 160)
-      var frame = AudioFrame(samples: samples.mutableSpan, direction: .receive, stream: request.stream)
-      guard case .forward = meter.process(&frame) else {
-        Issue.record("a meter forwards")
-        return
-      }
-    }
-    let level = try #require(board.levels(of: request.stream).receive)
-    #expect(abs(level + 6.02) < 0.02)
-    meter.finish(request.stream)
-    #expect(board.count == 0)
+  @Test("a recording comes whole, in more than one piece, and one whose file is gone is told so")
+  func recording() throws {
+    let running = try Running()
+    defer { running.stop() }
+    let name = URL(filePath: running.recording).lastPathComponent
+    #expect(body(of: try running.request("GET /recordings")) == #"{"recordings": []}"#)
+    let samples = String(repeating: "0123456789", count: 20_000) + "end"
+    try Data(samples.utf8).write(to: URL(filePath: running.recording))
+    #expect(body(of: try running.request("GET /recordings")) == #"{"recordings": ["\#(name)"]}"#)
+    let response = try running.request("GET /recordings/\(name)")
+    #expect(header("Content-Type", of: response) == "audio/wav" && header("Content-Length", of: response) == "200003")
+    #expect(body(of: response) == samples)
+    try FileManager.default.removeItem(atPath: running.recording)
+    #expect(try running.request("GET /recordings/\(name)").hasPrefix("HTTP/1.1 404 "))
+  }
+
+  @Test("a recording is read as its listener takes it: what is cut off meanwhile does not come, and that is the end")
+  func taken() throws {
+    let running = try Running()
+    defer { running.stop() }
+    // More than the kernel keeps of a connection.
+    let length = 32_000_000
+    try Data().write(to: URL(filePath: running.recording))
+    let file = try FileHandle(forWritingTo: URL(filePath: running.recording))
+    try file.truncate(atOffset: UInt64(length))
+    let client = try running.client()
+    client.send(
+      "GET /recordings/\(URL(filePath: running.recording).lastPathComponent) HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+    let first = client.receive() ?? []
+    #expect(String(decoding: first.prefix(15), as: UTF8.self) == "HTTP/1.1 200 OK")
+    try file.truncate(atOffset: 1000)
+    var count = first.count
+    while let more = client.receive(), !more.isEmpty { count += more.count }
+    #expect(count < length)
   }
 
   @Test("baresip's http_listen stays on loopback without a certificate and a token, and says so")
@@ -204,16 +220,19 @@ private enum Talk {
 private final class Running {
   private let tally = HTTPTally()
   private let served: ServedApplication
+  private let folder = FileManager.default.temporaryDirectory.appending(path: "apus-page-\(UUID().uuidString)")
+  private let made = Locked("")
   let levels = LevelBoard()
 
   init(_ adjust: (inout HTTPAccess) -> Void = { _ in }) throws {
     var access = HTTPAccess(listen: SocketAddress(ipv4: 0x7F00_0001, port: 0))
     adjust(&access)
-    let (tally, levels, final) = (self.tally, self.levels, access)
+    let (tally, levels, folder, made, final) = (self.tally, self.levels, self.folder.path, self.made, access)
     self.served = try ServedApplication { loop, host throws(ModuleError) in
+      let recordings = try Recordings(folder: folder)
+      made.withLock { $0 = recordings.make() }
       let server = try PageServer(
-        final, tally: tally, levels: levels,
-        talks: Talks(host: host, recordings: try Recordings(folder: ""), loop: loop), host: host)
+        final, tally: tally, levels: levels, talks: Talks(host: host, recordings: recordings, loop: loop), host: host)
       return (server, server.address.port)
     }
   }
@@ -221,6 +240,8 @@ private final class Running {
   var counters: HTTPCounters { self.tally.counters }
   var log: [String] { self.served.log.withLock { $0 } }
   var port: UInt16 { self.served.port }
+  /// Where a recording may be: there is no file there yet.
+  var recording: String { self.made.withLock { $0 } }
 
   func request(
     _ line: String, host: String? = nil, headers: [String] = [], type: String? = nil, body: String = ""
@@ -229,5 +250,10 @@ private final class Running {
   func talk(_ body: String) throws -> String { try self.request("POST /talks", type: "application/json", body: body) }
 
   func end(_ call: UInt64) { self.served.end(call) }
-  func stop() { self.served.stop() }
+  func client() throws -> RawPeer { try self.served.client() }
+
+  func stop() {
+    self.served.stop()
+    try? FileManager.default.removeItem(at: self.folder)
+  }
 }

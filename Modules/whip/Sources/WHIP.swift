@@ -21,13 +21,9 @@ public struct WHIP: Module {
   }
 
   public var facets: [Facet] {
-    let tally = self.tally
-    return [
-      Facet(.application(WHIPProvider(access: self.access, tally: tally))),
-      .command(
-        ModuleCommand(CommandDescription("whipstat", help: "what the HTTP server did not serve, and why")) {
-          _ throws(CommandFailure) in tally.text
-        }),
+    [
+      Facet(.application(WHIPProvider(access: self.access, tally: self.tally))),
+      self.tally.facet(command: "whipstat"),
     ]
   }
 }
