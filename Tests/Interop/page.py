@@ -37,7 +37,32 @@ window.loudness = async seconds => {
   return {level: most, hertz};
 };
 """
-TONE = 1000
+# Texts that are hard to read on what is behind them (WCAG 2 §1.4.3: a contrast of 4.5).
+FAINT = """(() => {
+  const numbers = color => color.match(/[\\d.]+/g).map(Number);
+  const light = color => numbers(color).slice(0, 3).map(each => each / 255)
+    .map(each => each <= .04045 ? each / 12.92 : ((each + .055) / 1.055) ** 2.4)
+    .reduce((sum, each, index) => sum + each * [.2126, .7152, .0722][index], 0);
+  const behind = element => {
+    const color = getComputedStyle(element).backgroundColor;
+    return numbers(color)[3] === 0 ? behind(element.parentElement) : color;
+  };
+  return [...document.querySelectorAll('body *')]
+    .filter(each => each.checkVisibility() && [...each.childNodes].some(node => node.nodeType == 3 && node.data.trim()))
+    .filter(each => {
+      const [low, high] = [getComputedStyle(each).color, behind(each)].map(light).sort((one, two) => one - two);
+      return (high + .05) / (low + .05) < 4.5;
+    }).map(each => each.textContent.trim());
+})()"""
+# What is wider than its place.
+WIDE = """[document.documentElement, ...document.querySelectorAll('.card')].filter(each => each.scrollWidth > each.clientWidth)
+  .map(each => each.className || each.nodeName)"""
+PEERS = ("page at", "sip:bob")
+# How often it fetched a recording.
+FETCHED = "performance.getEntriesByType('resource').filter(each => each.name.includes('/recordings/')).length"
+# How the page is looked at.
+VIEWS = [("wide-light", 1200, 800, "light"), ("wide-dark", 1200, 800, "dark"), ("narrow-light", 390, 1500, "light"),
+         ("narrow-dark", 390, 1500, "dark")]
 
 
 class Page:
@@ -96,18 +121,22 @@ class Page:
     def figures(self):
         return self.run("figuresOf(connections.at(-1))")
 
-    def picture(self, name, width, height, scheme):
-        """Keeps what one sees."""
-        folder = os.environ.get("APUS_SCREENSHOTS")
-        if not folder:
-            return
+    def call(self, bob):
+        self.run(f"document.getElementById('target').value = '{bob.uri};transport=udp'")
+        self.run("document.getElementById('dial').requestSubmit()")
+        self.connected()
+        wait_for(lambda: (self.card("sip:bob") or {}).get("facts", "").count("established"), 10, "the SIP call stands")
+
+    def view(self, width, height, scheme, when):
+        """What one sees then, as a picture, as soon as `when` holds."""
         ask, session = self.browser.ask, self.browser.session
         ask("Emulation.setDeviceMetricsOverride",
             {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}, session)
         ask("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}, session)
-        time.sleep(1)
-        data = ask("Page.captureScreenshot", {"format": "png"}, session)["data"]
-        pathlib.Path(folder, f"{name}.png").write_bytes(base64.b64decode(data))
+        time.sleep(0.5)
+        wait_for(when, 5, "the page has something to show")
+        time.sleep(0.2)  # the bars move for so long
+        return base64.b64decode(ask("Page.captureScreenshot", {"format": "png"}, session)["data"])
 
 
 def echo(mode):
@@ -137,7 +166,12 @@ def recording(mode):
         page.reads("state", "Recording…")
         time.sleep(13)
         page.press("end")
-        wait_for(lambda: page.run("document.querySelectorAll('#recordings audio').length") == 1, 10, "the recording is there")
+        wait_for(lambda: page.run("document.querySelectorAll('#recordings li').length") == 1, 10, "the recording is there")
+        time.sleep(2)
+        early = page.run(FETCHED)
+        page.run("document.querySelector('#recordings button').click()")
+        wait_for(lambda: page.run("document.querySelector('#recordings audio').currentTime") > 0, 10, "the recording is heard")
+        late = page.run(FETCHED)
         names = page.run("fetch('/recordings').then(each => each.json())")["recordings"]
         wave = page.run(f"""fetch('/recordings/{names[0]}').then(each => each.blob()).then(blob => new Promise(done => {{
           const reader = new FileReader();
@@ -145,6 +179,7 @@ def recording(mode):
           reader.readAsDataURL(blob);
         }}))""")
         playable = page.run("document.querySelector('#recordings audio').duration")
+    check((early, late) == (0, 1), f"the page fetched the recording {early} times unasked, and {late} times in all")
     path = fresh("page-recording") / "heard.wav"
     path.write_bytes(base64.b64decode(wave))
     mark = score(path, "opus")
@@ -156,17 +191,10 @@ def recording(mode):
 def gateway(mode):
     """The page dials Debian's baresip through Apus; speech crosses both ways."""
     with Page(mode) as page, Baresip("srtp", "opus", 60, namespace=page.network, host=HOST) as bob:
-        page.run(f"document.getElementById('target').value = '{bob.uri};transport=udp'")
-        page.run("document.getElementById('dial').requestSubmit()")
-        page.connected()
-        wait_for(lambda: (page.card("sip:bob") or {}).get("facts", "").count("established"), 10, "the SIP call stands")
+        page.call(bob)
         time.sleep(13)
         heard = page.run("loudness(2)")
         browser, sip = page.card("page at"), page.card("sip:bob")
-        page.picture("wide-light", 1200, 800, "light")
-        page.picture("wide-dark", 1200, 800, "dark")
-        page.picture("narrow-light", 390, 1500, "light")
-        page.picture("narrow-dark", 390, 1500, "dark")
         bob.command("hangup")
         page.reads("state", "The call is over.")
         page.reads("summary", "0 calls")
@@ -179,6 +207,36 @@ def gateway(mode):
     check(mark >= 3.0, f"what baresip heard of the browser scores {mark:.2f}, wanted 3.0")
     check(said.count("lost 0") >= 2, f"apus: {said[-400:]!r}")
     return f"baresip heard {mark:.2f}, the page a level of {heard['level']:.2f}"
+
+
+def level(page, peer):
+    """The lower one of a call's two directions, in dB."""
+    card = page.card(peer) or {}
+    return min(float(card.get(way, "").removesuffix(" dB").replace("–", "") or -99) for way in ("rx", "tx"))
+
+
+def looks(mode):
+    """In each view both calls are there with levels and plots, their texts are legible and nothing sticks out."""
+    pictures = {}
+    with Page(mode) as page, Baresip("srtp", "opus", 60, namespace=page.network, host=HOST) as bob:
+        page.call(bob)
+        time.sleep(7)
+        for name, *view in VIEWS:
+            # While both speak: a pause has no level to show.
+            pictures[name] = page.view(*view, when=lambda: all(level(page, peer) > -50 for peer in PEERS))
+            # baresip hangs up where its speech ends, after 16 s: a picture of no call would be of no use.
+            for peer in PEERS:
+                card = page.card(peer)
+                check(card, f"{name}: there is no call with {peer} any more")
+                check(card["line"].count("L") >= 10, f"{name}: the plot has few points: {card['line']}")
+            wide = page.run(WIDE)
+            check(not wide, f"{name}: sticks out: {wide}")
+            faint = page.run(FAINT)
+            check(not faint, f"{name}: hard to read: {faint}")
+    if folder := os.environ.get("APUS_SCREENSHOTS"):
+        for name, picture in pictures.items():
+            pathlib.Path(folder, f"{name}.png").write_bytes(picture)
+    return ", ".join(pictures)
 
 
 def nobody(mode):
@@ -207,7 +265,7 @@ def by_token(mode):
 cases = [(f"the page, echo, {mode}", echo, mode) for mode in MODES]
 cases += [(f"the page, a recording, {mode}", recording, mode) for mode in MODES[:2]]
 cases += [(f"the page calls baresip through apus, {mode}", gateway, mode) for mode in MODES]
-cases += [("the page, whom nobody can call", nobody, "main"), ("the page by https and a token", by_token, "thread")]
+cases += [("how the page looks", looks, "thread"), ("the page, whom nobody can call", nobody, "main"), ("the page by https and a token", by_token, "thread")]
 report = Report()
 # One at a time: a browser takes a core, and what is scored must not wait for another.
 report.run(cases)

@@ -29,7 +29,7 @@ function meter(element, decibels) {
   const share = decibels == null ? 0 : Math.max(0, Math.min(1, (decibels + 60) / 60))
   element.querySelector('b').style.transform = `scaleX(${share})`
   element.querySelector('em').textContent = decibels == null ? '–' : `${Math.round(decibels)} dB`
-  element.classList.toggle('loud', decibels > -3)
+  element.classList.toggle('loud', decibels != null && decibels > -3)
 }
 
 function plot(figure, values, least, text, isBad) {
@@ -179,18 +179,33 @@ async function finish(text) {
   if (own.what == 'record') await list()
 }
 
+// Names only: the sound of one is fetched when somebody wants to hear it.
 async function list() {
   const {recordings} = await (await ask('/recordings')).json()
-  const items = await Promise.all(recordings.map(async name => {
-    const known = find(name)
-    if (known) return known
-    const address = URL.createObjectURL(await (await ask(`/recordings/${name}`)).blob())
-    const item = find('recording').content.cloneNode(true).firstElementChild
-    item.id = name
-    item.querySelector('audio').src = item.querySelector('a').href = address
-    return item
-  }))
-  find('recordings').replaceChildren(...items)
+  for (const item of find('recordings').children) {
+    if (!recordings.includes(item.id)) URL.revokeObjectURL(item.querySelector('audio').src)
+  }
+  find('recordings').replaceChildren(...recordings.map((name, index) => find(name) ?? recorded(name, recordings.length - index)))
+}
+
+function recorded(name, number) {
+  const item = find('recording').content.cloneNode(true).firstElementChild
+  const [button, audio, link] = ['button', 'audio', 'a'].map(each => item.querySelector(each))
+  item.id = name
+  item.querySelector('span').textContent = `recording ${number}`
+  button.onclick = async () => {
+    button.disabled = true
+    try {
+      audio.src = link.href = URL.createObjectURL(await (await ask(`/recordings/${name}`)).blob())
+      button.hidden = true
+      audio.hidden = link.hidden = false
+      await audio.play()
+    } catch (error) {
+      tell(error)
+    }
+    button.disabled = false
+  }
+  return item
 }
 
 find('echo').onclick = () => begin('echo')
