@@ -221,7 +221,7 @@ let package = Package(
     moduleTests("dns", ["SIPStack", "Runtime"]),
     moduleTests("dtls_srtp", ["SRTPEngine", "COpenSSL"]),
     moduleTests("srtp", ["SRTPEngine"]),
-    moduleTests("ice", ["ICEAgent", "SIPStack"]),
+    moduleTests("ice", ["ICEAgent", "SIPStack", "COpenSSL"]),
     moduleTests("opus", ["COpus"]),
     moduleTests("g711"),
     moduleTests("aufile"),

@@ -6,7 +6,9 @@ package protocol MediaNAT: Sendable {
   /// The account's word: `ice`.
   var id: String { get }
   /// The negotiation of one media section of one call.
-  func makeSession() throws(ModuleError) -> any MediaNATSession
+  ///
+  /// - Parameter trust: whom servers that are asked over TLS have to prove their names by.
+  func makeSession(trust: SIPSecurity) throws(ModuleError) -> any MediaNATSession
 }
 
 /// Where one media section is received.
@@ -129,6 +131,16 @@ package protocol ConnectivityAgent: AnyObject {
     now: Instant)
   /// What a relay of ours passes on in a datagram. Asked for ChannelData and what looks like STUN.
   func unwrap(_ datagram: RawSpan, from source: SocketAddress, on component: Component) -> RelayReading
+  /// A connection that was asked for stands, secured where it was to be.
+  func connected(_ link: RelayLink, now: Instant)
+  /// It is gone, or never was.
+  ///
+  /// - Parameter reason: goes on a sentence that begins with the server.
+  func disconnected(_ link: RelayLink, _ reason: String, now: Instant)
+  /// Takes what came over a connection and is no peer's.
+  func receive(_ message: RawSpan, over link: RelayLink, now: Instant)
+  /// What a relay passes on in a message that came over a connection.
+  func unwrap(_ message: RawSpan, over link: RelayLink) -> RelayReading
   func setRemote(_ remote: ICERemote, now: Instant)
   func expect(_ local: ICECredentials)
   func restart(_ local: ICECredentials, _ remote: ICERemote, now: Instant)
@@ -149,9 +161,31 @@ package protocol ConnectivityAgent: AnyObject {
   var counters: ConnectivityCounters { get }
 }
 
+/// A connection to a server that relays.
+package struct RelayConnection {
+  /// What it stands for: a message that comes over it counts as if it had come to that socket.
+  package let component: Component
+  /// At whose host it begins.
+  package let local: SocketAddress
+  package let server: SocketAddress
+  /// Makes what secures it; nil for nothing.
+  package let makeCipher: () throws(ModuleError) -> (any StreamCipher)?
+
+  package init(
+    _ component: Component, from local: SocketAddress, to server: SocketAddress,
+    makeCipher: @escaping () throws(ModuleError) -> (any StreamCipher)?
+  ) {
+    (self.component, self.local, self.server, self.makeCipher) = (component, local, server, makeCipher)
+  }
+}
+
 /// What an agent asks of its transport.
-package enum ConnectivityAction: Sendable {
+package enum ConnectivityAction {
   case send(datagram: [UInt8], to: SocketAddress, on: Component)
+  case connect(RelayLink, RelayConnection)
+  /// A message for the server.
+  case sendOver(RelayLink, [UInt8])
+  case disconnect(RelayLink)
   /// `route` says something else than before.
   case routeChanged
   /// The servers have answered, or were given time enough.

@@ -70,4 +70,14 @@ extension Array where Element == UInt8 {
     var packet = unsafe Packet(storage: span.mutableBytes, count: length)
     return try body(&packet)
   }
+
+  /// Calls `body` with a part of the array as a packet that fills its room.
+  @inlinable public mutating func withPacket<Result: ~Copyable, Failure: Error>(
+    at range: Range<Int>, _ body: (inout Packet) throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    var span = self.mutableSpan
+    var bytes = unsafe span.mutableBytes
+    var packet = Packet(storage: bytes._mutatingExtracting(range), count: range.count)
+    return try body(&packet)
+  }
 }

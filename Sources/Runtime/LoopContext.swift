@@ -58,6 +58,11 @@ package final class LoopContext {
     return id
   }
 
+  /// Whether the handler of a watched descriptor also runs whenever there is room to write; at first it does not.
+  package func awaitWriting(_ isWanted: Bool, _ id: WatchID, _ descriptor: Int32) {
+    clinux_epoll_await_writing(self.epoll, descriptor, id.token, isWanted)
+  }
+
   package func unwatch(_ id: WatchID, _ descriptor: Int32) {
     self.handlers.remove(id.token)
     _ = epoll_ctl(self.epoll, EPOLL_CTL_DEL, descriptor, nil)

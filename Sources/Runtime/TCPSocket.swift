@@ -18,7 +18,18 @@ package final class TCPSocket {
     self.descriptor = descriptor
   }
 
+  /// Begins to connect, from any port of `local`'s host. The socket can be written to once it has come to something, which
+  /// `connectionError` then says.
+  package init(connecting address: SocketAddress, from local: SocketAddress) throws(SocketError) {
+    let descriptor = clinux_tcp_connect(local.with(port: 0).clinux, address.clinux)
+    guard descriptor >= 0 else { throw SocketError(code: -descriptor, address: address) }
+    self.descriptor = descriptor
+  }
+
   deinit { self.close() }
+
+  /// What has become of the connection since this was asked last; 0 for nothing bad.
+  package var connectionError: Int32 { clinux_tcp_error(self.descriptor) }
 
   package var localAddress: SocketAddress { SocketAddress(clinux_local_address(self.descriptor)) }
 
@@ -29,14 +40,7 @@ package final class TCPSocket {
   }
 
   /// How many bytes the kernel took, 0 when its buffer is full; nil when the connection is gone.
-  package func send(_ bytes: ArraySlice<UInt8>) -> Int? {
-    let sent = unsafe bytes.withUnsafeBytes {
-      unsafe clinux_tcp_send(self.descriptor, $0.baseAddress, $0.count)
-    }
-    self.isWritable = sent == bytes.count
-    if sent >= 0 { return sent }
-    return sent == -Int(EAGAIN) || sent == -Int(EINTR) ? 0 : nil
-  }
+  package func send(_ bytes: ArraySlice<UInt8>) -> Int? { self.send(unsafe bytes.span.bytes) }
 
   /// What has arrived, 16 KiB at most, empty when nothing has; nil when the peer has closed, or the connection is gone.
   package func receive() -> ArraySlice<UInt8>? {
@@ -46,6 +50,26 @@ package final class TCPSocket {
     }
     if count > 0 { return bytes[..<count] }
     return count == -Int(EAGAIN) || count == -Int(EINTR) ? [] : nil
+  }
+
+  /// The same of bytes that need no copy for it.
+  package func send(_ bytes: RawSpan) -> Int? {
+    let sent = unsafe bytes.withUnsafeBytes { unsafe clinux_tcp_send(self.descriptor, $0.baseAddress, $0.count) }
+    self.isWritable = sent == bytes.byteCount
+    return Self.count(sent)
+  }
+
+  /// Writes what has arrived into `room`, from `offset` on: how many bytes, 0 when nothing has; nil as `receive()`.
+  package func receive(into room: inout [UInt8], at offset: Int) -> Int? {
+    let count = unsafe room.withUnsafeMutableBytes { bytes in
+      unsafe clinux_tcp_receive(self.descriptor, bytes.baseAddress?.advanced(by: offset), bytes.count - offset)
+    }
+    return count == 0 ? nil : Self.count(count)
+  }
+
+  private static func count(_ result: Int) -> Int? {
+    if result >= 0 { return result }
+    return result == -Int(EAGAIN) || result == -Int(EINTR) ? 0 : nil
   }
 
   package func close() {

@@ -26,6 +26,7 @@ internal import Testing
     Entry("Sources/UACore/Stages/PCMBlock.swift", "@unchecked Sendable", 1, "owns memory that nothing else can reach"),
     Entry("Modules/dns/Sources/CAresQuery.swift", "Unmanaged", 3, "the way back from c-ares's callbacks"),
     Entry("Modules/dtls_srtp/Sources/Association.swift", "Unmanaged", 2, "the way back from OpenSSL's callbacks"),
+    Entry("Modules/ice/Sources/RelayTLS.swift", "@unchecked Sendable", 1, "never written after its init"),
     Entry("Modules/dtls_srtp/Sources/Certificate.swift", "@unchecked Sendable", 1, "never written after its init"),
     Entry("Modules/dtls_srtp/Sources/MemoryBIO.swift", "Unmanaged", 2, "the way back from OpenSSL's callbacks"),
     Entry("Modules/dtls_srtp/Sources/MemoryBIO.swift", "@unchecked Sendable", 1, "never written after its init"),

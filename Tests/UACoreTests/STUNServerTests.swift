@@ -12,6 +12,9 @@ import Testing
       ("turn:bob@bob.com:se:cret@turn.example.org", "turn:turn.example.org:3478", "bob@bob.com", "se:cret"),
       ("turn://u:p@[2001:db8::1]:5000?transport=udp", "turn:[2001:db8::1]:5000", "u", "p"),
       ("stun:[2001:db8::1]", "stun:[2001:db8::1]:3478", nil, nil),
+      ("turn:u:p@h?transport=tcp", "turn:h:3478?transport=tcp", "u", "p"),
+      ("turns:h", "turns:h:5349", nil, nil),
+      ("TURNS:[2001:db8::1]:443?transport=TCP", "turns:[2001:db8::1]:443", nil, nil),
     ] as [(String, String, String?, String?)])
   func read(text: String, shown: String, user: String?, password: String?) throws {
     let server = try STUNServerURI(text)
@@ -21,8 +24,9 @@ import Testing
   @Test(
     "what is no server, or none that is asked, is refused without repeating it",
     arguments: [
-      "", "192.0.2.1", "http:192.0.2.1", "stun:", "stun:host:0", "stun:host:99999", "turns:u:hunter2@host",
-      "turn:u:hunter2@host?transport=tcp", "turn:u:hunter2@ho st",
+      "", "192.0.2.1", "http:192.0.2.1", "stun:", "stun:host:0", "stun:host:99999", "stuns:u:hunter2@host",
+      "turn:u:hunter2@host?transport=sctp", "turns:u:hunter2@host?transport=udp", "stun:u:hunter2@host?transport=tcp",
+      "turn:u:hunter2@ho st",
     ])
   func refused(text: String) {
     do throws(STUNServerURI.Refusal) {

@@ -28,12 +28,13 @@ public struct ICE: Module {
 package struct ICENAT: MediaNAT {
   /// Whether nothing but relays is told and used.
   private let isRelayOnly: Bool
+  private let tls = RelayTLS()
 
   package init(isRelayOnly: Bool = false) { self.isRelayOnly = isRelayOnly }
 
   package var id: String { "ice" }
 
-  package func makeSession() throws(ModuleError) -> any MediaNATSession {
-    try ICENegotiation(isRelayOnly: self.isRelayOnly)
+  package func makeSession(trust: SIPSecurity) throws(ModuleError) -> any MediaNATSession {
+    try ICENegotiation(isRelayOnly: self.isRelayOnly, tls: self.tls, trust: trust)
   }
 }

@@ -29,6 +29,8 @@ final class ICENegotiation: MediaNATSession {
   }
 
   private let isRelayOnly: Bool
+  private let tls: RelayTLS
+  private let trust: SIPSecurity
   private var random: SeededGenerator
   private var servers: [ICEServer] = []
   private var state = State()
@@ -39,8 +41,10 @@ final class ICENegotiation: MediaNATSession {
   private var offered: ICECredentials?
   private var commands = Queue<ConnectivityCommand>()
 
-  init(isRelayOnly: Bool = false) throws(ModuleError) {
-    self.isRelayOnly = isRelayOnly
+  init(
+    isRelayOnly: Bool = false, tls: RelayTLS = RelayTLS(), trust: SIPSecurity = SIPSecurity()
+  ) throws(ModuleError) {
+    (self.isRelayOnly, self.tls, self.trust) = (isRelayOnly, tls, trust)
     self.random = try .random()
   }
 
@@ -207,11 +211,12 @@ final class ICENegotiation: MediaNATSession {
     var configuration = ICEConfiguration(crypto: .openSSL)
     configuration.servers = self.servers
     configuration.isRelayOnly = self.isRelayOnly
+    let tls = self.servers.contains { $0.transport == .tls } ? self.tls.context(self.trust) : nil
     self.commands.append(
       .begin { [configuration] now in
         ICEPathAgent(
-          local.sockets, local.credentials, configuration, components: components, role: role, random: random,
-          now: now)
+          local.sockets, local.credentials, configuration, components: components, role: role, tls: tls,
+          random: random, now: now)
       })
   }
 

@@ -12,15 +12,18 @@ final class ICEPathAgent: ConnectivityAgent {
   /// Whether there is anything to tell that main does not know.
   private let isGathering: Bool
   private let components: Int
+  /// What connections are secured with, or why they can't be; nil where no server wants that.
+  private let tls: Result<RelayTLSContext, ModuleError>?
   /// Datagrams that came to a socket that has no part in it.
   private var strays = 0
 
   /// - Parameter components: for how many of the sockets candidates are wanted.
   init(
     _ sockets: MediaSockets, _ local: ICECredentials, _ configuration: ICEConfiguration, components: Int,
-    role: ICERole, random: SeededGenerator, now: Instant
+    role: ICERole, tls: Result<RelayTLSContext, ModuleError>? = nil, random: SeededGenerator, now: Instant
   ) {
     self.sockets = sockets
+    self.tls = tls
     self.components = components
     self.isGathering = !configuration.servers.isEmpty
     self.session = ICESession(
@@ -43,6 +46,18 @@ final class ICEPathAgent: ConnectivityAgent {
     self.session.unwrap(datagram, from: source, base: component.rawValue)
   }
 
+  func connected(_ link: RelayLink, now: Instant) { self.session.connected(link, now: now) }
+
+  func disconnected(_ link: RelayLink, _ reason: String, now: Instant) {
+    self.session.disconnected(link, reason, now: now)
+  }
+
+  func receive(_ message: RawSpan, over link: RelayLink, now: Instant) {
+    self.session.receive(message, over: link, now: now)
+  }
+
+  func unwrap(_ message: RawSpan, over link: RelayLink) -> RelayReading { self.session.unwrap(message, over: link) }
+
   func setRemote(_ remote: ICERemote, now: Instant) { self.session.setRemote(remote, now: now) }
 
   func expect(_ local: ICECredentials) { self.session.expect(local) }
@@ -60,7 +75,11 @@ final class ICEPathAgent: ConnectivityAgent {
     while let action = self.session.takeAction() {
       switch action {
       case .send(let bytes, let base, let address):
-        return .send(datagram: bytes, to: address, on: base == 0 ? .rtp : .rtcp)
+        return .send(datagram: bytes, to: address, on: Self.component(base))
+      case .connect(let link, let base, let server):
+        return .connect(link, self.connection(to: server, base: base))
+      case .sendOver(let link, let bytes): return .sendOver(link, bytes)
+      case .disconnect(let link): return .disconnect(link)
       case .validated, .selected, .framingChanged: return .routeChanged
       case .connected:
         return .connected(
@@ -79,6 +98,17 @@ final class ICEPathAgent: ConnectivityAgent {
     }
     return nil
   }
+
+  private func connection(to server: ICEServer, base: Int) -> RelayConnection {
+    let (component, tls) = (Self.component(base), server.transport == .tls ? self.tls : nil)
+    let local = component == .rtp ? self.sockets.rtp : self.sockets.rtcp
+    return RelayConnection(component, from: local, to: server.address) { () throws(ModuleError) in
+      guard let tls else { return nil }
+      return try RelayCipher(try tls.get(), name: server.name)
+    }
+  }
+
+  private static func component(_ base: Int) -> Component { base == 0 ? .rtp : .rtcp }
 
   func isValidated(_ source: SocketAddress) -> Bool { self.session.isValidated(source) }
 

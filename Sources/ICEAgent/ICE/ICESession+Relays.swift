@@ -6,9 +6,12 @@ extension ICESession {
   func allocation(at server: ICEServer, base: Int) -> Int {
     let known = self.allocations.firstIndex { $0.server == server && $0.base == base && $0.state != .gone }
     if let known { return known }
+    let place = self.allocations.count
     self.allocations.append(
-      TURNAllocation(server, base: base, crypto: self.configuration.crypto, using: &self.random))
-    return self.allocations.count - 1
+      TURNAllocation(
+        server, base: base, over: server.transport == .udp ? nil : RelayLink(allocation: place),
+        crypto: self.configuration.crypto, using: &self.random))
+    return place
   }
 
   /// A restart keeps what is relayed already.
@@ -17,7 +20,7 @@ extension ICESession {
       guard let place = self.tasks[index].allocation else { continue }
       switch self.allocations[place].state {
       case .idle, .gone: break
-      case .asked: self.tasks[index].state = .inProgress
+      case .connecting, .asked: self.tasks[index].state = .inProgress
       case .made:
         self.tasks[index].state = .done
         self.tellRelay(place)
@@ -35,9 +38,11 @@ extension ICESession {
       ICECandidate(
         foundation: Self.foundation(.relayed, relayed.with(port: 0), server: allocation.server.address),
         component: base.component,
-        priority: ICECandidate.priority(.relayed, localPreference: base.localPreference, component: base.component),
+        priority: ICECandidate.priority(
+          .relayed, localPreference: allocation.localPreference(at: base), component: base.component),
         address: relayed, kind: .relayed, related: self.related(allocation.mapped ?? base.address)))
-    if let mapped = allocation.mapped { self.tellReflexive(mapped, of: base, by: server) }
+    // What the server sees of a connection says nothing of a socket.
+    if let mapped = allocation.mapped, allocation.link == nil { self.tellReflexive(mapped, of: base, by: server) }
   }
 
   func foundation(of base: ICEBase) -> String {
@@ -50,7 +55,7 @@ extension ICESession {
 
   func receive(fromRelay message: STUNMessage, from source: SocketAddress, base: Int, now: Instant) {
     guard message.messageClass != .request,
-      self.allocations.contains(where: { $0.base == base && $0.server.address == source })
+      self.allocations.contains(where: { $0.serves(base, source) })
     else {
       self.counters.unexpected += 1
       return
@@ -62,10 +67,14 @@ extension ICESession {
     }
     var receipt = TURNAllocation.Receipt.unexpected
     for index in self.allocations.indices
-    where self.allocations[index].base == base && self.allocations[index].server.address == source {
+    where self.allocations[index].serves(base, source) {
       receipt = self.allocations[index].receive(message, using: &self.random, now: now)
       if receipt != .unexpected { break }
     }
+    self.count(receipt)
+  }
+
+  func count(_ receipt: TURNAllocation.Receipt) {
     switch receipt {
     case .accepted: self.counters.accepted += 1
     case .unauthentic: self.counters.unauthentic += 1
@@ -81,11 +90,15 @@ extension ICESession {
   func runRelays(now: Instant) {
     for index in self.allocations.indices {
       while let action = self.allocations[index].takeAction() {
+        let (base, server, link) = (
+          self.allocations[index].base, self.allocations[index].server, self.allocations[index].link
+        )
         switch action {
+        case .connect: if let link { self.actions.append(.connect(link, base: base, to: server)) }
+        case .disconnect: if let link { self.actions.append(.disconnect(link)) }
         case .send(let bytes):
           self.counters.sent += 1
-          self.actions.append(
-            .send(bytes, base: self.allocations[index].base, to: self.allocations[index].server.address))
+          self.actions.append(link.map { .sendOver($0, bytes) } ?? .send(bytes, base: base, to: server.address))
         case .made(let relayed, _): self.relayMade(index, relayed, now: now)
         case .failed(let reason): self.relayEnded(index, reason, now: now)
         case .lost(let reason):
@@ -99,12 +112,15 @@ extension ICESession {
 
   private func relayMade(_ index: Int, _ relayed: SocketAddress, now: Instant) {
     let base = self.bases[self.allocations[index].base]
-    self.bases.append(ICEBase(of: base, at: relayed, relay: index))
+    let preference = self.allocations[index].localPreference(at: base)
+    self.bases.append(ICEBase(of: base, at: relayed, relay: index, localPreference: preference))
     let place = self.bases.count - 1
     self.allocations[index].relayBase = place
     for task in self.tasks.indices where self.tasks[task].allocation == index {
       self.tasks[task].state = .done
-      if !self.isConnected { self.tasks[task].keepalive = now.advanced(byMilliseconds: Self.bindingRefresh) }
+      // A connection keeps its own binding.
+      guard !self.isConnected, self.allocations[index].link == nil else { continue }
+      self.tasks[task].keepalive = now.advanced(byMilliseconds: Self.bindingRefresh)
     }
     self.tellRelay(index)
     for candidate in self.remoteCandidates { _ = self.makePair(place, candidate) }
@@ -146,14 +162,18 @@ extension ICESession {
   /// What one of our relays passes on in a datagram that came to a socket. Allocates nothing.
   package func unwrap(_ datagram: RawSpan, from source: SocketAddress, base: Int) -> RelayReading {
     for index in self.allocations.indices {
-      guard self.allocations[index].base == base, self.allocations[index].server.address == source,
-        self.allocations[index].state == .made, let relayBase = self.allocations[index].relayBase
-      else { continue }
-      guard let payload = RelayedPayload(datagram) else { return .notRelayed }
-      guard let opened = self.allocations[index].open(payload) else { return .refused }
-      return .relayed(RelayedDatagram(base: relayBase, peer: opened.peer, payload: opened.range))
+      guard self.allocations[index].serves(base, source), self.allocations[index].state == .made else { continue }
+      return self.unwrap(datagram, by: index)
     }
     return .notRelayed
+  }
+
+  func unwrap(_ message: RawSpan, by index: Int) -> RelayReading {
+    guard self.allocations[index].state == .made, let relayBase = self.allocations[index].relayBase,
+      let payload = RelayedPayload(message)
+    else { return .notRelayed }
+    guard let opened = self.allocations[index].open(payload) else { return .refused }
+    return .relayed(RelayedDatagram(base: relayBase, peer: opened.peer, payload: opened.range))
   }
 
   /// What relays made us drop.
@@ -180,4 +200,16 @@ extension ICESession {
 
   /// Whether a server has still to say that a relay is given back.
   package var isReleasing: Bool { self.allocations.contains(where: \.isReleasing) }
+}
+
+extension TURNAllocation {
+  /// Whether it is asked from a base over UDP, and answers from `source`.
+  fileprivate func serves(_ base: Int, _ source: SocketAddress) -> Bool {
+    self.link == nil && self.base == base && self.server.address == source
+  }
+
+  /// Of its address: a relay over UDP goes before one over a connection, where what is lost holds up all that follows.
+  fileprivate func localPreference(at base: ICEBase) -> UInt16 {
+    base.localPreference - min(base.localPreference, UInt16(self.server.transport.rawValue))
+  }
 }

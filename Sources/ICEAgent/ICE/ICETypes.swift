@@ -22,8 +22,8 @@ package struct ICEBase: Hashable, Sendable {
   }
 
   /// The address that `base` has at a relay, which is a base of its own (RFC 8445 §5.1.1.2).
-  init(of base: ICEBase, at relayed: SocketAddress, relay: Int) {
-    (self.component, self.address, self.localPreference) = (base.component, relayed, base.localPreference)
+  init(of base: ICEBase, at relayed: SocketAddress, relay: Int, localPreference: UInt16) {
+    (self.component, self.address, self.localPreference) = (base.component, relayed, localPreference)
     self.relay = relay
   }
 
@@ -39,17 +39,41 @@ package struct ICEServer: Hashable, Sendable, CustomStringConvertible {
     case turn
   }
 
+  /// How it is asked, and sent what it is to relay; what it relays is UDP all the same (RFC 8656 §3.1).
+  package enum Transport: Int, Sendable {
+    /// From the media's own sockets.
+    case udp
+    /// Over a connection of each relay's own.
+    case tcp
+    /// The same, secured.
+    case tls
+  }
+
   package let kind: Kind
+  package let transport: Transport
   package let address: SocketAddress
+  /// What its certificate is for: the host of its URI.
+  package let name: String
   package let username: String?
   package let password: STUNSecret?
 
-  package init(_ kind: Kind = .stun, address: SocketAddress, username: String? = nil, password: STUNSecret? = nil) {
-    (self.kind, self.address) = (kind, address)
+  package init(
+    _ kind: Kind = .stun, over transport: Transport = .udp, address: SocketAddress, name: String? = nil,
+    username: String? = nil, password: STUNSecret? = nil
+  ) {
+    (self.kind, self.transport, self.address) = (kind, transport, address)
+    self.name = name ?? address.host
     (self.username, self.password) = (username, password)
   }
 
-  package var description: String { "\(self.kind.rawValue):\(self.address)" }
+  /// As its URI would be.
+  package var description: String {
+    switch self.transport {
+    case .udp: "\(self.kind.rawValue):\(self.address)"
+    case .tcp: "\(self.kind.rawValue):\(self.address)?transport=tcp"
+    case .tls: "\(self.kind.rawValue)s:\(self.address)"
+    }
+  }
 
   /// Nil for one that nobody has to show anything.
   func credentials(_ crypto: STUNCrypto) -> LongTermCredentials? {
@@ -124,9 +148,21 @@ package struct ICESelectedPair: Hashable, Sendable {
   package let remote: SocketAddress
 }
 
+/// A session's connection to a TURN server that is not asked over UDP.
+package struct RelayLink: Hashable, Sendable {
+  /// Which of the session's allocations it is for.
+  let allocation: Int
+}
+
 /// What a session asks of its owner, to be taken until nil after each call.
 package enum ICEAction: Hashable, Sendable {
   case send([UInt8], base: Int, to: SocketAddress)
+  /// A connection to the server, from the host of a base's.
+  case connect(RelayLink, base: Int, to: ICEServer)
+  /// A message for the server.
+  case sendOver(RelayLink, [UInt8])
+  /// The connection is not needed any more.
+  case disconnect(RelayLink)
   /// For the description, or to be trickled.
   case localCandidate(ICECandidate)
   case gatheringEnded

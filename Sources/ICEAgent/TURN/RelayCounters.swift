@@ -1,4 +1,4 @@
-/// What relays made us drop, by reason, both ways; each datagram once.
+/// What relays made us drop, by reason, both ways, each datagram once; and how often one was lost.
 package struct RelayCounters: Hashable, Sendable {
   /// For a peer that a server gives no permission for, or by a relay that is gone.
   package var refused = 0
@@ -8,6 +8,8 @@ package struct RelayCounters: Hashable, Sendable {
   package var unpermitted = 0
   /// On a channel that is bound to nobody.
   package var unbound = 0
+  /// Connections to servers that ended while they relayed.
+  package var lost = 0
 
   package init() {}
 
@@ -16,5 +18,6 @@ package struct RelayCounters: Hashable, Sendable {
     sum.full += other.full
     sum.unpermitted += other.unpermitted
     sum.unbound += other.unbound
+    sum.lost += other.lost
   }
 }

@@ -2,13 +2,16 @@ internal import NetBase
 
 /// An address at a TURN server that relays for us, from the first request to the last (RFC 8656): sans I/O, told the time.
 ///
-/// All that it sends and is sent crosses one socket of its session's. After each call its owner takes every action.
+/// All that it sends and is sent crosses one socket of its session's, or a connection of its own. After each call its owner
+/// takes every action.
 struct TURNAllocation {
-  enum State { case idle, asked, made, gone }
+  enum State { case idle, connecting, asked, made, gone }
 
   let server: ICEServer
-  /// The session's base that its socket is.
+  /// The session's base that its socket is, or at whose host its connection begins.
   let base: Int
+  /// Its connection, where the server is not asked over UDP.
+  let link: RelayLink?
   /// The session's base that the relayed address is, once it is there.
   var relayBase: Int?
   private(set) var state = State.idle
@@ -23,6 +26,8 @@ struct TURNAllocation {
   private var permissions: [TURNPermission] = []
   private var channels: [TURNChannel] = []
   private var refreshAt: Instant?
+  /// When the connection has to stand.
+  private var connectionEnd: Instant?
   private var actions: [TURNAction] = []
   private(set) var counters = RelayCounters()
   /// Of the indications that data is framed in.
@@ -33,12 +38,18 @@ struct TURNAllocation {
   static let channelRefresh: Int64 = 540_000
   static let maximumPermissions = 64
   static let maximumChannels = 64
+  /// As long as a request that is sent once waits for its answer (RFC 8489 §6.2.2).
+  static let connectionPatience: Int64 = 10_000
+  static let streamTimeout: Int64 = 39_500
   private static let maximumWaiting = 8
   private static let maximumAnswered = 32
   private static let maximumChallenges = 4
 
-  init(_ server: ICEServer, base: Int, crypto: STUNCrypto, using random: inout any RandomNumberGenerator) {
-    (self.server, self.base, self.crypto) = (server, base, crypto)
+  init(
+    _ server: ICEServer, base: Int, over link: RelayLink? = nil, crypto: STUNCrypto,
+    using random: inout any RandomNumberGenerator
+  ) {
+    (self.server, self.base, self.link, self.crypto) = (server, base, link, crypto)
     self.credentials = server.credentials(crypto)
     self.framingID = STUNTransactionID(using: &random)
   }
@@ -47,17 +58,47 @@ struct TURNAllocation {
 
   mutating func start(using random: inout any RandomNumberGenerator, now: Instant) {
     guard self.state == .idle else { return }
+    guard self.link == nil else {
+      self.state = .connecting
+      self.connectionEnd = now.advanced(byMilliseconds: Self.connectionPatience)
+      return self.actions.append(.connect)
+    }
     self.state = .asked
     self.request(.allocate, using: &random, now: now)
+  }
+
+  /// The connection stands.
+  mutating func connected(using random: inout any RandomNumberGenerator, now: Instant) {
+    guard self.state == .connecting else { return }
+    self.connectionEnd = nil
+    self.state = .asked
+    self.request(.allocate, using: &random, now: now)
+  }
+
+  /// The connection is gone, or never was: the relay goes with it (RFC 8656 §7).
+  ///
+  /// - Parameter reason: what goes on a sentence about the server.
+  mutating func disconnected(_ reason: String) {
+    switch self.state {
+    case .idle, .gone: self.requests = []
+    case .connecting, .asked, .made:
+      if self.state == .made { self.counters.lost += 1 }
+      self.fail("\(self.server) \(reason)")
+    }
   }
 
   /// Gives the address back (RFC 8656 §8): the last that is asked, again where it is lost or its nonce is stale. What may
   /// be granted yet is given back too.
   mutating func release(using random: inout any RandomNumberGenerator, now: Instant) {
-    let isThere = self.state == .made || self.state == .asked
-    guard isThere else { return }
-    self.end()
-    self.request(.release, using: &random, now: now)
+    switch self.state {
+    case .idle, .gone: break
+    case .connecting:
+      self.end()
+      self.disconnect()
+    case .asked, .made:
+      self.end()
+      self.request(.release, using: &random, now: now)
+    }
   }
 
   /// Whether the server has not said yet that the address is given back.
@@ -69,7 +110,7 @@ struct TURNAllocation {
     self.answered += self.requests.map(\.id)
     self.counters.refused += self.permissions.reduce(0) { $0 + $1.waiting.count }
     (self.requests, self.permissions, self.channels) = ([], [], [])
-    self.refreshAt = nil
+    (self.refreshAt, self.connectionEnd) = (nil, nil)
   }
 
   // MARK: Data
@@ -114,7 +155,8 @@ struct TURNAllocation {
 
   func framing(for peer: SocketAddress) -> TURNFraming {
     let channel = self.channels.first { $0.isBound && $0.peer == peer }
-    return TURNFraming(server: self.server.address, peer: peer, channel: channel?.number, id: self.framingID)
+    return TURNFraming(
+      server: self.server.address, peer: peer, channel: channel?.number, over: self.link, id: self.framingID)
   }
 
   /// Wants a channel for the peer that media goes to.
@@ -169,10 +211,15 @@ struct TURNAllocation {
     }
     let key = self.credentials?.sign(&message)
     message.addFingerprint()
-    self.requests.append(
-      TURNRequest(
-        purpose: purpose, id: id, bytes: message.bytes, key: key, challenges: challenges,
-        due: now.advanced(byMilliseconds: ICETransaction.initialTimeout)))
+    var request = TURNRequest(
+      purpose: purpose, id: id, bytes: message.bytes, key: key, challenges: challenges,
+      due: now.advanced(byMilliseconds: ICETransaction.initialTimeout))
+    if self.link != nil {
+      // A connection repeats what is lost (RFC 8489 §6.2.2).
+      request.sends = ICETransaction.maximumSends
+      request.due = now.advanced(byMilliseconds: Self.streamTimeout)
+    }
+    self.requests.append(request)
     self.actions.append(.send(message.bytes))
   }
 
@@ -217,7 +264,7 @@ struct TURNAllocation {
       self.granted(response, now: now)
       self.actions.append(.made(relayed: relayed, mapped: self.mapped))
     case .refresh: self.granted(response, now: now)
-    case .release: break
+    case .release: self.disconnect()
     case .permission(let host):
       guard let place = self.permissions.firstIndex(where: { $0.host == host }) else { return }
       self.permissions[place].state = .given
@@ -256,7 +303,7 @@ struct TURNAllocation {
       case .some(let code): self.fail("\(self.server) refuses to relay: error \(code)")
       }
     // It is gone, or ends by itself.
-    case .release: break
+    case .release: self.disconnect()
     case .permission(let host):
       guard let place = self.permissions.firstIndex(where: { $0.host == host }) else { return }
       self.permissions[place].state = .refused
@@ -276,8 +323,11 @@ struct TURNAllocation {
   private mutating func fail(_ reason: String) {
     let wasMade = self.state == .made && self.relayBase != nil
     self.end()
+    self.disconnect()
     self.actions.append(wasMade ? .lost(reason) : .failed(reason))
   }
+
+  private mutating func disconnect() { if self.link != nil { self.actions.append(.disconnect) } }
 
   // MARK: Time
 
@@ -297,6 +347,7 @@ struct TURNAllocation {
         byMilliseconds: isLast ? ICETransaction.lastWait : self.requests[index].timeout)
       self.actions.append(.send(self.requests[index].bytes))
     }
+    if let due = self.connectionEnd, due <= now { return self.fail("\(self.server) does not answer") }
     if let due = self.refreshAt, due <= now {
       self.refreshAt = nil
       self.request(.refresh, using: &random, now: now)
@@ -316,7 +367,7 @@ struct TURNAllocation {
   var nextDeadline: Instant? {
     let deadlines =
       self.requests.map(\.due) + self.permissions.compactMap(\.refreshAt) + self.channels.compactMap(\.refreshAt)
-      + (self.refreshAt.map { [$0] } ?? [])
+      + [self.refreshAt, self.connectionEnd].compactMap { $0 }
     return deadlines.min()
   }
 }

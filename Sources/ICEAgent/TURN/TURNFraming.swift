@@ -6,7 +6,14 @@ package struct TURNFraming: Hashable, Sendable {
   package let peer: SocketAddress
   /// Nil while none is bound.
   package let channel: UInt16?
+  /// The connection that it goes over; nil for UDP.
+  package let link: RelayLink?
   let id: STUNTransactionID
+
+  init(server: SocketAddress, peer: SocketAddress, channel: UInt16?, over link: RelayLink? = nil, id: STUNTransactionID)
+  {
+    (self.server, self.peer, self.channel, self.link, self.id) = (server, peer, channel, link, id)
+  }
 
   /// Writes `payload`, framed, to the front of `packet`, whose room is the caller's; nothing is allocated.
   ///
@@ -15,11 +22,14 @@ package struct TURNFraming: Hashable, Sendable {
     let count = payload.byteCount
     guard count <= 0xFFFF else { return false }
     guard let channel else { return self.indicate(payload, in: &packet) }
-    guard count + 4 <= packet.capacity else { return false }
+    // Padded where nothing else says where it ends (RFC 8656 §12.5).
+    let padded = self.link == nil ? count : (count + 3) / 4 * 4
+    guard padded + 4 <= packet.capacity else { return false }
     packet.storage.set(uint16: channel, at: 0)
     packet.storage.set(uint16: UInt16(count), at: 2)
     packet.storage.copy(payload, at: 4)
-    packet.count = count + 4
+    for place in count..<padded { packet.storage.set(uint8: 0, at: 4 + place) }
+    packet.count = padded + 4
     return true
   }
 

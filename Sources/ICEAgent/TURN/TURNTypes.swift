@@ -2,8 +2,12 @@ internal import NetBase
 
 /// What an allocation asks of its session, to be taken until nil after each call.
 enum TURNAction {
-  /// From the allocation's socket to its server.
+  /// A connection to the server.
+  case connect
+  /// From the allocation's socket, or over its connection, to its server.
   case send([UInt8])
+  /// The connection has no use any more.
+  case disconnect
   /// The relay is there.
   case made(relayed: SocketAddress, mapped: SocketAddress?)
   /// It never will be; the reason is a sentence for the user.

@@ -71,7 +71,9 @@ extension AgentCore {
           if addresses.isEmpty { problems.append("\(server) has no address") }
           let password = server.password.map { STUNSecret($0.secret) }
           all += addresses.map {
-            ICEServer(server.kind, address: $0, username: server.user, password: password)
+            ICEServer(
+              server.kind, over: server.transport, address: $0, name: server.host, username: server.user,
+              password: password)
           }
         }
         completion(all, problems)

@@ -76,7 +76,9 @@ package final class CallMedia {
       try environment.registry.encryption(id)
     }
     self.keying = try self.encryption?.makeSession()
-    self.connectivity = try settings.mediaNAT.map { id in try environment.registry.nat(id).makeSession() }
+    self.connectivity = try settings.mediaNAT.map { id in
+      try environment.registry.nat(id).makeSession(trust: environment.configuration.sipSecurity)
+    }
     let nominal = CodecParameters(remoteParameters: nil, packetTime: settings.packetTime, bitrate: nil)
     self.plan = try environment.planner.plan(
       source: settings.source, player: settings.player, format: preferred.pcmFormat(nominal),

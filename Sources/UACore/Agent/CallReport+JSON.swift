@@ -37,7 +37,10 @@ extension CallReport {
         "checks": .integer(media.drops.checks), "unpermitted": .integer(media.drops.unpermitted),
         "unbound": .integer(media.drops.unbound),
       ],
-      "relays": ["refused": .integer(media.relayRefusals), "full": .integer(media.relayOverflows)],
+      "relays": [
+        "refused": .integer(media.relayRefusals), "full": .integer(media.relayOverflows),
+        "lost": .integer(media.relayLosses),
+      ],
     ]
   }
 }

@@ -160,7 +160,8 @@ extension AgentCore {
       source \(media.drops.source), unknown \(media.drops.unknown), no key \(media.drops.noKey), \
       crowded out before keys \(media.drops.crowded), checks \(media.drops.checks), at the end \(media.drops.ended)
       relays: not taken without a permission \(media.drops.unpermitted), without a channel \(media.drops.unbound), \
-      not sent for want of a permission \(media.relayRefusals), of room \(media.relayOverflows)
+      not sent for want of a permission \(media.relayRefusals), of room \(media.relayOverflows), \
+      connections lost \(media.relayLosses)
       """
   }
 }

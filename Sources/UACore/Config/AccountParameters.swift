@@ -140,7 +140,8 @@ enum AccountParameters {
       "video_display", .string, harmless: nil, "there is no video"),
     used(
       "stunserver", .string, "",
-      "whom `medianat=ice` asks: stun:HOST[:PORT] or turn:HOST[:PORT], over UDP, several with commas"),
+      "whom `medianat=ice` asks: stun:HOST[:PORT], turn:HOST[:PORT] (over UDP), turn:HOST[:PORT]?transport=tcp or "
+        + "turns:HOST[:PORT] (over TLS), several with commas"),
     used(
       "stunuser", .string, "",
       "user name for these servers"),

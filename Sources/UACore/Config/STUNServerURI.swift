@@ -1,9 +1,10 @@
 package import ICEAgent
 
-/// A server of an account's `stunserver`: `stun:host[:port]` or `turn:host[:port]` (RFC 7064, RFC 7065), where
-/// `user:password@` may stand before the host.
+/// A server of an account's `stunserver`: `stun:host[:port]`, `turn:host[:port]`, `turn:host[:port]?transport=tcp` or
+/// `turns:host[:port]` (RFC 7064, RFC 7065), where `user:password@` may stand before the host.
 package struct STUNServerURI: Hashable, Sendable, CustomStringConvertible {
   package let kind: ICEServer.Kind
+  package let transport: ICEServer.Transport
   package let host: String
   package let port: UInt16
   package var user: String?
@@ -13,23 +14,31 @@ package struct STUNServerURI: Hashable, Sendable, CustomStringConvertible {
   package struct Refusal: Error { package let message: String }
 
   package init(_ text: some StringProtocol) throws(Refusal) {
-    let form = "it takes stun:host[:port] or turn:host[:port], several with commas"
+    let form =
+      "it takes stun:host[:port], turn:host[:port], turn:host[:port]?transport=tcp or turns:host[:port], several with commas"
     guard let colon = text.firstIndex(of: ":") else { throw Refusal(message: form) }
+    let isSecure: Bool
     switch text[..<colon].lowercased() {
-    case "stun": self.kind = .stun
-    case "turn": self.kind = .turn
-    case "stuns", "turns":
-      throw Refusal(message: "servers over TLS are not asked: write turn:host for UDP")
+    case "stun": (self.kind, isSecure) = (.stun, false)
+    case "turn": (self.kind, isSecure) = (.turn, false)
+    case "turns": (self.kind, isSecure) = (.turn, true)
+    case "stuns":
+      throw Refusal(message: "what a server sees of a connection is of no use for media: write stun:host")
     default: throw Refusal(message: form)
     }
     var rest = text[text.index(after: colon)...]
     if rest.hasPrefix("//") { rest = rest.dropFirst(2) }
-    if let question = rest.firstIndex(of: "?") {
-      guard rest[rest.index(after: question)...].lowercased() == "transport=udp" else {
-        throw Refusal(message: "servers are asked over UDP only: leave ?transport= out")
-      }
-      rest = rest[..<question]
+    let question = rest.firstIndex(of: "?")
+    switch (question.map { rest[$0...].lowercased() }, self.kind, isSecure) {
+    case (nil, _, false), ("?transport=udp", _, false): self.transport = .udp
+    case ("?transport=tcp", .turn, false): self.transport = .tcp
+    case (nil, _, true), ("?transport=tcp", _, true): self.transport = .tls
+    case ("?transport=udp", _, true): throw Refusal(message: "TLS is over TCP only: leave ?transport=udp out")
+    case ("?transport=tcp", .stun, _):
+      throw Refusal(message: "what a server sees of a connection is of no use for media: leave ?transport=tcp out")
+    default: throw Refusal(message: "?transport= is udp or tcp")
     }
+    if let question { rest = rest[..<question] }
     // The last one: a user's name may be an address.
     if let at = rest.lastIndex(of: "@") {
       let parts = rest[..<at].split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
@@ -45,7 +54,7 @@ package struct STUNServerURI: Hashable, Sendable, CustomStringConvertible {
       self.port = port
       rest = rest[..<separator]
     } else {
-      self.port = 3478
+      self.port = isSecure ? 5349 : 3478
     }
     if rest.hasPrefix("["), rest.hasSuffix("]") { rest = rest.dropFirst().dropLast() }
     let isHost = rest.utf8.allSatisfy { byte in
@@ -59,6 +68,11 @@ package struct STUNServerURI: Hashable, Sendable, CustomStringConvertible {
   }
 
   package var description: String {
-    "\(self.kind.rawValue):\(self.host.contains(":") ? "[\(self.host)]" : self.host):\(self.port)"
+    let place = "\(self.host.contains(":") ? "[\(self.host)]" : self.host):\(self.port)"
+    return switch self.transport {
+    case .udp: "\(self.kind.rawValue):\(place)"
+    case .tcp: "\(self.kind.rawValue):\(place)?transport=tcp"
+    case .tls: "\(self.kind.rawValue)s:\(place)"
+    }
   }
 }

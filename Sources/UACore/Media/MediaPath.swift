@@ -23,6 +23,8 @@ final class MediaPath {
   /// What passes data on to the peer, where something has to, and the room that it is framed in.
   private var relays: (rtp: TURNFraming?, rtcp: TURNFraming?)
   private var frame: [UInt8] = []
+  /// Connections to servers.
+  private var streams: [(link: RelayLink, stream: RelayStream)] = []
   /// Whether the peer has not said yet if it has a part in them.
   private(set) var isUndecided = false
   /// What a handshake is to be started with, once there is a way for it.
@@ -59,6 +61,7 @@ final class MediaPath {
     self.isOpen = false
     self.rtpPort.take()?.detach(from: context)
     self.rtcpPort.take()?.detach(from: context)
+    self.closeStreams()
   }
 
   func port(_ component: Component) -> (any DatagramPort)? { component == .rtp ? self.rtpPort : self.rtcpPort }
@@ -121,6 +124,7 @@ final class MediaPath {
     self.connectivity = nil
     self.isUndecided = false
     self.relays = (nil, nil)
+    self.closeStreams()
     self.rtpSource.unpin()
     self.rtcpSource.unpin()
   }
@@ -210,6 +214,36 @@ final class MediaPath {
   /// Longer than any datagram of ours and what a relay wants before it.
   private static let longestFrame = 2048 + 64
 
+  /// Sends a message of the checks' own over a connection; a server that takes nothing any more loses it.
+  func send(_ message: RawSpan, over link: RelayLink) -> SendResult {
+    self.stream(link)?.send(message, upTo: RelayStream.maximumWaiting) ?? .failed(ENOTCONN)
+  }
+
+  // MARK: Connections
+
+  /// Begins to connect; `handler` is called whenever there is something to do on it.
+  func connect(
+    _ link: RelayLink, _ connection: RelayConnection, in context: LoopContext, _ handler: @escaping () -> Void
+  ) throws(ModuleError) {
+    let stream = try RelayStream(connection)
+    stream.attach(to: context, handler)
+    self.streams.append((link, stream))
+  }
+
+  func stream(_ link: RelayLink) -> RelayStream? { self.streams.first { $0.link == link }?.stream }
+
+  var links: [RelayLink] { self.streams.map(\.link) }
+
+  func disconnect(_ link: RelayLink) {
+    self.stream(link)?.close()
+    self.streams.removeAll { $0.link == link }
+  }
+
+  private func closeStreams() {
+    for (_, stream) in self.streams { stream.close() }
+    self.streams = []
+  }
+
   /// Sends what is for the peer to `address`, which is the peer's or the relay's on the way to it.
   func sendData(_ bytes: RawSpan, to address: SocketAddress, on component: Component) -> SendResult {
     let relay = component == .rtp ? self.relays.rtp : self.relays.rtcp
@@ -217,6 +251,9 @@ final class MediaPath {
     let port = component == .rtcp ? self.rtcpPort ?? self.rtpPort : self.rtpPort
     return self.frame.withPacket(count: 0) { packet in
       guard relay.frame(bytes, in: &packet) else { return .failed(EMSGSIZE) }
+      if let link = relay.link {
+        return self.stream(link)?.send(packet.bytes, upTo: RelayStream.maximumMedia) ?? .failed(ENOTCONN)
+      }
       return port?.send(packet.bytes, to: relay.server) ?? .failed(EBADF)
     }
   }

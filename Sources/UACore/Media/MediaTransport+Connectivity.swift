@@ -33,13 +33,20 @@ extension MediaTransport {
     case .refused: return true
     case .relayed(let datagram): relayed = datagram
     }
+    self.receive(relayed, within: &packet, on: path, component, now: now)
+    return true
+  }
+
+  /// What a relay has passed on, in the packet that it came in.
+  func receive(
+    _ relayed: RelayedDatagram, within packet: inout Packet, on path: MediaPath, _ component: Component, now: Instant
+  ) {
     packet.narrow(to: relayed.payload)
     switch PacketClass(packet.bytes) {
     case .stun: self.receiveCheck(packet, from: relayed.peer, on: path, component, in: relayed, now: now)
     case .turnChannel, .unknown: self.drops.unknown += 1
     case .dtls, .rtp, .rtcp: self.receive(&packet, from: relayed.peer, on: path, component, now: now)
     }
-    return true
   }
 
   func receiveCheck(
@@ -57,8 +64,7 @@ extension MediaTransport {
   func runChecks(of path: MediaPath, now: Instant) {
     while let action = path.connectivity?.nextAction() {
       switch action {
-      case .send(let datagram, let address, let component):
-        datagram.withRawSpan { self.send($0, to: address, on: path, component, isFramed: true) }
+      case .send, .sendOver, .connect, .disconnect: self.carryOut(action, on: path, now: now)
       case .routeChanged: self.follow(path, now: now)
       case .gathered(let report): self.outbox.post(.gathered(report))
       case .connected(let report): self.outbox.post(.connected(report))
@@ -98,10 +104,19 @@ extension MediaTransport {
     self.sendRelease(of: path)
   }
 
-  private func sendRelease(of path: MediaPath) {
-    while let action = path.connectivity?.nextAction() {
-      guard case .send(let datagram, let address, let component) = action else { continue }
+  func sendRelease(of path: MediaPath) {
+    while let action = path.connectivity?.nextAction() { self.carryOut(action, on: path, now: self.context.now) }
+  }
+
+  /// What asks for nothing but to be sent, and where.
+  private func carryOut(_ action: ConnectivityAction, on path: MediaPath, now: Instant) {
+    switch action {
+    case .send(let datagram, let address, let component):
       datagram.withRawSpan { self.send($0, to: address, on: path, component, isFramed: true) }
+    case .sendOver(let link, let message): self.note(message.withRawSpan { path.send($0, over: link) })
+    case .connect(let link, let connection): self.connect(link, connection, of: path, now: now)
+    case .disconnect(let link): path.disconnect(link)
+    case .routeChanged, .gathered, .connected, .failed: break
     }
   }
 

@@ -20,7 +20,7 @@ package final class MediaTransport {
   // What every packet and tick touches comes first, side by side in memory: with many calls each cache line counts.
   let context: LoopContext
   private let commands: Mailbox<TransportCommand>
-  private var isRunning = false
+  private(set) var isRunning = false
   private var isStopping = false
   /// When it is over at the latest: servers are told meanwhile that they have nothing to relay any more.
   private var closingEnd: Instant?
@@ -151,7 +151,7 @@ package final class MediaTransport {
   }
 
   /// What every event ends with: retired keys and waiting events leave, and the timer is set for what comes next.
-  private func settle() {
+  func settle() {
     guard self.isRunning else { return }
     guard !self.isStopping else { return self.stop() }
     if case .encrypted = self.security { self.settleKeys() }
@@ -185,7 +185,7 @@ package final class MediaTransport {
 
   // MARK: Commands
 
-  private func obey() {
+  func obey() {
     while self.isRunning, self.closingEnd == nil, let command = self.commands.take() {
       switch consume command {
       case .keying(let command): self.obey(command)
@@ -256,6 +256,7 @@ package final class MediaTransport {
   private func sayGoodbye(now: Instant) {
     for path in self.paths {
       for component in Component.allCases { _ = self.receiveBatch(on: path, component) }
+      for link in path.links { self.read(path, link) }
     }
     self.stream.sayGoodbye(now: now, output: self)
     if let exchange = self.path.associations.current {
@@ -371,8 +372,15 @@ package final class MediaTransport {
     if self.lossGenerator.drops() { return }
     let result =
       isFramed ? path.send(bytes, to: address, on: component) : path.sendData(bytes, to: address, on: component)
+    self.note(result)
+  }
+
+  func note(_ result: SendResult) {
     if case .sent = result { self.sent += 1 } else { self.sendFailures += 1 }
   }
+
+  /// Whether nothing but servers' answers is heard any more.
+  var isClosing: Bool { self.closingEnd != nil }
 
   private var statistics: TransportStatistics {
     var all = self.stream.statistics
@@ -394,6 +402,7 @@ package final class MediaTransport {
     all.checkDatagrams = checks.accepted
     all.drops.checks = checks.refused
     (all.relayRefusals, all.relayOverflows) = (checks.relays.refused, checks.relays.full)
+    all.relayLosses = checks.relays.lost
     (all.drops.unpermitted, all.drops.unbound) = (checks.relays.unpermitted, checks.relays.unbound)
     all.handshakeRetransmissions = exchanges.retransmissions
     return all

@@ -84,6 +84,8 @@ package struct TransportStatistics: Sendable {
   package var relayRefusals = 0
   /// Those of more peers, or for a peer whose permission is not there yet, than there is room for: not sent.
   package var relayOverflows = 0
+  /// Connections to TURN servers that ended while they relayed.
+  package var relayLosses = 0
   /// Datagrams of connectivity checks that were taken.
   package var checkDatagrams = 0
   /// Datagrams that a key exchange took.

@@ -34,6 +34,10 @@ final class ICERun {
   var nats: [ModelledNAT?] = [nil, nil]
   var dice: SeededGenerator
   var isCut = false
+  /// To servers, in the order of their ports.
+  var connections: [Connection] = []
+  var nextConnection: UInt16 = 20_000
+  var refusesConnections = false
   var server = ModelledServer()
   private var happenings: [(at: Instant, number: Int, what: Happening)] = []
   private var number = 0
@@ -61,7 +65,7 @@ final class ICERun {
     self.schedule(milliseconds, .does(body))
   }
 
-  private func schedule(_ milliseconds: Int64, _ what: Happening) {
+  func schedule(_ milliseconds: Int64, _ what: Happening) {
     self.number += 1
     self.happenings.append((self.now.advanced(byMilliseconds: milliseconds), self.number, what))
   }
@@ -92,8 +96,8 @@ final class ICERun {
     if side.hasServer {
       configuration.servers = [ModelledServer.ipv4, ModelledServer.ipv6].map {
         ICEServer(
-          side.hasRelay ? .turn : .stun, address: $0, username: ModelledServer.user, password: STUNSecret(side.password)
-        )
+          side.hasRelay ? .turn : .stun, over: side.transport, address: $0, username: ModelledServer.user,
+          password: STUNSecret(side.password))
       }
     }
     let agent = Agent(
@@ -114,6 +118,9 @@ final class ICERun {
       case .send(let bytes, let base, let destination):
         self.onSend?(index, bytes, destination)
         self.send(bytes, from: agent.bases[base].address, of: index, to: destination)
+      case .connect(let link, let base, let server): self.connect(link, base: base, to: server, of: index)
+      case .sendOver(let link, let bytes): self.send(bytes, over: link, of: index)
+      case .disconnect(let link): self.connections.removeAll { $0.link == link && $0.agent == index }
       case .localCandidate(let candidate): agent.candidates.append(candidate)
       case .connected, .failed: agent.endedAt = self.now
       case .gatheringEnded: agent.gatheredAt = self.now
@@ -132,6 +139,7 @@ final class ICERun {
     let count = bytes.withRawSpan { bytes in
       room.withPacket(count: 0) { packet in framing.frame(bytes, in: &packet) ? packet.count : 0 }
     }
+    if let link = framing.link { return self.send(Array(room[..<count]), over: link, of: index) }
     let socket = agent.bases[self.socket(of: pair, agent)]
     self.send(Array(room[..<count]), from: socket.address, of: index, to: framing.server)
   }
@@ -181,6 +189,7 @@ final class ICERun {
       guard let found = nat.enter(destination, from: source) else { return }
       inside = found
     }
+    if self.arrive(bytes, overConnectionOf: inside) { return }
     for index in 0..<2 {
       guard let agent = self.agents[index], let base = agent.bases.firstIndex(where: { $0.address == inside }) else {
         continue

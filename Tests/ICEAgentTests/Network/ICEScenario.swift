@@ -13,6 +13,7 @@ struct ICEScenario {
     var hasServer = true
     /// Whether the server relays for it.
     var hasRelay = false
+    var transport = ICEServer.Transport.udp
     var isRelayOnly = false
     var password = ModelledServer.password
     /// Milliseconds that a relay is waited for.
