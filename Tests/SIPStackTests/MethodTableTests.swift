@@ -1,0 +1,136 @@
+internal import NetBase
+internal import Testing
+
+@testable internal import SIPStack
+
+@Suite("Every request in every state")
+struct MethodTableTests {
+  enum State: String, CaseIterable {
+    /// No dialog is named.
+    case outside
+    /// A dialog is named that is not there.
+    case unknown
+    /// From the caller, while the callee rings.
+    case ringing
+    /// From the callee, to the caller.
+    case ringback
+    /// From the caller, whose ACK was lost.
+    case unacknowledged
+    case standing
+    /// From the caller, while his re-INVITE waits for its answer.
+    case changing
+    /// From the caller, after his BYE.
+    case over
+  }
+
+  static let methods: [SIPMethod] = [
+    .invite, .ack, .bye, .cancel, .options, .update, .prack, .info, .message, .refer, .subscribe, .notify, .register,
+    .publish, SIPMethod("LEVITATE"),
+  ]
+
+  /// What the answers are: `user` where the user is asked, a dash where nothing is to be said. 491 and 500 follow RFC 3261
+  /// §14.2 and RFC 3311 §5.2, by whose offer waits.
+  static let expected = """
+              outside        unknown        ringing        ringback       unacknowledged standing       changing       over
+    INVITE    100 user       481            500            491            100 user       100 user       500            481
+    ACK       -              -              -              -              -              -              -              -
+    BYE       481            481            200            200            200            200            200            481
+    CANCEL    481            481            481            481            481            481            481            481
+    OPTIONS   200            481            200            200            200            200            200            481
+    UPDATE    481            481            500            491            491            user           500            481
+    PRACK     481            481            481            481            481            481            481            481
+    INFO      user           481            200            200            200            200            200            481
+    MESSAGE   200            481            200            200            200            200            200            481
+    REFER     user           481            491            491            user           user           user           481
+    SUBSCRIBE 489            481            489            489            489            489            489            481
+    NOTIFY    user           481            481            481            481            481            481            481
+    REGISTER  405            405            405            405            405            405            405            405
+    PUBLISH   405            405            405            405            405            405            405            405
+    LEVITATE  405            405            405            405            405            405            405            405
+    """
+
+  @Test("is answered as the table says")
+  func table() throws {
+    var lines = ["          " + State.allCases.map { Self.padded($0.rawValue) }.joined()]
+    for method in Self.methods {
+      let answers = try State.allCases.map { try Self.padded(Self.answer(to: method, in: $0)) }
+      lines.append(method.name.padding(to: 10) + answers.joined())
+    }
+    let table = lines.map { line in String(line.reversed().drop { $0 == " " }.reversed()) }.joined(separator: "\n")
+    #expect(table == Self.expected, "\n\(table)")
+  }
+
+  private static func padded(_ text: String) -> String { text.padding(to: 15) }
+
+  private static func answer(to method: SIPMethod, in state: State) throws -> String {
+    let pair = Pair(configuration: SIPConfiguration())
+    switch state {
+    case .outside: break
+    case .unknown: break
+    case .ringing, .ringback: pair.onEvent = { side, event in
+      if side == .b, case .incomingCall(let id, _) = event { pair.b.ring(id, now: pair.now) }
+    }
+    case .unacknowledged:
+      pair.link = { $0.name == "ACK" ? [] : [10] }
+      pair.answerByItself(after: 10)
+    case .standing, .changing, .over: pair.answerByItself(after: 10)
+    }
+    let caller = state == .outside || state == .unknown ? nil : pair.call()
+    pair.run(200)
+    if let caller, state == .changing {
+      pair.act { pair.a.reinvite(caller, body: Pair.offer, now: $0) }
+      pair.run(100)
+    }
+    if let caller, state == .over {
+      pair.act { pair.a.hangUp(caller, now: $0) }
+      pair.run(100)
+    }
+    let toCaller = state == .ringback
+    let invite = pair.all("INVITE", from: .a).first?.message.headers
+    let to = pair.sent.last { $0.from == .b && ["180 INVITE", "200 INVITE"].contains($0.name) }?.message.headers["To"]
+    let ends = (
+      from: invite?["From"] ?? "<sip:eve@192.0.2.1>;tag=f1",
+      to: to ?? "<sip:bob@192.0.2.2>" + (state == .unknown ? ";tag=nobody" : "")
+    )
+    let (before, events) = (pair.sent.count, pair.events.count)
+    pair.inject(
+      Requests.text(
+        method, uri: toCaller ? "sip:alice@192.0.2.1:5060" : "sip:bob@192.0.2.2", from: toCaller ? ends.to : ends.from,
+        to: toCaller ? ends.from : ends.to, callID: invite?["Call-ID"] ?? "c1", sequence: 50,
+        via: "SIP/2.0/UDP \(toCaller ? "192.0.2.2" : "192.0.2.1"):5060;rport",
+        headers: Self.headers(method), body: Self.hasOffer(method) ? "offer" : ""),
+      to: toCaller ? .a : .b, from: toCaller ? Pair.addressB : Pair.addressA)
+    let answers = pair.sent.dropFirst(before).compactMap { sent -> String? in
+      guard case .response(let status, _) = sent.message.startLine, sent.name == "\(status) \(method.name)" else {
+        return nil
+      }
+      return "\(status)"
+    }
+    let asksUser = pair.events.dropFirst(events).contains { entry in
+      switch entry.event {
+      case .incomingCall, .reoffer, .incomingRequest, .referRequested, .subscriptionRequested: true
+      default: false
+      }
+    }
+    return (answers + (asksUser ? ["user"] : [])).joined(separator: " ").orDash
+  }
+
+  private static func hasOffer(_ method: SIPMethod) -> Bool { method == .invite || method == .update }
+
+  private static func headers(_ method: SIPMethod) -> [String] {
+    let contact = ["Contact: <sip:eve@192.0.2.1>", "Max-Forwards: 70"]
+    return switch method {
+    case .invite, .update: contact + ["Content-Type: application/sdp"]
+    case .prack: ["RAck: 1 1 INVITE"]
+    case .refer: contact + ["Refer-To: <sip:carol@192.0.2.9>"]
+    case .subscribe: contact + ["Event: presence"]
+    case .notify: contact + ["Event: refer", "Subscription-State: active"]
+    default: contact
+    }
+  }
+}
+
+extension String {
+  fileprivate func padding(to width: Int) -> String { self + String(repeating: " ", count: max(1, width - self.count)) }
+  fileprivate var orDash: String { self.isEmpty ? "-" : self }
+}
