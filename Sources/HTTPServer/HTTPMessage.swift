@@ -29,6 +29,11 @@ package struct HTTPRequest: Sendable {
   }
 }
 
+extension HTTPRequest {
+  /// Without parameters, in small letters.
+  package var contentType: String? { self["Content-Type"]?.prefix { $0 != ";" && $0 != " " }.lowercased() }
+}
+
 /// What a response carries.
 package enum HTTPBody: Sendable {
   case bytes([UInt8])

@@ -17,7 +17,7 @@ package struct OriginPolicy {
     if origin == "\(request.isSecure ? "https" : "http")://\(host)" { return [] }
     guard self.origins.contains(origin) else { return nil }
     return [
-      ("Access-Control-Allow-Origin", origin), ("Access-Control-Expose-Headers", "Location"), ("Vary", "Origin"),
+      ("Access-Control-Allow-Origin", origin), ("Access-Control-Expose-Headers", "Location, ETag"), ("Vary", "Origin"),
     ]
   }
 

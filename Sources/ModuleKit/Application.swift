@@ -33,6 +33,8 @@ package protocol ApplicationHost: AnyObject {
   func answer(
     _ offer: [UInt8], from peer: String, sound: CallSound?
   ) throws(ModuleError) -> (call: UInt64, answer: [UInt8])
+  /// The answer to a later offer of that peer's; what was agreed before stands where it throws.
+  func answerAgain(_ offer: [UInt8], in call: UInt64) throws(ModuleError) -> [UInt8]
   /// Makes a call by SIP, from the current account, to what a person typed: a URI, a number, or a contact's name. Other
   /// calls are not put on hold.
   ///

@@ -29,6 +29,7 @@ internal import Testing
     ) throws(ModuleError) -> (call: UInt64, answer: [UInt8]) {
       throw ModuleError(.unavailable, "no calls here")
     }
+    func answerAgain(_ offer: [UInt8], in call: UInt64) throws(ModuleError) -> [UInt8] { [] }
     func isOpen(_ call: UInt64) -> Bool { false }
     func hangUp(_ call: UInt64) {}
   }

@@ -49,7 +49,7 @@ internal import Testing
     let running = try Running()
     defer { running.stop() }
     let echo = try running.talk(Talk.echo)
-    #expect(body(of: echo).contains(#""answer": "answer""#))
+    #expect(body(of: echo).contains(#""answer": "v=0"#))
     let path = try #require(header("Location", of: echo))
     #expect(path.count > 25)
     #expect(body(of: try running.request("GET \(path)")) == #"{"call": 1, "partner": null, "failure": null}"#)

@@ -6,15 +6,23 @@ internal import SDPCodec
 /// The endpoints `/whip`, to which a client sends media, and `/whep`, from which it gets some, and a resource for each
 /// session (RFC 9725 §4). Lives on main.
 ///
-/// A session's media goes as that of a call: DTLS-SRTP and ICE, in the receive mode of the agent. Every candidate is in the
-/// answer; a client's later ones (PATCH) are not needed, for it is found by its checks.
+/// A session's media goes as that of a call: DTLS-SRTP and ICE, in the receive mode of the agent. Every candidate of ours is
+/// in the answer; a client brings later ones, and begins ICE anew, by PATCH.
 package final class WHIPServer: Application {
   private let access: HTTPAccess
   private let entry: HTTPGuard
   private unowned let host: any ApplicationHost
   private var server: HTTPServer?
-  /// The calls, by the path of their resource.
-  private var sessions: [String: UInt64] = [:]
+  /// By the path of their resource.
+  private var sessions: [String: Session] = [:]
+
+  private struct Session {
+    let call: UInt64
+    /// What the client has said of itself until now.
+    var offer: SessionDescription
+    /// Names what ICE has begun with (RFC 9725 §4.3.1).
+    var tag: String
+  }
 
   package init(_ access: HTTPAccess, tally: HTTPTally, host: any ApplicationHost) throws(ModuleError) {
     self.access = access
@@ -48,13 +56,13 @@ package final class WHIPServer: Application {
     case (.some(let endpoint), _, "POST"): return self.begin(request, at: endpoint)
     case (.some, _, _):
       return HTTPResponse(405, "an endpoint takes an offer, by POST", headers: [("Allow", "POST, OPTIONS")])
-    case (nil, .some(let call), "DELETE"):
+    case (nil, .some(let session), "DELETE"):
       self.sessions[request.path] = nil
-      self.host.hangUp(call)
+      self.host.hangUp(session.call)
       return HTTPResponse(200)
+    case (nil, .some(let session), "PATCH"): return self.change(session, by: request)
     case (nil, .some, _):
-      return HTTPResponse(
-        405, "a session takes DELETE; all candidates are in its answer", headers: [("Allow", "DELETE, OPTIONS")])
+      return HTTPResponse(405, "a session takes PATCH and DELETE", headers: [("Allow", "PATCH, DELETE, OPTIONS")])
     case (nil, nil, _): return HTTPResponse(404, "there is nothing here: /whip and /whep take offers")
     }
   }
@@ -62,9 +70,11 @@ package final class WHIPServer: Application {
   private static let allowed = HTTPResponse(
     204,
     headers: [
-      ("Accept-Post", "application/sdp"), ("Access-Control-Allow-Methods", "POST, DELETE, OPTIONS"),
-      ("Access-Control-Allow-Headers", "Authorization, Content-Type"),
+      ("Accept-Post", "application/sdp"), ("Accept-Patch", Self.fragmentType),
+      ("Access-Control-Allow-Methods", "POST, PATCH, DELETE, OPTIONS"),
+      ("Access-Control-Allow-Headers", "Authorization, Content-Type, If-Match"),
     ])
+  private static let fragmentType = "application/trickle-ice-sdpfrag"
 
   private enum Endpoint: String {
     case whip = "/whip"
@@ -72,9 +82,8 @@ package final class WHIPServer: Application {
   }
 
   private func begin(_ request: HTTPRequest, at endpoint: Endpoint) -> HTTPResponse {
-    self.sessions = self.sessions.filter { self.host.isOpen($0.value) }
-    let type = request["Content-Type"]?.prefix { $0 != ";" }.lowercased()
-    guard type == "application/sdp" else {
+    self.sessions = self.sessions.filter { self.host.isOpen($0.value.call) }
+    guard request.contentType == "application/sdp" else {
       return HTTPResponse(415, "an offer is application/sdp", headers: [("Accept-Post", "application/sdp")])
     }
     guard let offer = try? SessionDescription(parsing: request.body) else {
@@ -89,9 +98,48 @@ package final class WHIPServer: Application {
     do throws(ModuleError) {
       let (call, answer) = try self.host.answer(request.body, from: request.peer, sound: nil)
       let path = "\(request.path)/\(HTTPServer.unguessable())"
-      self.sessions[path] = call
-      return HTTPResponse(201, headers: [("Content-Type", "application/sdp"), ("Location", path)], body: answer)
+      let session = Session(call: call, offer: offer, tag: Self.tag(of: answer))
+      self.sessions[path] = session
+      return HTTPResponse(
+        201,
+        headers: [
+          ("Content-Type", "application/sdp"), ("Location", path), ("ETag", session.tag),
+          ("Accept-Patch", Self.fragmentType),
+        ], body: answer)
     } catch { return HTTPResponse(refusing: error) }
+  }
+
+  /// Candidates that the client found later, or a new beginning, for which no matter what went before (RFC 9725 §4.3).
+  private func change(_ session: Session, by request: HTTPRequest) -> HTTPResponse {
+    guard request.contentType == Self.fragmentType else {
+      return HTTPResponse(
+        415, "a session takes \(Self.fragmentType)", headers: [("Accept-Patch", Self.fragmentType)])
+    }
+    guard let fragment = ICEFragment(parsing: request.body) else {
+      return HTTPResponse(400, "the fragment has no ice-ufrag and ice-pwd that ICE allows")
+    }
+    guard let wanted = request["If-Match"] else {
+      return HTTPResponse(428, "If-Match says which ICE session is meant: its ETag, or * for a new one")
+    }
+    let continues = fragment.continues(session.offer)
+    guard continues ? wanted == session.tag : wanted == "*" else {
+      return HTTPResponse(412, "the ICE session is another one by now")
+    }
+    var session = session
+    session.offer = fragment.merged(into: session.offer)
+    do throws(ModuleError) {
+      let answer = try self.host.answerAgain(session.offer.bytes, in: session.call)
+      if !continues { session.tag = Self.tag(of: answer) }
+      self.sessions[request.path] = session
+      guard !continues, let answer = try? SessionDescription(parsing: answer) else { return HTTPResponse(204) }
+      return HTTPResponse(
+        200, headers: [("Content-Type", Self.fragmentType), ("ETag", session.tag)], body: ICEFragment.of(answer))
+    } catch { return HTTPResponse(refusing: error) }
+  }
+
+  private static func tag(of answer: [UInt8]) -> String {
+    let media = (try? SessionDescription(parsing: answer))?.media.first { $0.port != 0 }
+    return "\"\(media?.iceUfrag ?? "")\""
   }
 
   /// RFC 9725 §4.2: who publishes sends; WHEP: who views receives.

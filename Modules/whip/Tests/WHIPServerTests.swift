@@ -18,13 +18,47 @@ internal import Testing
     let created = try running.request("POST /whip", type: "application/sdp", body: Offer.sending.text)
     #expect(created.hasPrefix("HTTP/1.1 201 "))
     #expect(created.contains("application/sdp"))
-    #expect(created.hasSuffix("\r\n\r\nanswer"))
+    #expect(created.contains("\r\n\r\nv=0\r\n"))
     let path = try #require(header("Location", of: created))
     #expect(path.hasPrefix("/whip/") && path.count > 26)
     #expect(try running.request("GET \(path)").hasPrefix("HTTP/1.1 405 "))
     #expect(try running.request("DELETE \(path)").hasPrefix("HTTP/1.1 200 "))
     #expect(try running.request("DELETE \(path)").hasPrefix("HTTP/1.1 404 "))
     #expect(running.log == ["answer 1 for 127.0.0.1", "hang up 1"])
+  }
+
+  @Test("later candidates, and a new beginning of ICE, come by PATCH (RFC 9725 §4.3)")
+  func patch() throws {
+    let running = try Running()
+    defer { running.stop() }
+    let created = try running.request("POST /whip", type: "application/sdp", body: Offer.sending.text)
+    let path = try #require(header("Location", of: created))
+    #expect(header("ETag", of: created) == "\"ours0\"")
+    #expect(header("Accept-Patch", of: created) == "application/trickle-ice-sdpfrag")
+    func patch(_ match: String?, _ body: String, type: String = "application/trickle-ice-sdpfrag") throws -> String {
+      try running.request("PATCH \(path)", headers: match.map { ["If-Match: \($0)"] } ?? [], type: type, body: body)
+    }
+    func fragment(_ name: String) -> String {
+      "a=ice-ufrag:\(name)\r\na=ice-pwd:0123456789012345678901\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\n"
+        + "a=candidate:1 1 udp 1 127.0.0.1 9 typ host\r\n"
+    }
+    let refused = [
+      try patch("\"ours0\"", fragment("theirs"), type: "application/sdp"), try patch("*", "a=ice-ufrag:theirs\r\n"),
+      try patch(nil, fragment("theirs")), try patch("\"old\"", fragment("theirs")),
+      try patch("\"ours0\"", fragment("other")),
+    ].map { $0.split(separator: " ")[1] }
+    #expect(refused == ["415", "400", "428", "412", "412"])
+    #expect(running.log == ["answer 1 for 127.0.0.1"])
+    #expect(try patch("\"ours0\"", fragment("theirs")).hasPrefix("HTTP/1.1 204 "))
+    let anew = try patch("*", fragment("other"))
+    #expect(anew.hasPrefix("HTTP/1.1 200 ") && header("ETag", of: anew) == "\"ours2\"")
+    #expect(
+      anew.hasSuffix(
+        "\r\n\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\na=ice-ufrag:ours2\r\na=ice-pwd:0123456789012345678901\r\n"
+          + "a=candidate:1 1 udp 2130706431 127.0.0.1 4000 typ host\r\na=end-of-candidates\r\n"))
+    #expect(try patch("\"ours0\"", fragment("other")).hasPrefix("HTTP/1.1 412 "))
+    #expect(try patch("\"ours2\"", fragment("other")).hasPrefix("HTTP/1.1 204 "))
+    #expect(running.log.suffix(3) == ["answer 1 again", "answer 1 again", "answer 1 again"])
   }
 
   @Test(
@@ -77,7 +111,7 @@ internal import Testing
     #expect(own.hasPrefix("HTTP/1.1 201 "))
     let other = try post(["Origin: https://example.com"])
     #expect(header("Access-Control-Allow-Origin", of: other) == "https://example.com")
-    #expect(header("Access-Control-Expose-Headers", of: other) == "Location")
+    #expect(header("Access-Control-Expose-Headers", of: other) == "Location, ETag")
     let asked = try running.request("OPTIONS /whip", headers: ["Origin: https://example.com"])
     #expect(asked.hasPrefix("HTTP/1.1 204 "))
     #expect(header("Access-Control-Allow-Methods", of: asked)?.contains("POST") == true)
@@ -174,7 +208,7 @@ private enum Offer: Sendable {
 
   private static func text(_ direction: String) -> String {
     "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\nc=IN IP4 0.0.0.0\r\n"
-      + "a=rtpmap:111 opus/48000/2\r\na=\(direction)\r\n"
+      + "a=rtpmap:111 opus/48000/2\r\na=\(direction)\r\na=ice-ufrag:theirs\r\na=ice-pwd:0123456789012345678901\r\n"
   }
 }
 

@@ -2,12 +2,13 @@ internal import Handoff
 package import ModuleKit
 package import Runtime
 
-/// An agent that answers every offer with `answer`, and calls everybody but `nobody`; it writes down what it was asked.
+/// An agent that answers every offer, and calls everybody but `nobody`; it writes down what it was asked.
 package final class AnsweringHost: ApplicationHost {
   package let main: EventLoop
   private let log: Locked<[String]>
   private var calls: Set<UInt64> = []
   private var count: UInt64 = 0
+  private var answers = 0
 
   init(_ main: EventLoop, _ log: Locked<[String]>) { (self.main, self.log) = (main, log) }
 
@@ -22,7 +23,13 @@ package final class AnsweringHost: ApplicationHost {
   ) throws(ModuleError) -> (call: UInt64, answer: [UInt8]) {
     let call = self.begin()
     self.note("answer \(call) for \(peer)\(Self.text(of: sound))")
-    return (call, Array("answer".utf8))
+    return (call, self.description)
+  }
+
+  package func answerAgain(_ offer: [UInt8], in call: UInt64) throws(ModuleError) -> [UInt8] {
+    self.note("answer \(call) again")
+    self.answers += 1
+    return self.description
   }
 
   package func dial(_ typed: String, sound: CallSound, then: @escaping (Result<UInt64, CommandFailure>) -> Void) {
@@ -47,6 +54,16 @@ package final class AnsweringHost: ApplicationHost {
   }
 
   private func note(_ text: String) { self.log.withLock { $0.append(text) } }
+
+  /// Begins ICE anew each time.
+  private var description: [UInt8] {
+    let lines = [
+      "v=0", "o=- 1 1 IN IP4 127.0.0.1", "s=-", "t=0 0", "m=audio 4000 UDP/TLS/RTP/SAVPF 111",
+      "c=IN IP4 127.0.0.1", "a=mid:0", "a=ice-ufrag:ours\(self.answers)", "a=ice-pwd:0123456789012345678901",
+      "a=candidate:1 1 udp 2130706431 127.0.0.1 4000 typ host", "",
+    ]
+    return Array(lines.joined(separator: "\r\n").utf8)
+  }
 
   private static func text(of sound: CallSound?) -> String {
     guard let sound else { return "" }

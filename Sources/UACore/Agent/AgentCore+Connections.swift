@@ -45,6 +45,12 @@ extension AgentCore {
     } catch let error as ModuleError { throw error } catch { throw ModuleError(.peer, "\(error)") }
   }
 
+  package func answerAgain(_ offer: [UInt8], in call: UInt64) throws(ModuleError) -> [UInt8] {
+    do {
+      return try self.makeAnswer(CallID(number: call), to: offer)
+    } catch let error as ModuleError { throw error } catch { throw ModuleError(.peer, "\(error)") }
+  }
+
   package func isOpen(_ call: UInt64) -> Bool {
     self.calls[CallID(number: call)].map { $0.state != .ended } ?? false
   }
