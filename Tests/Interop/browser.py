@@ -8,8 +8,10 @@ import threading
 from lab import HOST, SPEECH, Failure, check, fresh, running, stop, wait_for
 
 PAGE = """
-window.dial = async ({endpoint, direction, codec, more, token, ice}) => {
-  const pc = window.pc = new RTCPeerConnection(ice);
+window.dial = async ({endpoint, direction, codec, more, token, ice: servers, trickles}) => {
+  const pc = window.pc = new RTCPeerConnection(servers);
+  const later = window.later = [];
+  pc.onicecandidate = event => { if (event.candidate && event.candidate.candidate) later.push(event.candidate); };
   const microphone = {audio: {echoCancellation: false, autoGainControl: false, noiseSuppression: false}};
   let transceiver;
   if (direction != 'recvonly') {
@@ -34,23 +36,57 @@ window.dial = async ({endpoint, direction, codec, more, token, ice}) => {
     context.createMediaStreamSource(stream).connect(analyser);
   };
   await pc.setLocalDescription();
-  await new Promise(done => {
+  const offer = pc.localDescription.sdp;
+  if (!trickles) await new Promise(done => {
     const look = () => { if (pc.iceGatheringState == 'complete') done(); };
     pc.onicegatheringstatechange = look;
     look();
   });
   const begin = performance.now();
   const headers = window.headers = {'Content-Type': 'application/sdp', ...(token && {Authorization: 'Bearer ' + token})};
-  const response = await fetch(endpoint, {method: 'POST', headers, body: pc.localDescription.sdp});
+  const response = await fetch(endpoint, {method: 'POST', headers, body: trickles ? offer : pc.localDescription.sdp});
   if (response.status != 201) return {status: response.status, text: await response.text()};
   window.resource = response.headers.get('Location');
+  window.tag = response.headers.get('ETag');
   window.answer = await response.text();
   await pc.setRemoteDescription({type: 'answer', sdp: window.answer});
   while (pc.connectionState != 'connected') {
     if (pc.connectionState == 'failed' || performance.now() - begin > 10000) return {status: 201, state: pc.connectionState};
     await new Promise(done => setTimeout(done, 5));
   }
-  return {status: 201, state: pc.connectionState, milliseconds: performance.now() - begin};
+  const milliseconds = performance.now() - begin, patched = [];
+  if (trickles) for (const each of later)
+    patched.push((await patch(window.tag, ice(offer) + `a=${each.candidate}\\r\\n`)).status);
+  return {status: 201, state: pc.connectionState, milliseconds, patched};
+};
+// Lines of ICE, as a session's PATCH takes them.
+const ice = sdp => sdp.split('\\r\\n').filter(line => /^(m=|a=(mid|ice-ufrag|ice-pwd|candidate):)/.test(line)).join('\\r\\n') + '\\r\\n';
+window.patch = (match, body) => fetch(window.resource, {method: 'PATCH', body, headers: {
+  ...window.headers, 'Content-Type': 'application/trickle-ice-sdpfrag', 'If-Match': match}});
+window.restart = async () => {
+  pc.restartIce();
+  await pc.setLocalDescription();
+  while (pc.iceGatheringState != 'complete' || !pc.localDescription.sdp.includes('a=candidate'))
+    await new Promise(done => setTimeout(done, 5));
+  const begin = performance.now();
+  const response = await patch('*', ice(pc.localDescription.sdp));
+  const fragment = await response.text();
+  if (response.status != 200) return {status: response.status, text: fragment};
+  window.tag = response.headers.get('ETag');
+  const line = name => fragment.match(new RegExp(`^a=${name}:.*`, 'm'))[0].trim();
+  const lines = window.answer.split('\\r\\n').filter(each => !/^a=(candidate|end-of-candidates)|^$/.test(each))
+    .map(each => /^a=ice-(ufrag|pwd):/.test(each) ? line(each.slice(2, each.indexOf(':'))) : each);
+  const sdp = [...lines, ...fragment.match(/^a=candidate:.*$/mg).map(each => each.trim()), ''].join('\\r\\n');
+  await pc.setRemoteDescription({type: 'answer', sdp});
+  const name = pc.localDescription.sdp.match(/a=ice-ufrag:(\\S+)/)[1];
+  while (performance.now() - begin < 5000) {
+    const all = await pc.getStats(), transport = [...all.values()].find(each => each.type == 'transport');
+    const pair = all.get(transport.selectedCandidatePairId);
+    if (pair && all.get(pair.localCandidateId).usernameFragment == name && pair.state == 'succeeded')
+      return {status: 200, milliseconds: performance.now() - begin};
+    await new Promise(done => setTimeout(done, 20));
+  }
+  return {status: 200, state: pc.iceConnectionState};
 };
 window.hear = () => {
   const bins = new Float32Array(analyser.frequencyBinCount), wave = new Float32Array(analyser.fftSize);

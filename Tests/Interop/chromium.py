@@ -100,6 +100,35 @@ def relay_only(mode):
     return f"connected in {dialled['milliseconds']:.0f} ms, PESQ {mark:.2f}, {received} packets heard by the page"
 
 
+def ice_by_patch(mode):
+    """The page trickles its candidates, and begins ICE anew twice while both talk: nothing is lost."""
+    web = free_ports(1)
+    with Network() as namespace, \
+            ApusRun(mode, "dtls_srtp", "opus", namespace=namespace, host=HOST, modules=MODULES + ("ice", "whip"),
+                    source=f"ausine,{TONE}", extra=f"whip_listen 127.0.0.1:{web}\n") as apus, \
+            Chromium(namespace, f"http://127.0.0.1:{web}/") as chromium:
+        dialled = chromium.dial(endpoint="/whip", direction="sendrecv", codec="opus", trickles=True)
+        check(dialled.get("state") == "connected", f"the page is not connected: {dialled}; apus says {apus.output()[-300:]!r}")
+        check(dialled["patched"] and set(dialled["patched"]) == {204}, f"candidates were answered with {dialled['patched']}")
+        took = []
+        for _ in range(2):
+            time.sleep(1.5)
+            restarted = chromium.run("restart()")
+            check("milliseconds" in restarted, f"ICE did not begin anew: {restarted}")
+            took.append(restarted["milliseconds"])
+        stale = chromium.run("patch('\"old\"', ice(pc.localDescription.sdp)).then(each => each.status)")
+        check(stale == 412, f"a stale ETag was answered with {stale}")
+        time.sleep(2)
+        heard, figures = chromium.run("hear()"), chromium.run("figures()")
+        inbound = figures["inbound-rtp"]
+        check(inbound["packetsReceived"] >= 200 and inbound["packetsLost"] == 0, f"the page received {inbound}")
+        check(abs(heard["hertz"] - TONE) < 20 and 0.7 < heard["level"] / LEVEL < 1.4, f"the page heard {heard}")
+        check(chromium.run("end('delete')") == 200, "DELETE is not answered")
+        apus.wait_for("ended", 10)
+    check("lost 0, dropped 0" in apus.output(), f"apus lost or dropped something: {apus.output()[-300:]!r}")
+    return f"{len(dialled['patched'])} candidates, anew within " + ", ".join(f"{each:.0f} ms" for each in took)
+
+
 def as_the_readme_says():
     """The lines of JavaScript in the module's README, as they stand there."""
     lines = (ROOT / "Modules/whip/README.md").read_text().split("```js\n")[1].split("```")[0]
@@ -125,6 +154,7 @@ cases += [("chromium, whip, only the page sends, main", call, "main", "opus", "/
           ("chromium, https and a token, thread", call, "thread", "opus", "/whip", "sendrecv", "delete", 3, False, True),
           ("chromium, the README's lines", as_the_readme_says)]
 cases += [(f"chromium by its relay only, {mode}", relay_only, mode) for mode in MODES]
+cases += [(f"chromium, trickled candidates and ICE restarts, {mode}", ice_by_patch, mode) for mode in MODES]
 report = Report()
 report.run(cases, at_once=3)
 report.finish()
