@@ -70,7 +70,7 @@ package final class WHIPServer: Application {
   private static let allowed = HTTPResponse(
     204,
     headers: [
-      ("Accept-Post", "application/sdp"), ("Accept-Patch", Self.fragmentType),
+      ("Accept-Post", "application/sdp"), ("Accept-Patch", WHIPServer.fragmentType),
       ("Access-Control-Allow-Methods", "POST, PATCH, DELETE, OPTIONS"),
       ("Access-Control-Allow-Headers", "Authorization, Content-Type, If-Match"),
     ])
@@ -104,7 +104,7 @@ package final class WHIPServer: Application {
         201,
         headers: [
           ("Content-Type", "application/sdp"), ("Location", path), ("ETag", session.tag),
-          ("Accept-Patch", Self.fragmentType),
+          ("Accept-Patch", WHIPServer.fragmentType),
         ], body: answer)
     } catch { return HTTPResponse(refusing: error) }
   }
