@@ -80,6 +80,29 @@ struct StrangerTests {
     #expect(answer.errorCode == 420 && !session.isValidated(self.stranger))
   }
 
+  @Test("who does not know our description yet answers 401, and is asked again; from elsewhere that is a stranger's")
+  func early() throws {
+    let session = self.agent.session
+    var checks: [(message: STUNMessage, target: SocketAddress)] = []
+    session.timeout(now: self.run.now)
+    while let action = session.takeAction() {
+      guard case .send(let bytes, _, let target) = action, let message = bytes.withRawSpan({ STUNMessage($0) }) else {
+        continue
+      }
+      checks.append((message, target))
+    }
+    let check = try #require(checks.first)
+    var refusal = STUNWriter(.failure, id: check.message.id)
+    refusal.addError(401, "Unauthorized")
+    _ = self.hand(refusal.bytes, from: check.target)
+    #expect(session.counters.accepted == 1 && session.counters.unauthentic == 0)
+    _ = self.hand(refusal.bytes, from: self.stranger)
+    #expect(session.counters.accepted == 1 && session.counters.unauthentic == 1)
+    self.run.describe(self.agent, to: 1)
+    self.run.run(milliseconds: 3_000)
+    #expect(session.isConnected && self.peer.session.isConnected)
+  }
+
   @Test("a flood of checks, with the password or without, leaves the session connected with its peer")
   func flood() {
     let session = self.agent.session

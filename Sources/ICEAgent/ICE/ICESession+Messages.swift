@@ -191,6 +191,11 @@ extension ICESession {
       self.receive(response, transaction, task: task, now: now)
       return
     }
+    // A peer that our description has not reached yet knows no key (RFC 8489 §9.1.3): it is asked again.
+    if response.errorCode == 401, !response.hasIntegrity, source == transaction.destination, base == transaction.base {
+      self.counters.accepted += 1
+      return
+    }
     guard let key = transaction.key, key.opens(response, crypto: self.crypto) else {
       self.counters.unauthentic += 1
       return
