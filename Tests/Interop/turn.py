@@ -5,8 +5,8 @@ import re
 import socket
 import time
 
-from coturn import PORT, RELAYS, Coturn
-from lab import HOST, MODES, Listener, Network, Report, check, score
+from coturn import PORT, RELAYS, SECURE_PORT, Coturn
+from lab import HOST, MODES, Listener, Network, Report, check, score, wait_for
 from peers import MODULES, ApusRun
 
 SECONDS, WANTED = 9, 3.5
@@ -30,10 +30,15 @@ class Silence:
         self.socket.close()
 
 
-def apus(mode, namespace, server="turn", password="secret", policy="relay", mux="yes", **more):
-    account = f";answermode=auto;medianat=ice;rtcp_mux={mux};stunserver=\"{server}:{HOST}:{PORT}\";stunuser=apus;stunpass={password}"
+STUN, UDP, TCP, TLS = (f"stun:{HOST}:{PORT}", f"turn:{HOST}:{PORT}", f"turn:{HOST}:{PORT}?transport=tcp",
+                       f"turns:{HOST}:{SECURE_PORT}")
+
+
+def apus(mode, namespace, server=UDP, password="secret", policy="relay", mux="yes", authority=None, **more):
+    account = f";answermode=auto;medianat=ice;rtcp_mux={mux};stunserver=\"{server}\";stunuser=apus;stunpass={password}"
+    trust = f"sip_cafile {authority}\n" if authority else ""
     return ApusRun(mode, "dtls_srtp", "opus", namespace=namespace, host=HOST, modules=MODULES + ("ice",), parameters=account,
-                   extra=f"ice_policy {policy}\nopus_bitrate 64000\n", **more)
+                   extra=f"ice_policy {policy}\nopus_bitrate 64000\n{trust}", **more)
 
 
 def call(namespace, mode, during=(), seconds=SECONDS, **how):
@@ -62,6 +67,13 @@ def call(namespace, mode, during=(), seconds=SECONDS, **how):
     return alice, bob, took
 
 
+def renewed(log):
+    for words in ("ALLOCATE processed, success", "CREATE_PERMISSION processed, success", "CHANNEL_BIND processed, success",
+                  "REFRESH processed, success", "lifetime=0"):
+        check(words in log, f"coturn does not say {words!r}")
+    check(re.search(r"error 438", log), "no nonce went stale")
+
+
 def relayed(listener, log):
     """That nothing of media's went from one to the other but by the server, most of it on channels; and that all was renewed."""
     media = [each for each in listener.datagrams if each.payload and b"SIP/2.0" not in each.payload and each.source != PORT
@@ -70,10 +82,7 @@ def relayed(listener, log):
     check(not straight, f"{len(straight)} datagrams not to the server, the first {straight[:1] and straight[0].payload[:8]}")
     channels = sum(64 <= each.payload[0] < 80 for each in media)
     check(channels > 0.8 * len(media), f"{channels} of {len(media)} datagrams on channels")
-    for words in ("ALLOCATE processed, success", "CREATE_PERMISSION processed, success", "CHANNEL_BIND processed, success",
-                  "REFRESH processed, success", "lifetime=0"):
-        check(words in log, f"coturn does not say {words!r}")
-    check(re.search(r"error 438", log), "no nonce went stale")
+    renewed(log)
     return f"{channels} of {len(media)} datagrams on channels"
 
 
@@ -87,6 +96,46 @@ def relay_only(mode, mux="yes", during=()):
     both = [score(each.recording(), "opus") for each in (alice, bob)]
     check(min(both) >= WANTED, f"PESQ {both[0]:.2f} and {both[1]:.2f}, wanted {WANTED}")
     return f"{note}, heard after {took:.1f} s, PESQ {both[0]:.2f} and {both[1]:.2f}"
+
+
+def over_connection(server, mode, mux="yes", during=()):
+    """Both are relayed, and reach coturn over connections: no datagram of theirs is seen, but from one relay to the other."""
+    with Network() as namespace, Coturn(namespace) as coturn, Listener(namespace) as listener:
+        alice, bob, took = call(namespace, mode, during=during, mux=mux, server=server, authority=coturn.certificate)
+        log = coturn.log()
+    media = [each for each in listener.datagrams if b"SIP/2.0" not in each.payload]
+    others = [each for each in media if each.source not in RELAYS or each.target not in RELAYS]
+    check(not others, f"{len(others)} datagrams not between relays, the first {others[:1]}")
+    check(len(media) > 80 * SECONDS, f"{len(media)} datagrams between relays")
+    renewed(log)
+    if during:
+        return f"{len(media)} datagrams between relays"
+    both = [score(each.recording(), "opus") for each in (alice, bob)]
+    check(min(both) >= WANTED, f"PESQ {both[0]:.2f} and {both[1]:.2f}, wanted {WANTED}")
+    return f"{len(media)} datagrams between relays, heard after {took:.1f} s, PESQ {both[0]:.2f} and {both[1]:.2f}"
+
+
+def lost_server(server):
+    """A server that ends takes the call with it: that is said, and waits for nothing."""
+    with Network() as namespace, Coturn(namespace) as coturn, apus("thread", namespace, server, authority=coturn.certificate) as bob, \
+            apus("thread", namespace, server, authority=coturn.certificate, dial=bob.uri) as alice:
+        alice.wait_for("the peer is heard")
+        time.sleep(1)
+        coturn.__exit__()
+        # The one whose good-bye is quicker saves the other from finding out.
+        wait_for(lambda: f"ICE: {server} has " in alice.output() + bob.output(), 5, "the lost connection is said")
+        for each in (alice, bob):
+            each.wait_for("ended", 5)
+
+
+def distrusted(name, trusts, expected):
+    """A certificate that proves nothing: that is said, and the call goes on without the server."""
+    with Network() as namespace, Coturn(namespace, name) as coturn:
+        alice, bob, _ = call(namespace, "thread", server=TLS, policy="all", seconds=3, authority=coturn.certificate if trusts else None)
+        log = coturn.log()
+    for each in (alice, bob):
+        check(each.output().count(f"{TLS} has a certificate {expected}") == 1, f"not said once: {each.output()[:600]!r}")
+    check("ALLOCATE processed" not in log, "the server was asked")
 
 
 def straight(server):
@@ -117,9 +166,16 @@ def refused():
 
 report = Report()
 cases = [(f"two apus by a relay only, {mode}", relay_only, mode) for mode in MODES]
+cases += [(f"two apus by a relay over {name} only, {mode}", over_connection, server, mode)
+          for name, server in (("TCP", TCP), ("TLS", TLS)) for mode in MODES]
+cases += [("two apus by relays over TCP only, RTCP by one of its own", over_connection, TCP, "thread", "no"),
+          ("hold, resume and an ICE restart by a relay over TLS", over_connection, TLS, "pool", "yes", ("/hold", "/resume", "/icerestart")),
+          ("a turn server over TCP that ends", lost_server, TCP), ("a turn server over TLS that ends", lost_server, TLS),
+          ("a turn server whose certificate is for another name", distrusted, "DNS:other.example", True, "for another name"),
+          ("a turn server whose authority nobody trusts", distrusted, f"IP:{HOST}", False, "of no authority that is trusted here")]
 cases += [("two apus by relays only, RTCP by one of its own", relay_only, "thread", "no"),
           ("hold, resume and an ICE restart by a relay", relay_only, "pool", "yes", ("/hold", "/resume", "/icerestart")),
-          ("a turn server that is not needed", straight, "turn"), ("a stun server", straight, "stun"),
+          ("a turn server that is not needed", straight, UDP), ("a stun server", straight, STUN),
           ("a wrong password", without, f"turn:{HOST}:{PORT} refuses the user or the password", (0, 3), "wrong"),
           ("a server that says nothing", without, f"turn:{HOST}:{PORT} has not answered within 2.0 s", (3.5, 8), "secret", Silence),
           ("a wrong password, and nothing but a relay allowed", refused)]
