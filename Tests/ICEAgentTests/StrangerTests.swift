@@ -92,7 +92,7 @@ struct StrangerTests {
       }
       checks.append((message, target))
     }
-    let check = try #require(checks.first)
+    let check = try #require(checks.first { $0.message.has(STUNType.username) })
     var refusal = STUNWriter(.failure, id: check.message.id)
     refusal.addError(401, "Unauthorized")
     _ = self.hand(refusal.bytes, from: check.target)
