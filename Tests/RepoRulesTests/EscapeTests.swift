@@ -24,7 +24,7 @@ internal import Testing
     Entry("Sources/Runtime/Thread.swift", "Unmanaged", 2, "the body's way through pthread_create"),
     Entry("Sources/SRTPEngine/RetiredSRTP.swift", "@unchecked Sendable", 1, "owns contexts that nobody else has"),
     Entry("Sources/UACore/Stages/PCMBlock.swift", "@unchecked Sendable", 1, "owns memory that nothing else can reach"),
-    Entry("Sources/CLI/Terminal/KeyInput.swift", "nonisolated(unsafe)", 1, "written before the flag that its readers ask"),
+    Entry("Sources/CLI/Terminal/KeyInput.swift", "nonisolated(unsafe)", 1, "written before its readers' flag"),
     Entry("Modules/dns/Sources/CAresQuery.swift", "Unmanaged", 3, "the way back from c-ares's callbacks"),
     Entry("Modules/dtls_srtp/Sources/Association.swift", "Unmanaged", 2, "the way back from OpenSSL's callbacks"),
     Entry("Modules/ice/Sources/RelayTLS.swift", "@unchecked Sendable", 1, "never written after its init"),

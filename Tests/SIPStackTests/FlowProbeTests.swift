@@ -22,7 +22,9 @@ struct FlowProbeTests {
         if sent.name == "STUN", sent.from == .a { self.answer(sent) }
         return sent.name == "STUN" ? [] : [10]
       }
-      self.lab.pair.act { self.lab.id = self.lab.pair.a.register(RegistrationTests.Lab.settings(outbound: true), now: $0) }
+      self.lab.pair.act { now in
+        self.lab.id = self.lab.pair.a.register(RegistrationTests.Lab.settings(outbound: true), now: now)
+      }
       self.lab.pair.run(100)
     }
 

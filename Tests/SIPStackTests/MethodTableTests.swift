@@ -67,9 +67,10 @@ struct MethodTableTests {
     switch state {
     case .outside: break
     case .unknown: break
-    case .ringing, .ringback: pair.onEvent = { side, event in
-      if side == .b, case .incomingCall(let id, _) = event { pair.b.ring(id, now: pair.now) }
-    }
+    case .ringing, .ringback:
+      pair.onEvent = { side, event in
+        if side == .b, case .incomingCall(let id, _) = event { pair.b.ring(id, now: pair.now) }
+      }
     case .unacknowledged:
       pair.link = { $0.name == "ACK" ? [] : [10] }
       pair.answerByItself(after: 10)

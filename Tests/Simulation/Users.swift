@@ -116,7 +116,8 @@ struct Users {
       for _ in 0..<Trouble.crowd where !media.post(.reportStatistics) { refused += 1 }
       if holds { core.setHold(call, true) }
     }
-    self.refused[party, default: 0] += refused
+    // What has closed takes none, and has said already what it counted.
+    if refused < Trouble.crowd { self.refused[party, default: 0] += refused }
   }
 
   private func forgeReports(to party: Party, _ milliseconds: Int64) {

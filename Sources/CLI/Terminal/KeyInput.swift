@@ -38,9 +38,10 @@ enum KeyInput {
           guard count > 0, bytes[0] != 4 else { break }
           pending += bytes.prefix(count)
           // A character that comes in two reads waits for its end.
-          guard let text = String(validating: pending, as: UTF8.self) ?? (pending.count > 8 ? "" : nil) else { continue }
+          let text = String(validating: pending, as: UTF8.self)
+          guard text != nil || pending.count > 8 else { continue }
           pending = []
-          continuation.yield(text)
+          continuation.yield(text ?? "")
         }
         continuation.finish()
       }
