@@ -127,6 +127,8 @@ import Testing
     #expect(try ptime(own: 40) == 40)
     #expect(try ptime(own: nil) == 20)
     #expect(try ptime("a=maxptime:10", own: 40) == 10)
+    #expect(try ptime("a=ptime:1", own: 20) == 10 && ptime("a=maxptime:5", own: 20) == 10)
+    #expect(try ptime("a=ptime:1000", own: 20) == 120)
   }
 
   static let tokenTable: [(String, [String], Bool)] = [

@@ -50,7 +50,8 @@ package struct NegotiatedMedia: Hashable, Sendable, AttributeSection {
   package var sendTelephoneEvent: CodecFormat?
   /// Telephone events that may arrive.
   package var receiveTelephoneEvents: [CodecFormat]
-  /// Packet time to send, in ms: the peer's wish, else this side's, else 20; never above the peer's maximum.
+  /// Packet time to send, in ms: the peer's wish, else this side's, else 20; never above the peer's maximum. From 10 to 120,
+  /// whatever the peer asks for: a thousand packets a second would be its to order.
   package var ptime: Int
   package var rtcpMux: Bool
   package var rtcpRsize: Bool
@@ -100,7 +101,7 @@ package struct NegotiatedMedia: Hashable, Sendable, AttributeSection {
     let rate = self.sendCodecs.first?.clockRate
     self.sendTelephoneEvent = (events.first { $0.remote.clockRate == rate } ?? events.first)?.remote
     self.receiveTelephoneEvents = events.map(\.local)
-    self.ptime = min(remote.ptime ?? local.ptime ?? 20, remote.maxptime ?? .max)
+    self.ptime = min(max(min(remote.ptime ?? local.ptime ?? 20, remote.maxptime ?? .max), 10), 120)
     self.attributes = remote.attributes
   }
 }
