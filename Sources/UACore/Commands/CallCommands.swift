@@ -59,9 +59,9 @@ extension AgentCore {
         }
         return ""
       },
-      CoreCommand("rekey", key: "k", scope: .inCall, "change the current call's keys") {
-        [unowned self] _ throws(CommandFailure) in
-        guard self.rekey(try self.standing("").id) else {
+      CoreCommand("rekey", key: "k", "[CALL]", scope: .inCall, "change a call's keys") {
+        [unowned self] name throws(CommandFailure) in
+        guard self.rekey(try self.standing(name).id) else {
           throw CommandFailure("this call's keys can't be changed now")
         }
         return ""

@@ -92,6 +92,30 @@ import Testing
     #expect(held(agents.bob) == [false, true])
   }
 
+  @Test("the call that /rekey names gets new keys, else the current one", arguments: RxMode.allCases)
+  func rekey(mode: RxMode) throws {
+    let agents = try SimulatedAgents(mode: mode) { $0.callHoldOtherCalls = false }
+    (agents.aliceSettings.mediaEncryption, agents.bobSettings.mediaEncryption) = ("srtp-mand", "srtp-mand")
+    agents.alice.act { $0.accounts = [agents.aliceSettings] }
+    agents.bob.act { $0.accounts = [agents.bobSettings] }
+    func rekeys() -> [Int] {
+      agents.alice.act { core in core.reports.forEach { core.refreshStatistics($0.id) } }
+      agents.run(milliseconds: 50)
+      return agents.alice.act { $0.reports.map(\.media.rekeys) }
+    }
+    for _ in 0..<2 {
+      try Self.run("/dial sip:bob@10.0.0.2", agents.alice)
+      agents.run(milliseconds: 500)
+    }
+    try Self.run("/rekey 1", agents.alice)
+    agents.run(milliseconds: 500)
+    #expect(rekeys() == [1, 0])
+    try Self.run("k", agents.alice)
+    agents.run(milliseconds: 500)
+    #expect(rekeys() == [1, 1])
+    #expect(agents.alice.act { !$0.execute(line: "/rekey 3").isOK })
+  }
+
   @Test("test_call_dtmf: digits typed in a call go to the peer", arguments: RxMode.allCases)
   func digits(mode: RxMode) throws {
     let agents = try Self.agents(mode: mode, isAsked: false)
