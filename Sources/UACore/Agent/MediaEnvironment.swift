@@ -76,7 +76,7 @@ package final class MediaEnvironment {
       receiveTimeout: (configuration.rtpTimeout ?? 0) * 1000, canonicalName: canonicalName, ssrc: ssrc,
       seed: self.random(), wallClockOffset: self.wallClockOffset, loss: self.loss,
       srtpTransform: configuration.srtpTransform,
-      keyLimit: configuration.srtpRekeyPackets.map { KeyLimit(packets: UInt64($0)) } ?? .standard)
+      keyLimit: configuration.keyLimit)
     let (loop, isOwn) = try self.loops.next(mode: configuration.rxMode, stream: stream)
     return TransportHandle(
       on: loop, ownsLoop: isOwn, settings: settings, ports: ports, announce: announce)

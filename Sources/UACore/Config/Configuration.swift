@@ -66,7 +66,14 @@ package struct Configuration: Sendable {
   package var srtpTransform: SRTPTransform
   /// Packets under one key until a call gets new ones; nil is RFC 3711's limit.
   package var srtpRekeyPackets: Int?
+  /// The same of SRTCP alone.
+  package var srtpRekeyReports: Int?
   package var rekeyMethod: RekeyMethod
+  var keyLimit: KeyLimit {
+    KeyLimit(
+      packets: self.srtpRekeyPackets.map(UInt64.init) ?? KeyLimit.standard.packets,
+      reports: self.srtpRekeyReports.map(UInt64.init) ?? KeyLimit.standard.reports)
+  }
   /// The transform as the file names it.
   package var srtpEngine: String { self.srtpTransform.rawValue }
   /// An interface's name or an address; nil: not set.
@@ -129,6 +136,7 @@ package struct Configuration: Sendable {
     self.rxWorkers = values.positive(CoreKeys.rxWorkers)
     self.srtpTransform = SRTPTransform(rawValue: values[CoreKeys.srtpEngine]) ?? .standard
     self.srtpRekeyPackets = values.positive(CoreKeys.srtpRekeyPackets)
+    self.srtpRekeyReports = values.positive(CoreKeys.srtpRekeyReports)
     self.rekeyMethod = RekeyMethod(rawValue: values[CoreKeys.rekeyMethod]) ?? .invite
     self.netInterface = values.text(CoreKeys.netInterface)
     self.netAf =

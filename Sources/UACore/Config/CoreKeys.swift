@@ -5,7 +5,7 @@ internal import SRTPEngine
 /// The keys that the core itself understands, in the order of the generated config file.
 ///
 /// Names and defaults are baresip's, but for `rtp_rxmode pool`, `rtp_rxmode_policy`, `rtp_rx_workers`, `srtp_engine`,
-/// `srtp_rekey_packets`, `rekey_method`, `toll_prefixes`, `call_max_transfers`, `drain_timeout` and `LimitKeys`, which
+/// `srtp_rekey_packets`, `srtp_rekey_reports`, `rekey_method`, `toll_prefixes`, `call_max_transfers`, `drain_timeout` and `LimitKeys`, which
 /// are ours.
 package enum CoreKeys {
   /// Keys under one heading of the generated file.
@@ -142,6 +142,10 @@ package enum CoreKeys {
     "srtp_rekey_packets", .integer(0...1 << 47), default: "0",
     help: "Packets sent under one key after which a call gets new keys by itself; 0 is near RFC 3711's limit.")
 
+  package static let srtpRekeyReports = ConfigKey(
+    "srtp_rekey_reports", .integer(0...1 << 30), default: "0",
+    help: "SRTCP packets sent under one key after which a call gets new keys by itself; 0 is near RFC 3711's limit.")
+
   package static let rekeyMethod = ConfigKey(
     "rekey_method", .choice(RekeyMethod.allCases.map(\.rawValue)), default: RekeyMethod.invite.rawValue,
     help: "What offers a call's new keys: a re-INVITE, or an UPDATE where the peer allows it.")
@@ -189,7 +193,7 @@ package enum CoreKeys {
       title: "Media transport",
       keys: [rtpTOS, rtpPorts, jitterBufferType, jitterBufferDelay, jitterBufferSize, rtpTimeout, bundle]),
     Section(title: "Receiving", keys: [rxMode, rxPolicy, rxWorkers]),
-    Section(title: "Encryption", keys: [srtpEngine, srtpRekeyPackets, rekeyMethod]),
+    Section(title: "Encryption", keys: [srtpEngine, srtpRekeyPackets, srtpRekeyReports, rekeyMethod]),
     Section(title: "Network", keys: [netInterface, netAf, dnsServer, dnsFallback]),
   ]
 

@@ -8,7 +8,7 @@ package struct KeyLimit: Hashable, Sendable {
   /// Seven eighths of what RFC 3711 §9.2 allows.
   package static let standard = KeyLimit(packets: 7 << 45, reports: 7 << 28)
 
-  package init(packets: UInt64) { self.init(packets: packets, reports: Self.standard.reports) }
-
-  private init(packets: UInt64, reports: UInt64) { (self.packets, self.reports) = (packets, reports) }
+  package init(packets: UInt64 = Self.standard.packets, reports: UInt64 = Self.standard.reports) {
+    (self.packets, self.reports) = (packets, reports)
+  }
 }

@@ -127,8 +127,9 @@ struct KeyStore: ~Copyable {
     let sent = self.rtpOutbound.packetsUnderCurrentKey
     let reports =
       self.isPerComponent ? self.rtcpOutbound.packetsUnderCurrentKey : self.rtpOutbound.reportsUnderCurrentKey
-    guard sent >= self.limit.packets || reports >= self.limit.reports, sent >= self.nextReminder else { return false }
-    self.nextReminder = sent + Self.reminderInterval
+    let used = self.isPerComponent ? sent + reports : sent
+    guard sent >= self.limit.packets || reports >= self.limit.reports, used >= self.nextReminder else { return false }
+    self.nextReminder = used + Self.reminderInterval
     return true
   }
 

@@ -6,7 +6,7 @@ import Testing
 
 @testable import UACore
 
-/// Keys that are changed by themselves (`srtp_rekey_packets`).
+/// Keys that are changed by themselves (`srtp_rekey_packets`, `srtp_rekey_reports`).
 @Suite struct WornOutKeyTests {
   @Test(
     "a call gets new keys by itself before a key has protected too much, and loses nothing", arguments: RxMode.allCases,
@@ -24,6 +24,23 @@ import Testing
       #expect(report.media.lost == 0 && report.media.drops == DropCounters(), "\(report.media.drops)")
     }
     #expect((agents.alice.warnings + agents.bob.warnings).allSatisfy { $0.contains("491") })
+  }
+
+  @Test(
+    "RTCP wears a key out, too, under RTP's keys and under its own", arguments: RxMode.allCases,
+    [("srtp-mand", true), ("srtp-mand", false), ("dtls_srtp", true), ("dtls_srtp", false)])
+  func byReports(mode: RxMode, kind: (encryption: String, usesMux: Bool)) throws {
+    let agents = try SimulatedAgents(mode: mode, encryption: kind.encryption, seed: 95) { $0.srtpRekeyReports = 3 }
+    (agents.aliceSettings.usesRTCPMux, agents.bobSettings.usesRTCPMux) = (kind.usesMux, kind.usesMux)
+    let call = try agents.establishedCall()
+    agents.run(milliseconds: 60_000)
+    agents.alice.act { $0.hangUp(call) }
+    #expect(agents.runUntilIdle())
+    // A report every five seconds.
+    for report in agents.alice.ended + agents.bob.ended {
+      #expect((2...12).contains(report.media.rekeys), "\(report.media.rekeys)")
+      #expect(report.media.lost == 0 && report.media.drops == DropCounters(), "\(report.media.drops)")
+    }
   }
 
   @Test("what did not come about is asked for again, five seconds later")
@@ -54,6 +71,6 @@ import Testing
   @Test("without the setting the limit is RFC 3711's, less an eighth; RTCP has its own")
   func limits() {
     #expect(KeyLimit.standard.packets == (1 << 48) / 8 * 7 && KeyLimit.standard.reports == (1 << 31) / 8 * 7)
-    #expect(KeyLimit(packets: 100).packets == 100 && KeyLimit(packets: 100).reports == KeyLimit.standard.reports)
+    #expect(KeyLimit() == .standard && KeyLimit(packets: 100).reports == KeyLimit.standard.reports)
   }
 }

@@ -99,7 +99,7 @@ import Testing
     agents.alice.act { $0.accounts = [agents.aliceSettings] }
     agents.bob.act { $0.accounts = [agents.bobSettings] }
     func rekeys() -> [Int] {
-      agents.alice.act { core in core.reports.forEach { core.refreshStatistics($0.id) } }
+      agents.alice.act { core in for report in core.reports { core.refreshStatistics(report.id) } }
       agents.run(milliseconds: 50)
       return agents.alice.act { $0.reports.map(\.media.rekeys) }
     }
