@@ -24,9 +24,13 @@ import Testing
     try Self.check(shard, .signalling, "signalling")
   }
 
-  @Test("the seeds of long runs that failed once", arguments: [22_366] as [UInt64])
-  func repeated(seed: UInt64) throws {
-    let faults = try WholeCall.run(seed: seed).faults()
+  static let failedOnce: [(seed: UInt64, kind: Scenario.Kind)] =
+    [(22_366, .whole)]
+    + [110_611, 140_727, 310_141, 561_050, 791_741, 845_310, 868_363].map { ($0, .signalling) }
+
+  @Test("the seeds of long runs that failed once", arguments: failedOnce)
+  func repeated(seed: UInt64, kind: Scenario.Kind) throws {
+    let faults = try WholeCall.run(seed: seed, kind: kind).faults()
     #expect(faults.isEmpty, "seed \(seed): \(faults.joined(separator: "; "))")
   }
 
