@@ -156,5 +156,5 @@ cases += [("chromium, whip, only the page sends, main", call, "main", "opus", "/
 cases += [(f"chromium by its relay only, {mode}", relay_only, mode) for mode in MODES]
 cases += [(f"chromium, trickled candidates and ICE restarts, {mode}", ice_by_patch, mode) for mode in MODES]
 report = Report()
-report.run(cases, at_once=3)
+report.run(cases, at_once=2)
 report.finish()
