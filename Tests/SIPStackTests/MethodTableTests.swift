@@ -68,7 +68,7 @@ struct MethodTableTests {
     case .outside: break
     case .unknown: break
     case .ringing, .ringback:
-      pair.onEvent = { side, event in
+      pair.onEvent = { [unowned pair] side, event in
         if side == .b, case .incomingCall(let id, _) = event { pair.b.ring(id, now: pair.now) }
       }
     case .unacknowledged:
