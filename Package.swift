@@ -105,6 +105,16 @@ let package = Package(
         .product(name: "NIOHTTP1", package: "swift-nio"),
         .product(name: "NIOSSL", package: "swift-nio-ssl"),
       ]),
+    // What modules that ask by HTTP share
+    layer(
+      "HTTPClient",
+      [
+        "NetBase", "Runtime", "ModuleKit", "SIPStreams",
+        .product(name: "NIOCore", package: "swift-nio"),
+        .product(name: "NIOPosix", package: "swift-nio"),
+        .product(name: "NIOHTTP1", package: "swift-nio"),
+        .product(name: "NIOSSL", package: "swift-nio-ssl"),
+      ]),
     // Modules
     module("udp", ["Runtime"]),
     module("sip_udp", ["SIPStack", "Runtime"]),
@@ -122,11 +132,17 @@ let package = Package(
     module("alsa", ["Runtime", .target(name: "CAlsa", condition: .when(traits: ["ALSA"]))]),
     module("ausine"),
     module("aubridge"),
-    module("vumeter"),
+    module("vumeter", ["Runtime"]),
+    module("mixausrc"),
     module("ctrl_tcp", ["Runtime"]),
-    module("whip", ["HTTPServer", "SDPCodec", "Runtime"]),
+    module("whip", ["HTTPClient", "HTTPServer", "SDPCodec", "Runtime"]),
     module("httpd", ["HTTPServer", "Runtime"], resources: [.embedInCode("Page")]),
     module("presence"),
+    module("serreg"),
+    module("vp8"),
+    module("h264"),
+    module("vidbridge"),
+    module("ivf"),
     // L5
     layer(
       "UACore",
@@ -139,15 +155,15 @@ let package = Package(
       "AllModules",
       [
         "ModuleKit", "udp", "sip_udp", "sip_tcp", "sip_tls", "sip_ws", "sip_wss", "dns", "dtls_srtp", "srtp", "ice",
-        "opus", "g711", "aufile", "alsa", "ausine", "aubridge", "vumeter", "ctrl_tcp", "whip",
-        "httpd", "presence",
+        "opus", "g711", "aufile", "alsa", "ausine", "aubridge", "vumeter", "mixausrc", "ctrl_tcp", "whip",
+        "httpd", "presence", "serreg", "vp8", "h264", "vidbridge", "ivf",
       ]),
     layer("Apus", ["NetBase", "Handoff", "ModuleKit", "UACore", "AllModules"]),
     // L7
     .executableTarget(
       name: "CLI",
       dependencies: [
-        "Apus", "AllModules", "UACore", "ModuleKit", "Runtime", "NetBase",
+        "Apus", "AllModules", "UACore", "ModuleKit", "Runtime", "Handoff", "NetBase",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: strict),
     layer(
@@ -171,13 +187,14 @@ let package = Package(
       "UACore",
       [
         "UACore", "ModuleKit", "AllModules", "NetBase", "Handoff", "Runtime", "RTPStack", "SDPCodec", "SIPStack",
-        "ICEAgent", "ice", "udp", "g711", "SRTPEngine", "TestSupport",
+        "ICEAgent", "ice", "udp", "g711", "vp8", "SRTPEngine", "CSRTP", "srtp", "dtls_srtp", "MemorySearch",
+        "TestSupport",
       ]),
     .testTarget(
       name: "SimulationTests",
       dependencies: [
-        "UACore", "ModuleKit", "NetBase", "Handoff", "Runtime", "RTPStack", "SIPStack", "SDPCodec", "TestSupport",
-        "aufile",
+        "UACore", "ModuleKit", "NetBase", "Handoff", "Runtime", "RTPStack", "SIPStack", "SDPCodec", "ICEAgent", "ice",
+        "TestSupport", "aufile",
       ], path: "Tests/Simulation", exclude: ["README.md"], swiftSettings: strict),
     .target(
       name: "FuzzTargets",
@@ -188,7 +205,9 @@ let package = Package(
     .testTarget(
       name: "FuzzCorpusTests", dependencies: ["FuzzTargets"], path: "Tests/Fuzz/Tests", swiftSettings: strict),
     tests("Apus", ["Apus", "UACore", "ModuleKit", "AllModules"]),
-    tests("CLI", ["CLI", "UACore", "ModuleKit", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
+    tests(
+      "CLI",
+      ["CLI", "UACore", "ModuleKit", "NetBase", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
     .target(name: "CMemory", path: "Tests/CMemory"),
     // Looks for a secret in all memory.
     .target(
@@ -207,7 +226,7 @@ let package = Package(
     .testTarget(
       name: "RxModeMatrixTests",
       dependencies: [
-        "Soaking", "SRTPEngine", "aufile",
+        "Soaking", "SRTPEngine", "TestSupport", "aufile",
         "UACore", "ModuleKit", "AllModules", "NetBase", "Handoff", "Runtime", "RTPStack", "SDPCodec", "SIPStack",
         "sip_udp", "udp", "vumeter",
       ], path: "Tests/RxModeMatrix", exclude: ["cells.txt"], swiftSettings: strict),
@@ -225,14 +244,20 @@ let package = Package(
     moduleTests("opus", ["COpus"]),
     moduleTests("g711"),
     moduleTests("aufile"),
-    moduleTests("alsa"),
+    moduleTests("alsa", ["Runtime"]),
     moduleTests("ausine"),
+    moduleTests("mixausrc"),
     moduleTests("aubridge", ["Runtime"]),
     moduleTests("vumeter", ["Runtime"]),
-    moduleTests("whip", ["HTTPServer", "Runtime"]),
+    moduleTests("whip", ["HTTPClient", "HTTPServer", "Runtime", "UACore", "AllModules"]),
     moduleTests("httpd", ["HTTPServer", "Runtime"]),
     moduleTests("ctrl_tcp", ["Runtime"]),
     moduleTests("presence"),
+    moduleTests("serreg"),
+    moduleTests("vp8"),
+    moduleTests("h264"),
+    moduleTests("vidbridge"),
+    moduleTests("ivf"),
   ]
 )
 

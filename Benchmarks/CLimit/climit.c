@@ -189,6 +189,14 @@ static srtp_t make_session(const climit_options *options) {
       srtp_crypto_policy_set_rtp_default(&policy.rtp);
       srtp_crypto_policy_set_rtcp_default(&policy.rtcp);
       break;
+    case CLIMIT_AES_CM_128_HMAC_SHA1_32:
+      srtp_crypto_policy_set_aes_cm_128_hmac_sha1_32(&policy.rtp);
+      srtp_crypto_policy_set_rtcp_default(&policy.rtcp);
+      break;
+    case CLIMIT_AES_256_CM_HMAC_SHA1_80:
+      srtp_crypto_policy_set_aes_cm_256_hmac_sha1_80(&policy.rtp);
+      srtp_crypto_policy_set_aes_cm_256_hmac_sha1_80(&policy.rtcp);
+      break;
     case CLIMIT_AEAD_AES_128_GCM:
       srtp_crypto_policy_set_aes_gcm_128_16_auth(&policy.rtp);
       srtp_crypto_policy_set_aes_gcm_128_16_auth(&policy.rtcp);

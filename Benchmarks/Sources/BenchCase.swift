@@ -35,9 +35,11 @@ struct BenchCase: Sendable {
   var limitProfile: climit_profile {
     switch self.profile {
     case nil: CLIMIT_PLAIN
+    case .aesCM128HMACSHA1Tag80: CLIMIT_AES_CM_128_HMAC_SHA1_80
+    case .aesCM128HMACSHA1Tag32: CLIMIT_AES_CM_128_HMAC_SHA1_32
+    case .aes256CMHMACSHA1Tag80: CLIMIT_AES_256_CM_HMAC_SHA1_80
     case .aeadAES128GCM: CLIMIT_AEAD_AES_128_GCM
     case .aeadAES256GCM: CLIMIT_AEAD_AES_256_GCM
-    case .aesCM128HMACSHA1Tag80, .aesCM128HMACSHA1Tag32, .aes256CMHMACSHA1Tag80: CLIMIT_AES_CM_128_HMAC_SHA1_80
     }
   }
 

@@ -50,10 +50,11 @@ final class TransportLegs {
       let handle = TransportHandle(on: loop, ownsLoop: isOwn, settings: settings, ports: opened) {}
       self.handles.append(handle)
       let sends = bench.direction == .send
-      let agreed = StreamSettings(
-        remoteRTP: loopback.with(port: peer), remoteRTCP: nil, usesRTCPMux: true, canSend: sends, canReceive: !sends,
-        sendCodec: negotiated, receiveCodecs: [negotiated], eventSendType: nil, eventReceiveType: nil, packetTime: 20,
-        plan: plan)
+      let audio = StreamSettings(
+        canSend: sends, canReceive: !sends, sendCodec: negotiated, receiveCodecs: [negotiated], eventSendType: nil,
+        eventReceiveType: nil, packetTime: 20, plan: plan)
+      let agreed = MediaAgreement(
+        remoteRTP: loopback.with(port: peer), remoteRTCP: nil, usesRTCPMux: true, audio: audio)
       var isPosted = handle.post(.configure(agreed))
       if let material = try bench.material() {
         let copy = material.duplicate()

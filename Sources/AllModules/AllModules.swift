@@ -7,10 +7,14 @@ internal import ctrl_tcp
 internal import dns
 internal import dtls_srtp
 internal import g711
+internal import h264
 internal import httpd
 internal import ice
+internal import ivf
+internal import mixausrc
 internal import opus
 internal import presence
+internal import serreg
 internal import sip_tcp
 internal import sip_tls
 internal import sip_udp
@@ -18,21 +22,23 @@ internal import sip_ws
 internal import sip_wss
 internal import srtp
 internal import udp
+internal import vidbridge
+internal import vp8
 internal import vumeter
 internal import whip
 
 /// Every module that is compiled in, in the order of `apus modules`.
 public let allModules: [any Module.Type] = [
-  UDP.self, SIPUDP.self, SIPTCP.self, SIPTLS.self, SIPWS.self, SIPWSS.self, DNS.self, Opus.self, G711.self, SRTP.self,
-  DTLSSRTP.self, ICE.self, AudioFile.self, ALSA.self, AudioSine.self, AudioBridge.self, VUMeter.self, CtrlTCP.self,
-  WHIP.self, HTTPD.self, Presence.self,
+  UDP.self, SIPUDP.self, SIPTCP.self, SIPTLS.self, SIPWS.self, SIPWSS.self, DNS.self, Opus.self, G711.self, VP8.self,
+  H264.self, SRTP.self, DTLSSRTP.self, ICE.self, AudioFile.self, ALSA.self, AudioSine.self, AudioBridge.self,
+  VideoBridge.self, IVF.self, VUMeter.self, MixAudioSource.self, CtrlTCP.self, WHIP.self, HTTPD.self, Presence.self,
+  SerReg.self,
 ]
 
-/// The names of those that an agent has where nobody names any: all but what writes to the terminal, opens a
-/// port, or tells others of us.
+/// The names of those that an agent has where nobody names any: all but filters, what opens a port, and what tells others of us.
 package let usualModuleNames = allModules.map { $0.name }.filter {
-  !["vumeter", "ctrl_tcp", "whip", "httpd", "presence"].contains($0)
+  !["vumeter", "mixausrc", "ctrl_tcp", "whip", "httpd", "presence", "serreg"].contains($0)
 }
 
 /// Waits until everything recorded so far, by all agents of the process, is in its files; before the process ends.
-public func completeRecordings() { AudioFile.flush() }
+public func completeRecordings() { FileThread.shared.flush() }

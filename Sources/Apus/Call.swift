@@ -1,5 +1,6 @@
 internal import Handoff
 internal import ModuleKit
+internal import Synchronization
 internal import UACore
 
 /// One call of a `UserAgent`.
@@ -47,19 +48,29 @@ public final class Call: Sendable, Identifiable {
   public let events: AsyncStream<Event>
   /// What the peer says: frames of 16-bit mono at the agent's sample rate; for one reader.
   public let audio: AsyncStream<[Int16]>
+  /// What the peer shows, frame by frame as it is encoded, each to be decoded after those before it; for one reader. Nothing
+  /// without `Configuration.hasVideo`, or where the peer has no video.
+  public let video: AsyncStream<EncodedVideoFrame>
+  /// An element each time that the peer can't decode what it has, and the next frame should be a key frame; for one reader.
+  public let keyFrameRequests: AsyncStream<Void>
   private let continuation: AsyncStream<Event>.Continuation
   private let callID: CallID
   private let agent: UACore.UserAgent
   private let pipes: ProgramAudio.Pipes
+  private let videoPipes: ProgramVideo.Pipes
   private let state = Locked(State())
 
-  init(id: CallID, peer: String, agent: UACore.UserAgent, pipes: ProgramAudio.Pipes) {
+  init(
+    id: CallID, peer: String, agent: UACore.UserAgent, pipes: ProgramAudio.Pipes, videoPipes: ProgramVideo.Pipes
+  ) {
     self.id = id.number
     self.callID = id
     self.peer = peer
     self.agent = agent
     self.pipes = pipes
     self.audio = pipes.heard
+    self.videoPipes = videoPipes
+    (self.video, self.keyFrameRequests) = (videoPipes.seen, videoPipes.wishes)
     (self.events, self.continuation) = AsyncStream.makeStream(of: Event.self)
   }
 
@@ -106,6 +117,18 @@ public final class Call: Sendable, Identifiable {
   /// - Returns: false when 256 blocks wait already; try again later.
   @discardableResult
   public func play(_ samples: [Int16]) -> Bool { self.pipes.toPeer.post(samples) }
+
+  /// Sends a frame to the peer, after those handed over before.
+  ///
+  /// - Returns: false when 64 frames wait already; the next one should be a key frame then.
+  @discardableResult
+  public func send(_ frame: EncodedVideoFrame) -> Bool { self.videoPipes.toPeer.post(frame) }
+
+  /// Asks the peer for a key frame (RFC 4585 §6.3.1).
+  public func requestKeyFrame() {
+    self.videoPipes.wantsKeyFrame.store(true, ordering: .relaxed)
+    self.videoPipes.wake.withLock { $0 }()
+  }
 
   func take(_ event: AgentEvent) {
     switch event {

@@ -5,7 +5,8 @@ internal import UACore
 /// whatever way it has. An offer and its answer (RFC 3264), each a text of SDP (RFC 8866), make one; later ones change it.
 ///
 /// Media is encrypted by DTLS-SRTP, on one transport with its RTCP, and goes where ICE has checked that the peer is; a peer
-/// without ICE gets it where its description says. Every candidate is in the description: there are no later ones.
+/// without ICE gets it where its description says. Our descriptions have every candidate of ours: there are no later ones. The
+/// peer's may come after its description (`add(candidate:)`).
 public final class PeerConnection: Sendable {
   /// What happens, what the peer says, and the figures at the end.
   public let call: Call
@@ -39,6 +40,25 @@ public final class PeerConnection: Sendable {
   /// - Throws: when the answer can't be used; the offer still waits then.
   public func accept(answer: String) async throws(ApusError) {
     do { try await self.agent.takeAnswer(self.id, Array(answer.utf8)) } catch { throw ApusError(error) }
+  }
+
+  /// Takes a candidate that the peer has found since its last description (RFC 8838), as a browser's `onicecandidate` tells it.
+  ///
+  /// What can't be used is passed over: TCP, a name instead of an address, an empty text.
+  ///
+  /// - Parameters:
+  ///   - candidate: `candidate:` and the rest of the line (RFC 8839 §5.1), with or without `a=` before it.
+  ///   - mediaID: the line's `mid`, a browser's `sdpMid`; nil for the audio's.
+  /// - Throws: when the peer has described nothing yet, or has no ICE; when the candidate says that it belongs to another
+  ///   description than the last; when the connection is over.
+  public func add(candidate: String, mediaID: String? = nil) async throws(ApusError) {
+    var value = candidate[...]
+    for prefix in ["a=", "candidate:"] where value.hasPrefix(prefix) { value = value.dropFirst(prefix.count) }
+    let words = value.split(separator: " ")
+    let fragment = words.firstIndex(of: "ufrag").flatMap { $0 + 1 < words.count ? String(words[$0 + 1]) : nil }
+    do {
+      try await self.agent.add(candidates: [String(value)], of: fragment, for: mediaID, to: self.id)
+    } catch { throw ApusError(error) }
   }
 
   /// Drops the last offer, for the peer refused it; what was agreed before stands.

@@ -36,6 +36,13 @@ public final class UserAgent: Sendable {
     public var answersAtOnce = false
     /// Samples a second of `Call.audio` and `Call.play`, which are 16-bit mono.
     public var sampleRate = 16_000
+    /// Whether calls have video (`Call.video`, `Call.send`): VP8 or H.264, which the program encodes and decodes.
+    public var hasVideo = false
+    /// STUN and TURN servers that a `PeerConnection` asks for candidates, for example
+    /// `turn:user:password@turn.example.com?transport=tcp`.
+    public var iceServers: [String] = []
+    /// Whether a `PeerConnection` names and uses nothing but relays of these servers.
+    public var usesRelaysOnly = false
 
     public init() {}
   }
@@ -45,6 +52,7 @@ public final class UserAgent: Sendable {
   private let announceCall: AsyncStream<Call>.Continuation
   private let core: UACore.UserAgent
   private let audio: ProgramAudio
+  private let video = ProgramVideo()
   private let account: CallSettings
   private let calls = Locked(Calls())
 
@@ -65,15 +73,24 @@ public final class UserAgent: Sendable {
     core.rxMode = configuration.receiveMode
     core.callMaxCalls = nil
     core.callHoldOtherCalls = false
+    if configuration.usesRelaysOnly { core.moduleValues["ice_policy"] = "relay" }
     let audio = ProgramAudio(format: AudioFormat(sampleRate: configuration.sampleRate, channels: 1))
     var settings = AgentSettings(available: allModules, configuration: core, listen: listen)
     settings.programFacets = audio.facets.map { (ProgramAudio.name, $0) }
+    settings.programFacets += self.video.facets.map { (ProgramVideo.name, $0) }
     let device = AudioDevice(driver: ProgramAudio.name, device: "")
     var account = CallSettings(identity: configuration.identity, source: device, player: device)
     account.mediaEncryption = configuration.encryption == .none ? nil : configuration.encryption.rawValue
     account.codecs = configuration.codecs.compactMap { CodecPreference($0) }
     account.usesRTCPMux = configuration.multiplexesRTCP
     account.answersAtOnce = configuration.answersAtOnce
+    if configuration.hasVideo {
+      let screen = VideoDevice(driver: ProgramVideo.name, device: "")
+      (account.videoSource, account.videoDisplay) = (screen, screen)
+    }
+    do { account.natServers = try configuration.iceServers.map { try STUNServerURI($0) } } catch {
+      throw ApusError(.configuration, "iceServers: \(error)")
+    }
     self.account = account
     self.audio = audio
     self.core = UACore.UserAgent(settings)
@@ -126,10 +143,11 @@ public final class UserAgent: Sendable {
   }
 
   private func known(_ id: CallID, peer: String) -> Call {
-    let pipes = self.audio.pipes(of: StreamID(number: id.number))
+    let stream = StreamID(number: id.number)
+    let (pipes, videoPipes) = (self.audio.pipes(of: stream), self.video.pipes(of: stream))
     return self.calls.withLock { calls in
       if let call = calls.known[id] { return call }
-      let call = Call(id: id, peer: peer, agent: self.core, pipes: pipes)
+      let call = Call(id: id, peer: peer, agent: self.core, pipes: pipes, videoPipes: videoPipes)
       calls.known[id] = call
       for event in calls.early.removeValue(forKey: id) ?? [] {
         call.take(event)
@@ -142,6 +160,7 @@ public final class UserAgent: Sendable {
   private func forget(_ id: CallID, _ calls: inout Calls) {
     calls.known[id] = nil
     self.audio.forget(StreamID(number: id.number))
+    self.video.forget(StreamID(number: id.number))
   }
 
   private func take(_ event: AgentEvent) {

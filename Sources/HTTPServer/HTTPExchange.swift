@@ -107,6 +107,7 @@ final class HTTPExchange: ChannelDuplexHandler {
     }
     self.startClock(context)
     let part = self.wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: piece))))
+    // NIO traps unless this is the channel's own thread, which it is in a handler.
     context.writeAndFlush(part).assumeIsolated().whenSuccess { self.sendPiece(context) }
   }
 

@@ -12,15 +12,20 @@ package struct HTTPGuard {
   }
 
   /// Answers a request of a page that may ask, with what tells its browser so.
-  package func answer(_ request: HTTPRequest, _ body: (HTTPRequest) -> HTTPResponse) -> HTTPResponse {
+  package func answer(
+    _ request: HTTPRequest, _ body: (HTTPRequest, @escaping HTTPServer.Reply) -> Void,
+    _ reply: @escaping HTTPServer.Reply
+  ) {
     guard let origin = self.policy.admit(request) else {
       self.tally.addForbidden()
       let more = self.originKey.isEmpty ? "" : ": \(self.originKey) names the origins that may"
-      return HTTPResponse(403, "this page may not call\(more)")
+      return reply(HTTPResponse(403, "this page may not call\(more)"))
     }
-    var response = body(request)
-    response.headers += origin
-    return response
+    body(request) { response in
+      var response = response
+      response.headers += origin
+      reply(response)
+    }
   }
 
   /// What a request without the token gets; nil where it has it, or none is asked for.

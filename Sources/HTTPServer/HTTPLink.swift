@@ -38,8 +38,9 @@ final class HTTPLink: Sendable {
   func hand(_ request: HTTPRequest, to channel: any Channel) {
     let owner = self.owner
     let isTaken = self.main.execute { context in
-      let response = owner.withValue { $0.server?.respond(to: request, now: context.now) } ?? nil
-      channel.triggerUserOutboundEvent(response ?? Self.ending, promise: nil)
+      let reply: HTTPServer.Reply = { channel.triggerUserOutboundEvent($0, promise: nil) }
+      guard let server = owner.withValue({ $0.server }) ?? nil else { return reply(Self.ending) }
+      server.respond(to: request, now: context.now, reply)
     }
     if !isTaken { channel.triggerUserOutboundEvent(Self.ending, promise: nil) }
   }

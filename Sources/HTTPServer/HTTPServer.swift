@@ -14,7 +14,9 @@ package final class HTTPServer {
   package let address: NetBase.SocketAddress
   private let listener: any Channel
   private let reference: LoopBound<WeakHTTPServer>
-  private let answer: (HTTPRequest) -> HTTPResponse
+  /// Takes the response to a request: once, on main.
+  package typealias Reply = (HTTPResponse) -> Void
+  private let answer: (HTTPRequest, @escaping Reply) -> Void
   private let tally: HTTPTally
   private var rate: SourceLimiter
 
@@ -22,12 +24,12 @@ package final class HTTPServer {
   ///   - tally: counts what is not served.
   ///   - certificate: a file with certificate and private key, in PEM form; nil for no TLS.
   ///   - key: the setting that says where to listen, for what is thrown.
-  ///   - answer: called on main, once for each request.
+  ///   - answer: called on main, once for each request; it replies at once or later.
   /// - Throws: when the port is taken, or the certificate can't be used.
   package init(
     listen: NetBase.SocketAddress, certificate: String?, limits: HTTPLimits = HTTPLimits(), tally: HTTPTally,
     key: String,
-    on main: Runtime.EventLoop, answer: @escaping (HTTPRequest) -> HTTPResponse
+    on main: Runtime.EventLoop, answer: @escaping (HTTPRequest, @escaping Reply) -> Void
   ) throws(ModuleError) {
     let tls = try certificate.map { path throws(ModuleError) in try Self.context(path, key) }
     let reference = LoopBound<WeakHTTPServer>(on: main)
@@ -58,13 +60,13 @@ package final class HTTPServer {
     self.listener.close(promise: nil)
   }
 
-  func respond(to request: HTTPRequest, now: Instant) -> HTTPResponse {
+  func respond(to request: HTTPRequest, now: Instant, _ reply: @escaping Reply) {
     let peer = NetBase.SocketAddress(request.peer, defaultPort: 0) ?? NetBase.SocketAddress(ipv4: 0, port: 0)
     guard self.rate.allows(peer, now) else {
       self.tally.rateLimited.add(1, ordering: .relaxed)
-      return HTTPResponse(429, "too many requests: wait a second", headers: [("Retry-After", "1")])
+      return reply(HTTPResponse(429, "too many requests: wait a second", headers: [("Retry-After", "1")]))
     }
-    return self.answer(request)
+    self.answer(request, reply)
   }
 
   /// 128 random bits: whoever knows such a path may use it.

@@ -11,6 +11,7 @@ package struct AgentNotice: Sendable {
     case create = "CREATE"
     case shutdown = "SHUTDOWN"
     case exit = "EXIT"
+    case sessionFailed = "SIPSESS_FAILED"
     case callIncoming = "CALL_INCOMING"
     case callOutgoing = "CALL_OUTGOING"
     case callRinging = "CALL_RINGING"
@@ -27,11 +28,12 @@ package struct AgentNotice: Sendable {
     case rtcp = "CALL_RTCP"
     case encrypted = "CALL_MENC"
     case audioError = "AUDIO_ERROR"
+    case levelSent = "VU_TX_REPORT"
+    case levelHeard = "VU_RX_REPORT"
     case localDescription = "CALL_LOCAL_SDP"
     case remoteDescription = "CALL_REMOTE_SDP"
     case hold = "CALL_HOLD"
     case resume = "CALL_RESUME"
-    case refer = "REFER"
     case module = "MODULE"
     case endOfFile = "END_OF_FILE"
     case message = "MESSAGE"
@@ -46,8 +48,10 @@ package struct AgentNotice: Sendable {
         .transfer, .transferFailed, .callRedirect, .digitStart, .digitEnd, .mediaEstablished, .rtcp, .encrypted,
         .localDescription, .remoteDescription, .hold, .resume:
         "call"
+      case .sessionFailed: "sip"
+      case .levelSent, .levelHeard: "VU_REPORT"
       case .message: "message"
-      case .audioError, .refer, .module, .endOfFile: "other"
+      case .audioError, .module, .endOfFile: "other"
       }
     }
   }
@@ -64,6 +68,8 @@ package struct AgentNotice: Sendable {
     package var localDirection: String
     package var direction: String
     package var diverter: String?
+    /// The same of the video; nil without any.
+    package var video: (remote: String, local: String, agreed: String)?
 
     package init(
       isOutgoing: Bool, peerURI: String, peerName: String?, id: String, remoteDirection: String,
@@ -95,8 +101,9 @@ package struct AgentNotice: Sendable {
   /// What more there is to say; empty for nothing. Never a key or a password.
   package var parameter: String
   package var rtcp: RTCP?
-  /// Of a `message`: who sent it, and what it is.
+  /// Of a `message` or a `sessionFailed`: who sent it.
   package var peer: String?
+  /// Of a `message`: what it is.
   package var contentType: String?
 
   package init(_ kind: Kind, account: String? = nil, call: Call? = nil, parameter: String = "") {
@@ -130,14 +137,15 @@ extension AgentNotice {
       add("peerdisplayname", call.peerName)
       if !call.id.isEmpty { add("id", .string(call.id)) }
       add("remoteaudiodir", .string(call.remoteDirection))
-      add("remotevideodir", "inactive")
+      add("remotevideodir", .string(call.video?.remote ?? "inactive"))
       add("audiodir", .string(call.direction))
-      add("videodir", "inactive")
+      add("videodir", .string(call.video?.agreed ?? "inactive"))
       add("localaudiodir", .string(call.localDirection))
-      add("localvideodir", "inactive")
+      add("localvideodir", .string(call.video?.local ?? "inactive"))
       add("diverteruri", call.diverter)
     }
     if !self.parameter.isEmpty { add("param", .string(self.parameter)) }
+    add("from", self.peer)
     if let rtcp {
       func side(_ figures: (packets: Int, lost: Int, jitter: Int)) -> JSON {
         ["sent": .integer(figures.packets), "lost": .integer(figures.lost), "jit": .integer(figures.jitter)]

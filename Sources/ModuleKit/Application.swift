@@ -22,6 +22,11 @@ package protocol ApplicationHost: AnyObject {
   /// Shows a sentence to whoever runs the agent.
   func warn(_ text: String)
 
+  /// Tells every application something that a module has noticed of a stream's call; nothing when that is over.
+  func tell(_ kind: AgentNotice.Kind, of stream: StreamID, parameter: String)
+  /// Whether there is any call.
+  var hasCalls: Bool { get }
+
   /// Main itself, for applications that have threads of their own.
   var main: EventLoop { get }
   /// Makes a call without SIP of a peer's offer, with DTLS-SRTP, ICE and BUNDLE, and the agent's sound.
@@ -29,12 +34,13 @@ package protocol ApplicationHost: AnyObject {
   /// - Parameters:
   ///   - peer: what the call is called in reports.
   ///   - sound: nil as the account, or the config, says.
-  /// - Throws: kind `peer` where the offer can't be used, `unavailable` where there is no room for another call.
+  ///   - then: told, once, at once or when the account's STUN and TURN servers were asked; the failure is of kind `peer` where
+  ///     the offer can't be used, `unavailable` where there is no room for another call.
   func answer(
-    _ offer: [UInt8], from peer: String, sound: CallSound?
-  ) throws(ModuleError) -> (call: UInt64, answer: [UInt8])
-  /// The answer to a later offer of that peer's; what was agreed before stands where it throws.
-  func answerAgain(_ offer: [UInt8], in call: UInt64) throws(ModuleError) -> [UInt8]
+    _ offer: [UInt8], from peer: String, sound: CallSound?, then: @escaping (Result<AnsweredCall, ModuleError>) -> Void)
+  /// The answer to a later offer of that peer's; what was agreed before stands where there is none.
+  func answerAgain(
+    _ offer: [UInt8], in call: UInt64, then: @escaping (Result<[UInt8], ModuleError>) -> Void)
   /// Makes a call by SIP, from the current account, to what a person typed: a URI, a number, or a contact's name. Other
   /// calls are not put on hold.
   ///
@@ -46,6 +52,14 @@ package protocol ApplicationHost: AnyObject {
   func hangUp(_ call: UInt64)
   /// Every call there is, as `--json` prints it; its figures are no older than the last time that this was asked, or a second.
   var callReports: [(call: UInt64, report: JSON)] { get }
+}
+
+/// A call of a peer's offer, and our answer.
+package struct AnsweredCall: Hashable, Sendable {
+  package var call: UInt64
+  package var answer: [UInt8]
+
+  package init(call: UInt64, answer: [UInt8]) { (self.call, self.answer) = (call, answer) }
 }
 
 /// Where a call's sound comes from, and where it goes.

@@ -1,4 +1,4 @@
-/// A driver and its device, `aufile,speech.wav`.
+/// A driver of audio and its device, `aufile,speech.wav`.
 package struct AudioDevice: Hashable, Sendable, CustomStringConvertible {
   /// The module's name.
   package var driver: String
@@ -19,3 +19,6 @@ package struct AudioDevice: Hashable, Sendable, CustomStringConvertible {
 
   package var description: String { self.device.isEmpty ? self.driver : "\(self.driver),\(self.device)" }
 }
+
+/// A driver of video and its device, `ivf,film.ivf`: it is written as one of audio.
+package typealias VideoDevice = AudioDevice

@@ -1,3 +1,5 @@
+package import Runtime
+
 /// What a command is called, by people and by programs; names and keys are baresip's where it has the command.
 public struct CommandDescription: Hashable, Sendable {
   /// When a command can be used.
@@ -36,14 +38,44 @@ public struct CommandFailure: Error, Hashable, CustomStringConvertible {
 public struct ModuleCommand: Sendable {
   public let description: CommandDescription
   /// Carries it out, on main, without blocking; gives what is to be shown.
-  public let run: @Sendable (_ parameters: String) throws(CommandFailure) -> String
+  package let run: @Sendable (_ parameters: String, _ host: any CommandHost) throws(CommandFailure) -> String
 
+  /// - Parameter run: called on main; it must not block.
   public init(
     _ description: CommandDescription, run: @escaping @Sendable (_ parameters: String) throws(CommandFailure) -> String
+  ) {
+    self.init(description) { parameters, _ throws(CommandFailure) in try run(parameters) }
+  }
+
+  /// One that asks its agent for something.
+  package init(
+    _ description: CommandDescription,
+    run: @escaping @Sendable (_ parameters: String, _ host: any CommandHost) throws(CommandFailure) -> String
   ) {
     self.description = description
     self.run = run
   }
+}
+
+/// What a module's command may ask of its agent; on main.
+package protocol CommandHost: AnyObject {
+  /// The current call's stream; nil where there is no call, or it has no media yet.
+  var currentStream: StreamID? { get }
+  /// Main itself, for commands whose work is done on threads of its own.
+  var main: EventLoop { get }
+  /// Whom TLS trusts.
+  var security: SIPSecurity { get }
+  /// Makes a call without SIP, with DTLS-SRTP, ICE and BUNDLE, as the first account, or the config, says.
+  ///
+  /// - Parameters:
+  ///   - peer: what the call is called in reports.
+  ///   - carrier: brings its offer to the peer when candidates are gathered; kept until the call is over.
+  /// - Returns: what is to be shown.
+  func call(_ peer: String, receivesOnly: Bool, by carrier: any CallCarrier) throws(CommandFailure) -> String
+  /// Another source in a stream's format, admitted as its own is.
+  ///
+  /// - Returns: what the stream's owner calls.
+  func source(_ device: AudioDevice, for stream: StreamID) throws(CommandFailure) -> StageFactory
 }
 
 /// What a command came to.

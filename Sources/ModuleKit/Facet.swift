@@ -13,6 +13,11 @@ public struct Facet: Sendable {
     case application(any ApplicationProvider)
     case nameResolver(any NameResolverProvider)
     case events(EventPackages)
+    /// Accounts are registered by `prio`, one after the other.
+    case serialRegistration
+    case videoCodec(any VideoCodec)
+    case videoSource(VideoSourceOffer)
+    case videoSink(VideoSinkOffer)
   }
 
   package let body: Body
@@ -27,6 +32,13 @@ public struct Facet: Sendable {
   public static func player(_ offer: StageOffer) -> Facet { Facet(.player(offer)) }
   /// A filter in both directions of every call, in the order of the config's `module` lines.
   public static func filter(_ offer: StageOffer) -> Facet { Facet(.filter(offer)) }
+
+  /// A video codec.
+  public static func videoCodec(_ codec: any VideoCodec) -> Facet { Facet(.videoCodec(codec)) }
+  /// A driver that brings encoded video (`video_source NAME,DEVICE`); each one is its stream's own.
+  public static func videoSource(_ offer: @escaping VideoSourceOffer) -> Facet { Facet(.videoSource(offer)) }
+  /// A driver that takes encoded video (`video_display NAME,DEVICE`); each one is its stream's own.
+  public static func videoSink(_ offer: @escaping VideoSinkOffer) -> Facet { Facet(.videoSink(offer)) }
 
   /// A command for people and programs.
   public static func command(_ command: ModuleCommand) -> Facet { Facet(.command(command)) }
@@ -46,6 +58,10 @@ public struct Facet: Sendable {
     case .application: "application"
     case .nameResolver: "name resolver"
     case .events: "event packages"
+    case .serialRegistration: "order of registration"
+    case .videoCodec: "video codec"
+    case .videoSource: "video source"
+    case .videoSink: "video display"
     }
   }
 
@@ -53,8 +69,8 @@ public struct Facet: Sendable {
   public var safety: ThreadSafety {
     switch self.body {
     case .source(let offer), .player(let offer), .filter(let offer): offer.safety
-    case .codec, .encryption, .nat, .datagrams: .confined
-    case .sipTransport, .command, .application, .events: .mainOnly
+    case .codec, .encryption, .nat, .datagrams, .videoCodec, .videoSource, .videoSink: .confined
+    case .sipTransport, .command, .application, .events, .serialRegistration: .mainOnly
     case .nameResolver: .concurrent
     }
   }
@@ -62,8 +78,8 @@ public struct Facet: Sendable {
   /// Whether the facet runs on a transport's executor, so that the receive mode matters to it.
   public var isOnMediaPath: Bool {
     switch self.body {
-    case .sipTransport, .nameResolver, .command, .application, .events: false
-    case .codec, .source, .player, .filter, .encryption, .nat, .datagrams: true
+    case .sipTransport, .nameResolver, .command, .application, .events, .serialRegistration: false
+    case .codec, .source, .player, .filter, .encryption, .nat, .datagrams, .videoCodec, .videoSource, .videoSink: true
     }
   }
 }

@@ -36,11 +36,18 @@ extension JSON: CustomStringConvertible {
   /// RFC 8259, on one line.
   package var description: String {
     var text = ""
-    self.write(to: &text)
+    self.write(to: &text, space: " ")
     return text
   }
 
-  private func write(to text: inout String) {
+  /// RFC 8259 without a space, as baresip writes it: there are programs that look for `"event":true` in the bytes.
+  package var compact: String {
+    var text = ""
+    self.write(to: &text, space: "")
+    return text
+  }
+
+  private func write(to text: inout String, space: String) {
     switch self {
     case .null: text += "null"
     case .bool(let value): text += value ? "true" : "false"
@@ -50,17 +57,17 @@ extension JSON: CustomStringConvertible {
     case .array(let values):
       text += "["
       for (index, value) in values.enumerated() {
-        if index > 0 { text += ", " }
-        value.write(to: &text)
+        if index > 0 { text += ",\(space)" }
+        value.write(to: &text, space: space)
       }
       text += "]"
     case .object(let members):
       text += "{"
       for (index, member) in members.enumerated() {
-        if index > 0 { text += ", " }
+        if index > 0 { text += ",\(space)" }
         Self.writeQuoted(member.key, to: &text)
-        text += ": "
-        member.value.write(to: &text)
+        text += ":\(space)"
+        member.value.write(to: &text, space: space)
       }
       text += "}"
     }

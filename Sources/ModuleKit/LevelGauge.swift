@@ -15,6 +15,9 @@ package struct Level: Hashable, Sendable {
 
 /// Collects samples until a period is full.
 package struct LevelGauge {
+  /// dB of a frame without any sound.
+  package static let silence = -96.0
+
   private var count = 0
   private var energy: UInt64 = 0
   private var peak: UInt16 = 0
@@ -37,4 +40,6 @@ package struct LevelGauge {
   }
 }
 
-private func decibels(power: Double) -> Double { power > 0 ? max(10 * log10(power), -96) : -96 }
+private func decibels(power: Double) -> Double {
+  power > 0 ? max(10 * log10(power), LevelGauge.silence) : LevelGauge.silence
+}

@@ -63,6 +63,13 @@ package protocol MediaNATSession: AnyObject {
   func answer(to offer: RemoteConnectivity) throws(ModuleError) -> [DescriptionAttribute]
   /// Takes the answer to our last offer.
   func receive(answer: RemoteConnectivity) throws(ModuleError)
+  /// Takes candidates that the peer has found since its description (RFC 8838 §11).
+  ///
+  /// - Parameters:
+  ///   - candidates: values of the attribute `candidate`; what can't be used is passed over.
+  ///   - fragment: the `ice-ufrag` that they belong to; nil for that of the last description.
+  /// - Returns: false where they belong to nothing that is in force.
+  func add(candidates: [String], of fragment: String?) -> Bool
   /// Our last offer was refused, or our answer could not be made.
   func rollback()
   /// Our answer was made: what it says holds.

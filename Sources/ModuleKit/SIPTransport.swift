@@ -57,6 +57,8 @@ package struct SIPDestination: Hashable, Sendable {
   package var serverName: String?
   /// A client certificate with its key, PEM, in place of `sip_certificate`.
   package var certificate: String?
+  /// The port that a new connection leaves from; nil for any free one.
+  package var sourcePort: UInt16?
 
   package init(
     _ address: SocketAddress, flow: SIPFlow? = nil, serverName: String? = nil, certificate: String? = nil
@@ -81,6 +83,8 @@ package protocol SIPTransport: AnyObject {
   var kind: SIPTransportKind { get }
   /// The address that it is bound to; its port is 0 when it listens nowhere.
   var localAddress: SocketAddress { get }
+  /// What became of its connections, in words and numbers for people; empty where it has none.
+  var counts: [(name: String, count: Int)] { get }
   func send(_ bytes: [UInt8], to destination: SIPDestination) -> SIPSendResult
   /// Closes a connection, after what was sent on it; `closed` is not told. Nothing for a number that it doesn't know.
   func close(_ flow: SIPFlow)
@@ -91,6 +95,7 @@ package protocol SIPTransport: AnyObject {
 }
 
 extension SIPTransport {
+  package var counts: [(name: String, count: Int)] { [] }
   package func close(_ flow: SIPFlow) {}
   package func ping(_ flow: SIPFlow) -> Bool { false }
 }

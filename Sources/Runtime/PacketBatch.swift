@@ -43,6 +43,16 @@ package import NetBase
     self.injected ?? SocketAddress(unsafe clinux_batch_source(self.batch, UInt32(index)))
   }
 
+  /// Makes room for when datagrams came, once; before it `arrival` has nothing to tell.
+  package mutating func takeArrivals() { unsafe clinux_batch_take_arrivals(self.batch) }
+
+  /// When the kernel took the datagram in, nanoseconds since 1970; nil where its socket was not asked to note it.
+  package func arrival(_ index: Int) -> Int64? {
+    guard self.injected == nil else { return nil }
+    let time = unsafe clinux_batch_arrival(self.batch, UInt32(index))
+    return time == 0 ? nil : time
+  }
+
   /// Whether the datagram was longer than its slot, and its end is lost.
   package func isTruncated(_ index: Int) -> Bool {
     self.injected == nil ? unsafe clinux_batch_is_truncated(self.batch, UInt32(index)) : false

@@ -52,6 +52,9 @@ package struct UDPSocket: ~Copyable, Sendable {
 
   deinit { close(self.descriptor) }
 
+  /// Has the kernel note from now on when each datagram comes, for `PacketBatch.arrival`.
+  package func stampArrivals() { clinux_stamp_arrivals(self.descriptor) }
+
   package func send(_ bytes: RawSpan, to address: SocketAddress) -> SendResult {
     let result = self.trySending(bytes, to: address)
     // Of a socket that reports errors the kernel tells the next sender, whomever he writes to, of the ICMP error of an earlier

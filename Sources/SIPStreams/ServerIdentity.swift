@@ -1,12 +1,12 @@
 internal import NIOCore
-internal import NIOSSL
+package import NIOSSL
 
 /// Whether a server's certificate bears the name that was asked for (RFC 5922 §7.1).
 ///
 /// NIOSSL is content with a certificate for the address that it connected to, whatever the name was. Who can lie about
 /// the address of a name would then be believed with a certificate for an address of his own.
-enum ServerIdentity {
-  static func handler(_ context: NIOSSLContext, serverName: String?) throws -> NIOSSLClientHandler {
+package enum ServerIdentity {
+  package static func handler(_ context: NIOSSLContext, serverName: String?) throws -> NIOSSLClientHandler {
     guard let serverName, context.configuration.certificateVerification == .fullVerification else {
       return try NIOSSLClientHandler(context: context, serverHostname: serverName)
     }

@@ -8,6 +8,8 @@ package struct StreamCounters: Hashable, Sendable {
   package var failed = 0
   /// Connections that were one too many.
   package var refused = 0
+  /// Connections of peers that are open now, those included that are about to be refused.
+  package var open = 0
   package var messagesReceived = 0
   package var messagesSent = 0
   package var pings = 0
@@ -24,6 +26,18 @@ package struct StreamCounters: Hashable, Sendable {
   package init() {}
 }
 
+extension StreamCounters {
+  /// All of them, by the names that people are shown.
+  var counts: [(name: String, count: Int)] {
+    [
+      ("accepted", self.accepted), ("refused", self.refused), ("open", self.open), ("connected", self.connected),
+      ("failed", self.failed), ("expired", self.expired), ("unframed", self.unframed),
+      ("messages received", self.messagesReceived), ("sent", self.messagesSent), ("not taken", self.overflows),
+      ("pings", self.pings), ("pongs", self.pongs), ("pauses", self.pauses),
+    ]
+  }
+}
+
 /// The counters that a connection's thread touches, while others read.
 final class StreamTally: Sendable {
   let accepted = Atomic<Int>(0)
@@ -33,12 +47,12 @@ final class StreamTally: Sendable {
   let unframed = Atomic<Int>(0)
   let expired = Atomic<Int>(0)
   let pauses = Atomic<Int>(0)
-  /// Accepted connections that are open now.
   let open = Atomic<Int>(0)
 
   func fill(_ counters: inout StreamCounters) {
     counters.accepted = self.accepted.load(ordering: .relaxed)
     counters.refused = self.refused.load(ordering: .relaxed)
+    counters.open = self.open.load(ordering: .relaxed)
     counters.pings = self.pings.load(ordering: .relaxed)
     counters.pongs = self.pongs.load(ordering: .relaxed)
     counters.unframed = self.unframed.load(ordering: .relaxed)

@@ -4,13 +4,13 @@ internal import NIOPosix
 internal import NIOSSL
 
 /// Why a connection ended, in words for the user.
-struct StreamFailure: Error, CustomStringConvertible {
-  let description: String
+package struct StreamFailure: Error, CustomStringConvertible {
+  package let description: String
 
-  init(_ description: String) { self.description = description }
+  package init(_ description: String) { self.description = description }
 
   /// What `error` means, and what to change where something of ours can be.
-  static func sentence(_ error: any Error) -> String {
+  package static func sentence(_ error: any Error) -> String {
     switch error {
     case let failure as StreamFailure: failure.description
     case let failure as IOError: words(failure.errnoCode)

@@ -1,15 +1,15 @@
-internal import ModuleKit
+package import ModuleKit
 internal import NIOCore
-internal import NIOSSL
+package import NIOSSL
 
 /// The TLS contexts of one transport, made once each; lives on main.
-final class StreamTLS {
+package final class StreamTLS {
   private let module: String
   private let security: SIPSecurity
   /// By the file of the client's certificate; the empty name for none.
   private var clients: [String: NIOSSLContext] = [:]
 
-  init(module: String, security: SIPSecurity) {
+  package init(module: String, security: SIPSecurity) {
     self.module = module
     self.security = security
   }
@@ -17,7 +17,7 @@ final class StreamTLS {
   /// For connections that we open (RFC 5922 §7.1: the server must bear the name it was asked for).
   ///
   /// - Parameter certificate: our own, with its key, in place of `sip_certificate`.
-  func client(certificate: String?) throws(ModuleError) -> NIOSSLContext {
+  package func client(certificate: String?) throws(ModuleError) -> NIOSSLContext {
     let path = certificate ?? self.security.certificate
     if let known = self.clients[path ?? ""] { return known }
     var configuration = TLSConfiguration.makeClientConfiguration()

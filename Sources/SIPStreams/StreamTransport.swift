@@ -61,6 +61,8 @@ package final class StreamTransport: SIPTransport {
 
   // MARK: SIPTransport
 
+  package var counts: [(name: String, count: Int)] { self.counters.counts }
+
   package func send(_ bytes: [UInt8], to destination: SIPDestination) -> SIPSendResult {
     let connection: StreamConnection
     if let flow = destination.flow {
@@ -74,7 +76,7 @@ package final class StreamTransport: SIPTransport {
         connection = known
       } else {
         do throws(ModuleError) {
-          connection = try self.connect(key, host: destination.serverName)
+          connection = try self.connect(key, host: destination.serverName, from: destination.sourcePort)
         } catch { return .refused(error.message) }
       }
     }
@@ -178,7 +180,10 @@ package final class StreamTransport: SIPTransport {
     if let key = connection.key, self.byKey[key] == connection.flow { self.byKey[key] = nil }
   }
 
-  private func connect(_ key: StreamConnection.Key, host: String?) throws(ModuleError) -> StreamConnection {
+  /// - Parameter port: that the connection leaves from; nil for any free one.
+  private func connect(
+    _ key: StreamConnection.Key, host: String?, from port: UInt16?
+  ) throws(ModuleError) -> StreamConnection {
     let tls = try self.tls?.client(certificate: key.certificate)
     guard let flow = self.receiver?.newFlow(), let address = key.address.nio else {
       throw ModuleError(.unavailable, "there is no way to \(key.address)")
@@ -201,13 +206,23 @@ package final class StreamTransport: SIPTransport {
         }
       }
     bootstrap = self.markTraffic(bootstrap, family: key.address.family)
-    if let listen = self.settings.listen, !listen.isUnspecified, listen.family == key.address.family,
-      let source = listen.with(port: 0).nio
-    {
+    if let source = self.source(of: key.address.family, port: port)?.nio {
+      // The port of a connection that has just ended may be used again.
+      if port != nil { bootstrap = bootstrap.channelOption(.socketOption(.so_reuseaddr), value: 1) }
       bootstrap = bootstrap.bind(to: source)
     }
     bootstrap.connect(to: address).whenFailure { link.post(.closed(reason: StreamFailure.sentence($0))) }
     return connection
+  }
+
+  /// Where a connection leaves from; nil where the kernel may choose.
+  private func source(of family: NetBase.SocketAddress.Family, port: UInt16?) -> NetBase.SocketAddress? {
+    if let listen = self.settings.listen, !listen.isUnspecified, listen.family == family {
+      return listen.with(port: port ?? 0)
+    }
+    return port.map {
+      family == .ipv4 ? NetBase.SocketAddress(ipv4: 0, port: $0) : NetBase.SocketAddress(ipv6: 0, 0, port: $0)
+    }
   }
 
   private func markTraffic(_ bootstrap: ClientBootstrap, family: NetBase.SocketAddress.Family) -> ClientBootstrap {

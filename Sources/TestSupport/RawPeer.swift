@@ -1,6 +1,7 @@
 internal import Glibc
 package import ModuleKit
 package import NetBase
+internal import Runtime
 
 /// A plain TCP socket in a test's hands: it sends what it is told and hears bytes.
 package struct RawPeer: ~Copyable {
@@ -26,7 +27,11 @@ package struct RawPeer: ~Copyable {
 
   private init(_ descriptor: Int32) {
     self.descriptor = descriptor
-    var patience = timeval(tv_sec: 10, tv_usec: 0)
+    Self.limitWaiting(descriptor, seconds: 10)
+  }
+
+  private static func limitWaiting(_ descriptor: Int32, seconds: Int) {
+    var patience = timeval(tv_sec: seconds, tv_usec: 0)
     let size = socklen_t(MemoryLayout<timeval>.size)
     unsafe setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, size)
     unsafe setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &patience, size)
@@ -34,7 +39,7 @@ package struct RawPeer: ~Copyable {
 
   deinit { Glibc.close(self.descriptor) }
 
-  /// A socket that listens on loopback, accepts one connection, and is closed.
+  /// A socket that listens on loopback.
   package struct Listener: ~Copyable {
     private let descriptor: Int32
     package let address: SocketAddress
@@ -50,14 +55,29 @@ package struct RawPeer: ~Copyable {
         }
       }
       listen(descriptor, 8)
+      RawPeer.limitWaiting(descriptor, seconds: 60)
       self.descriptor = descriptor
       self.address = SocketAddress(ipv4: 0x7F00_0001, port: UInt16(bigEndian: at.sin_port))
     }
 
     deinit { Glibc.close(self.descriptor) }
 
-    package func accept() -> RawPeer {
-      let accepted = Glibc.accept(self.descriptor, nil, nil)
+    /// Who connects next, within a minute. For what connects by threads of its own: the test's is held meanwhile.
+    package func accept() -> RawPeer { Self.accept(self.descriptor) }
+
+    /// Tells `body` of who connects, `count` times, on a thread of its own. For what needs the threads that tests run on:
+    /// two tests that held both would wait for good.
+    package func serve(_ count: Int, _ body: @escaping @Sendable (_ index: Int, _ peer: borrowing RawPeer) -> Void) {
+      let descriptor = dup(self.descriptor)
+      let isStarted = DetachedThread.start(name: "peers") {
+        for index in 0..<count { body(index, Self.accept(descriptor)) }
+        Glibc.close(descriptor)
+      }
+      precondition(isStarted, "no thread is left")
+    }
+
+    private static func accept(_ descriptor: Int32) -> RawPeer {
+      let accepted = Glibc.accept(descriptor, nil, nil)
       precondition(accepted >= 0, "nobody connected")
       return RawPeer(accepted)
     }

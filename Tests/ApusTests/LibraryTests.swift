@@ -46,6 +46,60 @@ import Testing
     #expect((summary.srtpProfile != nil) == (encryption != .none))
   }
 
+  /// A VP8 frame by its first bytes, of this number.
+  private static func frame(_ number: Int) -> EncodedVideoFrame {
+    let isKey = number % 20 == 0
+    let head: [UInt8] = isKey ? [0x10, 0x02, 0x00, 0x9D, 0x01, 0x2A, 0x80, 0x02, 0xE0, 0x01] : [0x11, 0x02, 0x00]
+    return EncodedVideoFrame(
+      bytes: head + [UInt8(number)] + [UInt8](repeating: 0x55, count: 3000), timestamp: UInt32(number) * 3000,
+      isKeyFrame: isKey)
+  }
+
+  @Test("two programs show each other video as it is encoded, and ask for key frames", arguments: [true, false])
+  func videoCrosses(isConnection: Bool) async throws {
+    func agent(_ name: String) async throws -> UserAgent {
+      var configuration = Self.configuration(name, .dtls)
+      (configuration.hasVideo, configuration.answersAtOnce) = (true, true)
+      return try await UserAgent(configuration)
+    }
+    let (alice, bob) = (try await agent("alice"), try await agent("bob"))
+    let (hers, his): (Call, Call)
+    if isConnection {
+      let (one, other) = (try await alice.connection(to: "bob"), try await bob.connection(to: "alice"))
+      try await one.accept(answer: try await other.answer(to: try await one.offer()))
+      (hers, his) = (one.call, other.call)
+    } else {
+      hers = try await alice.call("sip:bob@\(bob.address)")
+      var incoming = bob.incomingCalls.makeAsyncIterator()
+      his = try #require(await incoming.next())
+      try await hers.waitUntilEstablished()
+    }
+    let sending = Task {
+      for number in 0..<200 where !Task.isCancelled {
+        hers.send(Self.frame(number))
+        try? await Task.sleep(for: .milliseconds(20))
+      }
+    }
+    var seen: [EncodedVideoFrame] = []
+    for await frame in his.video {
+      seen.append(frame)
+      if seen.count == 30 { break }
+    }
+    his.requestKeyFrame()
+    var wishes = hers.keyFrameRequests.makeAsyncIterator()
+    #expect(await wishes.next() != nil)
+    sending.cancel()
+    await hers.hangUp()
+    _ = await hers.waitUntilEnded()
+    #expect(seen.first?.isKeyFrame == true)
+    for frame in seen {
+      let number = Int(frame.bytes[frame.isKeyFrame ? 10 : 3])
+      #expect(frame.bytes == Self.frame(number).bytes && frame.isKeyFrame == Self.frame(number).isKeyFrame)
+    }
+    await alice.shutDown()
+    await bob.shutDown()
+  }
+
   @Test("a peer that is not there is reported at once, in one sentence")
   func nobodyThere() async throws {
     let alice = try await UserAgent(Self.configuration("alice", .none))

@@ -56,6 +56,33 @@ import Testing
     description.split(separator: "\r\n").first { $0.hasPrefix("a=ice-ufrag:") }
   }
 
+  @Test("candidates that come after the descriptions lead to the peer", arguments: RxMode.allCases)
+  func laterCandidates(mode: RxMode) async throws {
+    let (alice, bob) = (try await Self.agent(mode), try await Self.agent(mode))
+    let (one, other) = (try await alice.connection(to: "bob"), try await bob.connection(to: "alice"))
+    func bare(_ description: String) -> String {
+      description.split(separator: "\r\n").filter { !$0.hasPrefix("a=candidate:") }.map { $0 + "\r\n" }.joined()
+    }
+    let offer = try await one.offer()
+    let candidate = String(try #require(Self.candidates(offer).first))
+    await #expect(throws: ApusError.self) { try await other.add(candidate: candidate) }
+    let answer = try await other.answer(to: bare(offer))
+    try await one.accept(answer: bare(answer))
+    await #expect(throws: ApusError.self) { try await other.add(candidate: candidate + " ufrag another") }
+    await #expect(throws: ApusError.self) { try await other.add(candidate: candidate, mediaID: "nobody") }
+    // What a browser says that hides, and when there are no more.
+    for text in ["candidate:1 1 udp 1 4f1b.local 9 typ host", ""] { try await other.add(candidate: text, mediaID: "0") }
+    for each in Self.candidates(answer) { try await one.add(candidate: String(each.dropFirst(2)), mediaID: "0") }
+    #expect(await Self.isHeard(one, other))
+    #expect(await Self.isHeard(other, one))
+    await one.close()
+    for summary in [await one.call.waitUntilEnded(), await other.call.waitUntilEnded()] {
+      #expect(summary.reason == "hangup" && summary.lostPackets == 0 && summary.dropped == 0, "\(summary)")
+    }
+    await alice.shutDown()
+    await bob.shutDown()
+  }
+
   @Test("ICE begins anew when the program wants it, from either side", arguments: RxMode.allCases)
   func restart(mode: RxMode) async throws {
     let (alice, bob) = (try await Self.agent(mode), try await Self.agent(mode))
@@ -83,6 +110,21 @@ import Testing
     }
     await alice.shutDown()
     await bob.shutDown()
+  }
+
+  @Test("where only relays may be named and there is none, there is no offer; a server that is no URI is a sentence")
+  func relaysOnly() async throws {
+    var configuration = UserAgent.Configuration()
+    configuration.listen = "127.0.0.1:0"
+    configuration.usesRelaysOnly = true
+    let agent = try await UserAgent(configuration)
+    let connection = try await agent.connection(to: "bob")
+    let error = await #expect(throws: ApusError.self) { try await connection.offer() }
+    #expect(error?.message.contains("no server gives a relay") == true)
+    await agent.shutDown()
+    configuration.iceServers = ["turn.example.com"]
+    let refused = await #expect(throws: ApusError.self) { try await UserAgent(configuration) }
+    #expect(refused?.message.hasPrefix("iceServers: ") == true, "\(String(describing: refused))")
   }
 
   @Test("descriptions out of turn, and such as can't be used, are refused, and the connection goes on")

@@ -73,6 +73,9 @@ struct CommandLineTests {
       (["call"], "Missing expected argument"), (["call", "sip:"], "it takes a SIP URI"),
       (["load", "--calls", "0"], "it takes a whole number from 1 to 1000000"),
       (["load", "--to", "sip:a@b", "--answer", "sip:c@d"], "--to and --answer exclude each other"),
+      (["load", "sip:a@b", "--to", "sip:c@d"], "the peer is named twice: sip:a@b and --to sip:c@d"),
+      (["load", "sip:a@b", "--answer", "sip:c@d"], "--answer calls nobody: leave sip:a@b out"),
+      (["load", "sip:"], "it takes a SIP URI"), (["load", "--rate", "0"], "it takes a number"),
       (["-4", "-6"], "-4 and -6 exclude each other"), (["sing"], "Unexpected argument 'sing'"),
       (["--sing"], "Unknown option '--sing'"),
     ])
@@ -83,6 +86,18 @@ struct CommandLineTests {
     #expect(message.contains(sentence), "\(message)")
     #expect(!message.contains("\n"))
     #expect(ApusCommand.exitCode(for: error).rawValue == ExitStatus.usage.rawValue)
+  }
+
+  @Test(
+    "a load's peer is its argument or --to, and without one there is none; each leg works for itself unless told otherwise",
+    arguments: [(["bob@192.0.2.1"], "sip:bob@192.0.2.1"), (["--to", "sip:b@c"], "sip:b@c"), ([], nil)]
+      as [([String], String?)])
+  func load(arguments: [String], target: String?) throws {
+    let command = try LoadCommand.parse(arguments)
+    #expect(command.target == target)
+    #expect(!command.shareEncoding && !command.skipsDecoding)
+    let cheap = try LoadCommand.parse(arguments + ["--share-encoding", "--no-decode", "--rate", "2.5"])
+    #expect(cheap.shareEncoding && cheap.skipsDecoding && cheap.rate == 2.5)
   }
 
   @Test("a URI may lack its scheme", arguments: [("bob@192.0.2.1", "sip:bob@192.0.2.1"), ("SIPS:x@y", "SIPS:x@y")])

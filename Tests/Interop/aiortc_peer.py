@@ -255,4 +255,5 @@ async def main(wanted):
     print(json.dumps(seen | {"surprises": sip.surprises, "reoffers": call.reoffers}))
 
 
-asyncio.run(main(json.loads(sys.argv[1])))
+if __name__ == "__main__":
+    asyncio.run(main(json.loads(sys.argv[1])))

@@ -2,6 +2,7 @@
 """Debian's baresip calls Apus and is called by it: each way of encryption, codec and receive mode, scored by PESQ.
 
 --control runs baresip against itself only, which proves the harness and the thresholds."""
+import re
 import sys
 import time
 
@@ -61,6 +62,25 @@ def baresip_calls(mediaenc, codec, mode):
     return judge("apus", bob.recording(), codec) + ", " + judge_baresip(alice, mediaenc, codec)
 
 
+def levels(mode, calls):
+    """Each tells the other how loud its audio is (RFC 6464): Apus a tone of -15 dBov, baresip its speech."""
+    ways = dict(extra="audio_level yes\n")
+    with ApusRun(mode, "srtp-mand", "pcmu", source="ausine,1000", **ways) as bob, \
+            Baresip("srtp-mand", "pcmu", 8, answers=calls, dial=None if calls else bob.uri, user="alice", **ways) as alice:
+        if calls:
+            bob.command(f"/dial {alice.uri}")
+        bob.wait_for("the peer is heard")
+        heard = []
+        for _ in range(5):
+            time.sleep(0.5)
+            bob.command("/callstat")
+            heard += re.findall(r"level (-[\d.]+) dBov", alice.command("audio_debug"))
+    told = [int(each) for each in re.findall(r"the peer at (-?\d+) dBov", bob.output())]
+    check(len(heard) >= 3 and set(heard) == {"-15.000"}, f"baresip is told {heard} dBov of a tone of -15")
+    check(len(told) >= 3 and -60 < max(told) < -3, f"apus is told {told} dBov of speech")
+    return f"baresip is told {heard[-1]}, apus up to {max(told)} dBov"
+
+
 report = Report()
 ways = ["none", "srtp", "dtls_srtp"]
 cases = [(f"baresip with itself, {way}, {codec}", baresip_with_itself, way, codec)
@@ -71,5 +91,7 @@ if "--control" not in sys.argv:
             for codec in ("opus", "pcmu"):
                 cases.append((f"apus calls baresip, {way}, {codec}, {mode}", apus_calls, way, codec, mode))
                 cases.append((f"baresip calls apus, {way}, {codec}, {mode}", baresip_calls, way, codec, mode))
+        for calls in (True, False):
+            cases.append((f"audio levels, {'apus calls' if calls else 'baresip calls'}, {mode}", levels, mode, calls))
 report.run(cases, at_once=6)
 report.finish()

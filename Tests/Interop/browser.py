@@ -8,7 +8,7 @@ import threading
 from lab import HOST, SPEECH, Failure, check, fresh, running, stop, wait_for
 
 PAGE = """
-window.dial = async ({endpoint, direction, codec, more, token, ice: servers, trickles}) => {
+window.dial = async ({endpoint, direction, codec, more, token, ice: servers, trickles, redundant, by, video}) => {
   const pc = window.pc = new RTCPeerConnection(servers);
   const later = window.later = [];
   pc.onicecandidate = event => { if (event.candidate && event.candidate.candidate) later.push(event.candidate); };
@@ -19,13 +19,27 @@ window.dial = async ({endpoint, direction, codec, more, token, ice: servers, tri
     transceiver = pc.addTransceiver(stream.getAudioTracks()[0], {direction, streams: [stream]});
   } else transceiver = pc.addTransceiver('audio', {direction});
   const codecs = RTCRtpReceiver.getCapabilities('audio').codecs;
-  transceiver.setCodecPreferences(codecs.filter(each => each.mimeType.toLowerCase() == 'audio/' + codec));
+  const wanted = [...(redundant ? ['audio/red'] : []), 'audio/' + codec];
+  transceiver.setCodecPreferences(wanted.flatMap(type => codecs.filter(each => each.mimeType.toLowerCase() == type)));
   if (more) {
     pc.addTransceiver('video', {direction});
     window.data = pc.createDataChannel('data');
   }
+  if (video) {
+    const camera = (await navigator.mediaDevices.getUserMedia({video: {width: 640, height: 480, frameRate: 30}})).getVideoTracks()[0];
+    const line = pc.addTransceiver(camera, {direction, streams: [new MediaStream([camera])]});
+    const all = RTCRtpReceiver.getCapabilities('video').codecs, type = 'video/' + video;
+    line.setCodecPreferences(all.filter(each => each.mimeType.toLowerCase() == type || each.mimeType == 'video/rtx'));
+  }
   pc.ontrack = event => {
     const stream = event.streams[0] || new MediaStream([event.track]);
+    if (event.track.kind == 'video') {
+      const screen = window.screen = document.createElement('video');
+      [screen.srcObject, screen.muted, screen.playsInline] = [stream, true, true];
+      document.body.append(screen);
+      screen.play();
+      return;
+    }
     const element = window.element = new Audio();
     element.srcObject = stream;
     element.muted = true;
@@ -42,13 +56,16 @@ window.dial = async ({endpoint, direction, codec, more, token, ice: servers, tri
     pc.onicegatheringstatechange = look;
     look();
   });
+  // Who is reached by another's port is not told the page's own.
+  const body = trickles ? offer : pc.localDescription.sdp.replace(by ? /^a=candidate:.*\\r\\n/gm : '', '');
   const begin = performance.now();
   const headers = window.headers = {'Content-Type': 'application/sdp', ...(token && {Authorization: 'Bearer ' + token})};
-  const response = await fetch(endpoint, {method: 'POST', headers, body: trickles ? offer : pc.localDescription.sdp});
+  const response = await fetch(endpoint, {method: 'POST', headers, body});
   if (response.status != 201) return {status: response.status, text: await response.text()};
   window.resource = response.headers.get('Location');
   window.tag = response.headers.get('ETag');
   window.answer = await response.text();
+  if (by) window.answer = window.answer.replace(/^(a=candidate:(?:\\S+ ){5})\\d+ typ/gm, `$1${by} typ`);
   await pc.setRemoteDescription({type: 'answer', sdp: window.answer});
   while (pc.connectionState != 'connected') {
     if (pc.connectionState == 'failed' || performance.now() - begin > 10000) return {status: 201, state: pc.connectionState};
@@ -96,9 +113,10 @@ window.hear = () => {
   const level = Math.sqrt(wave.reduce((sum, each) => sum + each * each, 0) / wave.length);
   return {hertz: loudest * context.sampleRate / analyser.fftSize, level};
 };
-window.figures = async () => {
+window.figures = async (kind = 'audio') => {
   const found = {};
   for (const each of (await pc.getStats()).values()) {
+    if (each.kind && each.kind != kind || each.mimeType && !each.mimeType.startsWith(kind)) continue;
     if (['inbound-rtp', 'outbound-rtp', 'remote-inbound-rtp', 'transport', 'codec'].includes(each.type)) found[each.type] = each;
   }
   return found;
@@ -108,6 +126,20 @@ window.pair = async () => {
   const transport = [...all.values()].find(each => each.type == 'transport');
   const pair = all.get(transport.selectedCandidatePairId);
   return {local: all.get(pair.localCandidateId).candidateType, remote: all.get(pair.remoteCandidateId)};
+};
+// Red, green and blue of what is shown, over all of it.
+window.colours = () => {
+  const canvas = document.createElement('canvas');
+  [canvas.width, canvas.height] = [64, 48];
+  const context = canvas.getContext('2d');
+  context.drawImage(window.screen, 0, 0, 64, 48);
+  const pixels = context.getImageData(0, 0, 64, 48).data, sums = [0, 0, 0];
+  pixels.forEach((value, index) => { if (index % 4 < 3) sums[index % 4] += value / 64 / 48; });
+  return {width: window.screen.videoWidth, height: window.screen.videoHeight, mean: sums};
+};
+window.bitrate = async () => {
+  const all = await pc.getStats();
+  return all.get([...all.values()].find(each => each.type == 'transport').selectedCandidatePairId).availableOutgoingBitrate;
 };
 window.end = async how => {
   const path = window.resource;
@@ -122,7 +154,8 @@ def certificate():
     folder = fresh("https")
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30", "-subj",
-         f"/CN={HOST}", "-keyout", folder / "key", "-out", folder / "certificate"], check=True, capture_output=True)
+         f"/CN={HOST}", "-addext", f"subjectAltName=IP:{HOST}", "-keyout", folder / "key", "-out", folder / "certificate"], check=True,
+        capture_output=True)
     path = folder / "both.pem"
     path.write_text((folder / "certificate").read_text() + (folder / "key").read_text())
     return path

@@ -1,17 +1,38 @@
 #!/usr/bin/env python3
 """A real browser, headless Chromium, calls Apus by WHIP and WHEP in every receive mode: its microphone plays speech, which Apus
 records and PESQ scores; the tone that Apus plays has to be heard in the page, by its statistics and by its sound."""
+import re
 import time
+from contextlib import contextmanager
 
 from browser import Chromium, certificate
 from coturn import PORT, RELAYS, Coturn
 from lab import HOST, MODES, ROOT, Listener, Network, Report, check, free_ports, score, wait_for
+from lossy_way import LossyWay
 from peers import MODULES, ApusRun
 
 TONE, LEVEL = 1000, 10 ** (-12 / 20) / 2 ** 0.5  # what ausine plays: a sine's RMS
-SECONDS = 12
+SECONDS = 10
 SETUP = 1500  # milliseconds from the offer's POST to connected
 WANTED = {"opus": 3.5, "pcmu": 3.5}
+
+
+@contextmanager
+def apus_and_page(mode, extra="", **more):
+    """Apus, which answers by WHIP and plays a tone, and a page in the same network."""
+    web = free_ports(1)
+    with Network() as namespace, \
+            ApusRun(mode, "dtls_srtp", "opus", namespace=namespace, host=HOST, modules=MODULES + ("ice", "whip"),
+                    source=f"ausine,{TONE}", extra=f"whip_listen 127.0.0.1:{web}\n{extra}", **more) as apus, \
+            Chromium(namespace, f"http://127.0.0.1:{web}/") as chromium:
+        yield namespace, apus, chromium
+
+
+def connect(chromium, apus, endpoint="/whip", direction="sendrecv", codec="opus", **more):
+    """Has the page call; what it says of it."""
+    dialled = chromium.dial(endpoint=endpoint, direction=direction, codec=codec, **more)
+    check(dialled.get("state") == "connected", f"the page is not connected: {dialled}; apus says {apus.output()[-300:]!r}")
+    return dialled
 
 
 def call(mode, codec, endpoint="/whip", direction="sendrecv", ends="delete", seconds=SECONDS, more=False,
@@ -28,8 +49,7 @@ def call(mode, codec, endpoint="/whip", direction="sendrecv", ends="delete", sec
         if secure:
             refused = chromium.dial(endpoint=endpoint, direction=direction, codec=codec, token="guess")
             check(refused["status"] == 401, f"a wrong token was answered with {refused}")
-        dialled = chromium.dial(endpoint=endpoint, direction=direction, codec=codec, more=more, token=token)
-        check(dialled.get("state") == "connected", f"the page is not connected: {dialled}; apus says {apus.output()[-300:]!r}")
+        dialled = connect(chromium, apus, endpoint, direction, codec, more=more, token=token)
         check(dialled["milliseconds"] <= SETUP, f"connected after {dialled['milliseconds']:.0f} ms, at most {SETUP} wanted")
         if more:
             answer = chromium.run("answer")
@@ -77,9 +97,7 @@ def relay_only(mode):
             ApusRun(mode, "dtls_srtp", "opus", namespace=namespace, host=HOST, modules=MODULES + ("ice", "whip"),
                     source=f"ausine,{TONE}", extra=f"whip_listen 127.0.0.1:{web}\n") as apus, \
             Chromium(namespace, f"http://127.0.0.1:{web}/") as chromium:
-        dialled = chromium.dial(endpoint="/whip", direction="sendrecv", codec="opus",
-                                ice={"iceServers": [server], "iceTransportPolicy": "relay"})
-        check(dialled.get("state") == "connected", f"the page is not connected: {dialled}; apus says {apus.output()[-300:]!r}")
+        dialled = connect(chromium, apus, ice={"iceServers": [server], "iceTransportPolicy": "relay"})
         time.sleep(SECONDS)
         heard, figures, pair = (chromium.run(f"{each}()") for each in ("hear", "figures", "pair"))
         check(pair["local"] == "relay", f"the page uses a candidate of type {pair['local']}")
@@ -102,13 +120,8 @@ def relay_only(mode):
 
 def ice_by_patch(mode):
     """The page trickles its candidates, and begins ICE anew twice while both talk: nothing is lost."""
-    web = free_ports(1)
-    with Network() as namespace, \
-            ApusRun(mode, "dtls_srtp", "opus", namespace=namespace, host=HOST, modules=MODULES + ("ice", "whip"),
-                    source=f"ausine,{TONE}", extra=f"whip_listen 127.0.0.1:{web}\n") as apus, \
-            Chromium(namespace, f"http://127.0.0.1:{web}/") as chromium:
-        dialled = chromium.dial(endpoint="/whip", direction="sendrecv", codec="opus", trickles=True)
-        check(dialled.get("state") == "connected", f"the page is not connected: {dialled}; apus says {apus.output()[-300:]!r}")
+    with apus_and_page(mode) as (_, apus, chromium):
+        dialled = connect(chromium, apus, trickles=True)
         check(dialled["patched"] and set(dialled["patched"]) == {204}, f"candidates were answered with {dialled['patched']}")
         took = []
         for _ in range(2):
@@ -129,14 +142,67 @@ def ice_by_patch(mode):
     return f"{len(dialled['patched'])} candidates, anew within " + ", ".join(f"{each:.0f} ms" for each in took)
 
 
+def redundant(mode):
+    """A tenth of what the page sends is lost; it sends each packet's audio once more with the next."""
+    with apus_and_page(mode, ports=3) as (namespace, apus, chromium):
+        port = apus.rtp_port
+        with LossyWay(namespace, (HOST, port), 0.1) as way:
+            connect(chromium, apus, redundant=True, by=way.port)
+            answer = chromium.run("answer")
+            red, opus = (int(re.search(rf"a=rtpmap:(\d+) {name}/48000/2", answer)[1]) for name in ("red", "opus"))
+            check(f"m=audio {port} UDP/TLS/RTP/SAVPF {red} {opus}" in answer, f"answered {answer!r}")
+            check(f"a=rtcp-fb:{opus} transport-cc" in answer and "a=rtcp-rsize" in answer, f"answered {answer!r}")
+            arrivals = int(re.search(r"a=extmap:(\d+)/recvonly \S+transport-wide-cc-extensions-01", answer)[1])
+            time.sleep(SECONDS)
+            bitrate = chromium.run("bitrate()")
+            apus.command("/audio_debug")
+            apus.wait_for("recovered", 5)
+            check(chromium.run("end('delete')") == 200, "DELETE is not answered")
+            apus.wait_for("ended", 10)
+        check(way.types == {red}, f"the page sends {way.types}, not {red} alone")
+        numbers = [int.from_bytes(each[arrivals], "big") for each in way.elements if arrivals in each]
+        check(numbers == list(range(numbers[0], numbers[0] + len(way.elements))), f"packets are not numbered: {numbers[:9]}")
+        lost, recovered = map(int, re.search(r"lost (\d+), .*recovered (\d+)", apus.output()).groups())
+        # Of two lost in a row only the second comes again, and not all come in time.
+        check(lost > 40 and 0.5 * lost < recovered < lost, f"lost {lost}, recovered {recovered}")
+        check(re.search(r"ended, hangup.*dropped 0", apus.output()), f"apus dropped something: {apus.output()[-300:]!r}")
+    # Without redundancy 1.7 to 1.8.
+    mark = score(apus.recording(), "opus")
+    check(mark >= 2.5, f"PESQ {mark:.2f}")
+    return f"{way.dropped} lost on their way, {recovered} recovered, PESQ {mark:.2f}, {bitrate / 1000:.0f} kbit/s"
+
+
+def levels(mode):
+    """With `audio_level` the browser's header extension is answered, under its number; each then knows how loud the other is."""
+    with apus_and_page(mode, extra="audio_level yes\navt_bundle yes\n") as (_, apus, chromium):
+        connect(chromium, apus)
+        offered = re.findall(r"^a=(extmap:.*)$", chromium.run("pc.localDescription.sdp").replace("\r", ""), re.M)
+        answered = re.findall(r"^a=(extmap:.*)$", chromium.run("answer").replace("\r", ""), re.M)
+        level, arrivals = answered if len(answered) == 2 else (None, None)
+        check(len(offered) > 2 and level in offered and level.endswith(":ssrc-audio-level")
+              and arrivals.replace("/recvonly", "") in offered and "transport-wide-cc" in arrivals,
+              f"{offered} was answered with {answered}")
+        seen = []
+        for _ in range(8):
+            time.sleep(0.5)
+            apus.command("/callstat")
+            # Chromium has what the header extension says, from 0 to 1.
+            seen.append(chromium.run("pc.getReceivers()[0].getSynchronizationSources()[0].audioLevel"))
+        check(all(0.7 < each / LEVEL < 1.4 for each in seen[1:]), f"the page is told levels of {seen}, not {LEVEL:.3f}")
+        figures = chromium.run("figures()")
+        check(figures["inbound-rtp"]["packetsLost"] == 0, f"the page lost packets: {figures['inbound-rtp']}")
+        check(chromium.run("end('delete')") == 200, "DELETE is not answered")
+        apus.wait_for("ended", 10)
+    heard = [int(each) for each in re.findall(r"the peer at (-?\d+) dBov", apus.output())]
+    check(len(heard) >= 6 and -60 < max(heard) < -3, f"apus is told {heard} dBov of the page's speech")
+    check("lost 0, dropped 0" in apus.output(), f"apus lost or dropped something: {apus.output()[-300:]!r}")
+    return f"{level}, speech at up to {max(heard)} dBov, the tone at {seen[-1]:.2f} of {LEVEL:.2f}"
+
+
 def as_the_readme_says():
     """The lines of JavaScript in the module's README, as they stand there."""
     lines = (ROOT / "Modules/whip/README.md").read_text().split("```js\n")[1].split("```")[0]
-    web = free_ports(1)
-    with Network() as namespace, \
-            ApusRun("thread", "dtls_srtp", "opus", namespace=namespace, host=HOST, modules=MODULES + ("ice", "whip"),
-                    source=f"ausine,{TONE}", extra=f"whip_listen 127.0.0.1:{web}\n") as apus, \
-            Chromium(namespace, f"http://127.0.0.1:{web}/") as chromium:
+    with apus_and_page("thread") as (_, apus, chromium):
         chromium.run(f"(async () => {{ {lines}; window.pc = pc }})()")
         wait_for(lambda: chromium.run("pc.connectionState") == "connected", 10, "the page is connected")
         time.sleep(2)
@@ -155,6 +221,8 @@ cases += [("chromium, whip, only the page sends, main", call, "main", "opus", "/
           ("chromium, the README's lines", as_the_readme_says)]
 cases += [(f"chromium by its relay only, {mode}", relay_only, mode) for mode in MODES]
 cases += [(f"chromium, trickled candidates and ICE restarts, {mode}", ice_by_patch, mode) for mode in MODES]
+cases += [(f"chromium, redundant audio, {mode}", redundant, mode) for mode in MODES]
+cases += [(f"chromium, audio levels beside the audio, {mode}", levels, mode) for mode in MODES]
 report = Report()
 report.run(cases, at_once=2)
 report.finish()

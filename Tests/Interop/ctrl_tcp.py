@@ -7,7 +7,7 @@ what was asked is what the events tell. Then a client that is broken, one that i
 import json, socket, time
 
 from lab import Failure, Report, check, free_ports
-from peers import MODULES, ApusRun
+from peers import MODULES, ApusRun, ControlledApus
 
 
 class Client:
@@ -75,15 +75,7 @@ class Client:
                 pass
 
 
-class Controlled(ApusRun):
-    """`apus run` with a control port."""
-
-    def __init__(self):
-        self.control = free_ports()
-        super().__init__(
-            "main", "none", "pcmu", modules=(*MODULES, "menu.so", "ctrl_tcp.so"), parameters="",
-            extra=f"ctrl_tcp_listen 127.0.0.1:{self.control}\n")
-
+class Controlled(ControlledApus):
     def client(self):
         return Client(self.control)
 
@@ -110,7 +102,7 @@ def a_call():
         bob.wait("CALL_HOLD", id=came["id"])
         alice.command("resume")
         bob.wait("CALL_RESUME", id=came["id"])
-        check("established" in alice.command("listcalls"), "listcalls")
+        check("ESTABLISHED" in alice.command("listcalls"), "listcalls")
         bob.command("hangup")
         for side in (alice, bob):
             side.wait("CALL_CLOSED", id=out["id"])

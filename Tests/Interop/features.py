@@ -8,10 +8,12 @@ import subprocess
 import termios
 import time
 
+import numpy as np
+
 from foreign import ForeignPeer
 from lab import (APUS, HERE, MODES, ROOT, Listener, Namespace, Report, apus, check, fresh, free_ports, load, start, stop,
                  text, wait_for, what_is_heard)
-from peers import ApusRun, Baresip, TypedApus
+from peers import MODULES, ApusRun, Baresip, TypedApus
 
 
 def folder(name):
@@ -65,7 +67,7 @@ def cancel():
         sipp("cancel", bob.port)
         bob.wait_for("ended, cancelled")
         bob.command("/listcalls")
-        bob.wait_for("there is no call")
+        bob.wait_for("Active calls (0)")
     check(bob.code == 0, f"exit {bob.code}")
 
 
@@ -394,6 +396,32 @@ def drained(again):
         check(bob.process.wait(3) == 0, f"exit {bob.process.returncode}")
 
 
+def mixed(mode):
+    """Two tones at once, on real threads: one of the call's own at half its volume, one mixed in; then the first alone."""
+    def tones(samples):
+        spectrum = np.abs(np.fft.rfft(samples * np.hanning(len(samples))))
+        levels = [spectrum[round(hertz * len(samples) / 8000) - 3:][:7].max() for hertz in (500, 1700)]
+        return levels[1] / levels[0]
+
+    with ApusRun(mode, "srtp-mand", "pcmu") as bob, \
+            ApusRun(mode, "srtp-mand", "pcmu", modules=(*MODULES, "mixausrc"), source="ausine,500") as alice:
+        alice.command(f"/dial {bob.uri}")
+        alice.wait_for("the peer is heard")
+        time.sleep(1)
+        alice.command("/mixausrc_enc_start ausine 1700 50 100")
+        time.sleep(2.5)
+        alice.command("/mixausrc_enc_stop")
+        time.sleep(1.5)
+        alice.command("/hangup")
+        bob.wait_for("ended, hangup")
+    heard = load(bob.recording(), 8000)
+    ratios = [tones(heard[start:start + 2000]) for start in range(0, len(heard) - 2000, 1000) if heard[start:start + 2000].std() > 0.05]
+    loud = [each for each in ratios if 1.8 < each < 2.2]
+    check(len(loud) >= 8, f"the second tone is twice as loud as the first {len(loud)} times: {ratios}")
+    check(ratios[0] < 0.05 and ratios[-1] < 0.05, f"the second tone is there before or after: {ratios}")
+    return f"{len(loud)} eighths of a second"
+
+
 report = Report()
 report.run([
     ("a peer that vanishes in the handshake, passive", vanishes, "passive"),
@@ -423,6 +451,7 @@ report.run([
     ("the shipped folders are good", folders),
     ("load", loaded),
     ("load --to and --answer", load_answers),
+    *((f"a second source by mixausrc, {mode}", mixed, mode) for mode in MODES),
     ("modules --json", modules),
     ("Ctrl-C", interrupted, signal.SIGINT),
     ("SIGTERM", interrupted, signal.SIGTERM),

@@ -6,7 +6,6 @@ import re
 import select
 import socket
 import struct
-import threading
 import time
 
 import numpy as np
@@ -17,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from OpenSSL import SSL, crypto
 
-from lab import check
+from lab import Background, check
 
 # SDES and RFC 5764 names, libsrtp's number, bytes of key and of salt.
 PROFILES = {
@@ -46,6 +45,8 @@ class Description:
         self.has_mux = "a=rtcp-mux" in text
         found = re.search(r"^a=setup:(\w+)", text, re.M)
         self.setup = found and found[1]
+        found = re.search(r"^a=tls-id:(\S+)", text, re.M)
+        self.association = found and found[1]
         self.fingerprints = [(name.lower(), digest.upper())
                              for name, digest in re.findall(r"^a=fingerprint:(\S+) (\S+)", text, re.M)]
 
@@ -74,20 +75,16 @@ def encode_mu_law(samples):
     return (~(code | np.where(value < 0, 128, 0)) & 255).astype(np.uint8).tobytes()
 
 
-class ForeignPeer:
-    """Answers one INVITE over UDP, keys by DTLS in the role it is told to take, sends a 1 kHz tone as PCMU over SRTP, and
-    keeps what it could open."""
+class Association:
+    """A media socket with a DTLS association of its own, its certificate, and the SRTP sessions that it keys."""
 
-    def __init__(self, role, profiles):
-        self.role = role
-        self.sip = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.sip.bind(("127.0.0.1", 0))
-        self.media = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.media.bind(("127.0.0.1", 0))
-        self.uri = f"sip:foreign@127.0.0.1:{self.sip.getsockname()[1]}"
+    def __init__(self, profiles):
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
         key, certificate = self_signed()
-        digest = hashlib.sha256(certificate.public_bytes(serialization.Encoding.DER))
-        self.fingerprint = digest.hexdigest().upper()
+        digest = hashlib.sha256(certificate.public_bytes(serialization.Encoding.DER)).hexdigest().upper()
+        self.fingerprint = ":".join(digest[at : at + 2] for at in range(0, 64, 2))
         context = SSL.Context(SSL.DTLS_METHOD)
         context.use_certificate(crypto.X509.from_cryptography(certificate))
         context.use_privatekey(crypto.PKey.from_cryptography_key(key))
@@ -95,19 +92,83 @@ class ForeignPeer:
         context.set_tlsext_use_srtp(":".join(PROFILES[name][0] for name in profiles).encode())
         self.tls = SSL.Connection(context, None)
         self.tls.set_ciphertext_mtu(1200)
-        self.remote = self.peer = self.profile = self.error = None
+        self.role = self.peer = self.profile = self.inbound = self.outbound = self.digest = self.fingerprints = None
+
+    def listen(self):
+        """As the server: a client may be quicker than its description."""
+        self.role = "passive"
+        self.tls.set_accept_state()
+
+    def start(self, role, peer, fingerprints):
+        """As the description says that names the peer's address and certificate; `role` is ours."""
+        self.fingerprints = fingerprints
+        if role == "passive":
+            if self.role is None:
+                self.listen()
+            self.verify()
+            return
+        self.role, self.peer = role, peer
+        self.tls.set_connect_state()
+        self.handshake()
+
+    def receive(self, data, source):
+        """A datagram of DTLS."""
+        self.peer = source
+        self.tls.bio_write(data)
+        if self.profile is None:
+            self.handshake()
+
+    def handshake(self):
+        try:
+            self.tls.do_handshake()
+        except SSL.WantReadError:
+            self.flush()
+            return
+        self.flush()
+        names = {value[0].encode(): name for name, value in PROFILES.items()}
+        profile = names[self.tls.get_selected_srtp_profile()]
+        certificate = self.tls.get_peer_certificate().to_cryptography()
+        self.digest = ":".join(f"{byte:02X}" for byte in certificate.fingerprint(hashes.SHA256()))
+        self.verify()
+        _, _, key, salt = PROFILES[profile]
+        material = self.tls.export_keying_material(b"EXTRACTOR-dtls_srtp", 2 * (key + salt))
+        client = material[:key] + material[2 * key : 2 * key + salt]
+        server = material[key : 2 * key] + material[2 * key + salt :]
+        ours, theirs = (client, server) if self.role == "active" else (server, client)
+        self.inbound, self.outbound = session(profile, theirs), session(profile, ours, outbound=True)
+        self.profile = profile
+
+    def verify(self):
+        """Once both are there."""
+        if self.digest and self.fingerprints:
+            check(("sha-256", self.digest) in self.fingerprints, "the certificate is not the one in the SDP")
+
+    def flush(self):
+        try:
+            self.socket.sendto(self.tls.bio_read(65536), self.peer)
+        except SSL.WantReadError:
+            pass
+
+
+class ForeignPeer(Background):
+    """Answers one INVITE over UDP, keys by DTLS in the role it is told to take, sends a 1 kHz tone as PCMU over SRTP, and
+    keeps what it could open."""
+
+    def __init__(self, role, profiles):
+        self.role = role
+        self.sip = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.sip.bind(("127.0.0.1", 0))
+        self.association = Association(profiles)
+        self.media = self.association.socket
+        self.uri = f"sip:foreign@127.0.0.1:{self.sip.getsockname()[1]}"
+        self.remote = self.error = None
+        self.is_quiet = False
         self.payloads, self.rtcp = [], 0
         self.unopened = self.unopened_rtcp = self.plain = 0
-        self.is_ended = False
-        self.thread = threading.Thread(target=self.run, daemon=True)
-
-    def __enter__(self):
-        self.thread.start()
-        return self
+        super().__init__()
 
     def __exit__(self, *_):
-        self.is_ended = True
-        self.thread.join()
+        super().__exit__()
         self.sip.close()
         self.media.close()
 
@@ -120,7 +181,7 @@ class ForeignPeer:
                     self.receive_sip(*self.sip.recvfrom(65536))
                 if self.media in ready:
                     self.receive_media(*self.media.recvfrom(65536))
-                if self.profile and next_packet is None:
+                if self.association.profile and next_packet is None:
                     next_packet = time.monotonic()
                 while next_packet and next_packet <= time.monotonic():
                     self.send_tone(sequence)
@@ -137,15 +198,10 @@ class ForeignPeer:
         if method == "INVITE" and self.remote is None:
             self.remote = Description(message)
             self.reply(message, source, "200 OK", self.answer())
-            self.peer = ("127.0.0.1", self.remote.port)
-            if self.role == "active":
-                self.tls.set_connect_state()
-                self.handshake()
-            else:
-                self.tls.set_accept_state()
+            self.association.start(self.role, ("127.0.0.1", self.remote.port), self.remote.fingerprints)
         elif method == "BYE":
             self.reply(message, source, "200 OK")
-            self.profile = self.profile and ""
+            self.is_quiet = True
         elif method not in ("ACK", "INVITE", "SIP/2.0"):
             self.reply(message, source, "200 OK")
 
@@ -165,58 +221,28 @@ class ForeignPeer:
         self.sip.sendto(("\r\n".join(line.rstrip() for line in lines) + "\r\n\r\n" + body).encode(), source)
 
     def answer(self):
-        pairs = ":".join(self.fingerprint[at : at + 2] for at in range(0, 64, 2))
         protocol = re.search(r"^m=audio \d+ (\S+)", self.remote.text, re.M)[1]
         lines = ["v=0", "o=- 1 1 IN IP4 127.0.0.1", "s=-", "c=IN IP4 127.0.0.1", "t=0 0",
                  f"m=audio {self.media.getsockname()[1]} {protocol} 0", "a=rtpmap:0 PCMU/8000", "a=sendrecv",
-                 f"a=setup:{self.role}", f"a=fingerprint:sha-256 {pairs}"]
+                 f"a=setup:{self.role}", f"a=fingerprint:sha-256 {self.association.fingerprint}"]
         lines += ["a=rtcp-mux"] if self.remote.has_mux else []
         return "\r\n".join(lines) + "\r\n"
 
     # DTLS and SRTP
 
-    def handshake(self):
-        try:
-            self.tls.do_handshake()
-        except SSL.WantReadError:
-            self.flush()
-            return
-        self.flush()
-        names = {value[0].encode(): name for name, value in PROFILES.items()}
-        profile = names[self.tls.get_selected_srtp_profile()]
-        certificate = self.tls.get_peer_certificate().to_cryptography()
-        digest = ":".join(f"{byte:02X}" for byte in certificate.fingerprint(hashes.SHA256()))
-        check(("sha-256", digest) in self.remote.fingerprints, "the certificate is not the one in the SDP")
-        _, _, key, salt = PROFILES[profile]
-        material = self.tls.export_keying_material(b"EXTRACTOR-dtls_srtp", 2 * (key + salt))
-        client = material[:key] + material[2 * key : 2 * key + salt]
-        server = material[key : 2 * key] + material[2 * key + salt :]
-        ours, theirs = (client, server) if self.role == "active" else (server, client)
-        self.inbound, self.outbound = session(profile, theirs), session(profile, ours, outbound=True)
-        self.profile = profile
-
-    def flush(self):
-        try:
-            self.media.sendto(self.tls.bio_read(65536), self.peer)
-        except SSL.WantReadError:
-            pass
-
     def receive_media(self, data, source):
         if 20 <= data[0] < 64:
-            self.peer = source
-            self.tls.bio_write(data)
-            if self.profile is None:
-                self.handshake()
+            self.association.receive(data, source)
             return
-        if self.profile is None:
+        if self.association.profile is None:
             self.plain += 1  # nothing may come before there are keys
             return
         try:
             if 192 <= data[1] <= 223:
-                self.inbound.unprotect_rtcp(data)
+                self.association.inbound.unprotect_rtcp(data)
                 self.rtcp += 1
             else:
-                self.payloads.append(self.inbound.unprotect(data)[12:])
+                self.payloads.append(self.association.inbound.unprotect(data)[12:])
         except pylibsrtp.Error:
             if 192 <= data[1] <= 223:
                 self.unopened_rtcp += 1
@@ -224,9 +250,9 @@ class ForeignPeer:
                 self.unopened += 1
 
     def send_tone(self, sequence):
-        if not self.profile:
+        if self.is_quiet:
             return
         at = (np.arange(160) + sequence * 160) / 8000
         payload = encode_mu_law(0.4 * np.sin(2 * np.pi * 1000 * at))
         header = struct.pack("!BBHII", 128, 0, sequence & 0xFFFF, sequence * 160 & 0xFFFFFFFF, 0xF0F0F0F0)
-        self.media.sendto(self.outbound.protect(header + payload), self.peer)
+        self.media.sendto(self.association.outbound.protect(header + payload), self.association.peer)

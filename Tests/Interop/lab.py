@@ -266,7 +266,23 @@ class Datagram:
         return len(self.payload) >= 13 and 20 <= self.payload[0] < 64
 
 
-class Listener:
+class Background:
+    """What runs on a thread of its own for as long as its `with` lasts; its `run` ends soon after `is_ended`."""
+
+    def __init__(self):
+        self.is_ended = False
+        self.thread = threading.Thread(target=self.run, daemon=True)
+
+    def __enter__(self):
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.is_ended = True
+        self.thread.join()
+
+
+class Listener(Background):
     """A passive listener on a namespace's loopback."""
 
     def __init__(self, namespace):
@@ -279,28 +295,22 @@ class Listener:
         self.socket = namespace.inside(open_socket)
         self.socket.settimeout(0.1)
         self.datagrams = []
-        self.is_open = True
-        self.thread = threading.Thread(target=self.listen, daemon=True)
-
-    def __enter__(self):
-        self.thread.start()
-        return self
+        super().__init__()
 
     def __exit__(self, *_):
-        self.is_open = False
-        self.thread.join()
+        super().__exit__()
         # PACKET_STATISTICS: packets seen, packets for which there was no room.
         _, self.missed = struct.unpack("II", self.socket.getsockopt(263, 6, 8))
         self.socket.close()
 
-    def listen(self):
+    def run(self):
         while True:
             try:
                 packet, address = self.socket.recvfrom(65536)
             except socket.timeout:
-                if self.is_open:
-                    continue
-                return
+                if self.is_ended:
+                    return
+                continue
             if address[2] != 0 or packet[9] != 17:  # PACKET_HOST: each packet is seen leaving, too
                 continue
             start = (packet[0] & 15) * 4

@@ -8,6 +8,7 @@ import time
 import uuid
 
 from lab import SPEECH, Namespace, check, fresh, is_bound, load, running, stop, wait_for
+from lab import Network as FarNetwork
 
 ENCRYPTION = {"none": "none", "srtp-mand": "srtp", "dtls_srtp": "dtls"}
 
@@ -26,7 +27,7 @@ class Linphone:
 
     SIP, RTP = 5070, 7078
 
-    def __init__(self, namespace, mediaenc, answers, account=None):
+    def __init__(self, namespace, mediaenc, answers, account=None, host="127.0.0.1", ice=False):
         """`account`: user, password and the registrar's port; without it nobody is registered."""
         self.folder, self.namespace = fresh("linphone"), namespace
         for name in (".local/share/linphone", ".config/linphone"):
@@ -35,6 +36,7 @@ class Linphone:
             f"[audio_codec_{index}]\nmime={mime}\nrate={rate}\nchannels={channels}\nenabled={int(mime == 'PCMU')}\n"
             for index, (mime, rate, channels) in enumerate([("opus", 48000, 2), ("PCMU", 8000, 1), ("PCMA", 8000, 1),
                                                             ("speex", 16000, 1)]))
+        checks = "[nat_policy_0]\nref=checks\nprotocols=ice\n" if ice else ""
         registration = ""
         if account:
             user, password, port = account
@@ -46,8 +48,8 @@ class Linphone:
 sip_port={self.SIP}
 sip_tcp_port={self.SIP}
 sip_tls_port=0
-bind_address=127.0.0.1
-contact="linphone" <sip:linphone@127.0.0.1:{self.SIP}>
+bind_address={host}
+contact="linphone" <sip:linphone@{host}:{self.SIP}>
 guess_hostname=0
 use_info=0
 use_ipv6=0
@@ -62,10 +64,10 @@ audio_rtp_port={self.RTP}
 audio_jitt_comp=60
 rtcp_mux=0
 nortp_timeout=30
-bind_address=127.0.0.1
+bind_address={host}
 symmetric=1
 [net]
-firewall_policy=0
+{'nat_policy_ref=checks' if ice else 'firewall_policy=0'}
 mtu=1300
 dns_srv_enabled=0
 [sound]
@@ -78,7 +80,7 @@ display=0
 [misc]
 enable_basic_to_client_group_chat_room_migration=0
 uuid={uuid.uuid4()}
-{codecs}{registration}""")
+{codecs}{registration}{checks}""")
         environment = {key: value for key, value in os.environ.items() if not key.startswith("XDG_")}
         environment |= {"HOME": str(self.folder), "TERM": "dumb"}
         self.terminal, other = pty.openpty()
@@ -90,7 +92,7 @@ uuid={uuid.uuid4()}
         running.add(self.process)
         self.said = b""
         threading.Thread(target=self.listen, daemon=True).start()
-        self.uri = f"sip:linphone@127.0.0.1:{self.SIP}"
+        self.uri = f"sip:linphone@{host}:{self.SIP}"
 
     def listen(self):
         while True:
@@ -155,4 +157,13 @@ class Network(Namespace):
     def __enter__(self):
         super().__enter__()
         subprocess.run(["ip", "-n", self.name, "route", "add", "default", "dev", "lo"], check=True)
+        return self
+
+
+class RoutedNetwork(FarNetwork):
+    """The same with an address that is not the loopback's, which ICE leaves out."""
+
+    def __enter__(self):
+        super().__enter__()
+        subprocess.run(["ip", "-n", self.name, "route", "add", "default", "dev", "eth0"], check=True)
         return self

@@ -160,10 +160,35 @@ class ApusRun:
     def output(self):
         return text(self.process, "out") + text(self.process)
 
+    @property
+    def rtp_port(self):
+        """Where its first call receives."""
+        first = int(re.search(r"rtp_ports (\d+)", (self.folder / "config").read_text())[1])
+        return first + first % 2
+
     def recording(self):
         path = self.folder / "heard.wav"
         check(path.exists(), f"apus recorded nothing: {self.output()[-400:]!r}")
         return path
+
+
+def flowed(each, transports=1):
+    """That its call carried media both ways, lost nothing, and dropped no more than baresip's two RTCP packets in the clear on each
+    transport."""
+    found = re.findall(r"ended, hangup; [\d.]+ s, sent (\d+), received (\d+), lost 0, dropped (\d+)", each.output())
+    check(found, f"no call went well: {each.output()[-300:]!r}")
+    sent, received, dropped = map(int, found[-1])
+    check(min(sent, received) > 50 and dropped <= 2 * transports, f"media did not flow: {each.output()[-300:]!r}")
+
+
+class ControlledApus(ApusRun):
+    """`apus run` with a control port."""
+
+    def __init__(self, **more):
+        self.control = free_ports()
+        super().__init__(
+            "main", "none", "pcmu", modules=(*MODULES, "menu.so", "ctrl_tcp.so"), parameters="",
+            extra=f"ctrl_tcp_listen 127.0.0.1:{self.control}\n", **more)
 
 
 class TypedApus:

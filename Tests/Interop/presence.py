@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Presence between Apus and baresip, whose module presence.so watches Apus and is watched by it; calls watched by Apus and by SIPp."""
 import re
+import socket
 import time
 
-from lab import Report, check, wait_for
+from lab import Background, Report, check, wait_for
 from peers import MODULES, ApusRun, Baresip
 from sipp import SIPp, Scenario
 
@@ -102,8 +103,59 @@ def watched_by_sipp():
     check(bob.code == 0, f"exit {bob.code}")
 
 
+class Compositor(Background):
+    """Takes what is published at a UDP port (RFC 3903), once with a digest; what it refuses, it says before `answers`."""
+
+    def __init__(self):
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 0))
+        self.socket.settimeout(0.1)
+        self.port, self.taken, self.answers, self.tag = self.socket.getsockname()[1], [], [], None
+        super().__init__()
+
+    def run(self):
+        while not self.is_ended:
+            try:
+                data, source = self.socket.recvfrom(65536)
+            except socket.timeout:
+                continue
+            head, body = data.decode().split("\r\n\r\n", 1)
+            lines = head.split("\r\n")
+            fields = dict(line.split(": ", 1) for line in lines[1:])
+            check(lines[0].startswith("PUBLISH "), f"{lines[0]!r} came")
+            status, more = self.answers.pop(0) if self.answers else ("200 OK", [])
+            if "SIP-If-Match" in fields and fields["SIP-If-Match"] != self.tag:
+                status = "412 Conditional Request Failed"
+            if status == "200 OK":
+                self.tag = f"tag{len(self.taken)}"
+                more = more + [f"SIP-ETag: {self.tag}", f"Expires: {fields['Expires']}"]
+                state = re.search("<basic>(.*)</basic>", body)
+                self.taken.append((fields["Expires"], state and state[1], "Authorization" in fields))
+            reply = [f"SIP/2.0 {status}", *(f"{each}: {fields[each]}" for each in ("Via", "From", "To", "Call-ID", "CSeq")), *more]
+            self.socket.sendto(("\r\n".join([*reply, "Content-Length: 0"]) + "\r\n\r\n").encode(), source)
+
+
+def published():
+    """What a compositor gets: the state, refreshes by their tag, a change, all of it anew after 412, and the end."""
+    with Compositor() as compositor:
+        compositor.answers = [("423 Interval Too Brief", ["Min-Expires: 4"]),
+                              ("401 Unauthorized", ['WWW-Authenticate: Digest realm="lab", nonce="abc", qop="auth", algorithm=MD5'])]
+        line = f"<sip:bob@127.0.0.1:{compositor.port}>;regint=0;pubint=3;auth_pass=secret\n"
+        with apus(account=line) as bob:
+            wait_for(lambda: len(compositor.taken) >= 3, 10, "it is published, and refreshed twice")
+            compositor.tag = "another"
+            bob.command("/presence offline")
+            wait_for(lambda: ("4", "closed") in [each[:2] for each in compositor.taken], 10, "it is published anew")
+        taken = compositor.taken
+    check(taken[0] == ("4", "open", True) and taken[1][:2] == ("4", None), f"it took {taken}")
+    check(taken[-1][:2] == ("0", None), f"it took {taken}")
+    check(bob.code == 0 and "not published" not in bob.output(), f"exit {bob.code}: {bob.output()[-300:]!r}")
+    return f"{len(taken)} taken"
+
+
 report = Report()
 report.run([
+    ("a compositor is told", published),
     ("Apus watches baresip", watched_by_apus),
     ("baresip watches Apus", watched_by_baresip),
     ("a stranger is refused", stranger),

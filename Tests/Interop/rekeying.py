@@ -17,6 +17,8 @@ EVERY = 0.5
 FIRST_SEQUENCE = 65_480  # the rollover counter is 1 before the first change of keys
 SSRC = 0xF0F0F0F0
 SHA1_80, SHA1_32, GCM = "AES_CM_128_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_32", "AEAD_AES_128_GCM"
+# Bytes of a packet's tag that are behind its key's identifier (RFC 3711 §3.1, RFC 7714 §8).
+TAGS = {SHA1_80: 10, SHA1_32: 4, GCM: 0}
 
 
 def header(sequence):
@@ -26,17 +28,21 @@ def header(sequence):
 class RekeyingPeer(ForeignPeer):
     """Answers one INVITE with SDES, and changes keys as it is told: `offers` or `answers`, by INVITE or UPDATE, which it then allows.
 
-    `early`: seconds for which it sends under the key of an answer before the answer leaves."""
+    `early`: seconds for which it sends under the key of an answer before the answer leaves. `identifies`: each of its keys
+    has a lifetime and an identifier, of one byte, two or four, which its packets carry."""
 
-    def __init__(self, does, method="INVITE", suites=(SHA1_80,), keeps_rollover=True, early=0.0):
+    def __init__(self, does, method="INVITE", suites=(SHA1_80,), keeps_rollover=True, early=0.0, identifies=False):
         super().__init__("active", [SHA1_80])
         self.does, self.method, self.suites = does, method, suites
         self.allow = "INVITE, ACK, BYE" + (", UPDATE" if method == "UPDATE" else "")
         self.methods = set()  # of the offers that it answers within the call
         self.keeps_rollover, self.early = keeps_rollover, early
         self.opened, self.sessions, self.sent, self.changes = [], [], 0, 0
-        self.key = self.offered = self.delayed = self.next_offer = None
+        self.key = self.offered = self.delayed = self.next_offer = self.profile = self.peer = None
+        self.identifiers = {} if identifies else None
         self.version, self.cseq = 0, 100
+        # The CSeq number of the last offer that came, and what it was answered with.
+        self.answered = self.last_answer = None
         self.dialog = None
         self.sequence = FIRST_SEQUENCE
 
@@ -44,16 +50,17 @@ class RekeyingPeer(ForeignPeer):
         try:
             next_packet = None
             while not self.is_ended:
-                ready, _, _ = select.select([self.sip, self.media], [], [], 0.004)
-                if self.sip in ready:
-                    self.receive_sip(*self.sip.recvfrom(65536))
-                if self.media in ready:
-                    self.receive_media(*self.media.recvfrom(65536))
+                ready, _, _ = select.select([self.sip, *self.media_sockets()], [], [], 0.004)
+                for each in ready:
+                    if each is self.sip:
+                        self.receive_sip(*each.recvfrom(65536))
+                    else:
+                        self.receive_from(each)
                 now = time.monotonic()
                 if self.delayed and now >= self.delayed[0]:
                     _, message, source, body = self.delayed
                     self.delayed = None
-                    self.reply(message, source, "200 OK", body)
+                    self.send_answer(message, source, body)
                 if self.next_offer and now >= self.next_offer and self.offered is None:
                     self.offer()
                 if self.profile and next_packet is None:
@@ -71,18 +78,22 @@ class RekeyingPeer(ForeignPeer):
         start = message.split("\r\n", 1)[0]
         method = start.split(" ", 1)[0]
         if method in ("INVITE", "UPDATE") and "m=audio" in message:
+            number = re.search(r"^CSeq\s*:\s*(\d+)", message, re.M | re.I)[1]
+            if number == self.answered:  # sent again
+                if self.delayed is None:
+                    self.reply(*self.last_answer)
+                return
+            self.answered = number
             if self.dialog is None:
                 self.dialog = message
-            elif self.delayed:
-                return  # sent again: its answer is on its way
             else:
                 self.methods.add(method)
             self.answer_offer(message, source)
         elif start.startswith("SIP/2.0 ") and f"{self.cseq} {self.method}" in message:
             self.take_answer(message, int(start.split(" ")[1]), source)
         elif method == "BYE":
-            self.profile = None
-            self.next_offer = None
+            self.profile = self.next_offer = None
+            self.is_quiet = True
             self.reply(message, source, "200 OK")
             self.fall_silent()
         elif method not in ("ACK", "SIP/2.0"):
@@ -102,10 +113,14 @@ class RekeyingPeer(ForeignPeer):
         if self.early and not is_first:
             self.delayed = (time.monotonic() + self.early, message, source, body)
         else:
-            self.reply(message, source, "200 OK", body)
+            self.send_answer(message, source, body)
         self.use(suite, ours)
         if is_first and self.does == "offers":
             self.next_offer = time.monotonic() + 2 * EVERY
+
+    def send_answer(self, message, source, body):
+        self.last_answer = (message, source, "200 OK", body)
+        self.reply(*self.last_answer)
 
     def offer(self):
         self.cseq += 1
@@ -149,11 +164,24 @@ class RekeyingPeer(ForeignPeer):
         self.version += 1
         lines = ["v=0", f"o=- 1 {self.version} IN IP4 127.0.0.1", "s=-", "c=IN IP4 127.0.0.1", "t=0 0",
                  f"m=audio {self.media_port} RTP/SAVP 0", "a=rtpmap:0 PCMU/8000", "a=sendrecv",
-                 f"a=crypto:{tag} {suite} inline:{base64.b64encode(key).decode()}"]
+                 f"a=crypto:{tag} {suite} inline:{base64.b64encode(key).decode()}{self.suffix(key)}"]
         lines += ["a=rtcp-mux"] if self.remote.has_mux else []
         return "\r\n".join(lines) + "\r\n"
 
+    def suffix(self, key):
+        """A key's lifetime and identifier."""
+        if self.identifiers is None:
+            return ""
+        identifier = self.identifiers[key]
+        return f"|2^{24 + len(identifier)}|{int.from_bytes(identifier, 'big')}:{len(identifier)}"
+
     # SRTP
+
+    def media_sockets(self):
+        return [self.media]
+
+    def receive_from(self, media):
+        self.receive_media(*media.recvfrom(65536))
 
     @property
     def media_port(self):
@@ -167,7 +195,11 @@ class RekeyingPeer(ForeignPeer):
         """The call is over."""
 
     def new_key(self, suite):
-        return os.urandom(sum(PROFILES[suite][2:]))
+        key = os.urandom(sum(PROFILES[suite][2:]))
+        if self.identifiers is not None:
+            number = len(self.identifiers) + 1
+            self.identifiers[key] = number.to_bytes((1, 2, 4)[number % 3], "big")
+        return key
 
     def use(self, suite, key):
         """What leaves from now on is under `key`. Its rollover counter is wound on by packets that nobody hears."""
@@ -180,7 +212,11 @@ class RekeyingPeer(ForeignPeer):
     def send_next(self):
         at = (np.arange(160) + self.sequence * 160) / 8000
         payload = encode_mu_law(0.4 * np.sin(2 * np.pi * 1000 * at))
-        self.media.sendto(self.outbound.protect(header(self.sequence) + payload), self.peer)
+        packet = self.outbound.protect(header(self.sequence) + payload)
+        if self.identifiers is not None:
+            tag = len(packet) - TAGS[self.profile]
+            packet = packet[:tag] + self.identifiers[self.key] + packet[tag:]
+        self.media.sendto(packet, self.peer)
         self.sequence += 1
         self.sent += 1
 

@@ -22,7 +22,7 @@ def agent(parameters=";answermode=auto", extra="", account=None, codec="pcma"):
 def has_no_call(each):
     each.command("/listcalls")
     time.sleep(0.3)
-    return "there is no call" in each.output()
+    return "Active calls (0)" in each.output()
 
 
 def called(scenario, parameters=";answermode=auto", extra="", says=(), calls=1, options=(), seconds=15, patience=15):
@@ -391,7 +391,7 @@ def transfer_fails():
     notify(scenario, 1, "terminated;reason=noresource", "SIP/2.0 603 Decline")
     scenario.wants("INVITE", "a=sendrecv", timeout=9000).reply("200 OK", tag="", body=sdp(version=3)).wants("ACK")
     calling(ended(scenario), after=[("established", "/transfer sip:carol@127.0.0.1:9"), ("the transfer failed", "/resume"),
-                                    ("a=sendrecv", "/hangup")])
+                                    ("o=sipp 1 3 ", "/hangup")])
 
 
 def transfers_attended():
@@ -477,13 +477,13 @@ def many_called():
 
 
 def many_calling():
-    # All hang up at once: what SIPp's socket has no room for is lost, and comes again.
+    # All hang up within a second: what SIPp's socket has no room for is lost, and comes again.
     with SIPp("uas", calls=CALLS, seconds=CALLS // RATE + 60, options=("-rtp_echo",)) as sipp:
         report = apus("load", "--to", sipp.uri, "--calls", CALLS, "--rate", RATE, "--seconds", 1, "--codec", "pcmu", "--json",
                       limit=CALLS // RATE + 60).json()
         sipp.finish()
     check(report["summary"]["established"] == CALLS and report["summary"]["failed"] == 0, f"{report['summary']}")
-    return f"{CALLS} calls at {RATE} a second, all at once at the end"
+    return f"{CALLS} calls at {RATE} a second, all within one at the end"
 
 
 report = Report()

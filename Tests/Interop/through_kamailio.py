@@ -110,7 +110,7 @@ class Stage:
         for apus in (self.alice, self.dave):
             seen = Seen(apus)
             apus.command("/listcalls")
-            seen.wait("there is no call")
+            seen.wait(r"Active calls \(0\)")
 
 
 class Seen:

@@ -4,9 +4,13 @@ internal import Handoff
 package import NetBase
 
 /// A random key that can be looked for in all of the process's writable memory.
-@safe package final class SearchedSecret {
+@safe package final class SearchedSecret: @unchecked Sendable {  // the window is used in one search at a time
   /// One search at a time: each copies all memory, and so what another looks for.
   private static let turn = Locked(())
+
+  /// AddressSanitizer leaves freed memory as it was, so a key's beginning tells; the NSS beneath libsrtp2 leaves salts there,
+  /// which are no secret.
+  private static let freedMemoryStays = unsafe dlsym(nil, "__asan_init") != nil
 
   private let pattern: UnsafeMutableRawBufferPointer
   private let window = UnsafeMutableRawBufferPointer.allocate(byteCount: 1 << 20, alignment: 16)
@@ -41,7 +45,8 @@ package import NetBase
   /// Whether the search finds it; tried again, for memory that others map meanwhile can hide a place.
   package func isThere() -> Bool { (0..<5).contains { _ in self.copies() > 0 } }
 
-  /// How often the 16 bytes at the key's start are in memory, apart from this search's own copies.
+  /// How often the 16 bytes at the key's start are in memory, and how often what is behind them, apart from this search's
+  /// own copies. Freed memory has other things in its first 16 bytes: that a longer key was not wiped, the rest tells.
   package func copies() -> Int {
     // What the test's own calls and a search before have spilled from registers is not what is looked for.
     cmemory_clear_stack()
@@ -74,25 +79,35 @@ package import NetBase
     while address < end {
       let count = unsafe pread(
         memory, self.window.baseAddress, min(self.window.count, Int(end - address)), off_t(address))
-      guard count > 16 else { break }
-      var (rest, left) = unsafe (UnsafeRawPointer(self.window.baseAddress!), count)
-      while let hit = unsafe cmemory_find(rest, left, self.pattern.baseAddress!, 16) {
-        let offset = unsafe UnsafeRawPointer(hit) - UnsafeRawPointer(self.window.baseAddress!)
-        if !self.isOwn(address + UInt(offset)) { found += 1 }
-        unsafe (rest, left) = (UnsafeRawPointer(hit) + 1, count - offset - 1)
+      guard unsafe count > self.pattern.count else { break }
+      var (rest, left): (UnsafeRawPointer, Int)
+      for piece in self.pieces {
+        let wanted = unsafe self.pattern.baseAddress! + piece.lowerBound
+        unsafe (rest, left) = (UnsafeRawPointer(self.window.baseAddress!), count)
+        while let hit = unsafe cmemory_find(rest, left, wanted, piece.count) {
+          let offset = unsafe UnsafeRawPointer(hit) - UnsafeRawPointer(self.window.baseAddress!)
+          if !self.isOwn(address + UInt(offset)) { found += 1 }
+          unsafe (rest, left) = (UnsafeRawPointer(hit) + 1, count - offset - 1)
+        }
       }
       // Windows overlap, so that no key hides between two.
       if UInt(count) >= end - address { break }
-      address += UInt(count - 16)
+      address += unsafe UInt(count - self.pattern.count)
     }
     unsafe memset(self.window.baseAddress!, 0, self.window.count)
     return found
+  }
+
+  /// What is looked for; less than eight bytes would be found by chance.
+  private var pieces: [Range<Int>] {
+    let count = unsafe self.pattern.count
+    return count < 24 || Self.freedMemoryStays ? [0..<16] : [0..<16, 16..<count]
   }
 
   private func isOwn(_ address: UInt) -> Bool {
     let (pattern, window) = unsafe (
       UInt(bitPattern: self.pattern.baseAddress), UInt(bitPattern: self.window.baseAddress)
     )
-    return address == pattern || (window..<window + (1 << 20)).contains(address)
+    return address == pattern || address == pattern + 16 || (window..<window + (1 << 20)).contains(address)
   }
 }

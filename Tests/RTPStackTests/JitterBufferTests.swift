@@ -99,6 +99,31 @@ func stream(_ count: Int, first: Int = 100, interval: Double = 20, samples: Int 
     #expect(playout.buffer.statistics.missing == 0 && playout.buffer.statistics.late == 0)
   }
 
+  @Test("packets that come together after a pause, a whole buffer apart, are all accounted for", arguments: modes)
+  func wholeBufferApart(_ mode: JitterMode) {
+    for pause in stride(from: 20.0, through: 1200, by: 20) {
+      var playout = Playout(mode: mode, slots: 8)
+      playout.run(stream(20, first: 100), until: 400 + pause)
+      // One that may take the place of another: by itself, and with a later one.
+      for (sequence, isRecovered) in [(127, false), (128, false), (120, false), (121, true), (129, false), (122, true)]
+      {
+        let packet = Sent(sequence: sequence, timestamp: sequence * 160, arrival: 400 + pause)
+        if isRecovered {
+          _ = [UInt8(sequence)].withRawSpan {
+            playout.buffer.recover(
+              header(129, timestamp: 129 * 160), age: UInt32(129 - sequence) * 160, payloadType: 0, payload: $0,
+              now: .milliseconds(400 + pause))
+          }
+        } else {
+          playout.insert(packet, now: 400 + pause)
+        }
+      }
+      for tick in 1...100 { playout.playTick(now: 400 + pause + Double(tick) * 20) }
+      let counted = playout.buffer.statistics
+      #expect(counted.inserted == counted.accounted + UInt64(playout.buffer.held), "after \(pause) ms")
+    }
+  }
+
   @Test("test_jbuf: the fixed delay is the lower bound")
   func fixedDelay() {
     var playout = Playout(mode: .fixed(milliseconds: 100...200))

@@ -16,11 +16,17 @@ internal import Testing
     "Sources/SRTPEngine": ["NetBase", "CSRTP", "CTransform", "Glibc", "Synchronization"],
     "Sources/Runtime": ["NetBase", "Handoff", "CLinux", "Glibc", "Synchronization"],
     // L4
-    "Sources/ModuleKit": ["Glibc", "NetBase", "Handoff", "SIPStack", "ICEAgent", "SRTPEngine", "Runtime"],
-    // What modules that serve HTTP share; here and in SIPStreams, and nowhere else, does anything of NIO's appear.
+    "Sources/ModuleKit": [
+      "Glibc", "Synchronization", "Dispatch", "NetBase", "Handoff", "SIPStack", "ICEAgent", "SRTPEngine", "Runtime",
+    ],
+    // What modules that serve HTTP share; here, in HTTPClient and in SIPStreams, and nowhere else, does anything of NIO's appear.
     "Sources/HTTPServer": [
       "NetBase", "Handoff", "Runtime", "ModuleKit", "Glibc", "Synchronization", "NIOCore", "NIOPosix", "NIOSSL",
       "NIOHTTP1",
+    ],
+    // What modules that ask by HTTP share; TLS and the threads are those of the SIP modules.
+    "Sources/HTTPClient": [
+      "NetBase", "Runtime", "ModuleKit", "SIPStreams", "NIOCore", "NIOPosix", "NIOSSL", "NIOHTTP1",
     ],
     // What the SIP modules over connections share
     "Sources/SIPStreams": [
@@ -37,7 +43,7 @@ internal import Testing
     "Sources/Apus": ["NetBase", "Handoff", "ModuleKit", "UACore", "AllModules", "Runtime", "Glibc", "Synchronization"],
     // L7
     "Sources/CLI": [
-      "NetBase", "Runtime", "ModuleKit", "UACore", "AllModules", "Apus", "ArgumentParser", "Foundation",
+      "NetBase", "Handoff", "Runtime", "ModuleKit", "UACore", "AllModules", "Apus", "ArgumentParser", "Foundation",
       "Glibc", "Synchronization",
     ],
     "Sources/TestSupport": [
@@ -64,10 +70,10 @@ internal import Testing
     "srtp": ["COpenSSL"],
     "ice": ["ICEAgent", "COpenSSL"],
     "opus": ["COpus"],
-    "aufile": ["Dispatch"],
     "alsa": ["CAlsa", "Runtime"],
     "ctrl_tcp": ["Runtime"],
-    "whip": ["HTTPServer", "Runtime"],
+    "vumeter": ["Runtime"],
+    "whip": ["HTTPClient", "HTTPServer", "Runtime"],
     "httpd": ["HTTPServer", "Runtime", "Foundation"],
   ]
 

@@ -44,6 +44,49 @@ import Testing
     }
   }
 
+  @Test("the kernel tells when a datagram came, where it was asked to and nowhere else", arguments: Self.loopbacks)
+  func arrivals(host: String) throws {
+    let left = try UDPSocket(try self.address(host))
+    let right = try UDPSocket(try self.address(host))
+    let target = right.localAddress
+    var batch = PacketBatch(slots: 4)
+    func send(_ count: Int) {
+      for number in 0..<count { _ = [UInt8(number)].withRawSpan { left.send($0, to: target) } }
+    }
+    send(1)
+    self.receive(&batch, from: right)
+    #expect(batch.count == 1 && batch.arrival(0) == nil, "no room was made")
+    batch.takeArrivals()
+    send(1)
+    self.receive(&batch, from: right)
+    #expect(batch.count == 1 && batch.arrival(0) == nil, "the socket was not asked")
+
+    right.stampArrivals()
+    // The kernel begins to take the time a moment after it was asked for the first time on the machine.
+    usleep(50_000)
+    for _ in 0..<3 {
+      let before = wallClockNanoseconds()
+      send(4)
+      let after = wallClockNanoseconds()
+      usleep(20_000)
+      self.receive(&batch, from: right)
+      #expect(batch.count == 4)
+      var times: [Int64] = []
+      for index in 0..<4 { if let time = batch.arrival(index) { times.append(time) } }
+      #expect(times.count == 4 && times == times.sorted())
+      // Clocks of two processors may differ by a little.
+      #expect(times.allSatisfy { $0 > before - 1_000_000 && $0 < after + 1_000_000 }, "\(before) \(times) \(after)")
+    }
+    // Another socket's datagram in the same batch, after one that had a time.
+    let quiet = try UDPSocket(try self.address(host))
+    let other = quiet.localAddress
+    _ = [1].withRawSpan { left.send($0, to: other) }
+    self.receive(&batch, from: quiet)
+    #expect(batch.count == 1 && batch.arrival(0) == nil)
+    [1, 2].withRawSpan { batch.fill(with: $0, from: target) }
+    #expect(batch.arrival(0) == nil, "it did not come from the kernel")
+  }
+
   @Test("one receive brings as many as there is room for, in order", arguments: Self.loopbacks)
   func batches(host: String) throws {
     let left = try UDPSocket(try self.address(host))

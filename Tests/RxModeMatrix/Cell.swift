@@ -18,13 +18,15 @@ enum Scenario: String, CaseIterable, Sendable {
   case digits = "dtmf"
   case earlyMedia = "early-media"
   case twoCalls = "two-calls"
+  /// With rtcp-mux as WebRTC has it: ICE and BUNDLE, audio and video on one socket.
+  case video
 
   /// RTP packets that each side hears at least.
   var packets: Int {
     switch self {
     case .hangUpDuringHandshake: 0
     case .callerHangsUp, .calleeHangsUp: 10
-    case .call, .digits, .peerVanishes, .twoCalls: 25
+    case .call, .digits, .peerVanishes, .twoCalls, .video: 25
     case .holdAndResume, .sourceChange, .payloadTypeChange, .earlyMedia: 50
     }
   }
@@ -58,6 +60,8 @@ struct Cell: Hashable, Sendable, CustomTestStringConvertible {
   let encryption: String?
   let usesRTCPMux: Bool
   let subject: Subject
+  /// Whether it is played again and again, beside the matrix.
+  var isRound = false
 
   var name: String {
     "\(self.mode.rawValue) \(self.encryption ?? "none") \(self.usesRTCPMux ? "mux" : "no-mux") \(self.subject.name)"
@@ -76,7 +80,8 @@ struct Cell: Hashable, Sendable, CustomTestStringConvertible {
   /// A loopback address of the cell's own. A socket that one cell has closed may still be sent to; the port must not
   /// come up in another cell meanwhile.
   var address: SocketAddress {
-    SocketAddress(ipv4: 0x7F01_0001 + UInt32(Self.numbers[self] ?? 0), port: 0)
+    let number = Self.numbers[self] ?? Self.all.count + (RxMode.allCases.firstIndex(of: self.mode) ?? 0)
+    return SocketAddress(ipv4: 0x7F01_0001 + UInt32(number), port: 0)
   }
 
   private static let numbers = Dictionary(uniqueKeysWithValues: Self.all.enumerated().map { ($1, $0) })

@@ -1,12 +1,18 @@
 import Glibc
 
 /// The list of cells that is committed beside the tests: one line each, with the packets that each side must hear and
-/// the number of assertions.
+/// the number of assertions. How many came differs from run to run: the run prints it.
 enum CellList {
   static let path = #filePath.split(separator: "/").dropLast().reduce("") { $0 + "/" + $1 } + "/cells.txt"
 
   static func line(_ cell: Cell, _ outcome: Outcome) -> String {
     "\(cell.name) packets>=\(cell.packets) assertions=\(outcome.assertions)"
+  }
+
+  /// The same with the packets that came.
+  static func printedLine(_ cell: Cell, _ outcome: Outcome) -> String {
+    "\(cell.name) packets=\(outcome.packets) (>=\(cell.packets)) assertions=\(outcome.assertions)"
+      + (outcome.failures.isEmpty ? "" : " failures=\(outcome.failures.count)")
   }
 
   /// The committed lines; none when there is no file.

@@ -5,11 +5,15 @@ import Runtime
 struct Checks {
   private(set) var count = 0
   private(set) var failures: [String] = []
+  /// RTP packets that the calls looked at have heard, the least of them; nil while there was none.
+  private(set) var packets: Int?
 
   mutating func expect(_ condition: Bool, _ sentence: @autoclosure () -> String) {
     self.count += 1
     if !condition { self.failures.append(sentence()) }
   }
+
+  mutating func note(packets: Int) { self.packets = min(packets, self.packets ?? packets) }
 
   /// The cell could not go on.
   mutating func fail(_ error: any Error) { self.failures.append("\(error)") }

@@ -1,5 +1,7 @@
 /// What came of a cell.
 struct Outcome: Sendable {
+  /// RTP packets that came: the least that any call of ours had when it was over.
+  let packets: Int
   let assertions: Int
   let failures: [String]
 }
@@ -43,12 +45,13 @@ enum Matrix {
       case .admission(let claim, let policy): try await Admissions.run(claim, policy, cell, &checks)
       }
     } catch { checks.fail(error) }
-    return Outcome(assertions: checks.count, failures: checks.failures)
+    return Outcome(packets: checks.packets ?? 0, assertions: checks.count, failures: checks.failures)
   }
 
   private static func run(_ scenario: Scenario, _ cell: Cell, _ checks: inout Checks) async throws {
     switch scenario {
-    case .call, .holdAndResume, .callerHangsUp, .calleeHangsUp, .hangUpDuringHandshake, .digits, .twoCalls:
+    case .call, .holdAndResume, .callerHangsUp, .calleeHangsUp, .hangUpDuringHandshake, .digits, .twoCalls,
+      .video:
       try await PlainCalls.run(scenario, cell, &checks)
     case .peerVanishes, .sourceChange, .payloadTypeChange, .earlyMedia:
       try await ScriptedCalls.run(scenario, cell, &checks)

@@ -12,12 +12,16 @@ import Testing
     let outcome = try #require(await Matrix.outcomes()[cell], "the cell did not run")
     for failure in outcome.failures { Issue.record("\(cell.name): \(failure)") }
     #expect(outcome.assertions > 0, "the cell asserts nothing")
+    #expect(outcome.packets >= cell.packets, "\(outcome.packets) packets came")
   }
 
   @Test("the cells that ran are the cells that are committed")
   func list() async {
     let outcomes = await Matrix.outcomes()
     let ran = Cell.all.compactMap { cell in outcomes[cell].map { CellList.line(cell, $0) } }
+    // At once, so that nothing else that the process prints comes between the lines.
+    let lines = Cell.all.compactMap { cell in outcomes[cell].map { CellList.printedLine(cell, $0) } }
+    print((["cells of the matrix:"] + lines).joined(separator: "\n"))
     if CellList.isRegenerating {
       let isWritten = CellList.write(ran)
       #expect(isWritten, "\(CellList.path) can't be written")

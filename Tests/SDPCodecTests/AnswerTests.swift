@@ -116,7 +116,7 @@ import Testing
     #expect(answer.media[0].rtcp?.port == (offered && wanted ? nil : 20000))
   }
 
-  @Test("packet time: the peer's wish, else ours, at most the peer's maximum")
+  @Test("packet time: the peer's wish, else ours, at most the peer's maximum; from 10 to 120 ms")
   func packetTime() throws {
     func ptime(_ lines: String..., own: Int?) throws -> Int {
       var local = try audio([pcmu])
@@ -200,6 +200,46 @@ import Testing
     let (_, media) = try Self.answer(
       ["m=audio 5000 RTP/AVP 13 0"], try audio([CodecCapability("CN", clockRate: 8000), pcmu]))
     #expect(media.sendCodecs.brief == ["pcmu@0", "cn@13"])
+  }
+
+  @Test("redundant audio is first in an answer where the offer has it first, under the offer's numbers, and never sent")
+  func redundantAudio() throws {
+    let red = CodecCapability("red", clockRate: 8000)
+    let matching = CodecMatching { local, remote in .accepted(fmtp: remote.isRedundantAudio ? remote.fmtp : local.fmtp)
+    }
+    for (formats, answered) in [("63 0 101", ["63", "0", "101"]), ("0 63 101", ["0", "101", "63"])] {
+      var agent = try agent(matching: matching)
+      _ = try agent.receiveOffer(
+        try peer(
+          "m=audio 5000 RTP/AVP \(formats)", "a=rtpmap:63 red/8000", "a=fmtp:63 0/0",
+          "a=rtpmap:101 telephone-event/8000"))
+      let answer = try agent.makeAnswer([try audio([pcmu, events, red])])
+      #expect(answer.media[0].formats == answered && answer.media[0].values("fmtp").contains("63 0/0"))
+      let media = try #require(agent.negotiated.first)
+      #expect(media.sendCodecs.brief == ["pcmu@0", "red@63"] && media.receiveCodecs.brief == ["pcmu@0", "red@63"])
+    }
+  }
+
+  @Test("feedback is answered for formats that the offer has it for, where the profile has feedback")
+  func feedback() throws {
+    let offer = [
+      "a=rtcp-rsize", "a=rtcp-fb:0 transport-cc", "a=rtcp-fb:* nack pli", "a=rtcp-fb:8 nack",
+      "a=rtcp-fb:x transport-cc",
+    ]
+    for (profile, kinds) in [
+      ("RTP/SAVPF", ["0 transport-cc", "0 nack pli", "8 nack", "8 nack pli"]), ("RTP/SAVP", []),
+    ] {
+      var agent = try agent()
+      let text =
+        ["v=0", "o=- 7 1 IN IP4 192.0.2.9", "s=-", "c=IN IP4 192.0.2.9", "t=0 0", "m=audio 5000 \(profile) 0 8"] + offer
+      _ = try agent.receiveOffer(try SessionDescription(parsing: text.map { $0 + "\r\n" }.joined()))
+      var own = try audio([pcmu, pcma], accepts: ["RTP/SAVPF", "RTP/SAVP"])
+      own.feedback = ["transport-cc", "nack", "nack pli"].map { FeedbackAttribute(payloadType: nil, kind: $0) }
+      own.rtcpRsize = true
+      let answer = try agent.makeAnswer([own])
+      #expect(answer.media[0].values("rtcp-fb") == kinds)
+      #expect(agent.negotiated[0].feedback.map(\.text) == kinds && agent.negotiated[0].rtcpRsize)
+    }
   }
 
   /// Per real offer: the formats that we answer with, and the token.

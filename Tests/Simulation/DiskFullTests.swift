@@ -11,6 +11,8 @@ import aufile
 @Suite struct DiskFullTests {
   /// Bytes: a second and a quarter of speech.
   private static let room = 20_000
+  /// How much speech that is.
+  static let milliseconds = Int64(room - 44) / 16
 
   @Test("a disk that is full changes no byte of a call, each loss is counted, and the file holds what it had room for")
   func whileRecording() async {
@@ -19,24 +21,30 @@ import aufile
       // Else a write beyond the limit would be the end of the process.
       signal(SIGXFSZ, SIG_IGN)
       guard unsafe setrlimit(__rlimit_resource_t(RLIMIT_FSIZE.rawValue), &limit) == 0 else { return print("no limit") }
+      var tally = Tally()
       for seed in Seeds.chosen(debug: 20, release: 100) {
-        for fault in try DiskFullTests.faults(seed: seed) {
+        for fault in try DiskFullTests.faults(seed: seed, &tally) {
           print("seed \(seed): \(fault); again: APUS_SEEDS=\(seed) swift test --filter DiskFullTests")
         }
       }
+      print(tally.table(of: [.diskFull]))
+      let missing = tally.missing([.diskFull], least: Seeds.count(debug: 0, release: 3))
+      if !missing.isEmpty { print("seed : hardly ever: \(missing)") }
       let losses = AudioFile.losses
-      print("\(losses.files > 0 && losses.samples > 0 ? "sound" : "no disk was full"): \(losses)")
+      print("\(losses.files > 0 && losses.units > 0 ? "sound" : "no disk was full"): \(losses)")
     }
     let output = String(decoding: result?.standardOutputContent ?? [], as: UTF8.self)
+    print(output.split(separator: "\n").filter { $0.hasPrefix("tally: ") }.joined(separator: "\n"))
     #expect(output.contains("sound: ") && !output.contains("seed "), "\(output.prefix(2000))")
   }
 
-  private static func faults(seed: UInt64) throws -> [String] {
+  private static func faults(seed: UInt64, _ tally: inout Tally) throws -> [String] {
     var faults: [String] = []
     let folder = unsafe getenv("TMPDIR").map { unsafe String(cString: $0) } ?? "/tmp"
     let path = "\(folder)/apus-full-\(getpid())"
     let undisturbed = try WholeCall.run(seed: seed)
     let call = try WholeCall.run(seed: seed, recording: path)
+    tally.add(call)
     if !AudioFile.flush() { faults.append("the file thread hangs") }
     if call.digest != undisturbed.digest { faults.append("another call than without") }
     let (here, there) = (call.sides.flatMap(\.reports), undisturbed.sides.flatMap(\.reports))

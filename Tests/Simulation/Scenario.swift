@@ -100,6 +100,15 @@ struct Scenario: CustomStringConvertible {
         acts.append((number(0...max(1, self.end)), .trouble(Trouble(party(), &generator))))
       }
     }
+    // Handshakes are short, and nothing else is drawn for what comes after the hang-up. By a generator of its own: the
+    // rest of a seed is what it was.
+    var rare = TestGenerator(seed: seed &* 0x7654_3211)
+    if rare.happens(0.15) {
+      let handshake = Int64(self.answerDelay ?? 0) + 2 * self.signalling.delay.upperBound / 1000
+      let isLate = encryption != "dtls_srtp" || rare.happens(0.5)
+      let time = isLate ? self.end + Int64.random(in: 2...300, using: &rare) : handshake
+      acts.append((time, .trouble(Trouble(rare.happens(0.5) ? .alice : .bob, &rare))))
+    }
     self.acts = acts.sorted { $0.time < $1.time }
     let timeout = number(0...3) == 0 ? 3 : nil
     self.rtpTimeout = self.signalling.corruption > 0 ? 3 : timeout

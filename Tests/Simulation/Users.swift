@@ -20,17 +20,19 @@ struct Users {
   private(set) var wishes: [Party: Wishes] = [:]
   /// What lived in processes that have died.
   private(set) var dead: [WeakCore] = []
+  /// What befell the call, and when.
+  var encounters: Encounters
 
   init(agents: SimulatedAgents, scenario: Scenario, start: Instant, trace: WireTrace) {
     (self.agents, self.scenario, self.start, self.trace) = (agents, scenario, start, trace)
+    self.encounters = Encounters(scenario)
   }
 
   mutating func act() throws {
-    for (time, act) in self.scenario.acts {
-      self.run(until: time)
-      try self.perform(act, at: time)
-    }
+    let last = max(1, self.scenario.end)
+    try self.perform { $0 <= last }
     self.run(until: self.scenario.end)
+    self.encounters.end()
     switch self.scenario.ending {
     case .hangUp(let party): self.hangUp(party)
     case .crossing:
@@ -39,13 +41,45 @@ struct Users {
     case .refused:
       if let call = self.agents.bob.report?.id { self.agents.bob.act { $0.reject(call) } } else { self.hangUp(.alice) }
     }
+    try self.perform { $0 > last }
   }
 
-  private func run(until milliseconds: Int64) {
-    self.agents.simulation.run(until: self.start.advanced(byMilliseconds: milliseconds))
+  /// Runs until both sides have forgotten their calls; false when they don't in time.
+  mutating func runUntilIdle(milliseconds: Int64) -> Bool {
+    let agents = self.agents
+    return agents.simulation.run(milliseconds: milliseconds) {
+      self.encounters.look(at: agents)
+      return agents.alice.act { $0.callCount } == 0 && agents.bob.act { $0.callCount } == 0
+    }
   }
 
-  private mutating func perform(_ act: Scenario.Act, at time: Int64) throws {
+  mutating func run(milliseconds: Int64) {
+    self.run(until: self.agents.simulation.now.advanced(byMilliseconds: milliseconds))
+  }
+
+  private mutating func run(until milliseconds: Int64) {
+    self.run(until: self.start.advanced(byMilliseconds: milliseconds))
+  }
+
+  private mutating func run(until end: Instant) {
+    let agents = self.agents
+    agents.simulation.run(until: end) {
+      self.encounters.look(at: agents)
+      return false
+    }
+  }
+
+  private mutating func perform(where isNow: (Int64) -> Bool) throws {
+    for (time, act) in self.scenario.acts where isNow(time) {
+      self.run(until: time)
+      let phase = self.agents.phase
+      guard try self.perform(act, at: time), let (fault, length) = act.fault else { continue }
+      self.encounters.begin(fault, in: phase, milliseconds: length, self.agents)
+    }
+  }
+
+  /// False for a trouble that found nothing to trouble.
+  private mutating func perform(_ act: Scenario.Act, at time: Int64) throws -> Bool {
     switch act {
     case .hold(let party): self.hold(party, true, at: time)
     case .resume(let party): self.hold(party, false, at: time)
@@ -57,14 +91,15 @@ struct Users {
       self.each(party) { $0.send(digits: digits, on: $1) }
       guard self.agent(party).isEstablished else {
         self.wishes[party, default: Wishes()].hasEarlyDigits = true
-        return
+        return true
       }
       self.wishes[party, default: Wishes()].digits += digits
       self.wishes[party]?.lastDigits = time
     case .vanish(let party): self.agents.simulation.network.silence(host: self.agent(party).address.host)
     case .outage(let length): self.cut(length, signalling: false)
-    case .trouble(let trouble): try self.suffer(trouble)
+    case .trouble(let trouble): return try self.suffer(trouble)
     }
+    return true
   }
 
   private mutating func hold(_ party: Party, _ isHeld: Bool, at time: Int64) {
@@ -75,7 +110,7 @@ struct Users {
 
   // MARK: Troubles
 
-  private mutating func suffer(_ trouble: Trouble) throws {
+  private mutating func suffer(_ trouble: Trouble) throws -> Bool {
     let simulation = self.agents.simulation
     switch trouble {
     case .partition(let length): self.cut(length, signalling: true)
@@ -88,8 +123,8 @@ struct Users {
       }
     case .crowded(let party, let holds, let length):
       for loop in self.agent(party).executors { simulation.stall(loop, milliseconds: length) }
-      self.crowd(party, holds: holds)
-    case .forgedReports(let party, let length): self.forgeReports(to: party, length)
+      return self.crowd(party, holds: holds)
+    case .forgedReports(let party, let length): return self.forgeReports(to: party, length)
     case .restart(let party):
       self.dead.append(WeakCore(core: self.agent(party).core))
       self.taken[party, default: 0] += self.agent(party).act { $0.signallingCounters.datagrams }
@@ -102,6 +137,7 @@ struct Users {
         from: self.agent(party).address, signalling: true, with: Trouble.Refusal.unreachable.result,
         milliseconds: length)
     }
+    return true
   }
 
   private func cut(_ milliseconds: Int64, signalling: Bool) {
@@ -109,23 +145,26 @@ struct Users {
     self.trace.cut(until: end.nanoseconds, signalling: signalling)
   }
 
-  private mutating func crowd(_ party: Party, holds: Bool) {
+  private mutating func crowd(_ party: Party, holds: Bool) -> Bool {
     var refused = 0
     self.each(party) { core, call in
-      guard let media = core.calls[call]?.media, media.transport != nil else { return }
+      guard let media = core.calls[call]?.media else { return }
       for _ in 0..<Trouble.crowd where !media.post(.reportStatistics) { refused += 1 }
       if holds { core.setHold(call, true) }
     }
     // What has closed takes none, and has said already what it counted.
-    if refused < Trouble.crowd { self.refused[party, default: 0] += refused }
+    guard refused < Trouble.crowd else { return false }
+    self.refused[party, default: 0] += refused
+    return refused > 0
   }
 
-  private func forgeReports(to party: Party, _ milliseconds: Int64) {
-    guard let flow = self.trace.flow(to: self.agent(party).address) else { return }
+  private func forgeReports(to party: Party, _ milliseconds: Int64) -> Bool {
+    guard let flow = self.trace.flow(to: self.agent(party).address) else { return false }
     self.agents.simulation.stall(self.agent(party).main, milliseconds: milliseconds)
     for _ in 0..<Trouble.forgeries {
       self.agents.simulation.network.inject(PlainPackets.rtcp, from: flow.source, to: flow.destination)
     }
+    return true
   }
 
   // MARK: Agents

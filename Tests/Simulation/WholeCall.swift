@@ -49,6 +49,7 @@ struct WholeCall {
   let use: Replay.Use
   /// Virtual seconds.
   let duration: Double
+  let encounters: Set<Encounters.Cell>
 
   var sides: [Side] { [self.alice, self.bob] }
 
@@ -108,10 +109,11 @@ struct WholeCall {
     let start = agents.simulation.now
     try agents.call()
     var users = Users(agents: agents, scenario: scenario, start: start, trace: trace)
+    if path != nil { users.encounters.diskFillsAfter = DiskFullTests.milliseconds }
     try users.act()
     // An agent that stands still, or whom nothing has reached yet, is not idle.
-    if !scenario.isPunctual { agents.run(milliseconds: 5000) }
-    self.endedByHangUp = agents.runUntilIdle(milliseconds: 80_000)
+    if !scenario.isPunctual { users.run(milliseconds: 5000) }
+    self.endedByHangUp = users.runUntilIdle(milliseconds: 80_000)
     if !self.endedByHangUp { agents.hangUpEverything() }
     self.ended = agents.runUntilIdle(milliseconds: 80_000)
     self.duration = Double(agents.simulation.now.nanoseconds(since: start)) / 1e9
@@ -125,6 +127,7 @@ struct WholeCall {
     self.alice = Self.side(.alice, agents.alice, agents.aliceHears, network, trace, users)
     self.bob = Self.side(.bob, agents.bob, agents.bobHears, network, trace, users)
     self.use = Replay.use
+    self.encounters = users.encounters.cells
     cores = users.dead + [WeakCore(core: agents.alice.core), WeakCore(core: agents.bob.core)]
   }
 

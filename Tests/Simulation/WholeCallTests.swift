@@ -1,3 +1,4 @@
+import Handoff
 import ModuleKit
 import TestSupport
 import Testing
@@ -50,7 +51,20 @@ import Testing
     }
     // Of a long run, for the report.
     if shard.seeds.count >= 1000 { print(tally) }
+    let all = Self.tallies.withLock { tallies in
+      tallies.append(tally)
+      return tallies.count == Self.shards.count + Self.signallingShards.count ? tallies : []
+    }
+    guard !all.isEmpty else { return }
+    let sum = all.reduce(into: Tally()) { $0.add($1) }
+    let faults = Fault.allCases.filter { $0 != .diskFull }
+    print(sum.table(of: faults))
+    let isFull = (Self.shards + Self.signallingShards).reduce(0) { $0 + $1.seeds.count } >= 7000
+    for cell in sum.missing(faults, least: isFull ? 2 : 0) { Issue.record("hardly ever: \(cell)") }
   }
+
+  /// Of the shards that are done, of both tests.
+  private static let tallies = Locked<[Tally]>([])
 
   @Test("the scenarios are what they should be: all modes, encryptions, weathers, endings, and calls that stand")
   func variety() throws {

@@ -15,6 +15,9 @@ package actor Soak {
     private static let usualCalls = 17
   #endif
 
+  /// As short a run says nothing about an hour.
+  private static let tellingSeconds: Int64 = 600
+
   private let callsPerMode: Int
   private let pace: Int
   private let isSlow: Bool
@@ -118,21 +121,26 @@ package actor Soak {
     }
   }
 
-  /// What was done, and what grew in an hour where there are enough looks to tell.
+  /// What was done, and what grew in an hour where there was time enough to tell; more than its bound is a fault.
   package func summary(every: Int64) -> String {
     let done = Step.allCases.map { "\(self.steps[$0] ?? 0) \($0.rawValue)" }.joined(separator: ", ")
-    // What is made once is there after a tenth of the time.
-    let slopes = Slopes(of: Array(self.footprints.dropFirst(self.footprints.count / 10)), every: 1)
-    func inAnHour(_ slope: Double) -> Double { (slope * 36_000 / Double(every)).rounded() / 10 }
-    let growth =
-      self.footprints.count < 50
-      ? "too short to tell what grows"
-      : "an hour: descriptors \(inAnHour(slopes.descriptors)), threads \(inAnHour(slopes.threads)), heap "
-        + "\(inAnHour(slopes.heap / 1024)) KiB, resident \(inAnHour(slopes.resident / 1024)) KiB"
+    var growth = "too short to tell what grows"
+    var faults = self.faults
+    if Int64(self.footprints.count) * every >= Self.tellingSeconds {
+      // What is made once is there after a tenth of the time.
+      let slopes = Slopes(of: Array(self.footprints.dropFirst(self.footprints.count / 10)), every: 1)
+      // A hundred thousand calls end in an hour: one descriptor left by each hundredth is 1,000, 200 bytes by each 20 MiB.
+      let figures: [(name: String, growth: Double, bound: Double)] = [
+        ("descriptors", slopes.descriptors, 500), ("threads", slopes.threads, 50),
+        ("heap KiB", slopes.heap / 1024, 16_384), ("resident KiB", slopes.resident / 1024, 32_768),
+      ].map { ($0.0, ($0.1 * 36_000 / Double(every)).rounded() / 10, $0.2) }
+      growth = "an hour: " + figures.map { "\($0.name) \($0.growth)" }.joined(separator: ", ")
+      faults += figures.filter { $0.growth > $0.bound }.map { "grows by \($0.growth) \($0.name) an hour" }
+    }
     return """
       \(self.ended) ends of calls, \(self.rekeys) changes of keys, \(self.packets) packets; asked for: \(done)
       \(growth)
-      \(self.faults.count) faults\(self.faults.prefix(10).map { "\n  \($0)" }.joined())
+      \(faults.count) faults\(faults.prefix(10).map { "\n  \($0)" }.joined())
       """
   }
 }

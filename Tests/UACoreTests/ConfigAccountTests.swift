@@ -30,7 +30,21 @@ struct ConfigAccountTests {
     #expect(!account.rtcpMux)
     #expect(account.packetTime == 20)
     #expect(account.mediaEncryption == nil)
-    #expect(account.audioCodecs.isEmpty)
+    #expect(account.audioCodecs.isEmpty && account.videoCodecs.isEmpty)
+    #expect(account.videoSource == nil && account.videoDisplay == nil)
+    #expect(account.sipAutoanswerBeep && !account.opensPinhole && account.sourcePort == nil)
+  }
+
+  @Test("a call has the account's devices, and the config's where the account names none")
+  func devices() throws {
+    let (accounts, _) = self.parse("<sip:a@b>\n<sip:c@d>;video_codecs=vp8;video_source=aufile,x;video_display=aufile,y")
+    var configuration = Configuration()
+    configuration.videoSource = VideoDevice("vidbridge,one")
+    configuration.videoDisplay = VideoDevice("vidbridge,two")
+    let settings = accounts.map { CallSettings(account: $0, configuration: configuration) }
+    #expect(settings.map { $0.videoSource?.description } == ["vidbridge,one", "aufile,x"])
+    #expect(settings.map { $0.videoDisplay?.description } == ["vidbridge,two", "aufile,y"])
+    #expect(settings.map(\.videoCodecs) == [[], ["vp8"]])
   }
 
   @Test("test_account: every parameter that Apus acts on is read")
@@ -42,7 +56,8 @@ struct ConfigAccountTests {
       ;outbound="sip:one.example.com;transport=tcp";outbound2=sip:two.example.com;answermode=AUTO;answerdelay=250\
       ;dtmfmode=info;call_transfer=no;sip_autoanswer=yes;sip_autoredirect=yes;mediaenc=srtp-mand;rtcp_mux=yes;ptime=40\
       ;autelev_pt=99;audio_codecs=opus/48000/2,PCMU;audio_source=aufile,"/tmp/a b.wav";audio_player=aufile,out.wav\
-      ;extra=x,y # a comment
+      ;video_codecs="h264, VP8";video_source=aufile,film.ivf;video_display=aufile;extra=x,y;prio=3;fbregint=90\
+      ;sip_autoanswer_beep=off;natpinhole=yes;tcpsrcport=5070 # a comment
       """)
     #expect(problems.isEmpty)
     let account = try #require(accounts.first)
@@ -72,7 +87,12 @@ struct ConfigAccountTests {
       ])
     #expect(account.audioSource == AudioDevice(driver: "aufile", device: "/tmp/a b.wav"))
     #expect(account.audioPlayer == AudioDevice(driver: "aufile", device: "out.wav"))
+    #expect(account.videoCodecs == ["h264", "VP8"])
+    #expect(account.videoSource == VideoDevice(driver: "aufile", device: "film.ivf"))
+    #expect(account.videoDisplay == VideoDevice(driver: "aufile", device: ""))
     #expect(account.extra == "x,y")
+    #expect(account.priority == 3 && account.fallbackInterval == 90)
+    #expect(!account.sipAutoanswerBeep && account.opensPinhole && account.sourcePort == 5070)
   }
 
   @Test(
@@ -102,15 +122,8 @@ struct ConfigAccountTests {
         "medianat: turn is done by ice, which is not switched on; calls go without it"
       ),
       (
-        "<sip:u@h>;tcpsrcport=5070",
-        "tcpsrcport: this parameter of baresip has no effect in Apus: connections leave from a free port"
-      ),
-      (
-        "<sip:u@h>;video_codecs=vp8", "video_codecs: this parameter of baresip has no effect in Apus: there is no video"
-      ),
-      (
-        "<sip:u@h>;fbregint=60",
-        "fbregint: this parameter of baresip has no effect in Apus: an account with a `prio` is registered by `uareg` only"
+        "<sip:u@h>;video_display=sdl,default",
+        "video_display: sdl: this module of baresip is not part of Apus; calls go without it"
       ),
       (
         "<sip:u@h;transport=tls>",
@@ -172,6 +185,13 @@ struct ConfigAccountTests {
       (
         "<sip:u@h>;audio_codecs=opus/x",
         "audio_codecs: \"opus/x\" is not allowed: a codec is NAME, NAME/RATE or NAME/RATE/CHANNELS"
+      ),
+      (
+        "<sip:u@h>;video_codecs=vp8,h264/90000",
+        "video_codecs: \"h264/90000\" is not allowed: a video codec is a NAME, for example VP8"
+      ),
+      (
+        "<sip:u@h>;video_source=,x", "video_source: \",x\" is not allowed: it takes MODULE,DEVICE"
       ),
       (
         "<sip:u@h>;audio_source=ausine,440",

@@ -107,8 +107,9 @@ struct ConfigFolderTests {
   @Test("a sound file beside the config is found there, and one that is nowhere keeps its name")
   func soundFiles() throws {
     let path = try TemporaryFolder()
-    try path.write("module aufile\naudio_source aufile,a.wav\naudio_alert aufile,b.wav\n", to: "config")
-    try path.write("<sip:a@b>;audio_source=aufile,a.wav\n", to: "accounts")
+    try path.write(
+      "module aufile\naudio_source aufile,a.wav\naudio_alert aufile,b.wav\nvideo_source aufile,a.wav\n", to: "config")
+    try path.write("<sip:a@b>;audio_source=aufile,a.wav;video_source=aufile,a.wav\n", to: "accounts")
     try path.write("x", to: "a.wav")
     var problems: [ConfigProblem] = []
     let folder = try ConfigFolder.load(path: path.path, modules: ConfigModules.all, problems: &problems)
@@ -116,6 +117,8 @@ struct ConfigFolderTests {
     #expect(folder.configuration.audioSource?.device == "\(path.path)/a.wav")
     #expect(folder.configuration.audioAlert?.device == "b.wav")
     #expect(folder.accounts.first?.audioSource?.device == "\(path.path)/a.wav")
+    #expect(folder.configuration.videoSource?.device == "\(path.path)/a.wav")
+    #expect(folder.accounts.first?.videoSource?.device == "\(path.path)/a.wav")
   }
 
   @Test(

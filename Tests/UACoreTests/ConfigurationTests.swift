@@ -26,6 +26,7 @@ struct ConfigurationTests {
     #expect(configuration.callHoldOtherCalls)
     #expect(configuration.tollNumbers == .standard && configuration.callMaxTransfers == 5)
     #expect(configuration.audioSource == nil)
+    #expect(configuration.videoSource == nil && configuration.videoDisplay == nil)
     #expect(configuration.telephoneEventPayloadType == 101)
     #expect(configuration.rtpTOS == 184)
     #expect(configuration.rtpPorts == 1024...49152)
@@ -56,6 +57,8 @@ struct ConfigurationTests {
       audio_player aubridge,one
       audio_source "aufile,/tmp/a, b.wav"
       audio_alert aubridge
+      video_source aubridge,film
+      video_display aufile,seen.ivf
       audio_telev_pt 96
       rtp_tos 46
       rtp_ports 10000-20000
@@ -87,6 +90,8 @@ struct ConfigurationTests {
     #expect(configuration.audioPlayer == AudioDevice(driver: "aubridge", device: "one"))
     #expect(configuration.audioSource == AudioDevice(driver: "aufile", device: "/tmp/a, b.wav"))
     #expect(configuration.audioAlert == AudioDevice(driver: "aubridge", device: ""))
+    #expect(configuration.videoSource == VideoDevice(driver: "aubridge", device: "film"))
+    #expect(configuration.videoDisplay == VideoDevice(driver: "aufile", device: "seen.ivf"))
     #expect(configuration.rtpPorts == 10000...20000)
     #expect(configuration.jitterBufferType == .adaptive)
     #expect(configuration.jitterBufferDelay == 20...60)
@@ -148,6 +153,20 @@ struct ConfigurationTests {
         "error: sip_listen: \"localhost\" is not allowed: it takes an address and a port, for example 0.0.0.0:5060"
       ),
       ("audio_source ,x", "error: audio_source: \",x\" is not allowed: it takes MODULE,DEVICE"),
+      ("video_source ,x", "error: video_source: \",x\" is not allowed: it takes MODULE,DEVICE"),
+      (
+        "video_display aubridge,x",
+        "error: video_display: the module aubridge is not switched on: add the line \"module aubridge\" to the config"
+      ),
+      (
+        "video_source v4l2,/dev/video0",
+        "warning: video_source: v4l2: this module of baresip is not part of Apus; calls go without it"
+      ),
+      (
+        "module avcodec.so",
+        "warning: module: avcodec: nothing is encoded or decoded here: h264 passes H.264 on as it is encoded; "
+          + "the line is ignored"
+      ),
       (
         "audio_source ausine,440",
         "error: audio_source: the module ausine is not switched on: add the line \"module ausine\" to the config"

@@ -7,7 +7,14 @@
 // The limit: what a C program needs for the same calls, with the same system calls, libsrtp2 calls and G.711, and nothing
 // else: no jitter buffer, no statistics, no RTCP, no signalling, no checks beyond the cipher's own.
 
-typedef enum { CLIMIT_PLAIN, CLIMIT_AES_CM_128_HMAC_SHA1_80, CLIMIT_AEAD_AES_128_GCM, CLIMIT_AEAD_AES_256_GCM } climit_profile;
+typedef enum {
+  CLIMIT_PLAIN,
+  CLIMIT_AES_CM_128_HMAC_SHA1_80,
+  CLIMIT_AES_CM_128_HMAC_SHA1_32,
+  CLIMIT_AES_256_CM_HMAC_SHA1_80,
+  CLIMIT_AEAD_AES_128_GCM,
+  CLIMIT_AEAD_AES_256_GCM
+} climit_profile;
 
 typedef struct {
   unsigned legs;

@@ -46,6 +46,7 @@ package struct ALSA: Module {
             return all.isEmpty
               ? "no device was used yet" : all.map { $0.line(ALSALibrary.words) }.joined(separator: "\n")
           }),
+        Facet(.application(DeviceWatchProvider(shelf: shelf, words: ALSALibrary.words))),
       ]
     }
   #else
@@ -64,7 +65,8 @@ package struct ALSA: Module {
     let name = request.device.isEmpty ? "default" : request.device
     try ALSALibrary.check(name, facet)
     let way = facet == "audio_source" ? "capture" : "playback"
-    let figures = DeviceFigures(title: "\(way) \(name)", sampleRate: request.format.sampleRate)
+    let figures = DeviceFigures(
+      stream: request.stream, title: "\(way) \(name)", sampleRate: request.format.sampleRate)
     shelf.withLock { $0.add(figures) }
     return (name, figures)
   }

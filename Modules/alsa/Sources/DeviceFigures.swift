@@ -1,9 +1,11 @@
 internal import Glibc
 internal import Handoff
+internal import ModuleKit
 internal import Synchronization
 
 /// What one use of a device came to; written by the device's thread and by the stream, read by anyone.
 final class DeviceFigures: Sendable {
+  let stream: StreamID
   /// `capture default`
   let title: String
   let sampleRate: Int
@@ -34,7 +36,10 @@ final class DeviceFigures: Sendable {
   private let looked = Atomic<Int>(0)
   private let clock: @Sendable () -> Int
 
-  init(title: String, sampleRate: Int, clock: @escaping @Sendable () -> Int = monotonicClock) {
+  init(
+    stream: StreamID, title: String, sampleRate: Int, clock: @escaping @Sendable () -> Int = monotonicClock
+  ) {
+    self.stream = stream
     self.title = title
     self.sampleRate = sampleRate
     self.clock = clock

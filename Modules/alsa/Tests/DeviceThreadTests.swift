@@ -56,7 +56,9 @@ private final class FakeDevice: PCMDevice {
   }
 }
 
-private func figures() -> DeviceFigures { DeviceFigures(title: "capture fake", sampleRate: 8000) }
+private func figures() -> DeviceFigures {
+  DeviceFigures(stream: StreamID(number: 1), title: "capture fake", sampleRate: 8000)
+}
 
 private func waitFor(_ condition: () -> Bool) async throws -> Bool {
   for _ in 0..<3000 {

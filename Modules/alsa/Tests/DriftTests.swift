@@ -15,7 +15,8 @@ final class VirtualTime: Sendable {
   var value: Int { self.now.load(ordering: .relaxed) }
   func set(_ value: Int) { self.now.store(value, ordering: .relaxed) }
   func figures() -> DeviceFigures {
-    let figures = DeviceFigures(title: "a device", sampleRate: format.sampleRate, clock: { self.value })
+    let figures = DeviceFigures(
+      stream: StreamID(number: 1), title: "a device", sampleRate: format.sampleRate, clock: { self.value })
     figures.looked(queued: 0, held: 0)
     return figures
   }

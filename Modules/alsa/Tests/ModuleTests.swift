@@ -9,7 +9,8 @@ import Testing
   func brings() throws {
     let module = try ALSA(settings: ModuleSettings(keys: []))
     #if ALSA
-      #expect(module.facets.map(\.kind) == ["audio source", "audio player", "command"] && ALSA.absence == nil)
+      #expect(
+        module.facets.map(\.kind) == ["audio source", "audio player", "command", "application"] && ALSA.absence == nil)
     #else
       #expect(module.facets.isEmpty && ALSA.devices.isEmpty)
       #expect(ALSA.absence == "audio source and player: not in this build, it needs the package trait ALSA")
@@ -18,7 +19,7 @@ import Testing
 
   @Test("what a device did is one line")
   func line() {
-    let figures = DeviceFigures(title: "capture default", sampleRate: 8000)
+    let figures = DeviceFigures(stream: StreamID(number: 1), title: "capture default", sampleRate: 8000)
     figures.opened()
     figures.failed(-19)
     figures.drift.store(-120, ordering: .relaxed)

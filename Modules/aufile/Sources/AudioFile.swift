@@ -1,12 +1,15 @@
 internal import Handoff
 package import ModuleKit
+internal import NetBase
 
 /// WAV files: one is played to the peer, and what the peer says is recorded in another.
 package struct AudioFile: Module {
   package static let name = "aufile"
   package static let summary = "Audio source and player: WAV files (audio_source aufile,PATH)"
 
-  private let speech = Locked(SpeechShelf())
+  static let tally = RecordingTally(of: "samples")
+
+  private let speech = Locked(FileShelf<WAVFile>())
   private let names = Locked(NamesInUse())
 
   package init(settings: ModuleSettings) throws(ModuleError) {}
@@ -17,7 +20,7 @@ package struct AudioFile: Module {
       .source(
         .confined { request throws(ModuleError) in
           let path = try path(of: request, "audio_source")
-          let file = try speech.withLock { shelf throws(ModuleError) in try shelf.file(at: path) }
+          let file = try wavFile(path, speech)
           return { () throws(ModuleError) in FileSource(file: file) }
         }),
       .player(
@@ -30,11 +33,12 @@ package struct AudioFile: Module {
         ModuleCommand(CommandDescription("aufileinfo", parameters: "FILE", help: "what a sound file holds")) {
           path throws(CommandFailure) in
           do throws(ModuleError) {
-            let file = try speech.withLock { shelf throws(ModuleError) in try shelf.file(at: path) }
+            let file = try wavFile(path, speech)
             let rate = file.format.sampleRate * file.format.channels
             return "\(path): \(file.format), \(file.samples.count * 1000 / rate) ms"
           } catch { throw CommandFailure(error.message) }
         }),
+      Self.tally.facet(command: "aufilestat"),
     ]
   }
 
@@ -47,7 +51,13 @@ package struct AudioFile: Module {
   package static func flush(timeout: Int = 5) -> Bool { FileThread.shared.flush(timeout: timeout) }
 
   /// What recordings lost, over the process's life.
-  package static var losses: RecordingLosses { FileThread.shared.losses }
+  package static var losses: RecordingLosses { Self.tally.losses }
+}
+
+private func wavFile(_ path: String, _ shelf: Locked<FileShelf<WAVFile>>) throws(ModuleError) -> WAVFile {
+  try shelf.withLock { shelf throws(ModuleError) in
+    try shelf.content(at: path, user: "audio_source aufile") { try $0.withRawSpan { bytes in try WAVFile(bytes) } }
+  }
 }
 
 private func path(of request: AudioRequest, _ facet: String) throws(ModuleError) -> String {

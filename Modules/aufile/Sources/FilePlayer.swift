@@ -14,7 +14,7 @@ final class FilePlayer: AudioStage {
     self.format = recording.format
     var ends = recording.ring.ends()
     self.writer = ends.writer.take()
-    guard let reader = ends.reader.take(), FileThread.shared.start(recording, reader) else {
+    guard let reader = ends.reader.take(), FileThread.shared.begin(OpenRecording(recording, reader)) else {
       throw ModuleError(.unavailable, "audio_player aufile: the disk is too slow for one more recording")
     }
   }
@@ -24,7 +24,7 @@ final class FilePlayer: AudioStage {
 
   func process(_ frame: inout AudioFrame) -> Verdict {
     let written = self.writer?.write(frame.samples.span) ?? 0
-    if written < frame.samples.count { FileThread.shared.countLost(frame.samples.count - written) }
+    if written < frame.samples.count { AudioFile.tally.countLost(frame.samples.count - written) }
     return .drop
   }
 

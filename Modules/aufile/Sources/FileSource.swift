@@ -1,4 +1,3 @@
-internal import Handoff
 internal import ModuleKit
 internal import NetBase
 
@@ -24,25 +23,4 @@ final class FileSource: AudioStage {
   }
 
   func finish(_ stream: StreamID) {}
-}
-
-/// The file that was read last, so that a hundred calls with the same speech share one copy.
-struct SpeechShelf {
-  private var last: (state: FileState, file: WAVFile)?
-
-  /// Reads the whole file, because a transport must not wait for a disk.
-  mutating func file(at path: String) throws(ModuleError) -> WAVFile {
-    let input = try InputFile(path: path)
-    let state = try input.state()
-    if let last, last.state == state { return last.file }
-    let bytes = try input.contents(state)
-    let file: WAVFile
-    do throws(WAVError) {
-      file = try bytes.withRawSpan { bytes throws(WAVError) in try WAVFile(bytes) }
-    } catch {
-      throw ModuleError(.noInput, "audio_source aufile: \(path): \(error)")
-    }
-    self.last = (state, file)
-    return file
-  }
 }

@@ -1,4 +1,5 @@
 package import ModuleKit
+internal import NetBase
 
 /// The samples of a WAV file, as 16 bits.
 package struct WAVFile: Sendable {
@@ -109,7 +110,7 @@ private struct SampleLayout {
 
   private func sample(_ data: RawSpan, at offset: Int) -> Int16 {
     switch self.coding {
-    case .unsigned8: (Int16(data.byte(at: offset)) - 128) << 8
+    case .unsigned8: (Int16(data.uint8(at: offset)) - 128) << 8
     case .signed16: Int16(truncatingIfNeeded: data.littleEndian16(at: offset))
     case .signed24: Int16(truncatingIfNeeded: data.littleEndian16(at: offset + 1))
     case .signed32: Int16(truncatingIfNeeded: data.littleEndian16(at: offset + 2))

@@ -88,12 +88,15 @@ final class ControlClient {
     self.answer(self.host.execute(command: String(name), parameters: parameters), token: token)
   }
 
+  /// What a command prints: whole lines, by which programs find their end.
+  private static func lines(_ text: String) -> String { text.isEmpty || text.last == "\n" ? text : "\(text)\n" }
+
   private func answer(_ result: CommandResult, token: String?) {
     var members = [
       JSON.Member(key: "response", value: true), JSON.Member(key: "ok", value: .bool(result.isOK)),
-      JSON.Member(key: "data", value: .string(result.text)),
+      JSON.Member(key: "data", value: .string(Self.lines(result.text))),
     ]
     if let token { members.append(JSON.Member(key: "token", value: .string(token))) }
-    self.send(NetstringReader.wrapped(JSON.object(members).description))
+    self.send(NetstringReader.wrapped(JSON.object(members).compact))
   }
 }

@@ -35,7 +35,7 @@ package final class ControlServer: Application {
 
   package func take(_ notice: AgentNotice) {
     guard !self.clients.isEmpty else { return }
-    let bytes = NetstringReader.wrapped(notice.json.description)
+    let bytes = NetstringReader.wrapped(notice.json.compact)
     for client in self.clients { client.send(bytes) }
     self.clients.removeAll { $0.isClosed }
   }

@@ -23,13 +23,14 @@ internal import Testing
 
     var main: EventLoop { preconditionFailure("the control port has no thread of its own") }
     var callReports: [(call: UInt64, report: JSON)] { [] }
+    var hasCalls: Bool { false }
+    func tell(_ kind: AgentNotice.Kind, of stream: StreamID, parameter: String) {}
     func dial(_ typed: String, sound: CallSound, then: @escaping (Result<UInt64, CommandFailure>) -> Void) {}
     func answer(
-      _ offer: [UInt8], from peer: String, sound: CallSound?
-    ) throws(ModuleError) -> (call: UInt64, answer: [UInt8]) {
-      throw ModuleError(.unavailable, "no calls here")
-    }
-    func answerAgain(_ offer: [UInt8], in call: UInt64) throws(ModuleError) -> [UInt8] { [] }
+      _ offer: [UInt8], from peer: String, sound: CallSound?,
+      then: @escaping (Result<AnsweredCall, ModuleError>) -> Void
+    ) {}
+    func answerAgain(_ offer: [UInt8], in call: UInt64, then: @escaping (Result<[UInt8], ModuleError>) -> Void) {}
     func isOpen(_ call: UInt64) -> Bool { false }
     func hangUp(_ call: UInt64) {}
   }
@@ -136,10 +137,41 @@ internal import Testing
     client.send("\(first.utf8.count):\(first),\(second.utf8.count):\(second),")
     #expect(
       try client.receive(2) == [
-        #"{"response": true, "ok": true, "data": "did dial", "token": "t1"}"#,
-        #"{"response": true, "ok": false, "data": "did fail"}"#,
+        #"{"response":true,"ok":true,"data":"did dial\n","token":"t1"}"#,
+        #"{"response":true,"ok":false,"data":"did fail\n"}"#,
       ])
     #expect(running.log.withLock { $0 } == ["dial|sip:bob@example.com", "fail|"])
+  }
+
+  /// baresip's, in the order of its source.
+  private static let events = """
+    REGISTERING REGISTER_OK REGISTER_FAIL UNREGISTERING FALLBACK_OK FALLBACK_FAIL MWI_NOTIFY CREATE SHUTDOWN EXIT \
+    SIPSESS_CONN SIPSESS_FAILED CALL_INCOMING CALL_OUTGOING CALL_RINGING CALL_PROGRESS CALL_ANSWERED CALL_ESTABLISHED \
+    CALL_CLOSED TRANSFER TRANSFER_FAILED CALL_REDIRECT CALL_DTMF_START CALL_DTMF_END CALL_RTPESTAB CALL_RTCP CALL_MENC \
+    VU_TX_REPORT VU_RX_REPORT AUDIO_ERROR CALL_LOCAL_SDP CALL_REMOTE_SDP CALL_HOLD CALL_RESUME REFER MODULE END_OF_FILE \
+    CUSTOM
+    """.split(separator: " ").map(String.init)
+
+  @Test("the README has every event of baresip's: those that are sent with their class, the others with a reason")
+  func documentedEvents() throws {
+    let root = #filePath.split(separator: "/").dropLast(2).reduce("") { $0 + "/" + $1 }
+    guard let file = unsafe fopen("\(root)/README.md", "r") else { throw ModuleError(.noInput, "no README") }
+    defer { unsafe fclose(file) }
+    let bytes = unsafe [UInt8](unsafeUninitializedCapacity: 1 << 16) { buffer, count in
+      count = unsafe fread(buffer.baseAddress, 1, 1 << 16, file)
+    }
+    let rows = String(decoding: bytes, as: UTF8.self).split(separator: "\n").compactMap { line -> [String]? in
+      let cells = line.split(separator: "|").map { $0.filter { $0 != "`" }.drop { $0 == " " } }
+      guard cells.count == 3, cells[0].first?.isUppercase == true else { return nil }
+      return cells.map { String($0.reversed().drop { $0 == " " }.reversed()) }
+    }
+    #expect(rows.map { $0[0] } == Self.events)
+    for row in rows {
+      let kind = AgentNotice.Kind(rawValue: row[0])
+      #expect(row[1] == kind?.className ?? "" && row[2].hasPrefix("not sent: ") == (kind == nil), "\(row)")
+    }
+    let others = AgentNotice.Kind.allCases.map(\.rawValue).filter { !Self.events.contains($0) }
+    #expect(others == ["MESSAGE"])
   }
 
   @Test("test_bevent_register: every client sees every event; one that is gone disturbs nobody")
@@ -158,10 +190,10 @@ internal import Testing
       localDirection: "sendrecv", direction: "sendrecv", diverter: nil)
     running.take(notice)
     let expected =
-      #"{"event": true, "class": "call", "type": "CALL_CLOSED", "accountaor": "sip:alice@example.com", "#
-      + #""direction": "outgoing", "peeruri": "sip:bob@example.com", "peerdisplayname": "Bob", "id": "abc", "#
-      + #""remoteaudiodir": "sendrecv", "remotevideodir": "inactive", "audiodir": "sendrecv", "videodir": "inactive", "#
-      + #""localaudiodir": "sendrecv", "localvideodir": "inactive", "param": "486 Busy Here"}"#
+      #"{"event":true,"class":"call","type":"CALL_CLOSED","accountaor":"sip:alice@example.com","#
+      + #""direction":"outgoing","peeruri":"sip:bob@example.com","peerdisplayname":"Bob","id":"abc","#
+      + #""remoteaudiodir":"sendrecv","remotevideodir":"inactive","audiodir":"sendrecv","videodir":"inactive","#
+      + #""localaudiodir":"sendrecv","localvideodir":"inactive","param":"486 Busy Here"}"#
     #expect(try first.receive(1) == [expected] && second.receive(1) == [expected])
     close(first.descriptor)
     for _ in 0..<3 { running.take(notice) }
@@ -178,7 +210,7 @@ internal import Testing
     defer { close(client.descriptor) }
     client.send(text)
     let answers = try client.receive(2)
-    #expect(answers.count == 2 && answers[0].contains("\"ok\": false") && answers[1] == "closed")
+    #expect(answers.count == 2 && answers[0].contains("\"ok\":false") && answers[1] == "closed")
     #expect(running.log.withLock { $0 }.isEmpty)
   }
 

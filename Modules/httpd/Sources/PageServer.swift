@@ -29,7 +29,7 @@ package final class PageServer: Application {
       self.server = try HTTPServer(
         listen: access.listen, certificate: access.certificate, limits: access.limits, tally: tally,
         key: "http_listen", on: host.main
-      ) { [unowned self] in self.entry.answer($0, self.route) }
+      ) { [unowned self] in self.entry.answer($0, self.route, $1) }
     } catch { throw ModuleError(error.kind, "module httpd: \(error.message)") }
   }
 
@@ -44,15 +44,20 @@ package final class PageServer: Application {
     self.talks.endAll()
   }
 
-  private func route(_ request: HTTPRequest) -> HTTPResponse {
-    if request.method == "GET", let file = PageFile(path: request.path) { return file.response }
-    if let refusal = self.entry.refusal(of: request) { return refusal }
+  private func route(_ request: HTTPRequest, _ reply: @escaping HTTPServer.Reply) {
+    if request.method == "GET", let file = PageFile(path: request.path) { return reply(file.response) }
+    if let refusal = self.entry.refusal(of: request) { return reply(refusal) }
     let parts = request.path.split(separator: "/").map(String.init)
-    var response =
+    let reply: HTTPServer.Reply = { response in
+      var response = response
+      response.headers.append(("Cache-Control", "no-store"))
+      reply(response)
+    }
+    if case ("POST", "talks", 1) = (request.method, parts.first, parts.count) { return self.begin(request, reply) }
+    let response =
       switch (request.method, parts.first, parts.count) {
       case ("GET", "calls", 1): self.calls()
       case ("DELETE", "calls", 2): self.hangUp(parts[1])
-      case ("POST", "talks", 1): self.begin(request)
       case ("GET", "talks", 2): self.talk(parts[1])
       case ("DELETE", "talks", 2): self.talks.end(parts[1]) ? HTTPResponse(204) : Self.nothing
       case ("GET", "recordings", 1): self.recordings()
@@ -60,8 +65,7 @@ package final class PageServer: Application {
       case (_, "calls", _), (_, "talks", _), (_, "recordings", _): HTTPResponse(405, "this can't be done here")
       default: Self.nothing
       }
-    response.headers.append(("Cache-Control", "no-store"))
-    return response
+    reply(response)
   }
 
   private static var nothing: HTTPResponse { HTTPResponse(404, "there is nothing here, or no more") }
@@ -84,28 +88,33 @@ package final class PageServer: Application {
     return HTTPResponse(204)
   }
 
-  private func begin(_ request: HTTPRequest) -> HTTPResponse {
+  private func begin(_ request: HTTPRequest, _ reply: @escaping HTTPServer.Reply) {
     // A page of elsewhere may send other types without asking first.
     guard request["Content-Type"]?.prefix(while: { $0 != ";" }).lowercased() == "application/json" else {
-      return HTTPResponse(415, "this takes application/json")
+      return reply(HTTPResponse(415, "this takes application/json"))
     }
     guard let asked = try? JSON(parsing: request.body), let offer = asked["offer"]?.text else {
-      return HTTPResponse(400, #"this takes {"with": "echo", "record" or "sip", "to": URI, "offer": SDP}"#)
+      return reply(HTTPResponse(400, #"this takes {"with": "echo", "record" or "sip", "to": URI, "offer": SDP}"#))
     }
     let partner: TalkPartner
     switch (asked["with"]?.text, asked["to"]?.text) {
     case ("echo", _): partner = .echo
     case ("record", _): partner = .recording
     case ("sip", .some(let target)) where !target.isEmpty: partner = .sip(target)
-    case ("sip", _): return HTTPResponse(400, #""to" is missing: whom to call, for example sip:bob@192.0.2.1"#)
-    default: return HTTPResponse(400, #""with" is echo, record or sip"#)
+    case ("sip", _):
+      return reply(HTTPResponse(400, #""to" is missing: whom to call, for example sip:bob@192.0.2.1"#))
+    default: return reply(HTTPResponse(400, #""with" is echo, record or sip"#))
     }
-    do throws(ModuleError) {
-      let (id, answer) = try self.talks.begin(partner, offer: Array(offer.utf8), from: request.peer)
-      return HTTPResponse(
-        201, json: ["id": .string(id), "answer": .string(String(decoding: answer, as: UTF8.self))],
-        headers: [("Location", "/talks/\(id)")])
-    } catch { return HTTPResponse(refusing: error) }
+    self.talks.begin(partner, offer: Array(offer.utf8), from: request.peer) { result in
+      switch result {
+      case .success((let id, let answer)):
+        reply(
+          HTTPResponse(
+            201, json: ["id": .string(id), "answer": .string(String(decoding: answer, as: UTF8.self))],
+            headers: [("Location", "/talks/\(id)")]))
+      case .failure(let error): reply(HTTPResponse(refusing: error))
+      }
+    }
   }
 
   private func talk(_ id: String) -> HTTPResponse {

@@ -37,10 +37,10 @@ package final class Talks {
 
   /// Answers a visitor's offer.
   ///
-  /// - Returns: a name that nobody can guess, by which he ends it.
-  /// - Throws: as `ApplicationHost.answer`.
-  func begin(_ partner: TalkPartner, offer: [UInt8], from peer: String) throws(ModuleError) -> (
-    id: String, answer: [UInt8]
+  /// - Parameter then: told, once, at once or later, a name that nobody can guess, by which he ends it; and our answer.
+  func begin(
+    _ partner: TalkPartner, offer: [UInt8], from peer: String,
+    then: @escaping (Result<(id: String, answer: [UInt8]), ModuleError>) -> Void
   ) {
     self.count += 1
     let (near, far) = ("httpd-\(self.count)-near", "httpd-\(self.count)-far")
@@ -51,7 +51,16 @@ package final class Talks {
       case .recording:
         CallSound(source: nil, player: AudioDevice(driver: "aufile", device: self.recordings.make()))
       }
-    let (call, answer) = try self.host.answer(offer, from: "page at \(peer)", sound: sound)
+    self.host.answer(offer, from: "page at \(peer)", sound: sound) { [weak self] result in
+      then(
+        result.flatMap { answered in
+          guard let self else { return .failure(ModuleError(.unavailable, "the page is no longer served")) }
+          return .success((self.begun(answered.call, partner, near, far), answered.answer))
+        })
+    }
+  }
+
+  private func begun(_ call: UInt64, _ partner: TalkPartner, _ near: String, _ far: String) -> String {
     let id = HTTPServer.unguessable()
     self.talks[id] = Talk(call: call)
     switch partner {
@@ -62,7 +71,7 @@ package final class Talks {
     case .sip(let target):
       self.host.dial(target, sound: Self.sound(source: near, player: far)) { [weak self] in self?.dialled(id, $0) }
     }
-    return (id, answer)
+    return id
   }
 
   /// False where there is no such talk, or no more.

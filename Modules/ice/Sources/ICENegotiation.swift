@@ -171,6 +171,15 @@ final class ICENegotiation: MediaNATSession {
     }
   }
 
+  func add(candidates: [String], of fragment: String?) -> Bool {
+    guard var remote = self.state.remote else { return false }
+    guard fragment == nil || fragment == remote.credentials.fragment else { return false }
+    // The same credentials again: what is new among the candidates is added.
+    remote.candidates = candidates.compactMap { try? ICECandidate(parsing: $0) }
+    self.commands.append(.remote(remote))
+    return true
+  }
+
   func rollback() {
     self.wantsRestart = false
     self.offered = nil
@@ -235,9 +244,10 @@ final class ICENegotiation: MediaNATSession {
     let credentials = credentials ?? local.credentials
     return [
       DescriptionAttribute("ice-ufrag", credentials.fragment), DescriptionAttribute("ice-pwd", credentials.password),
-      DescriptionAttribute("ice-options", "ice2"),
+      DescriptionAttribute("ice-options", "trickle ice2"),
     ]
       + candidates.map { DescriptionAttribute("candidate", $0.attributeValue) }
+      + (candidates.isEmpty ? [] : [DescriptionAttribute("end-of-candidates")])
   }
 
   /// RFC 8839 §5.2.

@@ -80,7 +80,7 @@ final class ICEPathAgent: ConnectivityAgent {
         return .connect(link, self.connection(to: server, base: base))
       case .sendOver(let link, let bytes): return .sendOver(link, bytes)
       case .disconnect(let link): return .disconnect(link)
-      case .validated, .selected, .framingChanged: return .routeChanged
+      case .validated, .selected, .unselected, .framingChanged: return .routeChanged
       case .connected:
         return .connected(
           ConnectivityReport(

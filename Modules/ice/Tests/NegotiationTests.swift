@@ -96,6 +96,26 @@ import Testing
     #expect(second.first != first.first && self.commands() == ["restart anew"])
   }
 
+  @Test("later candidates are told where they are of what is in force, what can't be used among them is not")
+  func laterCandidates() throws {
+    let later = [
+      "1 1 UDP 1 10.0.0.3 5000 typ host", "1 1 TCP 1 10.0.0.3 9 typ host tcptype active",
+      "1 1 UDP 1 a.local 9 typ host", "",
+    ]
+    #expect(!self.session.add(candidates: later, of: nil), "there is no peer yet")
+    _ = try self.session.answer(to: self.remote(candidates: []))
+    #expect(self.commands() == ["begin", "remote peer 1"])
+    #expect(!self.session.add(candidates: later, of: "other") && self.commands().isEmpty)
+    #expect(self.session.add(candidates: later, of: "peer"))
+    guard case .remote(let remote) = self.session.nextCommand() else { throw ModuleError(.peer, "nothing is told") }
+    #expect(remote.credentials.fragment == "peer" && remote.candidates.map(\.address.host) == ["10.0.0.3"])
+    self.session.settle()
+    _ = try self.session.answer(to: self.remote("anew"))
+    _ = self.commands()
+    #expect(!self.session.add(candidates: later, of: "peer"), "it has begun anew")
+    #expect(self.session.add(candidates: later, of: nil) && self.commands() == ["remote anew 1"])
+  }
+
   @Test("an answer that could not be made leaves everything as it was") func failedAnswer() throws {
     let first = try self.session.answer(to: self.remote())
     self.session.settle()

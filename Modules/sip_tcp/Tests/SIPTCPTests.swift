@@ -63,6 +63,26 @@ import sip_tcp
     #expect(Self.connections(left) == 1 && Self.connections(right) == 1)
   }
 
+  @Test("a connection leaves from the port that it is told, again and again", arguments: ["127.0.0.1", "::1"])
+  func sourcePort(host: String) throws {
+    let right = try Self.bench(host)
+    defer { right.stop() }
+    // A port that was free a moment ago.
+    let free = try Self.bench(host)
+    let port = free.address.port
+    free.stop()
+    for round in 1...2 {
+      let left = try Self.bench(host)
+      var destination = SIPDestination(right.address)
+      destination.sourcePort = port
+      left.send(SIPTexts.request(round), to: destination)
+      #expect(right.wait { $0.messages.count == round }, "round \(round): \(left.events.closed)")
+      #expect(right.messages.last?.origin.source.port == port)
+      left.stop()
+      #expect(right.wait { $0.closed.count == round })
+    }
+  }
+
   @Test("what is sent before the connection stands arrives in order")
   func orderWhileOpening() throws {
     let (left, right) = (try Self.bench(), try Self.bench())
@@ -236,9 +256,14 @@ import sip_tcp
       #expect(Self.counters(bench).refused == 1)
     }
     #expect(bench.wait { $0.closed.count == 1 })
+    // Its end is told before its place is free; for ten seconds at most.
+    for _ in 0..<2000 where Self.counters(bench).open > 1 { usleep(5000) }
+    #expect(Self.counters(bench).open == 1)
     let fourth = try RawPeer(to: bench.address)
     fourth.send(SIPTexts.request(4))
     #expect(bench.wait { $0.opened.count == 3 })
+    let counters = Self.counters(bench)
+    #expect(counters.refused == 1 && counters.accepted == 3 && counters.open == 2)
   }
 
   @Test(

@@ -11,13 +11,15 @@ package final class MasterKey: Sendable, CustomStringConvertible, CustomReflecta
 
   /// A fresh key from OpenSSL's generator.
   package static func random(for profile: SRTPProfile) throws(ModuleError) -> MasterKey {
-    var bytes = SecretBytes(count: profile.keyAndSaltLength)
+    // Of a last block of 16 bytes that is not asked for as a whole, the generator keeps a copy until it is asked again.
+    var bytes = SecretBytes(count: (profile.keyAndSaltLength + 15) / 16 * 16)
     let result = unsafe bytes.withUnsafeMutableBytes { room in
       unsafe RAND_priv_bytes(room.baseAddress?.assumingMemoryBound(to: UInt8.self), Int32(room.count))
     }
     guard result == 1 else { throw ModuleError(.unavailable, "module srtp: OpenSSL has no random bytes") }
     do throws(SRTPError) {
-      return MasterKey(try SRTPKeyMaterial(profile: profile, keyAndSalt: bytes))
+      let keyAndSalt = SecretBytes(bytes.bytes.extracting(0..<profile.keyAndSaltLength))
+      return MasterKey(try SRTPKeyMaterial(profile: profile, keyAndSalt: keyAndSalt))
     } catch {
       throw ModuleError(.unavailable, "module srtp: \(error)")
     }

@@ -49,6 +49,11 @@ final class UDPPort: DatagramPort {
     self.watch = nil
   }
 
+  func stampArrivals(in context: LoopContext) {
+    self.socket.stampArrivals()
+    context.batch.takeArrivals()
+  }
+
   func fill(_ batch: inout PacketBatch) { batch.fill(from: self.socket) }
 
   func send(_ bytes: RawSpan, to address: SocketAddress) -> SendResult { self.socket.send(bytes, to: address) }

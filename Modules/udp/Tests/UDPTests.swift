@@ -92,6 +92,39 @@ import udp
     loop.stop()
   }
 
+  @Test("a port that is asked to notes when each datagram came")
+  func arrivals() throws {
+    let receiver = try UDPTransport().open(self.loopback, typeOfService: 0)
+    let sender = try UDPTransport().open(self.loopback, typeOfService: 0)
+    let target = receiver.localAddress
+    let loop = EventLoop.start(name: "media")
+    let parcel = Locked<Disconnected<any DatagramPort>?>(Disconnected(receiver))
+    let box = LoopBound<any DatagramPort>(on: loop)
+    let heard = Locked<[Int64?]>([])
+    loop.execute { context in
+      guard let port = parcel.withLock({ $0.take() })?.take() else { return }
+      box.put(port)
+      port.stampArrivals(in: context)
+      port.attach(to: context) { [unowned port] in
+        port.fill(&context.batch)
+        for index in 0..<context.batch.count {
+          let time = context.batch.arrival(index)
+          heard.withLock { $0.append(time) }
+        }
+      }
+    }
+    _ = loop.sync { _ in }
+    usleep(50_000)
+    let before = wallClockNanoseconds()
+    _ = [UInt8](repeating: 1, count: 160).withRawSpan { sender.send($0, to: target) }
+    for _ in 0..<2000 where heard.withLock({ $0.isEmpty }) { usleep(1000) }
+    let time = try #require(heard.withLock { $0.first ?? nil })
+    #expect(abs(time - before) < 1_000_000_000)
+    _ = loop.sync { context in _ = box.withValue { $0.detach(from: context) } }
+    _ = loop.sync { _ in _ = box.take() }
+    loop.stop()
+  }
+
   @Test("a port where nothing listens is no error for media")
   func gone() throws {
     let sender = try UDPTransport().open(self.loopback, typeOfService: 0)

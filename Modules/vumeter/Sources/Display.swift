@@ -4,19 +4,19 @@ package import ModuleKit
 /// The last levels of each stream, and the line that shows them.
 struct Display {
   private let sink: (@Sendable (String) -> Void)?
-  private var levels: [StreamID: (transmit: Level?, receive: Level?)] = [:]
+  private(set) var levels: [StreamID: (transmit: Level?, receive: Level?)] = [:]
 
   init(sink: (@Sendable (String) -> Void)?) { self.sink = sink }
 
   /// Takes a level; a line comes out for each of the transmitted ones, or for each received one where nothing is sent.
   mutating func show(_ level: Level, _ direction: MediaDirection, of stream: StreamID) {
-    guard let sink else { return }
     var levels = self.levels[stream] ?? (nil, nil)
     switch direction {
     case .transmit: levels.transmit = level
     case .receive: levels.receive = level
     }
     self.levels[stream] = levels
+    guard let sink else { return }
     if case .receive = direction, levels.transmit != nil { return }
     sink(line(stream: stream, transmit: levels.transmit, receive: levels.receive))
   }

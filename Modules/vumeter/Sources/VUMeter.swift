@@ -1,10 +1,10 @@
 internal import Handoff
 package import ModuleKit
 
-/// Shows how loud both directions of a call are.
+/// Shows, and tells, how loud both directions of a call are.
 package struct VUMeter: Module {
   package static let name = "vumeter"
-  package static let summary = "Audio filter: level bars on the terminal"
+  package static let summary = "Audio filter: level bars on the terminal, level events for programs"
 
   package static let configKeys = [
     ConfigKey("vumeter_stderr", .bool, default: "no", help: "Bars on standard error instead of standard output")
@@ -25,7 +25,8 @@ package struct VUMeter: Module {
       .filter(
         .mainOnly { request throws(ModuleError) in
           { () throws(ModuleError) in Meter(format: request.format, display: display) }
-        })
+        }),
+      Facet(.application(LevelReportsProvider(display: display))),
     ]
   }
 }

@@ -3,8 +3,8 @@ internal import SDPCodec
 
 /// What a PATCH brings of ICE (RFC 8840 §9): a new beginning, or candidates that were found later.
 struct ICEFragment {
-  let fragment: String
-  let password: String
+  private let usernameFragment: String
+  private let password: String
   private let candidates: [SDPAttribute]
 
   /// Nil when it names no credentials, or some that ICE does not allow.
@@ -14,26 +14,30 @@ struct ICEFragment {
     for line in String(decoding: body, as: UTF8.self).split(whereSeparator: \.isNewline) {
       guard line.hasPrefix("a=") else { continue }
       let parts = line.dropFirst(2).split(separator: ":", maxSplits: 1).map(String.init)
-      guard let name = parts.first else { continue }
-      switch name {
-      case "ice-ufrag", "ice-pwd": named[name] = named[name] ?? parts.last
-      case "candidate": candidates.append(SDPAttribute(name, parts.last))
+      guard parts.count == 2 else { continue }
+      switch parts[0] {
+      case "ice-ufrag", "ice-pwd": named[parts[0]] = named[parts[0]] ?? parts[1]
+      case "candidate": candidates.append(SDPAttribute(parts[0], parts[1]))
       default: continue
       }
     }
-    guard let fragment = named["ice-ufrag"], (4...256).contains(fragment.utf8.count),
+    guard let usernameFragment = named["ice-ufrag"], (4...256).contains(usernameFragment.utf8.count),
       let password = named["ice-pwd"], (22...256).contains(password.utf8.count)
     else { return nil }
-    (self.fragment, self.password, self.candidates) = (fragment, password, candidates)
+    (self.usernameFragment, self.password, self.candidates) = (usernameFragment, password, candidates)
   }
 
   /// Whether it belongs to what `description` began.
   func continues(_ description: SessionDescription) -> Bool {
-    description.media.contains { $0.iceUfrag == self.fragment } || description.iceUfrag == self.fragment
+    description.iceUfrag == self.usernameFragment
+      || description.media.contains { $0.iceUfrag == self.usernameFragment }
   }
 
-  /// `offer` as the client would have sent it with this in it.
-  func merged(into offer: SessionDescription) -> SessionDescription {
+  /// Candidates that a session may have named; a client has a few.
+  static let maximumCandidates = 100
+
+  /// `offer` as the client would have sent it with this in it; nil where it names more candidates than anyone has.
+  func merged(into offer: SessionDescription) -> SessionDescription? {
     let isRestart = !self.continues(offer)
     var merged = offer
     merged.origin.sessionVersion = String((UInt64(offer.origin.sessionVersion) ?? 0) &+ 1)
@@ -42,14 +46,17 @@ struct ICEFragment {
       merged.media[index].attributes = self.merged(into: offer.media[index].attributes, isRestart)
     }
     // What is bundled has the candidates of its first section.
-    if let first = offer.media.firstIndex(where: { $0.port != 0 }) { merged.media[first].attributes += self.candidates }
-    return merged
+    guard let first = offer.media.firstIndex(where: { $0.port != 0 }) else { return merged }
+    let known = Set(merged.media[first].attributes)
+    merged.media[first].attributes += self.candidates.filter { !known.contains($0) }
+    let count = merged.media[first].attributes.count { $0.name == "candidate" }
+    return count <= Self.maximumCandidates ? merged : nil
   }
 
   private func merged(into attributes: [SDPAttribute], _ isRestart: Bool) -> [SDPAttribute] {
     attributes.compactMap { attribute in
       switch attribute.name {
-      case "ice-ufrag": SDPAttribute("ice-ufrag", self.fragment)
+      case "ice-ufrag": SDPAttribute("ice-ufrag", self.usernameFragment)
       case "ice-pwd": SDPAttribute("ice-pwd", self.password)
       case "candidate", "end-of-candidates": isRestart ? nil : attribute
       default: attribute

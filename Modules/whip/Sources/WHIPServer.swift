@@ -32,7 +32,7 @@ package final class WHIPServer: Application {
       self.server = try HTTPServer(
         listen: access.listen, certificate: access.certificate, limits: access.limits, tally: tally,
         key: "whip_listen", on: host.main
-      ) { [unowned self] in self.entry.answer($0, self.route) }
+      ) { [unowned self] in self.entry.answer($0, self.route, $1) }
     } catch { throw ModuleError(error.kind, "module whip: \(error.message)") }
   }
 
@@ -46,24 +46,25 @@ package final class WHIPServer: Application {
     self.server = nil
   }
 
-  private func route(_ request: HTTPRequest) -> HTTPResponse {
+  private func route(_ request: HTTPRequest, _ reply: @escaping HTTPServer.Reply) {
     let endpoint = Endpoint(rawValue: request.path)
     let session = endpoint == nil ? self.sessions[request.path] : nil
     // A browser asks before it sends, without the token.
-    if request.method == "OPTIONS", endpoint != nil || session != nil { return Self.allowed }
-    if let refusal = self.entry.refusal(of: request) { return refusal }
+    if request.method == "OPTIONS", endpoint != nil || session != nil { return reply(Self.allowed) }
+    if let refusal = self.entry.refusal(of: request) { return reply(refusal) }
     switch (endpoint, session, request.method) {
-    case (.some(let endpoint), _, "POST"): return self.begin(request, at: endpoint)
+    case (.some(let endpoint), _, "POST"): self.begin(request, at: endpoint, reply)
     case (.some, _, _):
-      return HTTPResponse(405, "an endpoint takes an offer, by POST", headers: [("Allow", "POST, OPTIONS")])
+      reply(HTTPResponse(405, "an endpoint takes an offer, by POST", headers: [("Allow", "POST, OPTIONS")]))
     case (nil, .some(let session), "DELETE"):
       self.sessions[request.path] = nil
       self.host.hangUp(session.call)
-      return HTTPResponse(200)
-    case (nil, .some(let session), "PATCH"): return self.change(session, by: request)
+      reply(HTTPResponse(200))
+    case (nil, .some(let session), "PATCH"): self.change(session, by: request, reply)
     case (nil, .some, _):
-      return HTTPResponse(405, "a session takes PATCH and DELETE", headers: [("Allow", "PATCH, DELETE, OPTIONS")])
-    case (nil, nil, _): return HTTPResponse(404, "there is nothing here: /whip and /whep take offers")
+      reply(
+        HTTPResponse(405, "a session takes PATCH and DELETE", headers: [("Allow", "PATCH, DELETE, OPTIONS")]))
+    case (nil, nil, _): reply(HTTPResponse(404, "there is nothing here: /whip and /whep take offers"))
     }
   }
 
@@ -81,60 +82,76 @@ package final class WHIPServer: Application {
     case whep = "/whep"
   }
 
-  private func begin(_ request: HTTPRequest, at endpoint: Endpoint) -> HTTPResponse {
+  private func begin(_ request: HTTPRequest, at endpoint: Endpoint, _ reply: @escaping HTTPServer.Reply) {
     self.sessions = self.sessions.filter { self.host.isOpen($0.value.call) }
     guard request.contentType == "application/sdp" else {
-      return HTTPResponse(415, "an offer is application/sdp", headers: [("Accept-Post", "application/sdp")])
+      return reply(HTTPResponse(415, "an offer is application/sdp", headers: [("Accept-Post", "application/sdp")]))
     }
     guard let offer = try? SessionDescription(parsing: request.body) else {
-      return HTTPResponse(400, "the offer is no session description")
+      return reply(HTTPResponse(400, "the offer is no session description"))
     }
     guard offer.media.contains(where: { Self.fits($0, endpoint) }) else {
-      return HTTPResponse(
-        400,
-        endpoint == .whip
-          ? "the offer sends no audio: /whep is for that" : "the offer receives no audio: /whip is for that")
+      return reply(
+        HTTPResponse(
+          400,
+          endpoint == .whip
+            ? "the offer sends no audio: /whep is for that" : "the offer receives no audio: /whip is for that"))
     }
-    do throws(ModuleError) {
-      let (call, answer) = try self.host.answer(request.body, from: request.peer, sound: nil)
-      let path = "\(request.path)/\(HTTPServer.unguessable())"
-      let session = Session(call: call, offer: offer, tag: Self.tag(of: answer))
-      self.sessions[path] = session
-      return HTTPResponse(
-        201,
-        headers: [
-          ("Content-Type", "application/sdp"), ("Location", path), ("ETag", session.tag),
-          ("Accept-Patch", WHIPServer.fragmentType),
-        ], body: answer)
-    } catch { return HTTPResponse(refusing: error) }
+    self.host.answer(request.body, from: request.peer, sound: nil) { [weak self] result in
+      switch result {
+      case .success(let answered): reply(self?.created(answered, offer, below: request.path) ?? HTTPResponse(503))
+      case .failure(let error): reply(HTTPResponse(refusing: error))
+      }
+    }
+  }
+
+  private func created(_ answered: AnsweredCall, _ offer: SessionDescription, below path: String) -> HTTPResponse {
+    let path = "\(path)/\(HTTPServer.unguessable())"
+    let session = Session(call: answered.call, offer: offer, tag: Self.tag(of: answered.answer))
+    self.sessions[path] = session
+    return HTTPResponse(
+      201,
+      headers: [
+        ("Content-Type", "application/sdp"), ("Location", path), ("ETag", session.tag),
+        ("Accept-Patch", Self.fragmentType),
+      ], body: answered.answer)
   }
 
   /// Candidates that the client found later, or a new beginning, for which no matter what went before (RFC 9725 §4.3).
-  private func change(_ session: Session, by request: HTTPRequest) -> HTTPResponse {
+  private func change(_ session: Session, by request: HTTPRequest, _ reply: @escaping HTTPServer.Reply) {
     guard request.contentType == Self.fragmentType else {
-      return HTTPResponse(
-        415, "a session takes \(Self.fragmentType)", headers: [("Accept-Patch", Self.fragmentType)])
+      return reply(
+        HTTPResponse(415, "a session takes \(Self.fragmentType)", headers: [("Accept-Patch", Self.fragmentType)]))
     }
     guard let fragment = ICEFragment(parsing: request.body) else {
-      return HTTPResponse(400, "the fragment has no ice-ufrag and ice-pwd that ICE allows")
+      return reply(HTTPResponse(400, "the fragment has no ice-ufrag and ice-pwd that ICE allows"))
     }
     guard let wanted = request["If-Match"] else {
-      return HTTPResponse(428, "If-Match says which ICE session is meant: its ETag, or * for a new one")
+      return reply(HTTPResponse(428, "If-Match says which ICE session is meant: its ETag, or * for a new one"))
     }
     let continues = fragment.continues(session.offer)
     guard continues ? wanted == session.tag : wanted == "*" else {
-      return HTTPResponse(412, "the ICE session is another one by now")
+      return reply(HTTPResponse(412, "the ICE session is another one by now"))
+    }
+    guard let offer = fragment.merged(into: session.offer) else {
+      return reply(HTTPResponse(413, "a session takes \(ICEFragment.maximumCandidates) candidates, not more"))
     }
     var session = session
-    session.offer = fragment.merged(into: session.offer)
-    do throws(ModuleError) {
-      let answer = try self.host.answerAgain(session.offer.bytes, in: session.call)
-      if !continues { session.tag = Self.tag(of: answer) }
-      self.sessions[request.path] = session
-      guard !continues, let answer = try? SessionDescription(parsing: answer) else { return HTTPResponse(204) }
-      return HTTPResponse(
-        200, headers: [("Content-Type", Self.fragmentType), ("ETag", session.tag)], body: ICEFragment.of(answer))
-    } catch { return HTTPResponse(refusing: error) }
+    session.offer = offer
+    self.host.answerAgain(session.offer.bytes, in: session.call) { [weak self, session] result in
+      switch result {
+      case .success(let answer):
+        var session = session
+        if !continues { session.tag = Self.tag(of: answer) }
+        // It may have ended meanwhile.
+        guard self?.sessions.updateValue(session, forKey: request.path) != nil else { return reply(HTTPResponse(404)) }
+        guard !continues, let answer = try? SessionDescription(parsing: answer) else { return reply(HTTPResponse(204)) }
+        reply(
+          HTTPResponse(
+            200, headers: [("Content-Type", Self.fragmentType), ("ETag", session.tag)], body: ICEFragment.of(answer)))
+      case .failure(let error): reply(HTTPResponse(refusing: error))
+      }
+    }
   }
 
   private static func tag(of answer: [UInt8]) -> String {

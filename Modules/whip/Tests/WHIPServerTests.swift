@@ -59,6 +59,10 @@ internal import Testing
     #expect(try patch("\"ours0\"", fragment("other")).hasPrefix("HTTP/1.1 412 "))
     #expect(try patch("\"ours2\"", fragment("other")).hasPrefix("HTTP/1.1 204 "))
     #expect(running.log.suffix(3) == ["answer 1 again", "answer 1 again", "answer 1 again"])
+    let crowd = (0...100).map { "a=candidate:1 1 udp \($0) 127.0.0.1 9 typ host\r\n" }.joined()
+    #expect(try patch("\"ours2\"", fragment("other") + crowd).hasPrefix("HTTP/1.1 413 "))
+    #expect(try patch("*", "a=ice-ufrag\r\na=ice-pwd\r\n").hasPrefix("HTTP/1.1 400 "))
+    #expect(running.log.count == 4)
   }
 
   @Test(

@@ -15,6 +15,12 @@ struct CallCommand: AsyncParsableCommand {
   @Option(help: ArgumentHelp("Where to write what the peer says.", valueName: "file.wav"))
   var record: String?
 
+  @Option(help: ArgumentHelp("What the peer sees: VP8 or H.264, as it is encoded.", valueName: "file.ivf"))
+  var playVideo: String?
+
+  @Option(help: ArgumentHelp("Where to write what the peer shows, as it is encoded.", valueName: "file.ivf"))
+  var recordVideo: String?
+
   @OptionGroup var media: MediaOptions
 
   func run() async throws { try await runCall(self) }

@@ -5,7 +5,17 @@ internal import NetBase
 struct LoadCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "load",
-    abstract: "Make many calls at once, between two agents in this process, towards a peer, or answer all that come.")
+    abstract: "Make many calls at once, between two agents in this process, towards a peer, or answer all that come.",
+    discussion: """
+      The calls begin at --rate, each a part of a packet time apart from the others, so that their packets do not leave all \
+      at once; when all are up they last --seconds, and what is measured then is printed. By default every leg sends audio \
+      of its own, encodes it, and decodes and plays all that it receives.
+      """)
+
+  @Argument(
+    help: ArgumentHelp("Call this peer; without one both ends are in this process.", valueName: "uri"),
+    transform: Parse.uri)
+  var peer: String?
 
   @Option(
     help: ArgumentHelp("Calls at the same time.", valueName: "number"), transform: Parse.integer(1...1_000_000))
@@ -15,7 +25,7 @@ struct LoadCommand: AsyncParsableCommand {
     help: ArgumentHelp("Calls that start in a second.", valueName: "number"), transform: Parse.decimal(Parse.positive))
   var rate: Double = 10
 
-  @Option(help: ArgumentHelp("Call this peer.", valueName: "uri"), transform: Parse.uri)
+  @Option(help: ArgumentHelp("The same as the argument.", valueName: "uri"), transform: Parse.uri)
   var to: String?
 
   @Option(
@@ -24,10 +34,22 @@ struct LoadCommand: AsyncParsableCommand {
     transform: Parse.uri)
   var answer: String?
 
+  @Flag(help: "Encode the audio once for all legs; the result says so.")
+  var shareEncoding = false
+
+  @Flag(name: .customLong("no-decode"), help: "Neither decode nor play what is received; the result says so.")
+  var skipsDecoding = false
+
   @OptionGroup var media: MediaOptions
+
+  /// Whom to call; nil for the other agent of this process.
+  var target: String? { self.peer ?? self.to }
 
   func validate() throws {
     if self.to != nil, self.answer != nil { throw ValidationError("--to and --answer exclude each other") }
+    guard let peer else { return }
+    if let to { throw ValidationError("the peer is named twice: \(peer) and --to \(to)") }
+    if self.answer != nil { throw ValidationError("--answer calls nobody: leave \(peer) out") }
   }
 
   func run() async throws { try await runLoad(self) }

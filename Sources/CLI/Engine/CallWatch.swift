@@ -4,6 +4,11 @@ internal import UACore
 /// Follows the events of one agent until its calls are over.
 actor CallWatch {
   private(set) var reports: [CallReport] = []
+  /// Calls that were placed or came.
+  private(set) var begun = 0
+  /// Those that are over and carried no media both ways.
+  private(set) var failed = 0
+  private var ended: Set<CallID> = []
   private var established: Set<CallID> = []
   private var waiters: [(condition: Condition, continuation: CheckedContinuation<Void, Never>)] = []
 
@@ -21,8 +26,12 @@ actor CallWatch {
     for await event in agent.events {
       each(event)
       switch event {
+      case .incoming, .outgoing: self.begun += 1
       case .established(let id): self.established.insert(id)
-      case .ended(let report): self.reports.append(report)
+      case .ended(let report):
+        self.reports.append(report)
+        self.ended.insert(report.id)
+        if !report.isGood { self.failed += 1 }
       default: break
       }
       self.wake()
@@ -37,8 +46,8 @@ actor CallWatch {
 
   private func holds(_ condition: Condition) -> Bool {
     switch condition {
-    case .answered(let id): self.established.contains(id) || self.reports.contains { $0.id == id }
-    case .ended(let id): self.reports.contains { $0.id == id }
+    case .answered(let id): self.established.contains(id) || self.ended.contains(id)
+    case .ended(let id): self.ended.contains(id)
     case .count(let count): self.reports.count >= count
     }
   }

@@ -1,3 +1,4 @@
+internal import Glibc
 internal import ModuleKit
 internal import UACore
 
@@ -9,6 +10,7 @@ actor Console {
   /// The line at the bottom: what is being typed, or figures of calls.
   private var bottom = StatusLine()
   private var status = ""
+  private let hasColour = Terminal(STDOUT_FILENO).hasColour
 
   init(agent: UserAgent, stop: StopFlag) {
     self.agent = agent
@@ -18,7 +20,8 @@ actor Console {
   /// Carries out a line: `/name parameters`, a key with its parameters behind it, or digits.
   func execute(_ line: String) async {
     let result = await self.agent.execute(line)
-    if !result.text.isEmpty { self.say(result.text) }
+    guard !result.text.isEmpty else { return }
+    self.say(self.hasColour ? result.text : result.text.withoutStyles)
   }
 
   /// Takes keys from a terminal.
@@ -76,7 +79,8 @@ actor Console {
       let why = report.failure?.message ?? report.reason
       self.say(
         "call \(report.id): ended, \(why); \(decimal(report.duration)) s, sent \(media.sentPackets), "
-          + "received \(media.receivedPackets), lost \(media.lost), dropped \(media.drops.total)")
+          + "received \(media.receivedPackets), lost \(media.lost), dropped \(report.dropped)"
+          + (report.video.map { ", \($0.encodingName) \($0.line)" } ?? ""))
     }
   }
 

@@ -29,12 +29,13 @@ func runCall(_ options: CallCommand) async throws {
   }
   let failure: Failure?
   do {
-    let call = try await agent.call(
-      options.uri,
-      settings: AgentFactory.call(
-        media, identity: "sip:apus@localhost", encryption: .none, usesRTCPMux: false,
-        source: AudioDevice(driver: "aufile", device: play),
-        player: options.record.map { AudioDevice(driver: "aufile", device: $0) }))
+    var settings = AgentFactory.call(
+      media, identity: "sip:apus@localhost", encryption: .none, usesRTCPMux: false,
+      source: AudioDevice(driver: "aufile", device: play),
+      player: options.record.map { AudioDevice(driver: "aufile", device: $0) })
+    settings.videoSource = options.playVideo.map { VideoDevice(driver: "ivf", device: $0) }
+    settings.videoDisplay = options.recordVideo.map { VideoDevice(driver: "ivf", device: $0) }
+    let call = try await agent.call(options.uri, settings: settings)
     await conduct(call, agent, watch, media, stop)
     failure = nil
   } catch {
@@ -48,13 +49,15 @@ func runCall(_ options: CallCommand) async throws {
   let reports = await watch.reports
   let isGood = reports.count == 1 && reports[0].isGood
   if media.json {
-    print(summary(reports, ok: isGood, began: began, recordings: options.record.map { [$0] } ?? []))
+    let recordings = [options.record, options.recordVideo].compactMap(\.self)
+    print(summary(reports, ok: isGood, began: began, recordings: recordings))
   } else if let report = reports.first, report.setup != nil {
     let figures = report.media
     print(
       "\(report.peer): \(decimal(report.duration)) s, \(report.codec ?? ""), \(report.mediaEncryption), "
         + "sent \(figures.sentPackets), received \(figures.receivedPackets), lost \(figures.lost), "
-        + "jitter \(decimal(figures.jitter)) ms, dropped \(figures.drops.total)")
+        + "jitter \(decimal(figures.jitter)) ms, dropped \(report.dropped)"
+        + (report.video.map { ", \($0.encodingName) \($0.line)" } ?? ""))
   }
   if let failure = reports.first?.failure { throw Failure(failure) }
   if !isGood { throw Failure(.callFailed, "the call did not carry media both ways") }

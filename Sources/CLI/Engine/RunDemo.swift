@@ -65,7 +65,9 @@ func runDemo(_ options: DemoCommand) async throws {
   let reports = await aliceWatch.reports + bobWatch.reports
   let isGood = reports.count == 2 && reports.allSatisfy { $0.isGood }
   if media.json {
-    print(summary(reports, ok: isGood, began: began, recordings: [recordings.alice, recordings.bob]))
+    print(
+      summary(
+        reports, ok: isGood, began: began, recordings: [recordings.alice, recordings.bob], rekeys: reports.rekeys))
   } else {
     showDemo(reports, recordings)
   }
@@ -74,12 +76,16 @@ func runDemo(_ options: DemoCommand) async throws {
 }
 
 /// The object that `--json` prints.
-func summary(_ reports: [CallReport], ok: Bool, began: Double, recordings: [String]) -> JSON {
+///
+/// - Parameter rekeys: what both ends of a call count, where the program has both.
+func summary(
+  _ reports: [CallReport], ok: Bool, began: Double, recordings: [String], rekeys: Int? = nil
+) -> JSON {
   let usage = ProcessUsage.now
   return [
     "ok": .bool(ok), "wall_s": .number(Clock.now - began), "cpu_s": .number(usage.cpu),
     "max_rss_kib": .integer(usage.maximumResident), "recordings": .array(recordings.map { .string($0) }),
-    "calls": .array(reports.map(\.json)),
+    "rekeys": rekeys.map { .integer($0) } ?? .null, "calls": .array(reports.map(\.json)),
   ]
 }
 
@@ -97,8 +103,8 @@ private func showDemo(_ reports: [CallReport], _ recordings: (alice: String, bob
     print(
       "  received  \(media.receivedPackets) packets, lost \(media.lost), late \(media.late), "
         + "jitter \(decimal(media.jitter)) ms, dropped \(media.drops.total), MOS \(decimal(media.meanOpinionScore))")
-    if media.rekeys > 0 { print("  re-keyed  \(media.rekeys) times") }
   }
+  if reports.rekeys > 0 { print("re-keyed \(reports.rekeys) times, by the count of both ends") }
   if let heard = HeardAudio(path: recordings.alice) {
     let share = Int((heard.tone.share * 100).rounded())
     print("alice heard \(decimal(heard.seconds)) s, \(share) % of it a tone of 440 Hz: \(heard.path)")

@@ -1,5 +1,3 @@
-internal import UACore
-
 /// What a person types key by key: a key that is a command of its own, or a line until Enter.
 struct KeyEditor {
   enum Step: Equatable {

@@ -4,7 +4,8 @@ internal import Synchronization
 
 /// Keys from a terminal, as they are pressed.
 enum KeyInput {
-  /// What the terminal was like before: a place that a signal handler may read. Written once, before the flag says so.
+  /// What the terminal was like before.
+  // A signal handler reads it: written once, before `isChanged` says so, which every reader asks first.
   nonisolated(unsafe) private static let saved = UnsafeMutablePointer<termios>.allocate(capacity: 1)
   private static let isChanged = Atomic<Bool>(false)
 

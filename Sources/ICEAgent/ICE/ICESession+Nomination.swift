@@ -89,8 +89,11 @@ extension ICESession {
     for component in self.consents.keys.sorted() {
       guard var consent = self.consents[component] else { continue }
       if consent.lastAnswer.advanced(byMilliseconds: ICEConsent.expiry) <= now {
-        self.fail("ICE: \(consent.pair.remote) has not answered for \(ICEConsent.expiry / 1000) s (consent expired)")
-        return
+        self.lost(
+          component,
+          "ICE: \(consent.pair.remote) has not answered for \(ICEConsent.expiry / 1000) s (consent expired)")
+        guard self.failure == nil else { return }
+        continue
       }
       guard consent.next <= now else { continue }
       consent.next = now.advanced(by: self.consentInterval())
@@ -116,6 +119,16 @@ extension ICESession {
         destination: consent.pair.remote, key: STUNKey(of: consent.remote),
         due: now.advanced(byMilliseconds: ICETransaction.lastWait), timeout: 0, sends: ICETransaction.maximumSends))
     self.send(bytes, base: consent.pair.base, to: consent.pair.remote, now: now)
+  }
+
+  /// The pair in use of a component leads nowhere any more: nothing is sent over it.
+  ///
+  /// That is the end, but for a pair from before a restart whose checks are under way: a peer whose address has changed
+  /// answers on the old one no more, and what is found for its new one replaces it (RFC 7675 §5.1, RFC 8445 §9).
+  func lost(_ component: Int, _ reason: String) {
+    guard self.remote != nil, !self.hasNominated(component) else { return self.fail(reason) }
+    (self.selected[component], self.consents[component]) = (nil, nil)
+    self.actions.append(.unselected(component: component))
   }
 
   func consentGiven(_ component: Int, by source: SocketAddress, now: Instant) {

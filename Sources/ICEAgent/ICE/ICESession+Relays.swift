@@ -139,7 +139,7 @@ extension ICESession {
     guard let base = self.allocations[index].relayBase else { return }
     for pair in self.pairs.indices where self.pairs[pair].base == base { self.pairs[pair].state = .failed }
     self.triggered.removeAll { queued in self.pairs.contains { $0.id == queued.pair && $0.base == base } }
-    if self.selected.values.contains(where: { $0.base == base }) { self.fail("ICE: \(reason)") }
+    for pair in self.selected.values where pair.base == base { self.lost(pair.component, "ICE: \(reason)") }
   }
 
   // MARK: Data

@@ -151,7 +151,7 @@ package final class ICESession {
     self.earlyExpected = []
   }
 
-  /// Begins anew with other credentials; the pair in use stays until the next is nominated (RFC 8445 §9).
+  /// Begins anew with other credentials; the pair in use stays until the next is nominated (RFC 8445 §9), or is lost.
   ///
   /// Also after a failure; then nothing is in use until a pair is nominated.
   ///

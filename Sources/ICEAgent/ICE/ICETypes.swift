@@ -170,6 +170,8 @@ package enum ICEAction: Hashable, Sendable {
   case validated(ICESelectedPair)
   /// The nominated pair of a component, which replaces the one before it.
   case selected(ICESelectedPair)
+  /// A component's pair has been lost, and the checks of a restart look for another.
+  case unselected(component: Int)
   /// Every component has its nominated pair.
   case connected
   case roleChanged(ICERole)

@@ -10,7 +10,7 @@ package struct STUNTransactionID: Hashable, Sendable {
     self.low = low
   }
 
-  init(using random: inout any RandomNumberGenerator) {
+  package init(using random: inout some RandomNumberGenerator) {
     self.init(high: UInt32(truncatingIfNeeded: random.next()), low: random.next())
   }
 }

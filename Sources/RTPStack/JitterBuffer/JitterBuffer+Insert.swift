@@ -41,6 +41,52 @@ extension JitterBuffer {
     return .queued
   }
 
+  /// Takes the payload of a lost packet that came with a later one of the same source, `packet` (RFC 2198): `age` timestamp
+  /// units before it. True when it is of use: still missing, and in time. It says nothing about the network's delay.
+  ///
+  /// Its sequence number is not told: it gets the last missing one before `packet`, so of several the youngest goes first.
+  package mutating func recover(
+    _ packet: RTPHeader, age: UInt32, payloadType: UInt8, payload: RawSpan, now: Instant
+  ) -> Bool {
+    let step = Int(Int16(bitPattern: packet.sequenceNumber &- UInt16(truncatingIfNeeded: self.highest)))
+    guard self.isOf(packet.ssrc), step <= 0, age > 0, payload.byteCount <= self.largestPayload else { return false }
+    let timestamp = packet.timestamp &- age
+    let media = self.newestMedia + Int64(Int32(bitPattern: timestamp &- self.newestTimestamp))
+    // What was made up for it is not played again.
+    if case .playing = self.state, self.isTimed, media < self.position { return false }
+    guard let distance = self.distance(toMissing: media, before: -step) else { return false }
+    let sequence = self.highest - Int64(distance - step)
+    guard self.finds(placeFor: sequence, media: media, self.clock.samples(at: now)) else { return false }
+    _ = self.window.mark(age: distance - step)
+    var header = packet
+    header.payloadType = payloadType
+    header.marker = false
+    header.sequenceNumber &-= UInt16(distance)
+    header.timestamp = timestamp
+    self.keep(header, payload, sequence: sequence, media: media)
+    self.statistics.inserted += 1
+    self.statistics.recovered += 1
+    return true
+  }
+
+  /// How far before the packet of that age the last missing one is; nil without one among the sixteen before it, or where one of
+  /// them has the media.
+  private func distance(toMissing media: Int64, before age: Int) -> Int? {
+    var found: Int?
+    for distance in 1...16 {
+      guard let isSeen = self.window.hasSeen(age: age + distance) else { break }
+      let sequence = self.highest - Int64(age + distance)
+      if self.slots.holds(sequence), self.slots[sequence].media <= media {
+        // Those before it are older still.
+        return self.slots[sequence].media == media ? nil : found
+      }
+      if !isSeen, found == nil { found = distance }
+    }
+    return found
+  }
+
+  private func isOf(_ ssrc: UInt32) -> Bool { if case .idle = self.state { false } else { ssrc == self.ssrc } }
+
   /// Tells that a packet of this stream was taken elsewhere (a telephone event), so that its number is not missing.
   package mutating func note(_ header: RTPHeader) {
     if case .idle = self.state { return }
@@ -128,10 +174,10 @@ extension JitterBuffer {
 
   /// Whether a packet is still in time; moves the position back when playing has run dry and the delay allows it.
   private mutating func finds(placeFor sequence: Int64, media: Int64, _ clock: Int64) -> Bool {
-    guard sequence > self.floor else { return false }
+    // Further back than the buffer is long, its slot may be another's.
+    guard sequence > self.floor, self.highest - sequence < Int64(self.slots.count) else { return false }
     switch self.state {
     case .idle, .buffering, .paused:
-      guard self.highest - sequence < Int64(self.slots.count) else { return false }
       self.position = min(self.position, media)
       return true
     case .playing:

@@ -4,6 +4,8 @@
 package struct JitterBufferStatistics: Equatable, Sendable {
   /// Packets handed in.
   package internal(set) var inserted: UInt64 = 0
+  /// Of these, lost packets whose payload came with a later one.
+  package internal(set) var recovered: UInt64 = 0
   /// Packets handed out.
   package internal(set) var played: UInt64 = 0
   /// Packets that came after their time.

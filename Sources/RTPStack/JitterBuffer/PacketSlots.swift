@@ -83,6 +83,7 @@ struct PacketSlots: ~Copyable {
   mutating func store(_ slot: Slot, payload: RawSpan) {
     if payload.byteCount > self.capacity { self.grow(to: payload.byteCount) }
     var slot = slot
+    assert(!self[slot.sequence].isOccupied, "another packet's slot")
     (slot.length, slot.isOccupied) = (payload.byteCount, true)
     let start = self.start(of: slot.sequence)
     var room = self.slab.mutableSpan

@@ -68,7 +68,12 @@ package struct RTCPSession: Sendable {
   }
 
   /// Takes an RTCP packet of the peer, reduced size or not; refuses it whole when it is malformed.
-  package mutating func receive(_ bytes: RawSpan, now: Instant) throws(RTCPError) -> Contents {
+  ///
+  /// - Parameter source: whose reports count, where other streams have the same transport; nil for all. What is reported about
+  ///   our stream counts whoever says it.
+  package mutating func receive(
+    _ bytes: RawSpan, from source: UInt32? = nil, now: Instant
+  ) throws(RTCPError) -> Contents {
     var compound = try RTCPCompound(bytes)
     var contents: Contents = []
     self.remote.packets += 1
@@ -76,17 +81,20 @@ package struct RTCPSession: Sendable {
     while let packet = compound.next() {
       switch packet.kind {
       case .senderReport:
-        self.heard(bytes.uint32(at: packet.body.lowerBound))
         let info = RTCPSenderInfo(packet, in: bytes)
-        self.remote.senderInfo = info
-        self.lastSenderReport = (UInt32(truncatingIfNeeded: info.ntpTime >> 16), now)
-        contents.insert(.senderInfo)
+        if source == nil || source == info.ssrc {
+          self.heard(info.ssrc)
+          self.remote.senderInfo = info
+          self.lastSenderReport = (UInt32(truncatingIfNeeded: info.ntpTime >> 16), now)
+          contents.insert(.senderInfo)
+        }
         if self.takeReport(packet, bytes, now) { contents.insert(.report) }
       case .receiverReport:
-        self.heard(bytes.uint32(at: packet.body.lowerBound))
+        let reporter = bytes.uint32(at: packet.body.lowerBound)
+        if source == nil || source == reporter { self.heard(reporter) }
         if self.takeReport(packet, bytes, now) { contents.insert(.report) }
       case .goodbye:
-        if self.takeGoodbye(packet, bytes) { contents.insert(.goodbye) }
+        if self.takeGoodbye(packet, bytes, of: source) { contents.insert(.goodbye) }
       case .transportFeedback, .payloadFeedback: contents.insert(.feedback)
       case .sourceDescription, .application, nil: break
       }
@@ -195,10 +203,10 @@ package struct RTCPSession: Sendable {
     self.remote.roundTrip = .nanoseconds((max(units, 0) * 1_000_000_000) >> 16)
   }
 
-  private mutating func takeGoodbye(_ packet: RTCPPacket, _ bytes: RawSpan) -> Bool {
+  private mutating func takeGoodbye(_ packet: RTCPPacket, _ bytes: RawSpan, of source: UInt32?) -> Bool {
     for index in 0..<packet.count {
       let ssrc = bytes.uint32(at: packet.body.lowerBound + 4 * index)
-      guard ssrc != self.ssrc, self.remoteSource == nil || self.remoteSource == ssrc else { continue }
+      guard ssrc != self.ssrc, source ?? self.remoteSource ?? ssrc == ssrc else { continue }
       self.remote.hasLeft = true
       return true
     }

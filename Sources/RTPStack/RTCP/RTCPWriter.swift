@@ -46,14 +46,14 @@ package struct RTCPWriter: Sendable {
     if text > 0 { self.append(nil, text: reason, length: length, padded: text, into: &room) }
   }
 
-  private mutating func header(_ kind: RTCPPacket.Kind, count: Int, body: Int, into room: inout MutableRawSpan) {
+  mutating func header(_ kind: RTCPPacket.Kind, count: Int, body: Int, into room: inout MutableRawSpan) {
     room.set(uint8: 0x80 | UInt8(count), at: self.count)
     room.set(uint8: kind.rawValue, at: self.count + 1)
     room.set(uint16: UInt16(body / 4), at: self.count + 2)
     self.count += 4
   }
 
-  private mutating func append(_ word: UInt32, into room: inout MutableRawSpan) {
+  mutating func append(_ word: UInt32, into room: inout MutableRawSpan) {
     room.set(uint32: word, at: self.count)
     self.count += 4
   }

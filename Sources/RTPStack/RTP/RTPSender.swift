@@ -50,6 +50,17 @@ package struct RTPSender: Sendable {
     self.header(marker: marker, payloadType: payloadType, timestamp: timestamp, payloadCount: payloadCount)
   }
 
+  /// The header of a packet of a video frame, which bears the frame's timestamp, on any packet of it.
+  package mutating func frame(
+    timestamp: UInt32, marker: Bool, payloadType: UInt8, payloadCount: Int, now: Instant
+  ) -> RTPHeader {
+    if self.timestamp != timestamp || self.stamped == nil {
+      self.timestamp = timestamp
+      self.stamped = (timestamp, now)
+    }
+    return self.header(marker: marker, payloadType: payloadType, timestamp: timestamp, payloadCount: payloadCount)
+  }
+
   /// Lets `samples` pass without a packet (silence that is not sent, an event in its place); a talkspurt starts after it.
   package mutating func skip(samples: UInt32) {
     self.timestamp &+= samples

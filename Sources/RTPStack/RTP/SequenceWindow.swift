@@ -21,6 +21,11 @@ package struct SequenceWindow: Sendable {
     return self.seen & bit == 0
   }
 
+  /// Whether the number `age` below the highest was seen; nil outside the window.
+  func hasSeen(age: Int) -> Bool? {
+    age >= 0 && age < Self.length ? self.seen >> UInt128(age) & 1 == 1 : nil
+  }
+
   /// How many numbers with ages in `ages` were not seen; those beyond the window count as unseen.
   package func unseen(ages: Range<Int>) -> Int {
     let inside = ages.clamped(to: 0..<Self.length)

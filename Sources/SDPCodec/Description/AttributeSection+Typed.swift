@@ -53,6 +53,12 @@ extension AttributeSection {
   /// The section's identification (RFC 5888).
   package var mid: String? { self.value("mid") }
 
+  /// The well-formed `a=extmap` lines (RFC 8285).
+  package var extensionMaps: [ExtensionMap] { self.values("extmap").compactMap { ExtensionMap($0) } }
+
+  /// The well-formed `a=rtcp-fb` lines (RFC 4585).
+  package var feedback: [FeedbackAttribute] { self.values("rtcp-fb").compactMap { FeedbackAttribute($0) } }
+
   /// The `a=group` lines (RFC 5888), session level.
   package var groups: [SDPGroup] {
     self.values("group").compactMap { text in
@@ -63,6 +69,9 @@ extension AttributeSection {
 
   /// The BUNDLE groups' members (RFC 9143).
   package var bundles: [[String]] { self.groups.filter { $0.semantics == "BUNDLE" }.map(\.mids) }
+
+  /// Whether the line is in use only within its BUNDLE group (RFC 9143 §6).
+  package var isBundleOnly: Bool { self.has("bundle-only") }
 
   /// The DTLS association's identity (RFC 8842 §5).
   package var tlsID: String? { self.value("tls-id") }

@@ -74,8 +74,31 @@ package struct CodecFormat: Hashable, Sendable {
   /// Named telephone events (RFC 4733).
   package var isTelephoneEvent: Bool { self.identity.isTelephoneEvent }
 
+  /// Redundant audio data (RFC 2198).
+  package var isRedundantAudio: Bool { self.identity.name == "red" }
+
+  /// The format whose packets are sent again under this one (RFC 4588 §8.1); nil for all others.
+  package var repairedType: UInt8? {
+    guard self.identity.isRetransmission else { return nil }
+    let parameters = (self.fmtp ?? "").split(separator: ";").map { $0.filter { $0 != " " } }
+    return parameters.lazy.compactMap { $0.hasPrefix("apt=") ? UInt8($0.dropFirst(4)) : nil }.first
+  }
+
   /// Carries no media of its own, so that a line with only such formats is useless.
   package var isAuxiliary: Bool { self.identity.isAuxiliary }
+}
+
+extension [CodecFormat] {
+  /// The formats of an offer, where what is sent again names the first codec's number.
+  var withRepairedTypes: [CodecFormat] {
+    guard let first = self.first(where: { !$0.isAuxiliary }) else { return self }
+    return self.map { format in
+      guard format.identity.isRetransmission else { return format }
+      var format = format
+      format.fmtp = "apt=\(first.payloadType)"
+      return format
+    }
+  }
 }
 
 /// A codec that this side can encode and decode, before it has a number.
@@ -99,6 +122,9 @@ package struct CodecCapability: Hashable, Sendable {
     self.fmtp = fmtp
     self.payloadType = payloadType
   }
+
+  /// Packets of the list's first codec sent again (RFC 4588); its parameters follow from that one's number.
+  package static let retransmission = CodecCapability("rtx", clockRate: 90_000)
 
   /// Telephone events 0 to 15 (RFC 4733 §2.5.1.1), at payload type 101 where that is free.
   package static func telephoneEvent(clockRate: UInt32 = 8000, payloadType: UInt8? = nil) -> CodecCapability {
@@ -124,6 +150,9 @@ struct CodecIdentity: Hashable, Sendable {
   var channels: Int
 
   var isTelephoneEvent: Bool { self.name == "telephone-event" }
+
+  /// RFC 4588.
+  var isRetransmission: Bool { self.name == "rtx" }
 
   var isAuxiliary: Bool {
     switch self.name {

@@ -35,7 +35,7 @@ package struct CodecMatching: Sendable {
   func answer(_ offered: [CodecFormat], with local: [CodecCapability]) -> [CodecPair] {
     var found: [(rank: Int, pair: CodecPair)] = []
     var used: Set<Int> = []
-    for remote in offered {
+    for remote in offered where !remote.identity.isRetransmission {
       for (rank, codec) in local.enumerated() where !used.contains(rank) && codec.identity == remote.identity {
         let candidate = codec.format(remote.payloadType, fmtp: codec.fmtp)
         guard case .accepted(let fmtp) = self.compare(candidate, remote) else { continue }
@@ -45,13 +45,33 @@ package struct CodecMatching: Sendable {
       }
     }
     if !self.preferRemoteOrder { found.sort { $0.rank < $1.rank } }
-    return keepingUsefulTelephoneEvents(found.map(\.pair)) { $0.remote.identity }
+    // Redundant audio is that of one codec, the first.
+    if let first = found.first(where: { !$0.pair.remote.isAuxiliary })?.pair.remote {
+      found.removeAll {
+        $0.pair.remote.isRedundantAudio
+          && ($0.pair.remote.clockRate, $0.pair.remote.channels) != (first.clockRate, first.channels)
+      }
+    }
+    if !self.preferRemoteOrder {
+      // Browsers send redundant audio where both lists begin with it.
+      if offered.first?.isRedundantAudio == true,
+        let place = found.firstIndex(where: { $0.pair.remote.isRedundantAudio })
+      {
+        found.insert(found.remove(at: place), at: 0)
+      }
+    }
+    let repairs = local.contains(where: \.identity.isRetransmission) ? offered.filter { $0.repairedType != nil } : []
+    return keepingUsefulTelephoneEvents(
+      found.map(\.pair)
+        + repairs.filter { format in found.contains { $0.pair.remote.payloadType == format.repairedType } }
+        .map { CodecPair(remote: $0, local: $0) }
+    ) { $0.remote.identity }
   }
 
   /// The codecs of an answer that were offered, in the answer's order; the peer may have chosen other numbers.
   func accept(_ answered: [CodecFormat], offered: [CodecFormat]) -> [CodecPair] {
     var used: Set<UInt8> = []
-    return answered.compactMap { remote in
+    let pairs: [CodecPair] = answered.compactMap { remote in
       let alike = offered.filter { !used.contains($0.payloadType) && $0.identity == remote.identity }
       // Of several alike the one under the same number comes first (RFC 3264 §6.1).
       let ordered = alike.filter { $0.payloadType == remote.payloadType } + alike
@@ -62,5 +82,15 @@ package struct CodecMatching: Sendable {
       }
       return nil
     }
+    let numbers = Set(pairs.map(\.remote.payloadType))
+    return pairs.filter { !$0.remote.identity.isRetransmission || numbers.contains($0.remote.repairedType ?? 128) }
+  }
+}
+
+extension [CodecPair] {
+  /// The first codec, with what sends its packets again: video has one codec at a time.
+  var ofFirstCodec: [CodecPair] {
+    guard let first = self.first(where: { !$0.remote.isAuxiliary }) else { return [] }
+    return [first] + self.filter { $0.remote.repairedType == first.remote.payloadType }
   }
 }

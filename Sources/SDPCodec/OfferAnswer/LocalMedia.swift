@@ -28,7 +28,15 @@ package struct LocalMedia: Hashable, Sendable {
   package var cname: String?
   /// Names the line in an offer (RFC 5888); an answer echoes the peer's.
   package var mid: String?
+  /// An offer has the line only within its BUNDLE group, where it shares the first line's transport (RFC 9143 §6).
+  package var isBundleOnly = false
+  /// An answer has the first common codec alone, with what sends its packets again.
+  package var answersOneCodec = false
   package var bandwidths: [SDPBandwidth]
+  /// The header extensions wished for; an offer numbers them as here unless the session has numbers for them (RFC 8285).
+  package var extensions: [ExtensionMap]
+  /// The RTCP feedback that this side gives and takes, where the profile has it (RFC 4585 §4.2).
+  package var feedback: [FeedbackAttribute]
   /// What media encryption, ICE and others add: `crypto`, `fingerprint`, `setup`, `candidate` …
   package var attributes: [SDPAttribute]
 
@@ -38,7 +46,7 @@ package struct LocalMedia: Hashable, Sendable {
     address: SocketAddress, rtcpPort: UInt16? = nil, codecs: [CodecCapability], ptime: Int? = nil,
     maxptime: Int? = nil, direction: MediaDirection = .sendrecv, rtcpMux: Bool = false, rtcpRsize: Bool = false,
     ssrc: UInt32? = nil, cname: String? = nil, mid: String? = nil, bandwidths: [SDPBandwidth] = [],
-    attributes: [SDPAttribute] = []
+    extensions: [ExtensionMap] = [], feedback: [FeedbackAttribute] = [], attributes: [SDPAttribute] = []
   ) {
     self.kind = kind
     self.protocolName = protocolName
@@ -55,6 +63,8 @@ package struct LocalMedia: Hashable, Sendable {
     self.cname = cname
     self.mid = mid
     self.bandwidths = bandwidths
+    self.extensions = extensions
+    self.feedback = feedback
     self.attributes = attributes
   }
 
@@ -69,7 +79,7 @@ extension MediaDescription {
   init(_ local: LocalMedia, formats: [CodecFormat], session: SDPConnection) {
     let connection = SDPConnection(local.address)
     self.init(
-      kind: local.kind, port: local.address.port, protocolName: local.protocolName,
+      kind: local.kind, port: local.isBundleOnly ? 0 : local.address.port, protocolName: local.protocolName,
       formats: formats.map { "\($0.payloadType)" }, connection: connection == session ? nil : connection,
       bandwidths: local.bandwidths)
     for format in formats { self.add("rtpmap", format.rtpmap.text) }
@@ -80,9 +90,12 @@ extension MediaDescription {
     if let maxptime = local.maxptime { self.add("maxptime", "\(maxptime)") }
     self.add(local.direction.rawValue)
     if let mid = local.mid { self.add("mid", mid) }
+    if local.isBundleOnly { self.add("bundle-only") }
     if let rtcpPort = local.rtcpPort, Int(rtcpPort) != Int(local.address.port) + 1 { self.add("rtcp", "\(rtcpPort)") }
     if local.rtcpMux { self.add("rtcp-mux") }
     if local.rtcpRsize { self.add("rtcp-rsize") }
+    for feedback in local.feedback { self.add("rtcp-fb", feedback.text) }
+    for map in local.extensions { self.add("extmap", map.text) }
     if let ssrc = local.ssrc, let cname = local.cname { self.add("ssrc", "\(ssrc) cname:\(cname)") }
     self.attributes += local.attributes
   }

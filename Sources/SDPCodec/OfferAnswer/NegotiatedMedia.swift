@@ -55,6 +55,10 @@ package struct NegotiatedMedia: Hashable, Sendable, AttributeSection {
   package var ptime: Int
   package var rtcpMux: Bool
   package var rtcpRsize: Bool
+  /// The header extensions that packets may have, with the direction seen from this side (RFC 8285).
+  package var extensions: [ExtensionMap]
+  /// The RTCP feedback that both give and take (RFC 4585), under this side's numbers.
+  package var feedback: [FeedbackAttribute]
   /// The peer's attributes for this line, inherited ones included.
   package var attributes: [SDPAttribute]
 
@@ -79,10 +83,12 @@ package struct NegotiatedMedia: Hashable, Sendable, AttributeSection {
     (self.sendTelephoneEvent, self.receiveTelephoneEvents) = (nil, [])
     self.ptime = 20
     (self.rtcpMux, self.rtcpRsize) = (false, false)
+    (self.extensions, self.feedback) = ([], [])
     self.attributes = []
   }
 
-  /// A line in use. `pairs` are the common formats in the order to send: the peer's number and ours for each.
+  /// A line in use. `pairs` are the common formats in the order to send: the peer's number and ours for each; the header
+  /// extensions and the feedback of `local` are those agreed.
   init(_ remote: RemoteMedia, local: LocalMedia, pairs: [CodecPair]) {
     self.init(rejected: remote.section, index: remote.index, because: .notWanted)
     self.rejection = nil
@@ -90,6 +96,7 @@ package struct NegotiatedMedia: Hashable, Sendable, AttributeSection {
     self.direction = local.direction.intersection(remote.mediaDirection.reversed)
     self.rtcpMux = local.rtcpMux && remote.rtcpMux
     self.rtcpRsize = local.rtcpRsize && remote.rtcpRsize
+    (self.extensions, self.feedback) = (local.extensions, local.feedback)
     self.remoteRTP = remote.rtp
     self.remoteRTCP = self.rtcpMux ? remote.rtp : remote.rtcp
     let media = pairs.filter { !$0.remote.isTelephoneEvent }

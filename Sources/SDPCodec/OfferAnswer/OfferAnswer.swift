@@ -71,16 +71,18 @@ package struct OfferAnswer: Sendable {
     var lines: [OfferedLine?] = []
     var elsewhere: Set<UInt8> = []
     for index in 0..<count {
-      guard index < local.count, let media = local[index], media.address.port != 0 else {
+      guard index < local.count, var media = local[index], media.address.port != 0 else {
         guard index < known.count else { throw .unknownMedia(index: index) }
         lines.append(nil)
         continue
       }
       let codecs = keepingUsefulTelephoneEvents(media.codecs, \.identity)
       let numbers = index < self.payloadTypes.count ? self.payloadTypes[index] : PayloadTypes()
-      let formats = numbers.assign(codecs, avoiding: elsewhere)
+      let formats = numbers.assign(codecs, avoiding: elsewhere).withRepairedTypes
       guard isUseful(formats.map(\.identity), wanted: codecs.map(\.identity)) else { throw .noCodec(index: index) }
       elsewhere.formUnion(formats.map(\.payloadType))
+      media.extensions = media.extensions.numbered(
+        as: index < self.negotiated.count ? self.negotiated[index].extensions : [])
       lines.append(OfferedLine(local: media, formats: formats))
     }
     let connection = self.sessionConnection(lines.lazy.compactMap { $0?.local }.first)
@@ -132,7 +134,10 @@ package struct OfferAnswer: Sendable {
       throw .noCommonCodec(index: index)
     }
     guard remote.rtp != nil else { throw .noAddress(index: index) }
-    return NegotiatedMedia(remote, local: line.local, pairs: pairs)
+    var local = line.local
+    local.extensions = remote.extensionMaps.accept(offered: local.extensions)
+    local.feedback = remote.agreedFeedback(local.feedback, pairs)
+    return NegotiatedMedia(remote, local: local, pairs: pairs)
   }
 
   // MARK: Answering
@@ -191,7 +196,8 @@ package struct OfferAnswer: Sendable {
     guard var line = own, line.address.port != 0, line.kind == remote.kind else { return refuse(.notWanted) }
     guard line.accepts(remote.protocolName) else { return refuse(.protocolNotAccepted(remote.protocolName)) }
     guard remote.rtp != nil else { return refuse(.noAddress) }
-    let pairs = self.matching.answer(remote.codecs, with: line.codecs)
+    let common = self.matching.answer(remote.codecs, with: line.codecs)
+    let pairs = line.answersOneCodec ? common.ofFirstCodec : common
     guard isUseful(pairs.map(\.remote.identity), wanted: line.codecs.map(\.identity)) else {
       return refuse(.noCommonCodec)
     }
@@ -201,6 +207,8 @@ package struct OfferAnswer: Sendable {
     line.rtcpRsize = line.rtcpRsize && remote.rtcpRsize
     if line.rtcpMux { line.rtcpPort = nil }
     line.mid = remote.mid
+    line.extensions = remote.extensionMaps.answer(with: line.extensions)
+    line.feedback = remote.agreedFeedback(line.feedback, pairs)
     return .success((line, pairs))
   }
 

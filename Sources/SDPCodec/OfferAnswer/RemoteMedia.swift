@@ -24,7 +24,7 @@ package struct RemoteMedia: Hashable, Sendable, AttributeSection {
   /// The line as written.
   package var section: MediaDescription
   /// The section's attributes, and those of the session level that a section without its own inherits: direction, `setup`,
-  /// `fingerprint`, `ice-*`.
+  /// `fingerprint`, `ice-*`; and `extmap`, which a section has beside its own (RFC 8285 §5).
   package var attributes: [SDPAttribute]
   /// Where RTP goes; nil without a `c=` line that holds for this section.
   package var rtp: MediaEndpoint?
@@ -38,19 +38,25 @@ package struct RemoteMedia: Hashable, Sendable, AttributeSection {
 
   package var kind: MediaKind { self.section.kind }
   package var protocolName: String { self.section.protocolName }
-  /// Port 0: rejected or removed.
-  package var isDisabled: Bool { self.section.port == 0 }
+  /// Port 0: rejected or removed, unless the line's transport is that of its BUNDLE group.
+  package let isDisabled: Bool
 
   /// Reads line `index` of `session`, which must exist. `known` explains dynamic numbers that the line leaves unexplained.
   package init(_ session: SessionDescription, index: Int, known: [CodecFormat] = []) {
     let section = session.media[index]
     self.index = index
     self.section = section
+    let tagged = section.isBundleOnly ? session.taggedSection(of: section) : nil
+    self.isDisabled = section.port == 0 && tagged == nil
     self.attributes = section.attributes + RemoteMedia.inherited(from: session, by: section)
     self.codecs = RemoteMedia.codecs(of: section, known: known)
     self.mediaDirection = .sendrecv
     let connection = section.connection ?? session.connection
-    if let connection { self.rtp = MediaEndpoint(host: connection.host, port: section.port) }
+    if let tagged {
+      self.rtp = (tagged.connection ?? session.connection).map { MediaEndpoint(host: $0.host, port: tagged.port) }
+    } else if let connection {
+      self.rtp = MediaEndpoint(host: connection.host, port: section.port)
+    }
     if let attribute = section.rtcp {
       self.rtcp = (attribute.connection ?? connection).map { MediaEndpoint(host: $0.host, port: attribute.port) }
     } else if let connection, section.port > 0, section.port < .max {
@@ -59,6 +65,16 @@ package struct RemoteMedia: Hashable, Sendable, AttributeSection {
     let written = self.direction ?? .sendrecv
     let isBlackHole = connection?.isUnspecified == true && self.iceUfrag == nil
     self.mediaDirection = isBlackHole ? MediaDirection(sends: written.sends, receives: false) : written
+  }
+
+  /// The feedback of `own` that the peer's line has, for each format that it has it for; none for audio that is not AVPF.
+  func agreedFeedback(_ own: [FeedbackAttribute], _ pairs: [CodecPair]) -> [FeedbackAttribute] {
+    // For video it is used beside AVP too, where both describe it.
+    guard self.kind == .video || self.protocolName.lowercased().hasSuffix("avpf") else { return [] }
+    return pairs.flatMap { pair in
+      own.filter { self.feedback.has($0.kind, for: pair.remote.payloadType) }
+        .map { FeedbackAttribute(payloadType: pair.local.payloadType, kind: $0.kind) }
+    }
   }
 
   private static let inheritable: Set<String> = [
@@ -72,6 +88,7 @@ package struct RemoteMedia: Hashable, Sendable, AttributeSection {
     let hasDirection = section.direction != nil
     return session.attributes.filter { attribute in
       if MediaDirection(rawValue: attribute.name) != nil { return !hasDirection }
+      if attribute.name == "extmap" { return true }
       return inheritable.contains(attribute.name) && !own.contains(attribute.name)
     }
   }

@@ -29,10 +29,7 @@ extension SIPEndpoint {
   func receive(info transaction: ServerTransaction, _ session: InviteSession, _ now: Instant) {
     let request = transaction.request
     if case .leaving = session.state { return self.refuse(transaction, 481, now) }
-    guard request.headers["Info-Package"] == nil else {
-      // No package was announced in Recv-Info (RFC 6086 §4.2.2).
-      return self.refuse(transaction, 469, headers: [("Recv-Info", "")], now)
-    }
+    if let name = request.headers["Info-Package"] { return self.receive(info: transaction, of: name, session, now) }
     let digit = request.body.flatMap { DTMFInfo($0) }
     if let body = request.body, digit == nil {
       let type = body.contentType.prefix { $0 != ";" && $0 != " " }
@@ -42,7 +39,28 @@ extension SIPEndpoint {
       if type.lowercased().hasPrefix("application/dtmf") { return self.refuse(transaction, 400, now) }
     }
     self.respond(transaction, 200, now)
-    self.emit(.info(session.id, IncomingInfo(body: request.body, digit: digit, headers: request.headers)))
+    self.emit(.info(session.id, IncomingInfo(body: request.body, digit: digit, package: nil, headers: request.headers)))
+  }
+
+  /// A package is taken where Recv-Info has announced it (RFC 6086 §4.2.2).
+  private func receive(
+    info transaction: ServerTransaction, of name: String, _ session: InviteSession, _ now: Instant
+  ) {
+    let request = transaction.request
+    let known = session.policy.infoPackages
+    let name = name.prefix { $0 != ";" && $0 != " " }
+    guard let package = known.first(where: { $0.name.isSame(ignoringCaseOf: name) }) else {
+      return self.refuse(transaction, 469, headers: [("Recv-Info", session.policy.receivedInfo)], now)
+    }
+    if let body = request.body {
+      let type = body.contentType.prefix { $0 != ";" && $0 != " " }
+      guard package.contentType.isSame(ignoringCaseOf: type) else {
+        return self.refuse(transaction, 415, headers: [("Accept", package.contentType)], now)
+      }
+    }
+    self.respond(transaction, 200, now)
+    self.emit(
+      .info(session.id, IncomingInfo(body: request.body, digit: nil, package: package, headers: request.headers)))
   }
 
   /// The last one asks for a key frame.

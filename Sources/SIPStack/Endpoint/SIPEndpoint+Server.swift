@@ -107,10 +107,10 @@ extension SIPEndpoint {
     var tags = self.configuration.supported
     if policy.reliableProvisional != .no, !tags.contains("100rel") { tags.append("100rel") }
     if policy.sessionTimers.isSupported, !tags.contains("timer") { tags.append("timer") }
-    return tags
+    return tags + policy.infoPackages.map(\.optionTag)
   }
 
-  /// Allow, Supported and Allow-Events, as requests and responses that make a dialog carry them.
+  /// Allow, Supported, Allow-Events and Recv-Info, as requests and responses that make a dialog carry them.
   func capabilities(_ policy: CallPolicy) -> [(String, String)] {
     var headers = [("Allow", self.allowed)]
     let supported = self.supported(policy)
@@ -118,6 +118,7 @@ extension SIPEndpoint {
     if !self.configuration.eventPackages.isEmpty {
       headers.append(("Allow-Events", self.configuration.eventPackages.joined(separator: ", ")))
     }
+    if !policy.infoPackages.isEmpty { headers.append(("Recv-Info", policy.receivedInfo)) }
     return headers
   }
 

@@ -126,8 +126,7 @@ package final class SIPEndpoint {
       incomingRequests: self.incomingRequests.count, locations: self.locations.count)
   }
 
-  /// Requests of ours that wait for a final response: zero means that it is safe to close the sockets. Linear in the
-  /// number of transactions.
+  /// Requests of ours that wait for a final response. Linear in the number of transactions.
   package var pendingRequests: Int { self.clients.values.count { $0.isPending } }
 
   // MARK: What the other files build on

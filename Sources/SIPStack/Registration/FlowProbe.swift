@@ -12,8 +12,11 @@ struct FlowProbe {
 
   /// When the request is to be sent again, or given up; nil while none is on its way.
   private(set) var next: Instant?
-  /// Whether a request was ever answered: an edge that has never done so may not know STUN.
+  /// Whether a request was ever answered.
   private(set) var isAnswered = false
+  /// Whether none was in the whole of its time: the edge may not know STUN.
+  private var isUnknown = false
+  /// The request that is on its way.
   private var id: STUNTransactionID?
   private var sent = 0
   /// As whom the edge sees us.
@@ -25,25 +28,24 @@ struct FlowProbe {
   /// Whether a request is on its way.
   var isAsking: Bool { self.id != nil }
 
-  /// The first request of a new transaction.
-  mutating func ask(using generator: inout SeededGenerator, now: Instant) -> [UInt8] {
-    self.id = STUNTransactionID(
-      high: UInt32.random(in: 0 ... .max, using: &generator), low: UInt64.random(in: 0 ... .max, using: &generator))
-    self.sent = 0
-    return self.request(now: now)
+  /// The first request of a new transaction; nil where the edge may not know STUN.
+  mutating func ask(using generator: inout SeededGenerator, now: Instant) -> [UInt8]? {
+    guard !self.isUnknown else { return nil }
+    let id = STUNTransactionID(using: &generator)
+    (self.id, self.sent) = (id, 0)
+    return self.request(id, now: now)
   }
 
   /// The request again; nil when it was sent often enough, and is given up.
   mutating func repeated(now: Instant) -> [UInt8]? {
-    guard self.sent < Self.attempts else {
-      (self.id, self.next) = (nil, nil)
+    guard let id, self.sent < Self.attempts else {
+      (self.id, self.next, self.isUnknown) = (nil, nil, !self.isAnswered)
       return nil
     }
-    return self.request(now: now)
+    return self.request(id, now: now)
   }
 
-  private mutating func request(now: Instant) -> [UInt8] {
-    guard let id else { return [] }
+  private mutating func request(_ id: STUNTransactionID, now: Instant) -> [UInt8] {
     self.next = now.advanced(byMilliseconds: Self.firstWait << self.sent)
     self.sent += 1
     return STUNWriter(.request, id: id).bytes
@@ -51,7 +53,7 @@ struct FlowProbe {
 
   /// What a message says; nil when it does not answer the request.
   mutating func take(_ message: STUNMessage) -> Verdict? {
-    guard let id, message.id == id, message.method == 1 else { return nil }
+    guard let id, message.id == id, message.method == STUNType.binding else { return nil }
     switch message.messageClass {
     case .success:
       guard let address = message.mappedAddress else { return nil }

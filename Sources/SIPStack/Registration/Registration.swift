@@ -55,9 +55,8 @@ final class Registration {
   var ping: (interval: Duration, next: Instant)?
   var pongBy: Instant?
   var expectsPong = false
-  /// Over UDP with outbound, what asks in place of line ends; nil once the edge is found not to know STUN.
+  /// Over UDP with outbound, what asks in place of line ends where the edge knows it; of this flow.
   var probe: FlowProbe?
-  var knowsNoSTUN = false
 
   /// How long a pong may take (RFC 5626 §4.4.1).
   static let pongPatience = Duration.seconds(10)

@@ -72,12 +72,9 @@ extension SIPEndpoint {
     guard let next = registration.probe?.next, next <= now, let path = registration.path else { return }
     if let request = registration.probe?.repeated(now: now) { return self.send(request, path) }
     self.counters.missedPongs += 1
-    if registration.probe?.isAnswered == true {
-      self.flowFailed(registration, error: "the keep-alive was not answered", now: now)
-    } else {
-      // Lines keep the way open all the same.
-      (registration.probe, registration.knowsNoSTUN) = (nil, true)
-    }
+    // An edge that never answers is sent lines, which keep the way open all the same.
+    guard registration.probe?.isAnswered == true else { return }
+    self.flowFailed(registration, error: "the keep-alive was not answered", now: now)
   }
 
   /// A STUN message came; false when no registration has asked for it.
@@ -350,8 +347,8 @@ extension SIPEndpoint {
     }
     registration.expectsPong = isOutbound && registration.path?.transport.isReliable ?? false
     registration.pongBy = nil
-    let usesSTUN = isOutbound && registration.path?.transport == .udp && !registration.knowsNoSTUN
-    registration.probe = usesSTUN ? registration.probe ?? FlowProbe() : nil
+    let mayUseSTUN = isOutbound && registration.path?.transport == .udp
+    registration.probe = mayUseSTUN ? registration.probe ?? FlowProbe() : nil
     registration.ping = interval.map { ($0, now.advanced(by: self.jittered($0))) }
   }
 

@@ -12,11 +12,15 @@ package struct CallPolicy: Hashable, Sendable {
 
   package var reliableProvisional: ReliableProvisional
   package var sessionTimers: SessionTimerPolicy
+  /// The kinds of INFO that are taken, besides digits.
+  package var infoPackages: [InfoPackage]
 
   package init(
-    reliableProvisional: ReliableProvisional = .no, sessionTimers: SessionTimerPolicy = SessionTimerPolicy()
+    reliableProvisional: ReliableProvisional = .no, sessionTimers: SessionTimerPolicy = SessionTimerPolicy(),
+    infoPackages: [InfoPackage] = []
   ) {
     (self.reliableProvisional, self.sessionTimers) = (reliableProvisional, sessionTimers)
+    self.infoPackages = infoPackages
   }
 }
 
@@ -55,4 +59,9 @@ package struct SessionTimerPolicy: Hashable, Sendable {
     case .accepted, .requested, .required: true
     }
   }
+}
+
+extension CallPolicy {
+  /// The value of Recv-Info (RFC 6086 §7.2.2).
+  var receivedInfo: String { self.infoPackages.map(\.name).joined(separator: ", ") }
 }

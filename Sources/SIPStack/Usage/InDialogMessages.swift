@@ -3,6 +3,8 @@ package struct IncomingInfo: Sendable {
   package let body: SIPBody?
   /// The digit, when it was DTMF in application/dtmf-relay or application/dtmf.
   package let digit: DTMFInfo?
+  /// Of which kind it is, where it says so.
+  package let package: InfoPackage?
   package let headers: SIPHeaders
 }
 

@@ -35,7 +35,8 @@ package final class SimulatedAgent {
     self.address = SocketAddress(ipv4: host, port: 5060)
     self.log = EventLog()
     var settings = AgentSettings(
-      available: allModules + [ProbeAudio.self, BrokenKeys.self], configuration: configuration, listen: self.address)
+      available: allModules + [ProbeAudio.self, ProbeVideo.self, BrokenKeys.self], configuration: configuration,
+      listen: self.address)
     settings.seed = seed
     settings.loss = loss
     settings.datagrams = simulation.network
@@ -138,7 +139,8 @@ package final class SimulatedAgents {
   ) throws {
     var configuration = Configuration()
     configuration.activeModules = [
-      "opus", "g711", "srtp", "dtls_srtp", "ice", "aubridge", "ausine", "probe", "broken_keys",
+      "opus", "g711", "srtp", "dtls_srtp", "ice", "aubridge", "ausine", "probe", "broken_keys", "vp8", "h264",
+      "probe_video",
     ]
     configuration.rxMode = mode
     configure(&configuration)

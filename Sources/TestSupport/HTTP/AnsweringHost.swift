@@ -1,4 +1,4 @@
-internal import Handoff
+package import Handoff
 package import ModuleKit
 package import Runtime
 
@@ -10,7 +10,7 @@ package final class AnsweringHost: ApplicationHost {
   private var count: UInt64 = 0
   private var answers = 0
 
-  init(_ main: EventLoop, _ log: Locked<[String]>) { (self.main, self.log) = (main, log) }
+  package init(_ main: EventLoop, _ log: Locked<[String]>) { (self.main, self.log) = (main, log) }
 
   package func execute(command name: String, parameters: String) -> CommandResult {
     CommandResult(isOK: false, text: name)
@@ -18,18 +18,26 @@ package final class AnsweringHost: ApplicationHost {
 
   package func warn(_ text: String) { self.note("warning: \(text)") }
 
-  package func answer(
-    _ offer: [UInt8], from peer: String, sound: CallSound?
-  ) throws(ModuleError) -> (call: UInt64, answer: [UInt8]) {
-    let call = self.begin()
-    self.note("answer \(call) for \(peer)\(Self.text(of: sound))")
-    return (call, self.description)
+  package func tell(_ kind: AgentNotice.Kind, of stream: StreamID, parameter: String) {
+    self.note("\(kind.rawValue) \(stream.number): \(parameter)")
   }
 
-  package func answerAgain(_ offer: [UInt8], in call: UInt64) throws(ModuleError) -> [UInt8] {
+  package var hasCalls: Bool { !self.calls.isEmpty }
+
+  package func answer(
+    _ offer: [UInt8], from peer: String, sound: CallSound?, then: @escaping (Result<AnsweredCall, ModuleError>) -> Void
+  ) {
+    let call = self.begin()
+    self.note("answer \(call) for \(peer)\(Self.text(of: sound))")
+    then(.success(AnsweredCall(call: call, answer: self.description)))
+  }
+
+  package func answerAgain(
+    _ offer: [UInt8], in call: UInt64, then: @escaping (Result<[UInt8], ModuleError>) -> Void
+  ) {
     self.note("answer \(call) again")
     self.answers += 1
-    return self.description
+    then(.success(self.description))
   }
 
   package func dial(_ typed: String, sound: CallSound, then: @escaping (Result<UInt64, CommandFailure>) -> Void) {

@@ -21,7 +21,7 @@ extension AgentCore {
     self.localAccounts.append(account)
     self.notice(.create, account: account, parameter: settings.identity)
     self.enroll(account)
-    self.contactWatches.update()
+    self.updatePresence()
     return account
   }
 
@@ -30,7 +30,7 @@ extension AgentCore {
     self.forgetWatches(of: account)
     self.retire(account)
     self.localAccounts.removeAll { $0 === account }
-    self.contactWatches.update()
+    self.updatePresence()
     self.notice(.shutdown, account: account, parameter: account.aor)
   }
 

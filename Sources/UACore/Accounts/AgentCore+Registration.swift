@@ -19,6 +19,10 @@ extension AgentCore {
     }
     account.signalling = self.endpoint.addAccount(settings)
     if let line, let certificate = line.certificate { self.transports.certificates[line.address.host] = certificate }
+    if let line, let port = line.sourcePort {
+      let hosts = [line.address.host] + line.outbound.compactMap { (try? SIPURI($0))?.host }
+      for host in hosts { self.transports.sourcePorts[host.filter { $0 != "[" && $0 != "]" }.lowercased()] = port }
+    }
     guard let line, line.registrationInterval != 0, line.priority == 0 else { return }
     self.register(account)
   }
@@ -34,15 +38,12 @@ extension AgentCore {
       self.leaving[registration] = account
       self.endpoint.unregister(registration, now: self.context.now)
     }
-    var registrar = identity
-    registrar.user = nil
-    registrar.port = line.address.port
-    if let transport = line.address.transport { registrar.parameters["transport"] = transport }
     let proxies = line.outbound.compactMap { try? SIPURI($0) }
     // baresip's default: an hour, and up to 255 s more so that a restart of many does not register all at once.
     let spread = Int(self.environment.random() % 256)
     var settings = RegistrationSettings(
-      addressOfRecord: NameAddress(displayName: account.settings.displayName, uri: identity), registrar: registrar,
+      addressOfRecord: NameAddress(displayName: account.settings.displayName, uri: identity),
+      registrar: Self.registrar(of: line, identity),
       servers: proxies, local: self.listenAddress ?? SocketAddress(ipv4: 0, port: 0),
       interval: interval ?? line.registrationInterval ?? 3600 + spread, refreshPercent: line.registrationWait ?? 90,
       instance: line.usesOutbound ? "urn:uuid:\(self.instanceID)" : nil, flowNumber: line.usesOutbound ? 1 : nil,
@@ -50,6 +51,37 @@ extension AgentCore {
     if let preference = line.registrationPreference { settings.contactParameters.append(("q", preference)) }
     account.registrationID = self.endpoint.register(settings, now: self.context.now)
     self.drain()
+  }
+
+  /// Whom REGISTER is for.
+  private static func registrar(of line: Account, _ identity: SIPURI) -> SIPURI {
+    var registrar = identity
+    registrar.user = nil
+    registrar.port = line.address.port
+    if let transport = line.address.transport { registrar.parameters["transport"] = transport }
+    return registrar
+  }
+
+  /// Asks an account's registrar whether it is there, by a REGISTER that binds nothing.
+  func probeRegistrar(of account: LocalAccount, then: @escaping (RequestOutcome) -> Void) {
+    guard let line = account.settings.account, let identity = try? SIPURI(account.aor) else { return }
+    let registrar = Self.registrar(of: line, identity)
+    self.locate(registrar, for: account) { [weak self] result in
+      guard let self else { return }
+      guard let targets = try? result.get(), let first = targets.first, let local = first.local else {
+        return then(.failed(.unreachable("its address is not known")))
+      }
+      var contact = NameAddress(uri: self.contact(identity, local, first.transport))
+      contact.parameters["expires"] = "0"
+      let request = self.endpoint.request(
+        OutgoingRequest(
+          .register, to: NameAddress(uri: identity),
+          from: NameAddress(displayName: account.settings.displayName, uri: identity), requestURI: registrar,
+          targets: targets, local: local, routeSet: self.routeSet(of: account),
+          headers: [("Contact", contact.description), ("Expires", "0")], account: account.signalling),
+        now: self.context.now)
+      self.await(request, then)
+    }
   }
 
   /// Removes an account's binding, and forgets what the protocol machines know of it.
@@ -81,10 +113,12 @@ extension AgentCore {
       account.route = result
       self.set(account, .registered)
       self.subscribeMailbox(account)
-      if isNew { self.contactWatches.update(retries: true) }
+      if isNew { self.updatePresence(retries: true) }
+      self.serialRegistration.registered(account)
     case .failed(let status, let reason, _):
       account.route = nil
       self.set(account, .failed(status.map { "\($0) \(reason)" } ?? reason))
+      self.serialRegistration.failed(account)
     case .unregistered:
       self.leaving[id] = nil
       // A registration that takes this one's place is under way.

@@ -22,6 +22,8 @@ package final class LocalAccount {
   var registrationID: RegistrationID?
   /// What the registrar granted; nil while the account is not registered.
   var route: RegistrationResult?
+  /// Whether its registrar has answered when it was last asked, while another account is registered in its place.
+  var isRegistrarThere: Bool?
   var mailbox: SubscriptionID?
   /// What its mailbox holds (RFC 3842), in one line; nil while nothing was heard.
   package internal(set) var messageWaiting: String?

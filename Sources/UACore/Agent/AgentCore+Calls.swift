@@ -92,6 +92,7 @@ extension AgentCore {
       } else if let offer = call.pendingOffer {
         body = try media.answer(to: offer)
         call.pendingOffer = nil
+        self.takeEarlyCandidates(call)
       } else {
         call.isLateOffer = true
         body = try media.makeOffer()
@@ -168,8 +169,12 @@ extension AgentCore {
     _ = call.media?.post(.mute(isMuted))
   }
 
-  /// Asks the call's transport for its figures; `report` has them a moment later.
-  package func refreshStatistics(_ id: CallID) { _ = self.calls[id]?.media?.post(.reportStatistics) }
+  /// Asks the call's transports for their figures; `report` has them a moment later.
+  package func refreshStatistics(_ id: CallID) {
+    // A transport that is about to close gives its last ones unasked, and takes no command any more.
+    guard let call = self.calls[id], call.state != .ended else { return }
+    for section in call.media?.sections ?? [] { _ = section.post(.reportStatistics) }
+  }
 
   /// Offers what the call's media wants to be; false when it can't be offered, or not now.
   ///
@@ -180,6 +185,10 @@ extension AgentCore {
     }
     var isOffered = true
     self.whenGathered(call, for: .offer) { [unowned self] in
+      guard call.state != .ended else {
+        isOffered = false
+        return
+      }
       // The peer may have come first, meanwhile.
       guard call.state == .established, !media.awaitsAnswer, !self.endpoint.isChanging(session) else {
         media.rollback()

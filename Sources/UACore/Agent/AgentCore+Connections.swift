@@ -20,36 +20,77 @@ extension AgentCore {
 
   /// A call of a peer's offer, and our answer, for a module that brings the one and carries the other.
   package func answer(
-    _ offer: [UInt8], from peer: String, sound: CallSound?
-  ) throws(ModuleError) -> (call: UInt64, answer: [UInt8]) {
+    _ offer: [UInt8], from peer: String, sound: CallSound?, then: @escaping (Result<AnsweredCall, ModuleError>) -> Void
+  ) {
     if let limit = self.settings.configuration.callMaxCalls, self.calls.count >= limit {
-      throw ModuleError(.unavailable, "there are \(limit) calls already (call_max_calls)")
+      return then(.failure(ModuleError(.unavailable, "there are \(limit) calls already (call_max_calls)")))
     }
-    let configuration = self.settings.configuration
-    var settings =
-      self.localAccounts.first?.settings
-      ?? CallSettings(
-        identity: "sip:apus@localhost", source: configuration.audioSource, player: configuration.audioPlayer)
-    settings.account = nil
+    var settings = self.connectionSettings
     if let sound { (settings.source, settings.player) = (sound.source, sound.player) }
-    (settings.mediaEncryption, settings.mediaNAT) = ("dtls_srtp", "ice")
-    (settings.usesRTCPMux, settings.usesBundle) = (true, true)
     do {
       let id = try self.connect(peer, settings: settings)
-      do {
-        return (id.number, try self.makeAnswer(id, to: offer))
-      } catch {
-        self.hangUp(id)
-        throw error
+      self.makeAnswer(id, to: offer) { [unowned self] result in
+        if case .failure = result { self.hangUp(id) }
+        then(result.map { AnsweredCall(call: id.number, answer: $0) })
       }
-    } catch let error as ModuleError { throw error } catch { throw ModuleError(.peer, "\(error)") }
+    } catch { then(.failure(Self.failure(error))) }
   }
 
-  package func answerAgain(_ offer: [UInt8], in call: UInt64) throws(ModuleError) -> [UInt8] {
+  /// A call whose descriptions `carrier` brings to the peer.
+  package func call(
+    _ peer: String, receivesOnly: Bool, by carrier: any CallCarrier
+  ) throws(CommandFailure) -> String {
+    var settings = self.connectionSettings
+    if receivesOnly {
+      (settings.source, settings.videoSource) = (nil, nil)
+      (settings.audioDirection, settings.videoDirection) = (.recvonly, .recvonly)
+    }
     do {
-      return try self.makeAnswer(CallID(number: call), to: offer)
-    } catch let error as ModuleError { throw error } catch { throw ModuleError(.peer, "\(error)") }
+      let id = try self.connect(peer, settings: settings)
+      self.calls[id]?.carrier = carrier
+      self.makeOffer(id) { [unowned self] in self.carry($0, of: id, by: carrier) }
+      return "call \(id): calling \(peer)"
+    } catch { throw CommandFailure("\(error)") }
   }
+
+  private func carry(_ offer: Result<[UInt8], ModuleError>, of id: CallID, by carrier: any CallCarrier) {
+    guard let call = self.calls[id], call.state == .calling else { return }
+    do {
+      carrier.carry(try offer.get()) { [weak self, weak call] result in
+        guard let self, let call, call.state == .calling else { return }
+        do { try self.takeAnswer(call.id, try result.get()) } catch {
+          let failure = Self.failure(error)
+          call.end(failure.kind == .peer ? "rejected" : "unreachable", failure: failure)
+          self.hangUp(call)
+        }
+      }
+    } catch { self.fail(call, error) }
+  }
+
+  /// The call is over, and its carrier tells the peer: the agent does not end before that.
+  func endCarrier(of call: Call) {
+    guard let carrier = call.carrier.take() else { return }
+    self.farewells += 1
+    carrier.end { [weak self] in
+      self?.farewells -= 1
+      self?.onProgress?()
+    }
+  }
+
+  /// How calls without SIP are made: what the first account, or the config, says of devices and servers.
+  private var connectionSettings: CallSettings {
+    var settings =
+      self.localAccounts.first?.settings
+      ?? CallSettings(identity: "sip:apus@localhost", self.settings.configuration)
+    settings.account = nil
+    (settings.mediaEncryption, settings.mediaNAT) = ("dtls_srtp", "ice")
+    (settings.usesRTCPMux, settings.usesBundle) = (true, true)
+    return settings
+  }
+
+  package func answerAgain(
+    _ offer: [UInt8], in call: UInt64, then: @escaping (Result<[UInt8], ModuleError>) -> Void
+  ) { self.makeAnswer(CallID(number: call), to: offer, then: then) }
 
   package func isOpen(_ call: UInt64) -> Bool {
     self.calls[CallID(number: call)].map { $0.state != .ended } ?? false
@@ -62,10 +103,45 @@ extension AgentCore {
     return self.reports.map { ($0.id.number, $0.json) }
   }
 
-  /// Our next offer.
+  /// Our next offer, when the account's servers were asked for candidates.
   ///
-  /// - Throws: when a description is under way, or what is wrong with the settings.
-  package func makeOffer(_ id: CallID) throws -> [UInt8] {
+  /// - Parameter then: called once, at once or later; fails when a description is under way, the call is over, or something is
+  ///   wrong with the settings.
+  package func makeOffer(_ id: CallID, then: @escaping (Result<[UInt8], ModuleError>) -> Void) {
+    self.describe(id, .offer, then: then)
+  }
+
+  /// Takes the peer's offer, when the account's servers were asked for candidates.
+  ///
+  /// - Parameter then: called once, at once or later, with our answer.
+  package func makeAnswer(_ id: CallID, to offer: [UInt8], then: @escaping (Result<[UInt8], ModuleError>) -> Void) {
+    self.describe(id, .answer(offer), then: then)
+  }
+
+  private func describe(
+    _ id: CallID, _ next: CallMedia.NextDescription, then: @escaping (Result<[UInt8], ModuleError>) -> Void
+  ) {
+    do {
+      let call = try self.connection(id)
+      if call.media?.awaitsAnswer != true {
+        var peer: SocketAddress?
+        if case .answer(let offer) = next { peer = try self.address(in: offer) }
+        _ = try self.media(of: call, towards: peer)
+      }
+      self.whenGathered(call, for: next) { [unowned self] in
+        then(Result { try self.make(next, of: id) }.mapError(Self.failure))
+      }
+    } catch { then(.failure(Self.failure(error))) }
+  }
+
+  private func make(_ next: CallMedia.NextDescription, of id: CallID) throws -> [UInt8] {
+    switch next {
+    case .offer: try self.makeOffer(id)
+    case .answer(let offer): try self.makeAnswer(id, to: offer)
+    }
+  }
+
+  private func makeOffer(_ id: CallID) throws -> [UInt8] {
     let call = try self.connection(id)
     guard call.media?.awaitsAnswer != true else {
       throw ModuleError(.configuration, "an offer waits for its answer: take that, or roll back")
@@ -73,8 +149,7 @@ extension AgentCore {
     return try self.media(of: call, towards: nil).makeOffer()
   }
 
-  /// Takes the peer's offer, and returns our answer.
-  package func makeAnswer(_ id: CallID, to offer: [UInt8]) throws -> [UInt8] {
+  private func makeAnswer(_ id: CallID, to offer: [UInt8]) throws -> [UInt8] {
     let call = try self.connection(id)
     guard call.media?.awaitsAnswer != true else {
       throw ModuleError(.configuration, "an offer of ours waits for its answer: roll back first")
@@ -95,6 +170,21 @@ extension AgentCore {
     }
     try self.refusable { try media.receive(answer: answer) }
     self.connected(call)
+  }
+
+  /// Takes candidates that the peer has found since its last description.
+  ///
+  /// - Parameters:
+  ///   - fragment: the `ice-ufrag` that they belong to; nil for that description's.
+  ///   - mediaID: the line's `mid`; nil for the audio's.
+  /// - Throws: where they belong to nothing in force.
+  package func add(candidates: [String], of fragment: String?, for mediaID: String?, to id: CallID) throws {
+    guard try self.connection(id).media?.add(candidates: candidates, of: fragment, for: mediaID) == true else {
+      throw ModuleError(
+        .configuration,
+        "candidates belong to the peer's last description: there is none, it has no ICE, or they are of another one"
+      )
+    }
   }
 
   /// Drops our offer; what was agreed before stands.

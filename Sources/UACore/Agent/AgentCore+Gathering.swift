@@ -10,9 +10,12 @@ extension AgentCore {
   /// Milliseconds for names and servers together: then a description names what is there.
   static let gatheringPatience: Int64 = 3_000
 
-  /// Calls `body` when the call's next description may be made: at once, where nobody has to be asked for it.
+  /// Calls `body`, once, when the call's next description may be made: at once, where nobody has to be asked for it; or when the
+  /// call is over.
   func whenGathered(_ call: Call, for next: CallMedia.NextDescription, _ body: @escaping () -> Void) {
-    guard let media = call.media, media.connectivity != nil, !call.settings.natServers.isEmpty else { return body() }
+    guard let media = call.media, media.section.connectivity != nil, !call.settings.natServers.isEmpty else {
+      return body()
+    }
     guard call.gathering == nil else {
       call.gathering?.append(body)
       return

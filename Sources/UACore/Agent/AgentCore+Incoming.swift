@@ -10,6 +10,7 @@ extension AgentCore {
     let account: LocalAccount
     switch self.admission(of: invite) {
     case .refused(let status, let reason, let headers):
+      self.notice(refused: invite, status: status, reason: reason)
       return self.endpoint.reject(session, status: status, reason: reason, headers: headers, now: now)
     case .taken(let found): account = found
     }
@@ -26,7 +27,7 @@ extension AgentCore {
       self.add(call, media)
     } catch {
       self.emit(.warning(id, "\(error)"))
-      return self.refuse(session, mediaError: error)
+      return self.refuse(session, invite, mediaError: error)
     }
     self.emit(.incoming(id, from: call.peer))
     guard call.state == .incoming else { return }
@@ -35,9 +36,11 @@ extension AgentCore {
     call.replaced = replaced?.id
     let takesPlace = replaced?.state == .established
     let delay = takesPlace ? 0 : AutoAnswer.delay(asked: invite.headers, settings: settings)
+    // Who has his calls answered expects it; who is called by an intercom is to hear that he is heard.
+    let beeps = delay != nil && !takesPlace && settings.answerMode != .auto && settings.beepsBeforeAnswer
     self.whenGathered(call, for: call.pendingOffer.map { .answer($0) } ?? .offer) { [unowned self] in
       guard call.state == .incoming else { return }
-      self.offerToUser(call, after: delay)
+      self.offerToUser(call, after: delay, beeps: beeps && self.settings.configuration.audioAlert != nil)
     }
   }
 
@@ -71,27 +74,33 @@ extension AgentCore {
 
   /// Refuses a call for which there is no media: 503 where it may go well a little later, for ports, descriptors or
   /// threads were short; else 488.
-  private func refuse(_ session: SessionID, mediaError error: any Error) {
+  private func refuse(_ session: SessionID, _ invite: IncomingInvite, mediaError error: any Error) {
     let isShort = [.unavailable, .exhausted].contains((error as? ModuleError)?.kind)
+    let status = isShort ? 503 : 488
+    self.notice(refused: invite, status: status, reason: nil)
     self.endpoint.reject(
-      session, status: isShort ? 503 : 488, reason: nil, headers: isShort ? self.retryLater : [],
-      now: self.context.now)
+      session, status: status, reason: nil, headers: isShort ? self.retryLater : [], now: self.context.now)
   }
 
   /// Rings, or answers by itself.
   ///
-  /// - Parameter delay: milliseconds until an automatic answer; nil where a person decides.
-  private func offerToUser(_ call: Call, after delay: Int?) {
+  /// - Parameters:
+  ///   - delay: milliseconds until an automatic answer; nil where a person decides.
+  ///   - beeps: whether a tone is heard before they begin.
+  private func offerToUser(_ call: Call, after delay: Int?, beeps: Bool) {
     guard let session = call.session else { return }
     let now = self.context.now
     let id = call.id
     call.answersItself = delay != nil
-    if delay == 0 { return self.answerItself(id) }
+    if delay == 0, !beeps { return self.answerItself(id, after: 0) }
     call.state = .ringing
-    if call.settings.answerMode.sendsEarlyMedia, let offer = call.pendingOffer, let media = call.media {
+    if let offer = call.pendingOffer, let media = call.media,
+      call.settings.answerMode.sendsEarlyMedia(hasVideo: media.video != nil)
+    {
       do {
         let answer = try media.answer(to: offer)
         call.pendingOffer = nil
+        self.takeEarlyCandidates(call)
         call.earlyAnswer = answer
         call.state = .early
         self.endpoint.ring(session, status: 183, reason: nil, body: SIPBody(bytes: answer), now: now)
@@ -104,7 +113,8 @@ extension AgentCore {
     }
     self.tones.update()
     if let delay {
-      self.context.schedule(at: now.advanced(byMilliseconds: Int64(delay))) { [weak self] in self?.answerItself(id) }
+      guard beeps else { return self.answerItself(id, after: delay) }
+      self.tones.announce(.autoAnswer) { [weak self] in self?.answerItself(id, after: delay) }
     } else if let timeout = self.settings.configuration.callLocalTimeout {
       self.context.schedule(at: now.advanced(by: .seconds(timeout))) { [weak self] in
         guard let self, let call = self.calls[id], call.isWaiting else { return }
@@ -114,7 +124,11 @@ extension AgentCore {
     }
   }
 
-  private func answerItself(_ id: CallID) {
+  private func answerItself(_ id: CallID, after delay: Int) {
+    guard delay == 0 else {
+      let due = self.context.now.advanced(byMilliseconds: Int64(delay))
+      return self.context.schedule(at: due) { [weak self] in self?.answerItself(id, after: 0) }
+    }
     guard let call = self.calls[id], call.isWaiting else { return }
     if call.settings.account != nil, self.settings.configuration.callHoldOtherCalls { self.holdOthers(than: id) }
     self.answer(id)
@@ -132,11 +146,11 @@ extension AgentCore {
 
 extension AnswerMode {
   /// Whether the answer goes out before anyone has answered.
-  var sendsEarlyMedia: Bool {
+  func sendsEarlyMedia(hasVideo: Bool) -> Bool {
     switch self {
     case .early, .earlyAudio: true
-    // There is no video to send early.
-    case .manual, .earlyVideo, .auto: false
+    case .earlyVideo: hasVideo
+    case .manual, .auto: false
     }
   }
 }

@@ -1,5 +1,6 @@
 internal import ModuleKit
 internal import SDPCodec
+internal import SIPStack
 
 extension AgentCore {
   /// Tells an event to the agent's owner, and to the applications in baresip's words.
@@ -65,17 +66,26 @@ extension AgentCore {
     self.tell(AgentNotice(kind, account: account.aor, parameter: parameter))
   }
 
+  /// An INVITE was refused before there was a call.
+  func notice(refused invite: IncomingInvite, status: Int, reason: String?) {
+    var notice = AgentNotice(.sessionFailed, parameter: "\(status) \(reason ?? ReasonPhrase.of(status))")
+    notice.peer = "\(invite.from.uri)"
+    self.tell(notice)
+  }
+
   private func tell(_ notice: AgentNotice) {
     for application in self.applications { application.running.take(notice) }
   }
 
   private func facts(of call: Call) -> AgentNotice.Call {
     let media = call.media?.negotiated
-    return AgentNotice.Call(
+    var facts = AgentNotice.Call(
       isOutgoing: call.isOutgoing, peerURI: call.peer, peerName: call.peerName, id: call.sipCallID,
       remoteDirection: media?.remoteDirection.rawValue ?? "inactive",
       localDirection: media == nil ? "inactive" : call.media?.localDirection.rawValue ?? "inactive",
       direction: media?.direction.rawValue ?? "inactive", diverter: call.diverter)
+    facts.video = call.media?.videoFacts
+    return facts
   }
 }
 

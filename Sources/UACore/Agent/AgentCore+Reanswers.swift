@@ -24,7 +24,7 @@ extension AgentCore {
   func cameToNothing(_ call: Call, _ media: CallMedia) {
     if let wantsHold = call.wantsHold { media.isOnHold = !wantsHold }
     call.wantsHold = nil
-    if let direction = call.formerDirection.take() { media.direction = direction }
+    if let directions = call.formerDirections.take() { media.directions = directions }
     if case .offered(let refusals) = call.move { call.move = .needed(refusals: refusals + 1) }
     call.saysWhatStands = false
   }

@@ -114,6 +114,7 @@ extension AgentCore {
     guard let media = call.media else { return false }
     do {
       try media.receive(answer: body.bytes)
+      self.takeEarlyCandidates(call)
       return true
     } catch {
       self.fail(call, error)
@@ -127,7 +128,7 @@ extension AgentCore {
     if media.awaitsAnswer, self.endpoint.withdrawReoffer(session) {
       // Both have offered at once, and the peer comes first: what ours was to change, our answer says.
       media.rollback()
-      (call.wantsHold, call.formerDirection, call.saysWhatStands) = (nil, nil, false)
+      (call.wantsHold, call.formerDirections, call.saysWhatStands) = (nil, nil, false)
       if case .offered(let refusals) = call.move { call.move = .needed(refusals: refusals) }
     }
     do {
@@ -150,7 +151,7 @@ extension AgentCore {
   func reofferAnswered(_ session: SessionID, _ body: SIPBody?) {
     guard let call = self.call(session), let media = call.media else { return }
     if media.awaitsAnswer, !self.take(reanswer: body, call, media) { return }
-    (call.wantsHold, call.formerDirection) = (nil, nil)
+    (call.wantsHold, call.formerDirections) = (nil, nil)
     if case .offered = call.move { call.move = .none }
     self.offerSettled(call)
   }
@@ -197,12 +198,13 @@ extension AgentCore {
   /// Signalling is done with the call, and its media ends.
   func conclude(_ call: Call) {
     call.ended = self.context.now
-    call.gathering = nil
     call.hasSIPEnded = true
     call.state = .ended
+    for body in call.gathering.take() ?? [] { body() }
+    self.endCarrier(of: call)
     self.tones.update()
     self.watchers.changed(call)
-    if call.media?.transport == nil { call.hasMediaEnded = true } else { call.media?.stop() }
+    if call.media == nil { call.hasMediaEnded = true } else { call.media?.stop() }
     self.finish(call)
   }
 

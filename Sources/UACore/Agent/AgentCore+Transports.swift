@@ -1,3 +1,4 @@
+internal import Glibc
 internal import Handoff
 internal import ModuleKit
 internal import NetBase
@@ -16,7 +17,7 @@ extension AgentCore {
       return try CallMedia(
         environment: self.environment, settings: settings, stream: StreamID(number: id.number), peer: peer,
         announce: { slot.signal(main) },
-        failed: { [reference] error in reference.withValue { $0.core?.mediaFailed(id, error) } })
+        failed: { [reference] error in reference.withValue { $0.core?.audioFailed(id, error) } })
     } catch {
       self.context.unregister(port)
       self.eventPorts[id] = nil
@@ -29,16 +30,33 @@ extension AgentCore {
     self.fail(call, error)
   }
 
-  func transportCalls(_ id: CallID) {
-    while let call = self.calls[id], let event = call.media?.transport?.nextEvent() { self.handle(event, call) }
-    while let transport = self.abandoned[id]?.transport, let event = transport.nextEvent() {
-      guard case .closed = consume event else { continue }
-      self.abandoned[id] = nil
-      if let port = self.eventPorts.removeValue(forKey: id) { self.context.unregister(port) }
-      transport.release()
-    }
+  /// The call's sound can't be had, which ends the call; told as baresip does, by an errno and a sentence.
+  func audioFailed(_ id: CallID, _ error: ModuleError) {
+    self.notice(.audioError, id, parameter: "\(EIO),\(error.message)")
+    self.mediaFailed(id, error)
   }
 
+  func transportCalls(_ id: CallID) {
+    if let media = self.calls[id]?.media {
+      for section in media.everySection {
+        while let call = self.calls[id], let event = section.transport.nextEvent() {
+          if section === media.section { self.handle(event, call) } else { self.handle(event, call, ofVideo: section) }
+        }
+      }
+    }
+    guard let media = self.abandoned[id] else { return }
+    for section in media.everySection {
+      while let event = section.transport.nextEvent() {
+        if case .closed = consume event { section.hasClosed = true }
+      }
+    }
+    guard media.hasClosed else { return }
+    self.abandoned[id] = nil
+    if let port = self.eventPorts.removeValue(forKey: id) { self.context.unregister(port) }
+    media.release()
+  }
+
+  /// What the audio's transport tells, which may carry the video too.
   func handle(_ event: consuming TransportEvent, _ call: Call) {
     let now = self.context.now
     switch consume event {
@@ -47,7 +65,7 @@ extension AgentCore {
       call.security = security
       self.emit(.secured(call.id, profile: security.profile.rawValue))
     case .gathered(let report): self.gathered(report, call)
-    case .connected(let report): call.media?.connected(report)
+    case .connected(let report): call.media?.section.connectivity?.connected(report)
     case .sending: call.firstSent = call.firstSent ?? now
     case .established:
       call.firstMedia = call.firstMedia ?? now
@@ -67,6 +85,7 @@ extension AgentCore {
         failure: ModuleError(.peer, "nothing was heard from \(call.peer) for \(limit) s (rtp_timeout)"))
       self.hangUp(call.id)
     case .sourceEnded: self.emit(.sourceEnded(call.id))
+    case .audioFailed(let error): self.audioFailed(call.id, error)
     case .failed(let error): self.mediaFailed(call.id, error)
     case .statistics(let statistics):
       call.statistics = statistics
@@ -74,15 +93,43 @@ extension AgentCore {
       call.owesReport = false
       self.notice(.rtcp, call: call, parameter: "audio")
     case .retired(let contexts): _ = consume contexts
-    case .rekeyed(let changes): call.media?.rekeyed(changes)
+    case .rekeyed(let changes): call.media?.section.rekeyed(changes)
     case .rekeyFailed(let error):
-      call.media?.rekeyFailed()
+      call.media?.section.rekeyFailed()
       self.emit(.warning(call.id, "the keys stay as they were: \(error.message)"))
     case .keyWornOut: _ = self.rekey(call.id)
     case .closed(let statistics):
       call.statistics = statistics
-      call.hasMediaEnded = true
-      self.finish(call)
+      if let media = call.media { self.closed(media.section, call) }
     }
+  }
+
+  /// What the video's own transport tells.
+  private func handle(_ event: consuming TransportEvent, _ call: Call, ofVideo section: MediaSection) {
+    switch consume event {
+    case .gathered(let report): self.gathered(report, call)
+    case .connected(let report): section.connectivity?.connected(report)
+    case .failed(let error): if call.media?.video?.section === section { self.mediaFailed(call.id, error) }
+    case .statistics(let statistics): call.videoTransport = statistics
+    case .retired(let contexts): _ = consume contexts
+    case .rekeyed(let changes): section.rekeyed(changes)
+    case .rekeyFailed(let error):
+      section.rekeyFailed()
+      self.emit(.warning(call.id, "the keys of the video stay as they were: \(error.message)"))
+    case .keyWornOut: _ = self.rekey(call.id)
+    case .closed(let statistics):
+      call.videoTransport = statistics
+      self.closed(section, call)
+    // The rest the audio says for the call.
+    default: break
+    }
+  }
+
+  private func closed(_ section: MediaSection, _ call: Call) {
+    section.hasClosed = true
+    if let video = call.media?.video, video.retired.contains(where: { $0 === section }) { video.forget(section) }
+    guard call.media?.hasClosed == true else { return }
+    call.hasMediaEnded = true
+    self.finish(call)
   }
 }

@@ -52,6 +52,8 @@ package final class AgentCore {
   let instanceID: String
   /// Calls whose peers were asked to call someone else.
   var refers: [ReferID: CallID] = [:]
+  /// Peers without SIP that are being told that their calls are over.
+  var farewells = 0
   /// REFERs outside calls, and whom they went to.
   var looseRefers: [ReferID: String] = [:]
   /// Who waits for the outcome of a request.
@@ -70,8 +72,12 @@ package final class AgentCore {
   package private(set) lazy var commands = CommandRegistry()
   /// What a person or a program at the controls has chosen.
   package private(set) lazy var control = CallControl(core: self)
+  /// Which accounts are registered, where their `prio` decides it.
+  private(set) lazy var serialRegistration = SerialRegistration(core: self)
   /// What contacts show us.
   private(set) lazy var contactWatches = ContactWatches(core: self)
+  /// What compositors know of our presence.
+  private(set) lazy var publications = Publications(core: self)
   /// Who watches us.
   private(set) lazy var watchers = Watchers(core: self)
   /// Whether the agent takes no new calls: it is about to end.
@@ -135,7 +141,7 @@ package final class AgentCore {
     self.endpoint.accountOfRequest = { [unowned self] _, uri, _ in self.account(for: uri)?.signalling }
     self.onNetworkChange = { [unowned self] _ in
       for account in self.localAccounts where account.registrationID != nil { self.register(account) }
-      self.contactWatches.update(retries: true)
+      self.updatePresence(retries: true)
     }
     self.endpoint.policyForCall = { [unowned self] invite in
       self.account(for: invite.requestURI).map { Self.policy(of: $0.settings) } ?? CallPolicy()
@@ -145,7 +151,7 @@ package final class AgentCore {
     self.statusLine.isOn = settings.showsStatus
   }
 
-  /// Checks what can be checked of an account before its first call: codecs, encryption, source and player.
+  /// Checks what can be checked of an account before its first call: codecs, encryption, and the drivers of audio and video.
   ///
   /// - Throws: `ModuleError` or `AdmissionError`.
   package func validate(_ account: CallSettings) throws {
@@ -155,6 +161,11 @@ package final class AgentCore {
     if let encryption = account.mediaEncryption { _ = try self.registry.encryption(encryption) }
     if let nat = account.mediaNAT { _ = try self.registry.nat(nat) }
     if let player = account.player { _ = try self.registry.player(player.driver) }
+    if let source = account.videoSource { _ = try self.registry.videoSource(source.driver) }
+    if let display = account.videoDisplay { _ = try self.registry.videoSink(display.driver) }
+    if account.videoSource != nil || account.videoDisplay != nil {
+      _ = try self.registry.videoCodecs(account.videoCodecs)
+    }
     _ = try self.environment.planner.plan(
       source: account.source, player: nil, format: AudioFormat(sampleRate: 8000, channels: 1), packetTime: 20,
       stream: StreamID(number: 0), failed: { _ in })
@@ -166,8 +177,11 @@ package final class AgentCore {
   /// Whether no call is left, and no registrar knows us any more.
   package var isIdle: Bool { self.calls.isEmpty && self.leaving.isEmpty }
 
-  /// Whether, beyond that, every BYE and CANCEL was answered or given up: one that was lost is sent again until then.
-  package var isSettled: Bool { self.isIdle && self.endpoint.census.sessions == 0 }
+  /// Whether, beyond that, every BYE and CANCEL, every DELETE of a call without SIP, and the end of what was published, was
+  /// answered or given up: one that was lost is sent again until then.
+  package var isSettled: Bool {
+    self.isIdle && self.endpoint.census.sessions == 0 && self.farewells == 0 && self.publications.isSettled
+  }
 
   package var callCount: Int { self.calls.count }
 
@@ -184,7 +198,7 @@ package final class AgentCore {
   package func stopTakingCalls() {
     guard !self.isClosing else { return }
     self.isClosing = true
-    self.contactWatches.update()
+    self.updatePresence()
     self.watchers.end()
     for account in self.localAccounts { self.leaveRegistrar(account) }
     for call in self.sortedCalls where call.isWaiting {
@@ -229,7 +243,7 @@ package final class AgentCore {
     self.networkWatch?.close()
     self.networkWatch = nil
     self.transports.close()
-    for (id, call) in self.calls where call.media?.transport != nil {
+    for (id, call) in self.calls where call.media != nil {
       self.abandoned[id] = call.media
       call.media?.stop()
     }
@@ -247,7 +261,7 @@ package final class AgentCore {
     self.calls[call.id] = nil
     if let session = call.session { self.bySession[session] = nil }
     if let port = self.eventPorts.removeValue(forKey: call.id) { self.context.unregister(port) }
-    call.media?.transport?.release()
+    call.media?.release()
     self.emit(.ended(call.report(now: self.context.now, rxMode: self.settings.configuration.rxMode)))
   }
 
@@ -277,13 +291,16 @@ package final class AgentCore {
     return CallID(number: self.lastCall)
   }
 
-  /// 100rel, as the account has it.
+  /// 100rel, as the account has it; and whether candidates may come late.
   static func policy(of settings: CallSettings) -> CallPolicy {
-    switch settings.reliableProvisionals {
-    case .no: CallPolicy(reliableProvisional: .no)
-    case .yes: CallPolicy(reliableProvisional: .yes)
-    case .required: CallPolicy(reliableProvisional: .required)
-    }
+    let reliable: CallPolicy.ReliableProvisional =
+      switch settings.reliableProvisionals {
+      case .no: .no
+      case .yes: .yes
+      case .required: .required
+      }
+    return CallPolicy(
+      reliableProvisional: reliable, infoPackages: settings.mediaNAT == nil ? [] : [.trickleICE])
   }
 
   /// A random UUID (RFC 9562 §5.4).

@@ -12,6 +12,10 @@ package struct AgentSettings: Sendable {
   package var seed: UInt64?
   /// Percent of outgoing media datagrams dropped before the socket.
   package var loss: Double
+  /// Where the delays of media are counted, by all agents that are given it; nil where nobody measures them.
+  package var delays: MediaDelays?
+  /// Whether received audio is decoded and played.
+  package var decodesAudio: Bool
   /// Told, on main, of every SIP message that comes or leaves, keys left out; nil for no trace.
   package var traceSIP: (@Sendable (String) -> Void)?
   /// Facets that the embedding program brings, each with a name in place of a module's.
@@ -38,6 +42,8 @@ package struct AgentSettings: Sendable {
     self.listen = listen
     self.seed = nil
     self.loss = 0
+    self.delays = nil
+    self.decodesAudio = true
     self.traceSIP = nil
     self.programFacets = []
     self.datagrams = nil

@@ -9,6 +9,8 @@ final class Call {
   let id: CallID
   /// Nil where the program carries the descriptions, and not SIP; and before the INVITE leaves.
   var session: SessionID?
+  /// Who brings its descriptions to the peer in SIP's place, while there is more to bring.
+  var carrier: (any CallCarrier)?
   let isOutgoing: Bool
   let peer: String
   /// The peer's display name, as it gives it.
@@ -26,6 +28,9 @@ final class Call {
   /// The peer's offer, while it waits for someone to answer.
   var pendingOffer: [UInt8]?
   var isLateOffer = false
+  /// What the peer has trickled before its description was taken.
+  var earlyCandidates: [CandidateFragment.Section] = []
+  static let maximumEarlyCandidates = 16
   /// The answer that went out with early media, which the 2xx repeats.
   var earlyAnswer: [UInt8]?
   /// Whether it is answered by itself, or was; then a person's `accept` comes too late.
@@ -53,6 +58,8 @@ final class Call {
   var failure: ModuleError?
   var status: Int?
   var statistics = TransportStatistics()
+  /// Of the video's own transport.
+  var videoTransport: TransportStatistics?
   /// Whether applications wait for the figures that the peer's report has changed.
   var owesReport = false
   /// What a re-offer of ours is for, while it waits for its answer.
@@ -63,8 +70,8 @@ final class Call {
   var nextHold: Bool?
   /// The call whose place it takes (RFC 3891).
   var replaced: CallID?
-  /// The direction before the one that is offered.
-  var formerDirection: AudioDirection?
+  /// The directions before those that are offered.
+  var formerDirections: CallDirections?
   /// How far the call is on its way to another address of ours.
   var move = Move.none
   /// SIP is done with it; the transport may not be.
@@ -128,6 +135,7 @@ final class Call {
       profile: self.security?.profile.rawValue, dtlsVersion: self.security?.dtlsVersion,
       codec: self.media?.codec.map { "\($0.codec.encodingName)/\($0.codec.clockRate)/\($0.codec.channels)" },
       rxMode: rxMode, isOnHold: self.media?.isOnHold ?? false,
-      isHeldByPeer: self.media?.isHeldByPeer ?? false, digits: self.digits, media: self.statistics)
+      isHeldByPeer: self.media?.isHeldByPeer ?? false, digits: self.digits, media: self.statistics,
+      video: self.statistics.video ?? self.videoTransport?.video, videoTransport: self.videoTransport)
   }
 }

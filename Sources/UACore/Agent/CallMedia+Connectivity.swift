@@ -13,45 +13,42 @@ extension CallMedia {
   }
 
   /// Makes the next offer begin the checks anew; false where there are none.
-  package func requestRestart() -> Bool { self.connectivity?.requestRestart() ?? false }
+  package func requestRestart() -> Bool {
+    self.sections.reduce(false) { $1.connectivity?.requestRestart() ?? false || $0 }
+  }
+
+  /// Whom to ask for candidates; nil until their names are resolved.
+  var servers: [ICEServer]? {
+    get { self.section.servers }
+    set { for section in self.sections { section.servers = newValue } }
+  }
 
   /// Begins to gather what the next description names; false where it need not wait.
   func gather(for next: NextDescription) throws -> Bool {
-    guard let connectivity, let servers, !servers.isEmpty else { return false }
-    let isWaiting: Bool
+    guard let servers, !servers.isEmpty else { return false }
+    var isWaiting = false
     switch next {
     case .offer:
-      // New sockets, where the keys or the address want them: they are what candidates are gathered on.
-      _ = try self.keying?.offerAttributes()
-      try self.openPathIfNeeded()
-      isWaiting = try connectivity.gather(from: servers, for: .offer)
+      try self.prepareVideo()
+      for section in self.sections where try section.gather(from: servers, for: .offer) { isWaiting = true }
     case .answer(let bytes):
       let offer = try SessionDescription(parsing: bytes)
-      let media = offer.media.indices.lazy.map { RemoteMedia(offer, index: $0) }
-      guard let remote = media.first(where: { self.accepts($0) }) else { return false }
-      isWaiting = try connectivity.gather(from: servers, for: .answer(self.reach(of: remote)))
+      let media = offer.media.indices.map { RemoteMedia(offer, index: $0) }
+      guard let taken = self.choose(from: media, of: offer) else { return false }
+      isWaiting = try self.section.gather(from: servers, for: .answer(taken.transport))
+      if let video = taken.video, !video.isBundled, let own = self.video,
+        try self.videoSection(own).gather(from: servers, for: .answer(video.remote))
+      {
+        isWaiting = true
+      }
     }
-    try self.postConnectivity()
     return isWaiting
   }
 
-  /// Servers have answered; false where it is of sockets that no description of ours names any more.
+  /// Servers have answered; false while others of the next description's are awaited, and where it is of sockets that no
+  /// description of ours names any more.
   func gathered(_ report: GatheringReport) -> Bool {
-    self.connectivity?.gathered(report)
-    return report.sockets.rtp == self.localAddress
-  }
-
-  /// The transport has found its way.
-  func connected(_ report: ConnectivityReport) { self.connectivity?.connected(report) }
-
-  /// Before the stream's settings: they say nothing of addresses where there are checks.
-  func postConnectivity() throws {
-    while let command = self.connectivity?.nextCommand() { try self.require(self.post(.connectivity(command))) }
-  }
-
-  func reach(of remote: RemoteMedia) -> RemoteConnectivity {
-    RemoteConnectivity(
-      attributes: remote.attributes.map { DescriptionAttribute($0.name, $0.value) }, address: remote.rtp?.address,
-      sharesSocket: self.sharesSocket(with: remote))
+    let isOfUse = self.sections.reduce(false) { $1.gathered(report) || $0 }
+    return isOfUse && !self.sections.contains(where: \.isGathering)
   }
 }

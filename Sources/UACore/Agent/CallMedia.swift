@@ -1,6 +1,7 @@
 internal import ICEAgent
 package import ModuleKit
 package import NetBase
+internal import RTPStack
 internal import Runtime
 package import SDPCodec
 
@@ -13,30 +14,23 @@ package struct MediaRefusal: Error, CustomStringConvertible {
 ///
 /// Nothing in force changes before an answer: a refused offer leaves everything as it was.
 package final class CallMedia {
-  private let environment: MediaEnvironment
-  private var settings: CallSettings
-  private let codecs: CodecSelection
-  private let encryption: (any MediaEncryption)?
-  let keying: (any MediaEncryptionSession)?
-  let connectivity: (any MediaNATSession)?
-  /// Whom to ask for candidates; nil until their names are resolved.
-  var servers: [ICEServer]?
-  private let stream: StreamID
-  private let ssrc: UInt32
-  private let canonicalName: String
-  private var negotiator: OfferAnswer
+  let environment: MediaEnvironment
+  private(set) var settings: CallSettings
+  let codecs: CodecSelection
+  /// The audio's section, which all that is bundled shares.
+  package let section: MediaSection
+  /// Nil where the call takes none.
+  let video: CallVideo?
+  let stream: StreamID
+  let ssrc: UInt32
+  let canonicalName: String
+  private(set) var negotiator: OfferAnswer
   /// The negotiator as it was before the last answer of the peer's, for an answer that replaces it or is of no use.
   private var offered: OfferAnswer?
   /// The answer that is in force; nil while an offer of ours has none.
   private var lastAnswer: [UInt8]?
-  package private(set) var localAddress: SocketAddress
-  /// Where media is received until the next association, whose path was opened, has replaced the one in force.
-  private var addressBefore: SocketAddress?
-  /// Where media is received from the next offer or answer on: the address in force is gone.
-  private var nextAddress: SocketAddress?
   private var plan: StagePlan
-  private var audioIndex = 0
-  package private(set) var transport: TransportHandle?
+  private(set) var audioIndex = 0
   package private(set) var codec: NegotiatedCodec?
   /// Whether this side holds the peer, from the next offer or answer on.
   package var isOnHold = false
@@ -47,13 +41,8 @@ package final class CallMedia {
   private var bitrate: Int?
   /// What is agreed for the audio line; nil before the first answer.
   package private(set) var negotiated: NegotiatedMedia?
-  package private(set) var isEncrypted = false
   /// Told of every description that is made or taken: whether it is ours, and whether it is an offer.
   package var onDescription: (_ isOurs: Bool, _ isOffer: Bool) -> Void = { _, _ in }
-  /// Whether keys were changed, and the transport has not yet seen them in use both ways.
-  package private(set) var isRekeying = false
-  /// How often keys were begun to be brought to the transport.
-  private var keyChanges = 0
 
   /// Checks everything that can be checked before a call, and opens its sockets.
   ///
@@ -72,13 +61,6 @@ package final class CallMedia {
     guard let preferred = self.codecs.codecs.first else {
       throw ModuleError(.configuration, "no codec is active: add a module line, for example \"module g711\"")
     }
-    self.encryption = try settings.mediaEncryption.map { id throws(ModuleError) in
-      try environment.registry.encryption(id)
-    }
-    self.keying = try self.encryption?.makeSession()
-    self.connectivity = try settings.mediaNAT.map { id in
-      try environment.registry.nat(id).makeSession(trust: environment.configuration.sipSecurity)
-    }
     let nominal = CodecParameters(remoteParameters: nil, packetTime: settings.packetTime, bitrate: nil)
     self.plan = try environment.planner.plan(
       source: settings.source, player: settings.player, format: preferred.pcmFormat(nominal),
@@ -86,36 +68,42 @@ package final class CallMedia {
     self.direction = settings.audioDirection
     self.ssrc = UInt32(truncatingIfNeeded: environment.random())
     self.canonicalName = "apus-\(String(environment.random(), radix: 36))"
-    let local = try environment.localAddress(towards: peer)
-    let ports = try environment.openPorts(on: local)
-    let address = ports.address
-    self.localAddress = address
-    try self.connectivity?.use(ports.sockets, isForNextAssociation: false)
+    self.video = try CallVideo(
+      environment: environment, settings: settings, stream: stream, canonicalName: self.canonicalName,
+      announce: announce)
+    self.section = try MediaSection(
+      environment: environment, settings: settings, address: try environment.localAddress(towards: peer),
+      stream: stream, ssrc: self.ssrc, canonicalName: self.canonicalName, announce: announce)
     self.negotiator = OfferAnswer(
-      sessionID: environment.random() >> 2, address: address, matching: self.codecs.matching)
+      sessionID: environment.random() >> 2, address: self.section.localAddress,
+      matching: self.codecs.matching(with: self.video?.codecs ?? []))
     self.negotiator.usesBundle = environment.configuration.usesBundle || settings.usesBundle
-    self.transport = try environment.startTransport(
-      ports, stream: stream, ssrc: self.ssrc, canonicalName: self.canonicalName, announce: announce)
   }
 
   package var localDescription: SessionDescription? { self.negotiator.localDescription }
   package var remoteDescription: SessionDescription? { self.negotiator.remoteDescription }
   package var awaitsAnswer: Bool { self.negotiator.awaitsAnswer }
 
+  /// The audio's section, and the video's where that has a transport of its own.
+  var sections: [MediaSection] { [self.section] + (self.video?.section.map { [$0] } ?? []) }
+
+  /// And those that are about to close.
+  var everySection: [MediaSection] { self.sections + (self.video?.retired ?? []) }
+
   // MARK: Offering
 
   /// The next offer; keys are the old ones unless a new one was asked for.
   package func makeOffer() throws -> [UInt8] {
-    let attributes = try self.keying?.offerAttributes() ?? []
-    try self.openPathIfNeeded()
-    let local = self.local(attributes: attributes + (try self.connectivity?.offerAttributes() ?? []))
     var lines: [LocalMedia?] = Array(repeating: nil, count: self.audioIndex)
-    lines.append(local)
+    lines.append(self.local(attributes: try self.section.offerAttributes()))
+    try self.addVideo(to: &lines)
     let offer = try self.negotiator.makeOffer(lines)
     self.offered = self.negotiator
     self.lastAnswer = nil
-    try self.postConnectivity()
-    try self.postKeying()
+    for section in self.sections {
+      try section.postConnectivity()
+      try section.postKeying(hasRemote: self.negotiator.remoteDescription != nil)
+    }
     self.onDescription(true, true)
     return offer.bytes
   }
@@ -127,15 +115,26 @@ package final class CallMedia {
     let answer = try SessionDescription(parsing: bytes)
     let negotiated = try self.negotiator.receiveAnswer(answer)
     self.onDescription(false, false)
-    let remote = RemoteMedia(answer, index: self.audioIndex)
     if let rejection = negotiated[self.audioIndex].rejection { throw MediaRefusal(description: rejection.description) }
-    try self.keying?.receive(answer: try self.security(of: remote))
+    let remotes = self.remoteSections(of: answer)
+    for (section, remote) in remotes { try section.receiveKeys(answer: remote) }
     self.lastAnswer = bytes
-    self.settleAddress()
-    try self.connectivity?.receive(answer: self.reach(of: remote))
+    for (section, remote) in remotes { try section.receiveAddresses(answer: remote) }
     // The stream first: packets that wait for their keys must find it.
-    try self.apply(negotiated[self.audioIndex])
-    try self.postKeying()
+    try self.apply()
+    for section in self.sections { try section.postKeying(hasRemote: true) }
+  }
+
+  /// Takes candidates that the peer has found since its description.
+  ///
+  /// - Parameter mediaID: the `mid` of the peer's line that they are for; nil for the audio's.
+  /// - Returns: false where they belong to nothing in force.
+  func add(candidates: [String], of fragment: String?, for mediaID: String?) throws -> Bool {
+    guard let remote = self.negotiator.remoteDescription else { return false }
+    let index = mediaID.map { mediaID in remote.media.firstIndex { $0.mid == mediaID } } ?? self.audioIndex
+    guard let index else { return false }
+    let own = index == self.video?.index ? self.video?.section : nil
+    return try (own ?? self.section).add(candidates: candidates, of: fragment)
   }
 
   /// The answer could not be used, and what was agreed before stands; false where something of it is in force already.
@@ -149,51 +148,37 @@ package final class CallMedia {
   /// Our offer was refused; what was agreed before stands.
   package func rollback() {
     self.negotiator.rollback()
-    self.keying?.rollback()
-    while let command = self.keying?.nextCommand() {
-      if command.meaning.contains(.withdrawsKeys) { self.isRekeying = false }
-      _ = self.post(.keying(command))
-    }
-    self.connectivity?.rollback()
-    guard let before = self.addressBefore.take() else { return }
-    self.localAddress = before
-    self.isRekeying = false
-    _ = self.post(.closePath)
-  }
-
-  /// Keys are in use both ways: the newest, unless others were agreed on meanwhile.
-  package func rekeyed(_ changes: Int) { if changes == self.keyChanges { self.isRekeying = false } }
-
-  /// The handshake of the next association failed: the next offer asks for another one, as the peer's end of this one
-  /// is no better.
-  package func rekeyFailed() {
-    self.isRekeying = false
-    self.keying?.associationFailed()
+    for section in self.sections { section.rollback() }
   }
 
   /// Makes the next offer carry new keys; false where the media encryption can't.
-  package func requestRekey() -> Bool { self.keying?.requestRekey() ?? false }
+  package func requestRekey() -> Bool {
+    self.sections.reduce(false) { $1.keying?.requestRekey() ?? false || $0 }
+  }
+
+  /// Whether keys were changed, and a transport has not yet seen them in use both ways.
+  package var isRekeying: Bool { self.sections.contains(where: \.isRekeying) }
+
+  package var isEncrypted: Bool { self.section.isEncrypted }
+
+  package var localAddress: SocketAddress { self.section.localAddress }
 
   /// Makes the next offer name `address`, for the one in force is gone; false while keys are about to change, and where
   /// they have to change with the address and can't.
-  package func move(to address: SocketAddress) -> Bool {
-    if let keying, keying.isBoundToAddress {
-      guard !self.isRekeying, keying.requestRekey() else { return false }
-    }
-    self.nextAddress = address
-    return true
-  }
+  package func move(to address: SocketAddress) -> Bool { self.sections.allSatisfy { $0.move(to: address) } }
 
   /// What the next offer or answer says of this side.
-  package var localDirection: AudioDirection {
-    AudioDirection(sends: self.direction.sends, receives: self.direction.receives && !self.isOnHold)
+  package var localDirection: AudioDirection { self.heldBack(self.direction) }
+
+  func heldBack(_ direction: AudioDirection) -> AudioDirection {
+    AudioDirection(sends: direction.sends, receives: direction.receives && !self.isOnHold)
   }
 
   /// Asks the encoder for another bit rate from now on.
   package func change(bitrate: Int) throws {
-    guard let negotiated else { return }
+    guard self.negotiated != nil else { return }
     self.bitrate = bitrate
-    try self.apply(negotiated)
+    try self.apply()
   }
 
   // MARK: Answering
@@ -204,19 +189,24 @@ package final class CallMedia {
     let media = try self.negotiator.receiveOffer(offer)
     self.onDescription(false, true)
     do {
-      guard let remote = media.first(where: { self.accepts($0) }) else {
+      guard let taken = self.choose(from: media, of: offer) else {
         throw MediaRefusal(description: self.refusal(of: media))
       }
-      self.audioIndex = remote.index
-      let attributes = try self.keying?.answer(to: try self.security(of: remote)) ?? []
-      try self.openPathIfNeeded()
-      let local = self.local(
-        attributes: attributes + (try self.connectivity?.answer(to: self.reach(of: remote)) ?? []))
-      let lines = media.map { $0.index == remote.index ? local : nil }
+      self.audioIndex = taken.audio.index
+      let attributes = try self.section.answerAttributes(to: taken.transport)
+      var lines: [LocalMedia?] = media.map { _ in nil }
+      lines[taken.audio.index] = self.local(attributes: attributes)
+      if let video = taken.video, let own = self.video {
+        (own.index, own.isBundled) = (video.remote.index, video.isBundled)
+        lines[video.remote.index] = try self.localVideo(
+          own, attributes: video.isBundled ? attributes : try self.videoSection(own).answerAttributes(to: video.remote))
+      }
       let answer = try self.negotiator.makeAnswer(lines)
-      try self.apply(self.negotiator.negotiated[remote.index])
-      try self.postKeying()
-      self.connectivity?.settle()
+      try self.apply()
+      for section in self.sections {
+        try section.postKeying(hasRemote: true)
+        section.connectivity?.settle()
+      }
       self.onDescription(true, false)
       return answer.bytes
     } catch {
@@ -227,27 +217,34 @@ package final class CallMedia {
 
   /// The peer has our answer.
   package func answerConfirmed() throws {
-    self.keying?.answerConfirmed()
-    self.settleAddress()
-    try self.postKeying()
+    for section in self.sections {
+      section.keying?.answerConfirmed()
+      section.settleAddress()
+      try section.postKeying(hasRemote: true)
+    }
   }
 
   /// The peer has our answer, or will have it, and nothing acknowledges it (RFC 3311).
   func answerStands() {
-    self.keying?.answerStands()
-    self.settleAddress()
+    for section in self.sections {
+      section.keying?.answerStands()
+      section.settleAddress()
+    }
   }
 
   // MARK: The transport
 
-  /// Posts a command; false when the lane is full.
-  package func post(_ command: consuming sending TransportCommand) -> Bool {
-    guard let transport = self.transport else { return false }
-    return transport.post(command)
-  }
+  /// Posts a command to the audio's transport; false when the lane is full.
+  package func post(_ command: consuming sending TransportCommand) -> Bool { self.section.post(command) }
 
-  /// Ends the transport; `closed` comes when it is done.
-  package func stop() { self.transport?.stop() }
+  /// Ends the transports; `closed` comes when each is done.
+  package func stop() { for section in self.sections { section.transport.stop() } }
+
+  /// Whether every transport is over.
+  var hasClosed: Bool { self.everySection.allSatisfy(\.hasClosed) }
+
+  /// After `hasClosed`: the threads that were the transports' own end.
+  func release() { for section in self.everySection { section.transport.release() } }
 
   /// Another source, from now on.
   package func change(source: AudioDevice) throws {
@@ -261,20 +258,52 @@ package final class CallMedia {
     self.settings.player = player
   }
 
+  /// A source beside the call's own, in the same format; what makes it is called by whoever will own it.
+  func anotherSource(_ device: AudioDevice) throws -> StageFactory {
+    let plan = try self.environment.planner.plan(
+      source: device, player: nil, format: self.plan.format, packetTime: self.plan.packetTime, stream: self.stream,
+      isFiltered: false, failed: self.plan.failed)
+    return { () throws(ModuleError) in try plan.makeTransmitChain() }
+  }
+
   /// The other direction's devices are not asked: a second player would be a second file.
   private func change(_ direction: ModuleKit.MediaDirection, source: AudioDevice?, player: AudioDevice?) throws {
     let plan = try self.environment.planner.plan(
       source: source, player: player, format: self.plan.format, packetTime: self.plan.packetTime, stream: self.stream,
       failed: self.plan.failed)
-    if self.isConfigured { try self.require(self.post(.replaceStages(plan, direction))) }
+    if self.isConfigured { try self.section.require(self.post(.replaceStages(plan, direction))) }
     self.plan = self.plan.taking(direction, from: plan)
   }
 
-  private func apply(_ negotiated: NegotiatedMedia) throws {
-    guard let remoteRTP = self.onLink(negotiated.remoteRTP?.address) else {
+  /// Tells the transports what was agreed on.
+  private func apply() throws {
+    let negotiated = self.negotiator.negotiated[self.audioIndex]
+    var agreement = try self.agreement(self.section, of: negotiated)
+    let video = try self.agreedVideo()
+    agreement.audio = try self.streamSettings(negotiated)
+    if let video, video.section === self.section { agreement.video = video.settings }
+    self.isConfigured = true
+    try self.section.postConnectivity()
+    try self.section.require(self.post(.configure(agreement)))
+    if self.video?.section !== video?.section { self.video?.retireSection() }
+    guard let video, video.section !== self.section else { return }
+    var own = try self.agreement(video.section, of: video.negotiated)
+    own.video = video.settings
+    try video.section.postConnectivity()
+    try video.section.require(video.section.post(.configure(own)))
+  }
+
+  private func agreement(_ section: MediaSection, of negotiated: NegotiatedMedia) throws -> MediaAgreement {
+    guard let remoteRTP = section.onLink(negotiated.remoteRTP?.address) else {
       throw MediaRefusal(
         description: "the peer's media address \(negotiated.remoteRTP?.host ?? "") is a name, not an address")
     }
+    return MediaAgreement(
+      remoteRTP: remoteRTP, remoteRTCP: section.onLink(negotiated.remoteRTCP?.address),
+      usesRTCPMux: negotiated.rtcpMux)
+  }
+
+  private func streamSettings(_ negotiated: NegotiatedMedia) throws -> StreamSettings {
     let format = negotiated.sendCodecs.first
     guard let format,
       let sendCodec = self.codecs.negotiated(
@@ -292,115 +321,43 @@ package final class CallMedia {
     let receive = zip(negotiated.receiveCodecs, negotiated.sendCodecs).compactMap { local, remote in
       self.codecs.negotiated(local, remote: remote, packetTime: negotiated.ptime)
     }
-    let settings = StreamSettings(
-      remoteRTP: remoteRTP, remoteRTCP: self.onLink(negotiated.remoteRTCP?.address), usesRTCPMux: negotiated.rtcpMux,
+    let level = negotiated.extensions.named(AudioLevel.uri)
+    var settings = StreamSettings(
       canSend: negotiated.sends, canReceive: negotiated.receives, sendCodec: sendCodec, receiveCodecs: receive,
       eventSendType: negotiated.sendTelephoneEvent?.payloadType,
-      eventReceiveType: negotiated.receiveTelephoneEvents.first?.payloadType, packetTime: negotiated.ptime,
+      eventReceiveType: negotiated.receiveTelephoneEvents.first?.payloadType,
+      redundantType: negotiated.receiveCodecs.first(where: \.isRedundantAudio)?.payloadType,
+      levelSendID: level.flatMap { $0.direction.sends ? $0.packetID : nil },
+      levelReceiveID: level.flatMap { $0.direction.receives ? $0.packetID : nil },
+      transportNumberID: negotiated.tellsArrivals ? negotiated.arrivals?.packetID : nil,
+      mediaID: self.video?.isBundled == true ? self.mediaID(of: negotiated) : nil, packetTime: negotiated.ptime,
       plan: self.plan)
-    self.isConfigured = true
-    try self.postConnectivity()
-    try self.require(self.transport?.post(.configure(settings)) ?? false)
+    settings.opensPinhole = self.settings.opensPinhole && self.settings.mediaNAT == nil
+    return settings
   }
 
   private var isConfigured = false
 
-  func postKeying() throws {
-    guard let keying = self.keying else {
-      if self.negotiator.remoteDescription != nil { try self.require(self.post(.keying(.plain))) }
-      return
-    }
-    while let command = keying.nextCommand() {
-      let meaning = command.meaning
-      self.isEncrypted = !meaning.contains(.isPlain)
-      if meaning.contains(.rekeys) { self.isRekeying = true }
-      if meaning.contains(.beginsKeys) { self.keyChanges += 1 }
-      try self.require(self.post(.keying(command)))
-    }
+  /// What is taken of an offer.
+  struct Taken {
+    let audio: RemoteMedia
+    /// Nil where there is none that can be taken.
+    let video: CallVideo.Choice?
+    /// Whose transport the audio's section gets: what is bundled has that of its group's first.
+    let transport: RemoteMedia
   }
 
-  /// Sockets for a new association, before the description that names them leaves. It may have those in use, unless
-  /// their address is gone; with checks it has its own, unless servers were to be asked about them.
-  func openPathIfNeeded() throws {
-    guard let path = self.keying?.takeAssociationPath() else { return try self.movePathIfNeeded() }
-    if case .inUse = path, self.nextAddress == nil, self.connectivity?.asksServers != false {
-      self.isRekeying = true
-      return
-    }
-    let ports = try self.environment.openPorts(on: (self.nextAddress ?? self.localAddress).with(port: 0))
-    self.addressBefore = self.addressBefore ?? self.localAddress
-    self.localAddress = ports.address
-    try self.connectivity?.use(ports.sockets, isForNextAssociation: true)
-    self.isRekeying = true
-    try self.require(self.post(.openPath(ports)))
-  }
-
-  /// What was agreed is in force, at the address that the description named.
-  private func settleAddress() {
-    self.addressBefore = nil
-    if let next = self.nextAddress, next.isSameHost(as: self.localAddress) { self.nextAddress = nil }
-  }
-
-  /// Other sockets for what is in force, where its address is gone and its keys may stay.
-  private func movePathIfNeeded() throws {
-    guard let next = self.nextAddress, self.keying?.isBoundToAddress != true else { return }
-    let ports = try self.environment.openPorts(on: next.with(port: 0))
-    self.localAddress = ports.address
-    try self.connectivity?.use(ports.sockets, isForNextAssociation: false)
-    self.nextAddress = nil
-    try self.require(self.post(.movePath(ports)))
-  }
-
-  /// A link-local peer is reached over the interface that our own address is of: descriptions name no scope.
-  private func onLink(_ address: SocketAddress?) -> SocketAddress? {
-    guard var address, address.family == .ipv6, address.high >> 54 == 0xFE80 >> 6, address.scope == 0 else {
-      return address
-    }
-    address.scope = self.localAddress.scope
-    return address
-  }
-
-  func require(_ isPosted: Bool) throws {
-    if !isPosted {
-      throw ModuleError(.unavailable, "the media transport does not take commands: it is overloaded or gone")
-    }
-  }
-
-  private func local(attributes: [DescriptionAttribute]) -> LocalMedia {
-    let described = self.connectivity?.described
-    return LocalMedia(
-      protocolName: self.encryption?.offeredProtocol ?? "RTP/AVP",
-      acceptedProtocols: self.encryption?.acceptedProtocols ?? ["RTP/AVP", "RTP/AVPF"],
-      address: described?.rtp ?? self.localAddress, rtcpPort: described?.rtcp.port ?? self.localAddress.port + 1,
-      codecs: self.codecs.capabilities,
-      ptime: self.settings.packetTime, direction: self.localDirection,
-      rtcpMux: self.settings.usesRTCPMux,
-      ssrc: self.ssrc, cname: self.canonicalName, mid: self.negotiator.usesBundle ? "0" : nil,
-      attributes: attributes.map { SDPAttribute($0.name, $0.value) })
-  }
-
-  func accepts(_ remote: RemoteMedia) -> Bool {
-    let accepted = self.encryption?.acceptedProtocols ?? ["RTP/AVP", "RTP/AVPF"]
-    return remote.kind == .audio && !remote.isDisabled
-      && accepted.contains { $0.lowercased() == remote.protocolName.lowercased() }
+  /// The first audio line of the peer's offer that can be taken, and the video beside it; nil without one.
+  func choose(from media: [RemoteMedia], of offer: SessionDescription) -> Taken? {
+    guard let audio = media.first(where: { $0.kind == .audio && self.section.accepts($0) }) else { return nil }
+    let video = self.video?.choose(from: media, of: offer, beside: audio, usesBundle: self.negotiator.usesBundle)
+    let first = video?.isBundled == true ? offer.taggedIndex(of: audio.section) : nil
+    return Taken(audio: audio, video: video, transport: first.map { media[$0] } ?? audio)
   }
 
   private func refusal(of media: [RemoteMedia]) -> String {
     guard let audio = media.first(where: { $0.kind == .audio && !$0.isDisabled }) else { return "no audio was offered" }
-    return "the offered protocol \(audio.protocolName) does not go with mediaenc \(self.encryption?.id ?? "none")"
-  }
-
-  /// Whether both agree to rtcp-mux.
-  func sharesSocket(with remote: RemoteMedia) -> Bool { self.settings.usesRTCPMux && remote.rtcpMux }
-
-  private func security(of remote: RemoteMedia) throws -> RemoteSecurity {
-    guard let address = self.onLink(remote.rtp?.address) else {
-      throw MediaRefusal(description: "the peer's media address is a name")
-    }
-    let isMuxed = self.sharesSocket(with: remote)
-    return RemoteSecurity(
-      protocolToken: remote.protocolName,
-      attributes: remote.attributes.map { DescriptionAttribute($0.name, $0.value) }, rtpAddress: address,
-      rtcpAddress: isMuxed ? nil : self.onLink(remote.rtcp?.address))
+    return
+      "the offered protocol \(audio.protocolName) does not go with mediaenc \(self.section.encryption?.id ?? "none")"
   }
 }

@@ -47,6 +47,13 @@ package struct CallReport: Sendable {
   package var isHeldByPeer: Bool
   package var digits: String
   package var media: TransportStatistics
+  /// Nil for a call without video.
+  package var video: VideoStatistics?
+  /// Of the video's own transport; nil where the audio's carries it.
+  package var videoTransport: TransportStatistics?
+
+  /// Datagrams that were dropped, whatever the reason, on all transports.
+  package var dropped: Int { self.media.drops.total + (self.videoTransport?.drops.total ?? 0) }
 }
 
 /// What happens to an agent and its calls.

@@ -25,17 +25,29 @@ package struct CallSettings: Sendable {
   package var telephoneEventPayloadType: UInt8?
   package var dtmfMode: DTMFMode
   package var usesRTCPMux: Bool
+  /// Whether empty packets open the way for audio that is only received (`natpinhole`).
+  package var opensPinhole = false
   /// Whether all media is on one transport where the peer agrees (RFC 9143); the config may want it for every call.
   package var usesBundle = false
   /// Nil: silence.
   package var source: AudioDevice?
   /// Nil: nothing is played.
   package var player: AudioDevice?
+  /// Names in order; empty for all that are active.
+  package var videoCodecs: [String] = []
+  /// Nil: none is sent.
+  package var videoSource: VideoDevice?
+  /// Nil: none is received.
+  package var videoDisplay: VideoDevice?
+  /// The direction of video that calls begin with.
+  package var videoDirection = AudioDirection.sendrecv
   package var answerMode: AnswerMode
   /// Milliseconds before an automatic answer.
   package var answerDelay: Int
   /// Whether a caller may ask for an automatic answer, and after how long.
   package var acceptsAutoAnswer: Bool
+  /// Whether a tone is heard before that answer (`sip_autoanswer_beep`).
+  package var beepsBeforeAnswer = true
   /// Whether a REFER of the peer's makes a call (`call_transfer`).
   package var acceptsTransfer: Bool
   /// Whether a 3xx is followed (`sip_autoredirect`).
@@ -81,6 +93,12 @@ package struct CallSettings: Sendable {
 }
 
 extension CallSettings {
+  /// Without an account: the config's devices.
+  package init(identity: String, _ configuration: Configuration) {
+    self.init(identity: identity, source: configuration.audioSource, player: configuration.audioPlayer)
+    (self.videoSource, self.videoDisplay) = (configuration.videoSource, configuration.videoDisplay)
+  }
+
   /// What an account's line says; the config's devices where it names none.
   package init(account: Account, configuration: Configuration) {
     self.init(
@@ -97,13 +115,18 @@ extension CallSettings {
       return server
     }
     self.codecs = account.audioCodecs
+    self.videoCodecs = account.videoCodecs
+    self.videoSource = account.videoSource ?? configuration.videoSource
+    self.videoDisplay = account.videoDisplay ?? configuration.videoDisplay
     self.packetTime = account.packetTime
     self.telephoneEventPayloadType = account.telephoneEventPayloadType
     self.dtmfMode = account.dtmfMode
     self.usesRTCPMux = account.rtcpMux
+    self.opensPinhole = account.opensPinhole
     self.answerMode = account.answerMode
     self.answerDelay = account.answerDelay
     self.acceptsAutoAnswer = account.sipAutoanswer
+    self.beepsBeforeAnswer = account.sipAutoanswerBeep
     self.acceptsTransfer = account.callTransfer
     self.followsRedirects = account.sipAutoredirect
     self.catchesAll = account.catchAll

@@ -45,9 +45,24 @@ package struct CodecSelection: Sendable {
       }
   }
 
-  var matching: CodecMatching {
+  /// Redundant audio data (RFC 2198) on the clocks of the codecs, in their order.
+  var redundantAudio: [CodecCapability] {
+    self.codecs.reduce(into: []) { found, codec in
+      let capability = CodecCapability("red", clockRate: UInt32(codec.clockRate), channels: codec.channels)
+      if !found.contains(capability) { found.append(capability) }
+    }
+  }
+
+  /// How common codecs are found, for the call's audio and for its video.
+  func matching(with video: [any VideoCodec]) -> CodecMatching {
     let codecs = self.codecs
     return CodecMatching { local, remote in
+      // Its parameters are the numbers of the formats that it carries: an answer has the offer's.
+      if remote.isRedundantAudio { return .accepted(fmtp: remote.fmtp) }
+      if let codec = video.first(where: { $0.encodingName.lowercased() == local.encodingName.lowercased() }) {
+        guard codec.accepts(remote: remote.fmtp) else { return .refused }
+        return .accepted(fmtp: codec.answeredParameters(to: remote.fmtp))
+      }
       guard let codec = Self.find(local, in: codecs) else { return .accepted(fmtp: local.fmtp) }
       return .accepted(fmtp: codec.answeredParameters(to: remote.fmtp))
     }

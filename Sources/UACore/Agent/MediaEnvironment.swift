@@ -14,6 +14,9 @@ package final class MediaEnvironment {
   private var generator: SeededGenerator
   private let listen: SocketAddress
   private let loss: Double
+  private let delays: MediaDelays?
+  private let decodesAudio: Bool
+  private var transports = 0
   private let wallClockOffset: Int64
 
   package init(
@@ -26,6 +29,7 @@ package final class MediaEnvironment {
     self.loops = loops
     self.listen = settings.listen
     self.loss = settings.loss
+    (self.delays, self.decodesAudio) = (settings.delays, settings.decodesAudio)
     self.wallClockOffset = wallClockOffset
     self.generator = SeededGenerator(seed: seed)
     self.planner = StagePlanner(
@@ -68,6 +72,8 @@ package final class MediaEnvironment {
     announce: @escaping @Sendable () -> Void
   ) throws(ModuleError) -> TransportHandle {
     let configuration = self.configuration
+    // As the pool counts, so that the transports of one worker share their counters with no other thread.
+    self.transports += 1
     let settings = TransportSettings(
       stream: stream,
       jitterBuffer: JitterBufferSettings(
@@ -76,7 +82,8 @@ package final class MediaEnvironment {
       receiveTimeout: (configuration.rtpTimeout ?? 0) * 1000, canonicalName: canonicalName, ssrc: ssrc,
       seed: self.random(), wallClockOffset: self.wallClockOffset, loss: self.loss,
       srtpTransform: configuration.srtpTransform,
-      keyLimit: configuration.keyLimit)
+      keyLimit: configuration.keyLimit, delays: self.delays?.counters(for: self.transports),
+      decodes: self.decodesAudio)
     let (loop, isOwn) = try self.loops.next(mode: configuration.rxMode, stream: stream)
     return TransportHandle(
       on: loop, ownsLoop: isOwn, settings: settings, ports: ports, announce: announce)

@@ -86,11 +86,24 @@ package actor UserAgent {
     try self.running().connect(peer, settings: settings)
   }
 
-  package func makeOffer(_ id: CallID) throws -> [UInt8] { try self.running().makeOffer(id) }
-  package func makeAnswer(_ id: CallID, to offer: [UInt8]) throws -> [UInt8] {
-    try self.running().makeAnswer(id, to: offer)
+  package func makeOffer(_ id: CallID) async throws -> [UInt8] {
+    let core = try self.running()
+    return try await withCheckedThrowingContinuation { continuation in
+      core.makeOffer(id) { continuation.resume(with: $0) }
+    }
   }
+
+  package func makeAnswer(_ id: CallID, to offer: [UInt8]) async throws -> [UInt8] {
+    let core = try self.running()
+    return try await withCheckedThrowingContinuation { continuation in
+      core.makeAnswer(id, to: offer) { continuation.resume(with: $0) }
+    }
+  }
+
   package func takeAnswer(_ id: CallID, _ answer: [UInt8]) throws { try self.running().takeAnswer(id, answer) }
+  package func add(candidates: [String], of fragment: String?, for mediaID: String?, to id: CallID) throws {
+    try self.running().add(candidates: candidates, of: fragment, for: mediaID, to: id)
+  }
   package func rollback(_ id: CallID) throws { try self.running().rollback(id) }
   package func restartConnectivity(of id: CallID) throws -> Bool { try self.running().requestRestart(id) }
 
@@ -130,6 +143,11 @@ package actor UserAgent {
   /// Asks the transports of all calls for their figures; `reports` has them a moment later.
   package func refreshStatistics() {
     for report in self.reports { self.core?.refreshStatistics(report.id) }
+  }
+
+  /// What stands now, added up, for whoever looks at many calls again and again: they are asked in `parts` parts.
+  package func callTotals(asking part: Int? = nil, of parts: Int = 1) -> CallTotals {
+    self.core?.callTotals(asking: part, of: parts) ?? CallTotals()
   }
 
   package func hangUpAll() { self.core?.hangUpAll() }

@@ -13,6 +13,8 @@ package enum CallTone: String, CaseIterable, Sendable {
   case notFound = "notfound"
   /// The call can't be made, for any other reason.
   case error
+  /// A call is about to be answered, for its caller has asked for that.
+  case autoAnswer = "sip_autoanswer"
 
   /// A part of a tone.
   struct Beat {
@@ -36,6 +38,8 @@ package enum CallTone: String, CaseIterable, Sendable {
     case .notFound: [950, 1400, 1800].map { Beat(frequency: $0, milliseconds: 330) } + [silence(1000)]
     // Congestion.
     case .error: [Beat(milliseconds: 250), silence(250)]
+    case .autoAnswer:
+      [Beat(frequency: 1000, milliseconds: 200), silence(100), Beat(frequency: 1000, milliseconds: 200)]
     }
   }
 
@@ -46,6 +50,7 @@ package enum CallTone: String, CaseIterable, Sendable {
     case .busy: 4
     case .notFound: 2
     case .error: 8
+    case .autoAnswer: 1
     }
   }
 

@@ -10,6 +10,8 @@ final class CallTones {
   private var sound: LocalSound?
   /// Calls that nobody wants to hear ring any more (`stopringing`).
   private var silenced: Set<CallID> = []
+  /// What is done when the tone that is played now was heard to its end; nothing takes its place before.
+  private var afterwards: [() -> Void] = []
 
   init(core: AgentCore) { self.core = core }
 
@@ -24,7 +26,7 @@ final class CallTones {
 
   /// Brings what is heard to what the calls are now.
   func update() {
-    guard self.core.settings.configuration.audioAlert != nil else { return }
+    guard self.core.settings.configuration.audioAlert != nil, self.afterwards.isEmpty else { return }
     if let wanted = self.wanted {
       if wanted != self.playing { self.play(wanted) }
     } else if self.playing?.rounds == nil || self.isInUse {
@@ -36,6 +38,21 @@ final class CallTones {
   func silence() {
     for call in self.core.calls.values where call.rings { self.silenced.insert(call.id) }
     self.update()
+  }
+
+  /// Plays a tone to its end, and then does something; at once where nothing can be heard.
+  func announce(_ tone: CallTone, then: @escaping () -> Void) {
+    guard self.core.settings.configuration.audioAlert != nil else { return then() }
+    self.afterwards.append(then)
+    guard self.afterwards.count == 1 else { return }
+    self.play(tone)
+    if self.sound == nil { self.announced() }
+  }
+
+  private func announced() {
+    let afterwards = self.afterwards
+    self.afterwards = []
+    for each in afterwards { each() }
   }
 
   func stop() {
@@ -58,7 +75,8 @@ final class CallTones {
   private var isInUse: Bool { self.core.calls.values.contains { $0.state != .ended } }
 
   private func explain(_ report: CallReport) {
-    guard self.core.settings.configuration.audioAlert != nil, !self.core.isClosing, !self.isInUse,
+    guard self.core.settings.configuration.audioAlert != nil, self.afterwards.isEmpty, !self.core.isClosing,
+      !self.isInUse,
       report.isOutgoing, report.setup == nil, report.failure != nil
     else { return }
     self.play(CallTone(refusal: report.status))
@@ -86,6 +104,10 @@ final class CallTones {
   private func ended(_ tone: CallTone) {
     guard self.playing == tone else { return }
     (self.sound, self.playing) = (nil, nil)
+    guard self.afterwards.isEmpty else {
+      self.announced()
+      return self.update()
+    }
     guard tone.rounds == nil else { return }
     // A file may be empty.
     let next = self.core.context.now.advanced(byMilliseconds: Int64(LocalSound.packetTime))

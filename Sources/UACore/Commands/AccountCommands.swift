@@ -76,16 +76,6 @@ extension AgentCore {
     ]
   }
 
-  private var accountList: String {
-    let current = self.control.currentAccount
-    let lines = self.localAccounts.map { account in
-      let mark = account === current ? ">" : "-"
-      let mailbox = account.messageWaiting.map { ", mailbox: \($0)" } ?? ""
-      return "\(account.number) \(mark) \(account.aor)  \(account.registration.text)\(mailbox)"
-    }
-    return (["--- User Agents (\(lines.count)) ---"] + lines).joined(separator: "\n")
-  }
-
   /// - Parameter name: none is the current account.
   private func named(_ name: String) throws(CommandFailure) -> LocalAccount {
     let found = name.isEmpty ? self.control.currentAccount : self.account(name)

@@ -11,7 +11,7 @@ extension AgentCore {
     }
     for (module, facet) in self.registry.facets {
       switch facet.body {
-      case .command(let command): try self.commands.add(command.description, command.run)
+      case .command(let command): try self.add(command)
       case .application(let provider):
         self.applications.append((module, try provider.start(on: self.context, host: self)))
       default: continue
@@ -31,8 +31,8 @@ extension AgentCore {
       let parameters = text.dropFirst(name.count + 1).drop(while: \.isBlank)
       return self.commands.execute(String(name), String(parameters))
     }
-    if first == "\u{1B}" { return self.commands.execute("hangup", "") }
-    if text.allSatisfy({ "0123456789*#".contains($0) }) {
+    if first == Self.escape { return self.commands.execute("hangup", "") }
+    if text.allSatisfy(Self.dialKeys.contains) {
       return self.commands.execute(self.control.currentCall == nil ? "dial" : "sndcode", String(text))
     }
     let parameters = String(text.dropFirst().drop(while: \.isBlank))
@@ -43,25 +43,23 @@ extension AgentCore {
   }
 }
 
-/// What a key does where no Enter is needed.
-package enum KeyMeaning: Sendable, Equatable {
-  /// It is a whole line.
-  case line(String)
-  /// A line begins with it.
-  case start(String)
-  case nothing
-}
-
-extension AgentCore {
-  /// What pressing a key means now: a command that needs nothing more is carried out, another one's line begins; digits
-  /// are sent in a call, and begin a number outside.
-  package func meaning(ofKey key: Character) -> KeyMeaning {
-    if "0123456789*#".contains(key) {
-      return self.control.currentCall == nil ? .start(String(key)) : .line(String(key))
+extension AgentCore: CommandHost {
+  /// Adds a module's command.
+  func add(_ command: ModuleCommand) throws(ModuleError) {
+    try self.commands.add(command.description) { [unowned self] text throws(CommandFailure) in
+      try command.run(text, self)
     }
-    if key == "\u{1B}" { return .line(String(key)) }
-    guard let command = self.commands.description(forKey: key) else { return .nothing }
-    return command.parameters.isEmpty || command.parameters.hasPrefix("[") ? .line(String(key)) : .start("\(key) ")
+  }
+
+  package var security: SIPSecurity { self.settings.configuration.sipSecurity }
+
+  package var currentStream: StreamID? { self.control.currentCall.flatMap { self.calls[$0]?.media?.stream } }
+
+  package func source(_ device: AudioDevice, for stream: StreamID) throws(CommandFailure) -> StageFactory {
+    guard let media = self.calls.values.first(where: { $0.media?.stream == stream })?.media else {
+      throw CommandFailure("there is no such call")
+    }
+    do { return try media.anotherSource(device) } catch { throw CommandFailure("\(error)") }
   }
 }
 
@@ -71,6 +69,12 @@ extension AgentCore: ApplicationHost {
   }
 
   package func warn(_ text: String) { self.emit(.output(text)) }
+
+  package func tell(_ kind: AgentNotice.Kind, of stream: StreamID, parameter: String) {
+    self.notice(kind, CallID(number: stream.number), parameter: parameter)
+  }
+
+  package var hasCalls: Bool { !self.calls.isEmpty }
 }
 
 /// A command of the core's own.

@@ -21,7 +21,7 @@ extension AgentCore {
       try self.registry.admitFilters(
         mode: self.settings.configuration.rxMode, policy: self.settings.configuration.rxPolicy)
       for command in self.registry.commands(of: name) {
-        try self.commands.add(command.description, command.run)
+        try self.add(command)
         added.append(command.description.name)
       }
       try self.openTransports(of: name)

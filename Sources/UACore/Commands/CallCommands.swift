@@ -91,29 +91,36 @@ extension AgentCore {
         do { try media.change(bitrate: bitrate) } catch { throw CommandFailure("\(error)") }
         return ""
       },
-      CoreCommand("medialdir", "audio=DIRECTION", scope: .inCall, "change the direction of this side's audio") {
+      CoreCommand("medialdir", "audio=DIRECTION video=DIRECTION", scope: .inCall, "change this side's directions") {
         [unowned self] text throws(CommandFailure) in
         let call = try self.standing("")
         let words = text.split(separator: " ").map(String.init)
-        guard let media = call.media, let direction = Self.direction(in: words[...]) else {
-          throw CommandFailure("/medialdir takes audio=sendrecv, sendonly, recvonly or inactive")
+        guard let media = call.media, let directions = media.directions.changed(by: words) else {
+          throw CommandFailure("/medialdir takes audio= or video= with sendrecv, sendonly, recvonly or inactive")
         }
-        let before = media.direction
-        media.direction = direction
-        guard self.reoffer(call) else {
-          media.direction = before
-          throw CommandFailure("an offer still waits for its answer: try again")
-        }
-        call.formerDirection = before
+        try self.change(call, media, to: directions)
         return ""
       },
       CoreCommand("video_debug", key: "V", scope: .inCall, "show the current call's video") {
-        _ throws(CommandFailure) in
-        throw CommandFailure("this Apus has no video")
+        [unowned self] _ throws(CommandFailure) in
+        let call = try self.control.call(named: "")
+        self.refreshStatistics(call.id)
+        // As audio's, they are those of the last time that someone asked.
+        guard let figures = self.report(call.id)?.video ?? call.media?.video?.index.map({ _ in VideoStatistics() })
+        else {
+          throw CommandFailure("the call has no video")
+        }
+        return figures.text(self.report(call.id)?.videoTransport)
       },
       CoreCommand("videodir", "DIRECTION", scope: .inCall, "change the direction of video") {
-        _ throws(CommandFailure) in
-        throw CommandFailure("this Apus has no video")
+        [unowned self] text throws(CommandFailure) in
+        let call = try self.standing("")
+        guard let media = call.media, media.video?.index != nil else { throw CommandFailure("the call has no video") }
+        guard let directions = media.directions.changed(by: ["video=\(text)"]) else {
+          throw CommandFailure("/videodir takes sendrecv, sendonly, recvonly or inactive")
+        }
+        try self.change(call, media, to: directions)
+        return ""
       },
       CoreCommand("transfer", key: "t", "URI|NUMBER|NAME", scope: .inCall, "let the peer call someone else") {
         [unowned self] text throws(CommandFailure) in
@@ -142,6 +149,17 @@ extension AgentCore {
     ]
   }
 
+  /// Offers other directions.
+  private func change(_ call: Call, _ media: CallMedia, to directions: CallDirections) throws(CommandFailure) {
+    let before = media.directions
+    media.directions = directions
+    guard self.reoffer(call) else {
+      media.directions = before
+      throw CommandFailure("an offer still waits for its answer: try again")
+    }
+    call.formerDirections = before
+  }
+
   /// A call that stands: the named one, or the current one.
   func standing(_ name: String) throws(CommandFailure) -> Call {
     let call = try self.control.call(named: name)
@@ -155,7 +173,8 @@ extension AgentCore {
       codec \(report.codec ?? "none"), \(report.mediaEncryption) \(report.profile ?? "")
       sent \(media.sentPackets) packets, \(media.sentBytes) bytes, not taken by the kernel \(media.sendFailures)
       received \(media.receivedPackets) packets, \(media.receivedBytes) bytes, lost \(media.lost), late \(media.late), \
-      twice \(media.duplicate), jitter \(media.jitter) ms, concealed \(media.concealed) ms
+      twice \(media.duplicate), jitter \(media.jitter) ms, concealed \(media.concealed) ms, \
+      recovered \(media.recovered)
       dropped: auth \(media.drops.auth), replay \(media.drops.replay), plaintext \(media.drops.plaintext), \
       source \(media.drops.source), unknown \(media.drops.unknown), no key \(media.drops.noKey), \
       crowded out before keys \(media.drops.crowded), checks \(media.drops.checks), at the end \(media.drops.ended)
@@ -163,5 +182,22 @@ extension AgentCore {
       not sent for want of a permission \(media.relayRefusals), of room \(media.relayOverflows), \
       connections lost \(media.relayLosses)
       """
+  }
+}
+
+extension VideoStatistics {
+  /// - Parameter transport: its own, where the audio's does not carry it.
+  func text(_ transport: TransportStatistics?) -> String {
+    """
+    codec \(self.encodingName)
+    sent \(self.sentFrames) frames (\(self.sentKeyFrames) key frames), \(self.sentPackets) packets, \
+    \(self.sentBytes) bytes, sent again \(self.resent), key frames asked of us \(self.receivedKeyFrameRequests)
+    received \(self.receivedFrames) frames (\(self.receivedKeyFrames) key frames), \(self.receivedPackets) packets, \
+    \(self.receivedBytes) bytes, lost \(self.lost), recovered \(self.recovered), late \(self.late), \
+    twice \(self.duplicate), jitter \(self.jitter) ms, key frames asked for \(self.keyFrameRequests)
+    dropped: frames in part \(self.discardedFrames), packets without room \(self.refused), \
+    malformed payloads \(self.malformed)\
+    \(transport.map { ", datagrams \($0.drops.total)" } ?? "")
+    """
   }
 }

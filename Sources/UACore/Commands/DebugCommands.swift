@@ -22,10 +22,15 @@ extension AgentCore {
       CoreCommand("netstat", key: "n", "where SIP listens, and what its sockets carried") { [unowned self] _ in
         let counters = self.endpoint.counters
         let listening = self.transports.all.map { "\($0.kind) \($0.localAddress)" }.joined(separator: ", ")
+        let connections = self.transports.all.filter { !$0.counts.isEmpty }.map { transport in
+          "\n\(transport.kind) connections: "
+            + transport.counts.map { "\($0.name) \($0.count)" }.joined(separator: ", ")
+        }
         return "SIP listens on \(listening)\n"
           + "received \(counters.requestsReceived) requests, \(counters.responsesReceived) responses; "
           + "sent \(counters.requestsSent) requests, \(counters.responsesSent) responses, "
           + "\(counters.retransmissionsSent) again; \(counters.transportFailures) peers were not there"
+          + connections.joined()
       },
       CoreCommand("modules", "the modules that are switched on") { [unowned self] _ in
         self.settings.configuration.activeModules.joined(separator: "\n")

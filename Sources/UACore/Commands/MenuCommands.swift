@@ -1,4 +1,5 @@
 internal import ModuleKit
+internal import RTPStack
 internal import SDPCodec
 internal import SIPStack
 
@@ -11,25 +12,26 @@ extension AgentCore {
       CoreCommand("dial", key: "d", "URI|NUMBER|NAME", "call someone; without a parameter, the last again") {
         [unowned self] text throws(CommandFailure) in try self.control.dial(text)
       },
-      CoreCommand("dialdir", "URI audio=DIRECTION", "call someone with a direction of audio") {
+      CoreCommand("dialdir", "URI audio=DIRECTION video=DIRECTION", "call someone with directions of media") {
         [unowned self] text throws(CommandFailure) in
         let words = text.split(separator: " ").map(String.init)
-        guard let target = words.first, let direction = Self.direction(in: words.dropFirst()) else {
-          throw CommandFailure("/dialdir takes a URI and audio=sendrecv, sendonly, recvonly or inactive")
+        guard let target = words.first, let directions = CallDirections().changed(by: words.dropFirst()) else {
+          throw CommandFailure(
+            "/dialdir takes a URI and audio= or video= with sendrecv, sendonly, recvonly or inactive")
         }
-        return try self.control.dial(target, direction: direction)
+        return try self.control.dial(target, directions: directions)
       },
       CoreCommand("accept", key: "a", "[CALL]", "accept the incoming call") {
         [unowned self] name throws(CommandFailure) in
         let call = try self.control.accept(name)
         return "call \(call.id): accepted"
       },
-      CoreCommand("acceptdir", "audio=DIRECTION", "accept the incoming call with a direction of audio") {
+      CoreCommand("acceptdir", "audio=DIRECTION video=DIRECTION", "accept the incoming call with directions of media") {
         [unowned self] text throws(CommandFailure) in
-        guard let direction = Self.direction(in: text.split(separator: " ").map(String.init)[...]) else {
-          throw CommandFailure("/acceptdir takes audio=sendrecv, sendonly, recvonly or inactive")
+        guard let directions = CallDirections().changed(by: text.split(separator: " ").map(String.init)) else {
+          throw CommandFailure("/acceptdir takes audio= or video= with sendrecv, sendonly, recvonly or inactive")
         }
-        let call = try self.control.accept("", direction: direction)
+        let call = try self.control.accept("", directions: directions)
         return "call \(call.id): accepted"
       },
       CoreCommand("hangup", key: "b", "[CALL]", "end the current call, or refuse it") {
@@ -48,7 +50,7 @@ extension AgentCore {
       },
       CoreCommand("listcalls", key: "l", "list the calls") { [unowned self] _ in
         self.refreshAll()
-        return self.reports.isEmpty ? "there is no call" : self.reports.map(\.line).joined(separator: "\n")
+        return self.callList
       },
       CoreCommand("callstat", key: "c", "show the current call's figures") {
         [unowned self] _ throws(CommandFailure) in
@@ -92,7 +94,7 @@ extension AgentCore {
         guard !found.isEmpty else { throw CommandFailure("there is no command /\(name)") }
         return found.map(\.line).joined(separator: "\n")
       },
-      CoreCommand("about", "what this is") { _ in "Apus \(apusVersion), a modular SIP user agent; MIT licence" },
+      CoreCommand("about", "what this is") { _ in "Apus \(apusVersion) is a modular SIP user agent; MIT licence" },
       CoreCommand("dnd", "[on|off]", "refuse calls that come in") { [unowned self] text throws(CommandFailure) in
         switch text {
         case "on", "yes": self.control.doNotDisturb = true
@@ -155,8 +157,14 @@ extension AgentCore {
       CoreCommand("tlssubject", "whom the TLS certificate names") { [unowned self] _ throws(CommandFailure) in
         "TLS Cert Subject: \(try self.certificateNames().subject)"
       },
-      CoreCommand("vidsrc", "MODULE,DEVICE", "what video calls send") { _ throws(CommandFailure) in
-        throw CommandFailure("this Apus has no video")
+      CoreCommand("vidsrc", "MODULE,DEVICE", "what video calls send from now on") {
+        [unowned self] text throws(CommandFailure) in
+        guard let device = AudioDevice(text), (try? self.registry.videoSource(device.driver)) != nil else {
+          let known = self.registry.videoSources.map(\.module).joined(separator: ", ")
+          throw CommandFailure("/vidsrc takes MODULE,DEVICE with a module of: \(known)")
+        }
+        for account in self.localAccounts { account.settings.videoSource = device }
+        return "video source: \(device)"
       },
     ]
   }
@@ -169,14 +177,6 @@ extension AgentCore {
       throw CommandFailure("\(file): there is no certificate in it")
     }
     return names
-  }
-
-  static func direction(in words: ArraySlice<String>) -> AudioDirection? {
-    for word in words {
-      let value = word.hasPrefix("audio=") ? String(word.dropFirst(6)) : word
-      if let direction = AudioDirection(rawValue: value) { return direction }
-    }
-    return nil
   }
 
   /// Changes a device of the current call, where there is one with media.
@@ -206,6 +206,8 @@ extension CallReport {
     let held = self.isOnHold ? ", on hold" : self.isHeldByPeer ? ", held by the peer" : ""
     return "call \(self.id): \(self.state.rawValue) \(self.peer), \(self.codec ?? "no codec"), "
       + "\(self.mediaEncryption)\(held), sent \(media.sentPackets), received \(media.receivedPackets), "
-      + "lost \(media.lost), dropped \(media.drops.total)"
+      + "lost \(media.lost), dropped \(self.dropped)"
+      + (media.audioLevel.map { ", the peer at \($0.decibels) dBov" } ?? "")
+      + (self.video.map { ", \($0.encodingName) \($0.line)" } ?? "")
   }
 }

@@ -72,8 +72,13 @@ package struct Account: Sendable {
   package var address: AddressOfRecord
   /// Seconds; nil is the default, 3600 s and up to 255 more at random; 0 doesn't register.
   package var registrationInterval: Int?
-  /// 0 registers at once; others when they are asked to (`prio`).
+  /// Seconds for which presence is published at a time (`pubint`); 0 is never.
+  package var publicationInterval = 0
+  /// 0 registers at once; others when they are asked to, or when those before them have failed (`prio`).
   package var priority = 0
+  /// Seconds between two questions whether the registrar is there, while accounts of another `prio` are registered
+  /// (`fbregint`); 0 asks as often as after any failure.
+  package var fallbackInterval = 0
   /// Percent of the interval after which registration is refreshed (`rwait`); nil is the protocol machine's choice.
   package var registrationWait: Int?
   /// The Contact's preference, 0 to 1 (`regq`).
@@ -88,6 +93,8 @@ package struct Account: Sendable {
   package var checksOrigin = true
   package var catchAll = false
   package var subscribesMessageWaiting = true
+  /// The port that connections to the registrar leave from (`tcpsrcport`); nil is any free one.
+  package var sourcePort: UInt16?
   /// The client certificate of TLS, a file.
   package var certificate: String?
   /// Nil is the user of `address`.
@@ -102,6 +109,8 @@ package struct Account: Sendable {
   package var privacy = CallerPrivacy.none
   package var callTransfer = true
   package var sipAutoanswer = false
+  /// Whether a tone is heard before a call is answered because its caller asks for it (`sip_autoanswer_beep`).
+  package var sipAutoanswerBeep = true
   package var sipAutoredirect = false
   /// A `MediaEncryption`'s id; nil is none.
   package var mediaEncryption: String?
@@ -113,6 +122,8 @@ package struct Account: Sendable {
   package var stunUser: String?
   package var stunPassword: Password?
   package var rtcpMux = false
+  /// Whether empty packets open the way for media that is only received (`natpinhole`).
+  package var opensPinhole = false
   /// Milliseconds.
   package var packetTime = 20
   /// Nil is the config's `audio_telev_pt`.
@@ -123,10 +134,14 @@ package struct Account: Sendable {
   package var audioSource: AudioDevice?
   /// Nil is the config's.
   package var audioPlayer: AudioDevice?
+  /// Names in order of preference; empty is all, in the order of the modules.
+  package var videoCodecs: [String] = []
+  /// Nil is the config's.
+  package var videoSource: VideoDevice?
+  /// Nil is the config's.
+  package var videoDisplay: VideoDevice?
   /// `;extra=`, as it stands.
   package var extra: String?
-  /// Parameters of baresip's that Apus does not act on, passwords left out.
-  package var otherParameters: [String: String] = [:]
 
   /// An account with baresip's defaults; nil when `uri` is no SIP URI.
   package init?(uri: String) {

@@ -82,26 +82,23 @@ private struct AccountReading {
       return
     }
     guard let value = parameter.value, !value.isEmpty else {
-      self.error(parameter.name, "it has no value: it takes \(known.key.kind.allowed)")
+      self.error(parameter.name, "it has no value: it takes \(known.kind.allowed)")
       return
     }
-    guard let plain = known.key.kind.normalised(value) else {
-      self.error(parameter.name, known.key.refusal(of: value))
+    guard let plain = known.kind.normalised(value) else {
+      self.error(parameter.name, known.refusal(of: value))
       return
     }
-    switch known.effect {
-    case .used: self.set(parameter.name, plain, in: &account)
-    case .ignored(let harmless, let why):
-      if plain != harmless { self.warning(parameter.name, "this parameter of baresip has no effect in Apus: \(why)") }
-      if !known.isSecret { account.otherParameters[parameter.name] = plain }
-    }
+    self.set(parameter.name, plain, in: &account)
   }
 
   private mutating func set(_ name: String, _ value: String, in account: inout Account) {
     switch name {
     case "regint": account.registrationInterval = Int(value)
+    case "pubint": account.publicationInterval = Int(value) ?? 0
     case "rwait": account.registrationWait = Int(value).flatMap { $0 == 0 ? nil : min(max($0, 5), 95) }
     case "prio": account.priority = Int(value) ?? 0
+    case "fbregint": account.fallbackInterval = Int(value) ?? 0
     case "regq": account.registrationPreference = value
     case "sipnat": account.usesOutbound = true
     case "uas_user": account.serverUser = value
@@ -112,6 +109,7 @@ private struct AccountReading {
     case "catchall": account.catchAll = value == "yes"
     case "mwi": account.subscribesMessageWaiting = value == "yes"
     case "cert": account.certificate = value
+    case "tcpsrcport": account.sourcePort = UInt16(value).flatMap { $0 == 0 ? nil : $0 }
     case "auth_user": account.authUser = value
     case "auth_pass": account.authPassword = Password(value)
     case "outbound", "outbound1": self.setProxy(name, value) { account.outbound.insert($0, at: 0) }
@@ -122,6 +120,7 @@ private struct AccountReading {
     case "dtmfmode": account.dtmfMode = DTMFMode(rawValue: value) ?? .rtpevent
     case "call_transfer": account.callTransfer = value == "yes"
     case "sip_autoanswer": account.sipAutoanswer = value == "yes"
+    case "sip_autoanswer_beep": account.sipAutoanswerBeep = value != "off" && value != "no"
     case "sip_autoredirect": account.sipAutoredirect = value == "yes"
     case "mediaenc": account.mediaEncryption = self.encryption(value)
     case "medianat": account.mediaNAT = self.nat(value)
@@ -129,13 +128,17 @@ private struct AccountReading {
     case "stunuser": account.stunUser = value
     case "stunpass": account.stunPassword = Password(value)
     case "rtcp_mux": account.rtcpMux = value == "yes"
+    case "natpinhole": account.opensPinhole = value == "yes"
     case "ptime": account.packetTime = Int(value) ?? account.packetTime
     case "autelev_pt": account.telephoneEventPayloadType = value == "0" ? nil : UInt8(value)
     case "audio_codecs": account.audioCodecs = self.codecs(value)
     case "audio_source": account.audioSource = self.device(name, value)
     case "audio_player": account.audioPlayer = self.device(name, value)
+    case "video_codecs": account.videoCodecs = self.names(name, value)
+    case "video_source": account.videoSource = self.device(name, value)
+    case "video_display": account.videoDisplay = self.device(name, value)
     case "extra": account.extra = value
-    default: preconditionFailure("account parameter \(name) is used but has no property")
+    default: preconditionFailure("account parameter \(name) has no property")
     }
   }
 
@@ -208,10 +211,16 @@ private struct AccountReading {
     }
   }
 
+  private mutating func names(_ parameter: String, _ value: String) -> [String] {
+    items(of: value).compactMap { name in
+      if !name.isEmpty, !name.contains("/") { return String(name) }
+      self.error(parameter, "\"\(name)\" is not allowed: a video codec is a NAME, for example VP8")
+      return nil
+    }
+  }
+
   private mutating func codecs(_ value: String) -> [CodecPreference] {
-    value.split(separator: ",").compactMap { item in
-      var name = item.drop(while: \.isBlank)
-      while name.last?.isBlank == true { name.removeLast() }
+    items(of: value).compactMap { name in
       if let codec = CodecPreference(name) { return codec }
       self.error("audio_codecs", "\"\(name)\" is not allowed: a codec is NAME, NAME/RATE or NAME/RATE/CHANNELS")
       return nil
@@ -250,5 +259,14 @@ private struct AccountReading {
 
   private mutating func warning(_ key: String, _ message: String) {
     self.problems.append(self.location.warning(key, message))
+  }
+}
+
+/// What stands between the commas of a list, without blanks around it.
+private func items(of list: String) -> [Substring] {
+  list.split(separator: ",").map { item in
+    var item = item.drop(while: \.isBlank)
+    while item.last?.isBlank == true { item.removeLast() }
+    return item
   }
 }

@@ -65,7 +65,11 @@ package struct ConfigFolder: Sendable {
     let places = [path] + (configuration.audioPath.map { [$0] } ?? [])
     configuration.audioSource = configuration.audioSource?.resolved(in: places)
     configuration.audioAlert = configuration.audioAlert?.resolved(in: places)
-    for index in accounts.indices { accounts[index].audioSource = accounts[index].audioSource?.resolved(in: places) }
+    configuration.videoSource = configuration.videoSource?.resolved(in: places)
+    for index in accounts.indices {
+      accounts[index].audioSource = accounts[index].audioSource?.resolved(in: places)
+      accounts[index].videoSource = accounts[index].videoSource?.resolved(in: places)
+    }
     return ConfigFolder(path: path, configuration: configuration, accounts: accounts, contacts: contacts)
   }
 

@@ -48,6 +48,11 @@ private struct Reading {
 
   private static let coreKeys = Dictionary(CoreKeys.all.map { ($0.name, $0) }) { first, _ in first }
 
+  /// Keys whose values are drivers and their devices.
+  private static let devices = [
+    CoreKeys.audioPlayer, CoreKeys.audioSource, CoreKeys.audioAlert, CoreKeys.videoSource, CoreKeys.videoDisplay,
+  ]
+
   init(modules: [any Module.Type]) {
     self.modules = modules
     self.moduleKeys = Dictionary(modules.flatMap { $0.configKeys }.map { ($0.name, $0) }) { first, _ in first }
@@ -101,7 +106,7 @@ private struct Reading {
       } else {
         self.dnsFallbacks.append(server)
       }
-    case CoreKeys.audioSource.name, CoreKeys.audioPlayer.name, CoreKeys.audioAlert.name:
+    case _ where Self.devices.contains { $0.name == key.name }:
       guard AudioDevice(plain) != nil else {
         problems.append(location.error(key.name, "\"\(plain)\" is not allowed: it takes MODULE,DEVICE"))
         return
@@ -155,7 +160,7 @@ private struct Reading {
     }
     let active = implied + self.active
     let check = DriverCheck(active: active, modules: self.modules)
-    for key in [CoreKeys.audioPlayer, CoreKeys.audioSource, CoreKeys.audioAlert] {
+    for key in Self.devices {
       guard let location = self.seen[key.name], let device = AudioDevice(self.values[key]) else { continue }
       check.check(device, key: key.name, at: location, problems: &problems)
       if !check.isThere(device) { self.values[key] = "" }

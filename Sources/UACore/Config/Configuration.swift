@@ -45,6 +45,8 @@ package struct Configuration: Sendable {
   package var audioPlayer: AudioDevice?
   package var audioSource: AudioDevice?
   package var audioAlert: AudioDevice?
+  package var videoSource: VideoDevice?
+  package var videoDisplay: VideoDevice?
   /// Sound files in place of tones; `none` is silence.
   package var toneFiles: [CallTone: String]
   package var isRingbackDisabled: Bool
@@ -59,6 +61,8 @@ package struct Configuration: Sendable {
   /// Seconds without RTP; nil is never.
   package var rtpTimeout: Int?
   package var usesBundle: Bool
+  /// Whether packets tell how loud their audio is (RFC 6464), where the peer agrees.
+  package var tellsAudioLevel: Bool
   package var rxMode: RxMode
   package var rxPolicy: AdmissionPolicy
   /// Nil is one for each core.
@@ -115,9 +119,12 @@ package struct Configuration: Sendable {
     self.audioPlayer = AudioDevice(values[CoreKeys.audioPlayer])
     self.audioSource = AudioDevice(values[CoreKeys.audioSource])
     self.audioAlert = AudioDevice(values[CoreKeys.audioAlert])
+    self.videoSource = VideoDevice(values[CoreKeys.videoSource])
+    self.videoDisplay = VideoDevice(values[CoreKeys.videoDisplay])
     let keys: [(CallTone, ConfigKey)] = [
       (.ring, CoreKeys.ringFile), (.callWaiting, CoreKeys.callWaitingFile), (.ringback, CoreKeys.ringbackFile),
       (.busy, CoreKeys.busyFile), (.notFound, CoreKeys.notFoundFile), (.error, CoreKeys.errorFile),
+      (.autoAnswer, CoreKeys.autoAnswerFile),
     ]
     self.toneFiles = [:]
     for (tone, key) in keys { self.toneFiles[tone] = values.text(key) }
@@ -131,6 +138,7 @@ package struct Configuration: Sendable {
     self.jitterBufferSize = values.integer(CoreKeys.jitterBufferSize)
     self.rtpTimeout = values.positive(CoreKeys.rtpTimeout)
     self.usesBundle = values[CoreKeys.bundle] == "yes"
+    self.tellsAudioLevel = values[CoreKeys.audioLevel] == "yes"
     self.rxMode = RxMode(rawValue: values[CoreKeys.rxMode]) ?? .main
     self.rxPolicy = AdmissionPolicy(rawValue: values[CoreKeys.rxPolicy]) ?? .lock
     self.rxWorkers = values.positive(CoreKeys.rxWorkers)

@@ -84,9 +84,18 @@ package enum CoreKeys {
   package static let audioAlert = ConfigKey(
     "audio_alert", .string, default: "",
     help: "Where ringing and other tones are heard: MODULE,DEVICE; without it nowhere.")
+  package static let videoSource = ConfigKey(
+    "video_source", .string, default: "", help: "What the peer sees: MODULE,DEVICE; without it nothing.")
+  package static let videoDisplay = ConfigKey(
+    "video_display", .string, default: "", help: "Where the peer is seen: MODULE,DEVICE; without it nowhere.")
+
   package static let telephoneEventPayloadType = ConfigKey(
     "audio_telev_pt", .integer(96...127), default: "101",
     help: "Payload type that is offered for telephone events (DTMF, RFC 4733).")
+
+  package static let audioLevel = ConfigKey(
+    "audio_level", .bool, default: "no",
+    help: "Offers, and takes, the level of the audio beside it in each packet (RFC 6464).")
 
   package static let ringFile = Self.toneFile(.ring, "a call that rings here")
   package static let callWaitingFile = Self.toneFile(.callWaiting, "a call that rings while another stands")
@@ -94,6 +103,7 @@ package enum CoreKeys {
   package static let busyFile = Self.toneFile(.busy, "a call of ours that finds the peer busy")
   package static let notFoundFile = Self.toneFile(.notFound, "a call of ours to nobody")
   package static let errorFile = Self.toneFile(.error, "a call of ours that fails otherwise")
+  package static let autoAnswerFile = Self.toneFile(.autoAnswer, "a call that is about to be answered by itself")
   package static let ringbackDisabled = ConfigKey(
     "ringback_disabled", .bool, default: "no", help: "Whether nothing is heard while a call of ours rings.")
 
@@ -185,10 +195,13 @@ package enum CoreKeys {
       keys: [callLocalTimeout, callMaxCalls, callHoldOtherCalls, drainTimeout, tollPrefixes, callMaxTransfers]),
     Section(title: "Menu", keys: [redialAttempts, redialDelay, menuCleanNumber, autoAnswerMethod, statmodeDefault]),
     Section(
-      title: "Audio", keys: [audioPath, audioPlayer, audioSource, audioAlert, telephoneEventPayloadType]),
+      title: "Audio", keys: [audioPath, audioPlayer, audioSource, audioAlert, telephoneEventPayloadType, audioLevel]),
+    Section(title: "Video", keys: [videoSource, videoDisplay]),
     Section(
       title: "Tones",
-      keys: [ringFile, callWaitingFile, ringbackFile, busyFile, notFoundFile, errorFile, ringbackDisabled]),
+      keys: [
+        ringFile, callWaitingFile, ringbackFile, busyFile, notFoundFile, errorFile, autoAnswerFile, ringbackDisabled,
+      ]),
     Section(
       title: "Media transport",
       keys: [rtpTOS, rtpPorts, jitterBufferType, jitterBufferDelay, jitterBufferSize, rtpTimeout, bundle]),

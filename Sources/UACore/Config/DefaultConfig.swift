@@ -44,6 +44,7 @@ package enum DefaultConfig {
     #   rtcp_mux=no
     #   ptime=20                    milliseconds of audio in a packet
     #   audio_codecs=opus/48000/2,pcmu
+    #   video_codecs=vp8,h264       without it all, in the order of the modules
     #   audio_source=MODULE,DEVICE
     #   audio_player=MODULE,DEVICE
     #   dtmfmode=rtpevent           rtpevent, info, auto
@@ -74,16 +75,21 @@ package enum DefaultConfig {
   /// What a commented-out key shows, where its default is empty.
   private static let examples = [
     "sip_listen": "0.0.0.0:5060", "audio_path": "/usr/share/apus", "audio_alert": "aubridge,alert",
+    "video_source": "vidbridge,default", "video_display": "vidbridge,default",
     "net_interface": "eth0", "net_af": "ipv4", "sip_autoanswer_method": "rfc5373", "sip_transports": "udp,tcp,tls",
     "sip_certificate": "cert.pem",
     "sip_cafile": "/etc/ssl/certs/ca-certificates.crt", "sip_capath": "/etc/ssl/certs", "dns_server": "192.0.2.53:53",
     "dns_fallback": "192.0.2.54:53", "sip_ws_listen": "0.0.0.0:8080", "sip_wss_listen": "0.0.0.0:8443",
     "whip_certificate": "cert.pem", "whip_token": "SECRET", "whip_origin": "https://example.com",
+    "whip_client_token": "SECRET",
     "http_certificate": "cert.pem",
     "http_token": "SECRET", "http_recordings": "/var/lib/apus/recordings",
   ]
-  /// Modules that a fresh folder leaves off: they write to the terminal, open a port, or tell others of us.
-  private static let commentedOut: Set<String> = ["vumeter", "ctrl_tcp", "alsa", "whip", "httpd", "presence"]
+  /// Modules that a fresh folder leaves off: they write to the terminal, open a port, tell others of us, need a trait, or
+  /// wait in every call for a command that few give.
+  private static let commentedOut: Set<String> = [
+    "vumeter", "mixausrc", "ctrl_tcp", "alsa", "whip", "httpd", "presence", "serreg",
+  ]
 
   private static func heading(_ title: String) -> String {
     "\n#\(String(repeating: "-", count: 78))\n# \(title)\n\n"

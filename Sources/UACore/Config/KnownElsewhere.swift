@@ -4,6 +4,9 @@ internal import ModuleKit
 enum KnownElsewhere {
   /// What becomes of a baresip module's line.
   static func warning(forModule name: String) -> String? {
+    if name == "avcodec" {
+      return "nothing is encoded or decoded here: h264 passes H.264 on as it is encoded; the line is ignored"
+    }
     if modules.contains(name) { return "this module of baresip is not part of Apus; the line is ignored" }
     return nil
   }
@@ -48,9 +51,9 @@ enum KnownElsewhere {
   static let keys: Set<String> = Set(
     """
     sip_tls_resumption sip_cuser_random filter_registrar call_accept \
-    ausrc_srate auplay_srate ausrc_channels auplay_channels audio_level ausrc_format auplay_format auenc_format \
+    ausrc_srate auplay_srate ausrc_channels auplay_channels ausrc_format auplay_format auenc_format \
     audec_format audio_buffer audio_buffer_mode audio_silence audio_txmode file_ausrc file_srate file_channels \
-    video_source video_display video_size video_bitrate video_sendrate video_burst_bits video_fps video_fullscreen \
+    video_size video_bitrate video_sendrate video_burst_bits video_fps video_fullscreen \
     videnc_format video_jitter_buffer_type video_jitter_buffer_ms video_jitter_buffer_size video_jitter_buffer_delay \
     audio_jitter_buffer_delay jitter_buffer_delay jitter_buffer_wish rtp_video_tos rtp_bandwidth rtp_stats \
     dns_getaddrinfo poll_method \
@@ -58,7 +61,7 @@ enum KnownElsewhere {
     opus_bitrate opus_stereo opus_sprop_stereo opus_cbr opus_inbandfec opus_dtx opus_mirror opus_complexity \
     opus_application opus_samplerate opus_packet_loss opus_ms_channels opus_ms_streams opus_ms_c_streams \
     menu_bell sip_autoanswer_beep menu_max_earlyaudio menu_max_earlyvideo_rx menu_max_earlyvideo_tx menu_message_tone \
-    hangup_aufile sip_autoanswer_aufile snd_path mixausrc_wish_size augain netroam_interval natpmp_server pcp_server \
+    hangup_aufile snd_path mixausrc_wish_size augain netroam_interval natpmp_server pcp_server \
     video_selfview selfview_size vumeter_stderr vp8_enc_threads vp8_enc_cpuused vidinfo_layout evdev_device \
     jack_connect_ports gtk_clean_number zrtp_hash ctrl_dbus_use ebuacip_jb_type multicast_call_prio multicast_ttl \
     multicast_fade_time multicast_listener multicast_multicast multicast_audio alsa_sample_format

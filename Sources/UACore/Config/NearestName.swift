@@ -3,11 +3,14 @@ enum NearestName {
   /// The candidate with the fewest edits; nil when more than half of the word would have to change.
   static func of(_ word: String, in candidates: some Sequence<String>) -> String? {
     var best: (name: String, edits: Int)?
+    let (word, most) = (word.lowercased(), max(word.utf8.count, 2) / 2)
     for candidate in candidates {
-      let edits = distance(word.lowercased(), candidate)
+      // As many edits as the lengths differ by are needed at least.
+      guard abs(candidate.utf8.count - word.utf8.count) <= min(most, best?.edits ?? most) else { continue }
+      let edits = distance(word, candidate)
       if edits < best?.edits ?? Int.max { best = (candidate, edits) }
     }
-    guard let best, best.edits * 2 <= max(word.utf8.count, 2) else { return nil }
+    guard let best, best.edits <= most else { return nil }
     return best.name
   }
 

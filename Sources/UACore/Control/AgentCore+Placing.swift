@@ -11,11 +11,11 @@ extension AgentCore {
   /// - Throws: why it can't be called, as far as it is known by then; the rest comes as output.
   func place(
     _ target: SIPURI, from account: LocalAccount, headers: [(String, String)] = [],
-    direction: AudioDirection = .sendrecv
+    directions: CallDirections = CallDirections()
   ) throws(CommandFailure) -> String {
     var first: Result<CallID, CommandFailure>?
     var isLater = false
-    self.place(target, from: account, headers: headers, direction: direction) { [weak self] result in
+    self.place(target, from: account, headers: headers, directions: directions) { [weak self] result in
       guard isLater, let self else {
         first = result
         return
@@ -48,7 +48,7 @@ extension AgentCore {
   ///   - then: called once, on main, at once or later.
   func place(
     _ target: SIPURI, from account: LocalAccount, headers: [(String, String)],
-    direction: AudioDirection = .sendrecv, sound: CallSound? = nil,
+    directions: CallDirections = CallDirections(), sound: CallSound? = nil,
     then: @escaping (Result<CallID, CommandFailure>) -> Void
   ) {
     if self.isClosing { return then(.failure(CommandFailure("the agent is about to end"))) }
@@ -56,7 +56,7 @@ extension AgentCore {
       guard let self else { return }
       do {
         var settings = account.settings
-        settings.audioDirection = direction
+        (settings.audioDirection, settings.videoDirection) = (directions.audio, directions.video)
         if let sound { (settings.source, settings.player) = (sound.source, sound.player) }
         let own = account.headers.map { ($0.name, $0.value) }
         then(

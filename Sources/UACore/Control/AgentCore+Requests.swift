@@ -160,7 +160,9 @@ extension AgentCore {
 
   /// INFO of the peer's: a digit, or something that is not for us.
   func received(_ info: IncomingInfo, _ session: SessionID) {
-    guard let call = self.call(session), let digit = info.digit?.digit, digit != "!" else { return }
+    guard let call = self.call(session) else { return }
+    if info.package == .trickleICE { return self.received(candidates: info.body, call) }
+    guard let digit = info.digit?.digit, digit != "!" else { return }
     call.digits.append(digit)
     self.emit(.digit(call.id, digit))
     self.emit(.digit(call.id, nil))

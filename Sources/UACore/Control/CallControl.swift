@@ -72,7 +72,7 @@ package final class CallControl {
   /// - Parameter account: nil chooses.
   func dial(
     _ typed: String, from account: LocalAccount? = nil, headers: [(String, String)] = [],
-    direction: AudioDirection = .sendrecv
+    directions: CallDirections = CallDirections()
   ) throws(CommandFailure) -> String {
     var text = typed
     if text.isEmpty {
@@ -94,7 +94,7 @@ package final class CallControl {
     self.lastDialled = typed.isEmpty ? self.lastDialled : typed
     self.redial.forget()
     if self.core.settings.configuration.callHoldOtherCalls { self.core.holdOthers(than: nil) }
-    return try self.core.place(uri, from: chosen, headers: self.askingHeaders + headers, direction: direction)
+    return try self.core.place(uri, from: chosen, headers: self.askingHeaders + headers, directions: directions)
   }
 
   /// The header field that asks for an automatic answer, while `setadelay` is set.
@@ -112,7 +112,7 @@ package final class CallControl {
   }
 
   /// Accepts a call that waits: the named one, else the current one, else the one that waits longest.
-  func accept(_ name: String, direction: AudioDirection = .sendrecv) throws(CommandFailure) -> Call {
+  func accept(_ name: String, directions: CallDirections = CallDirections()) throws(CommandFailure) -> Call {
     var call = try? self.call(named: name)
     if name.isEmpty, call?.isWaiting != true {
       call = self.core.calls.values.filter(\.isWaiting).min { $0.id.number < $1.id.number }
@@ -120,10 +120,10 @@ package final class CallControl {
     guard let call, call.isWaiting else { throw CommandFailure("no call waits to be accepted") }
     if self.core.settings.configuration.callHoldOtherCalls { self.core.holdOthers(than: call.id) }
     self.choose(call: call.id)
-    if direction != .sendrecv, call.earlyAnswer != nil {
+    if directions != CallDirections(), call.earlyAnswer != nil {
       throw CommandFailure("call \(call.id) has early media both ways: use /accept, and /medialdir after it")
     }
-    call.media?.direction = direction
+    call.media?.directions = directions
     self.core.answer(call.id)
     return call
   }

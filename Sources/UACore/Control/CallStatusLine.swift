@@ -1,4 +1,5 @@
 internal import NetBase
+internal import RTPStack
 internal import Runtime
 
 /// The current call's figures, told every second while it stands (`statmode`). Lives on main, with its agent.
@@ -38,7 +39,8 @@ final class CallStatusLine {
     let seconds = Int(report.duration)
     let time = "\(seconds / 3600):\(Self.twoDigits(seconds / 60 % 60)):\(Self.twoDigits(seconds % 60))"
     let rates = "\(rate(sent - last.sent))/\(rate(received - last.received)) kbit/s"
-    return "[\(time)] call \(report.id), audio \(rates), lost \(media.lost)"
+    let level = media.audioLevel.map { ", the peer at \($0.decibels) dBov" } ?? ""
+    return "[\(time)] call \(report.id), audio \(rates), lost \(media.lost)\(level)"
   }
 
   private func tell(_ text: String) {

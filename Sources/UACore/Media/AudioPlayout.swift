@@ -23,9 +23,13 @@ struct AudioPlayout: ~Copyable {
   struct Figures {
     /// Packets that came after their time.
     var late: UInt64 = 0
+    /// Lost packets whose payload came with a later one.
+    var recovered: UInt64 = 0
     /// Milliseconds that were made up.
     var concealed = 0.0
     var playedFrames = 0
+    /// Samples that came out of decoders, all channels.
+    var decodedSamples = 0
     /// Payloads that no decoder took.
     var malformed = 0
     /// The delay that the buffer adds, milliseconds.
@@ -45,7 +49,9 @@ struct AudioPlayout: ~Copyable {
   private let settings: JitterBufferSettings
   private var codecs: [NegotiatedCodec] = []
   private var decoders: [Decoder] = []
+  /// By buffers that are gone.
   private var lateBefore: UInt64 = 0
+  private var recoveredBefore: UInt64 = 0
   /// One decoded packet, or one made up.
   private var scratch: [Int16]
 
@@ -82,19 +88,40 @@ struct AudioPlayout: ~Copyable {
   var figures: Figures {
     var figures = self.counted
     (figures.late, figures.delay) = (self.late, self.buffer.targetDelay)
+    figures.recovered = self.recovered
     return figures
   }
 
   private var late: UInt64 { self.lateBefore + self.buffer.statistics.late + self.buffer.statistics.overflow }
 
+  private var recovered: UInt64 { self.recoveredBefore + self.buffer.statistics.recovered }
+
   mutating func insert(_ header: RTPHeader, payload: RawSpan, packetTime: Int, now: Instant) {
     if let rate = self.clockRate(of: header.payloadType), rate != self.bufferRate {
-      self.lateBefore = self.late
+      (self.lateBefore, self.recoveredBefore) = (self.late, self.recovered)
       self.bufferRate = rate
       self.buffer = Self.makeBuffer(self.settings, rate, packetTime, now)
     }
     self.hasHeard = true
     _ = self.buffer.insert(header, payload: payload, now: now)
+  }
+
+  /// Takes a packet of redundant audio data (RFC 2198); false when it is malformed, or its own payload of no format here.
+  mutating func insert(redundant header: RTPHeader, payload: RawSpan, packetTime: Int, now: Instant) -> Bool {
+    guard let redundant = RedundantPayload(parsing: payload),
+      self.clockRate(of: redundant.primary.payloadType) != nil
+    else { return false }
+    var own = header
+    own.payloadType = redundant.primary.payloadType
+    self.insert(own, payload: payload.extracting(redundant.primary.bytes), packetTime: packetTime, now: now)
+    for index in (0..<redundant.redundantCount).reversed() {
+      let block = redundant.redundant(index)
+      guard !block.bytes.isEmpty, self.clockRate(of: block.payloadType) == self.bufferRate else { continue }
+      _ = self.buffer.recover(
+        header, age: block.timestampOffset, payloadType: block.payloadType,
+        payload: payload.extracting(block.bytes), now: now)
+    }
+    return true
   }
 
   /// A packet of the stream that carries no audio.
@@ -138,6 +165,7 @@ struct AudioPlayout: ~Copyable {
       let count = current.decoder.decode(self.buffer.payload, into: &frame), count > 0
     else { return nil }
     self.buffer.decoded(samples: current.duration(of: count))
+    self.counted.decodedSamples += count
     self.directCount = count
     return count
   }
@@ -152,6 +180,7 @@ struct AudioPlayout: ~Copyable {
     let decoded = decoder.decoder.decode(self.buffer.payload, into: &samples)
     if let count = decoded, count > 0 {
       self.buffer.decoded(samples: decoder.duration(of: count))
+      self.counted.decodedSamples += count
       self.enqueue(scratch.span.extracting(..<count), decoder.resampler)
       self.directCount = decoder.resampler == nil ? count : nil
     } else {

@@ -11,8 +11,14 @@ package struct AudioStream: ~Copyable {
   private struct Terms {
     let canSend: Bool
     let canReceive: Bool
+    let opensPinhole: Bool
     let eventSendType: UInt8?
     let eventReceiveType: UInt8?
+    let redundantType: UInt8?
+    let levelSendID: UInt8?
+    let levelReceiveID: UInt8?
+    let transportNumberID: UInt8?
+    let mediaID: SentMediaID?
     let packetTime: Int
   }
 
@@ -22,6 +28,8 @@ package struct AudioStream: ~Copyable {
   private var lastHeard: Instant?
   /// Samples of one tick, all channels.
   private var frameCount = 0
+  /// Whether what comes is decoded and played.
+  private let decodes: Bool
   private var hasEstablished = false
   private var hasTimedOut = false
   private let id: StreamID
@@ -35,11 +43,20 @@ package struct AudioStream: ~Copyable {
   private var sender: RTPSender
   private var transmitter: AudioTransmitter?
   private var rtcp: RTCPSession
+  private var arrivals: TransportFeedback
   private var random: SeededGenerator
-  private var reportRoom = [UInt8](repeating: 0, count: RTCPSession.roomNeeded + 64)
+  private var reportRoom = [UInt8](repeating: 0, count: max(RTCPSession.roomNeeded, TransportFeedback.roomNeeded) + 64)
   private let jitterBuffer: JitterBufferSettings
   private var stream: StreamSettings?
   private var lostAtEnd = (receiving: 0, sending: 0)
+  /// When the next empty packet may leave, and milliseconds between the last two.
+  private var nextPinhole = Instant(nanoseconds: .min)
+  private var pinholeWait: Int64 = 10
+  /// RFC 6263 §4.6: a NAT keeps a way open for 15 s at least.
+  private static let longestPinholeWait: Int64 = 10_000
+
+  /// What the peer said of its last packet.
+  private var audioLevel: AudioLevel?
 
   /// Silences what is sent.
   package var isMuted = false
@@ -48,9 +65,11 @@ package struct AudioStream: ~Copyable {
     (self.id, self.receiveTimeout, self.jitterBuffer) = (
       settings.stream, settings.receiveTimeout, settings.jitterBuffer
     )
+    self.decodes = settings.decodes
     self.random = SeededGenerator(seed: settings.seed)
     self.sender = RTPSender(ssrc: settings.ssrc, clockRate: 8000, random: &self.random)
     self.receiver = RTPReceiver(clockRate: 8000)
+    self.arrivals = TransportFeedback(origin: now)
     self.rtcp = RTCPSession(
       ssrc: settings.ssrc, canonicalName: Array(settings.canonicalName.utf8),
       wallClock: WallClock(unixNanosecondsAtOrigin: settings.wallClockOffset), now: now, random: &self.random)
@@ -63,8 +82,12 @@ package struct AudioStream: ~Copyable {
     let old = self.stream
     self.stream = new
     self.terms = Terms(
-      canSend: new.canSend, canReceive: new.canReceive, eventSendType: new.eventSendType,
-      eventReceiveType: new.eventReceiveType, packetTime: new.packetTime)
+      canSend: new.canSend, canReceive: new.canReceive, opensPinhole: new.opensPinhole,
+      eventSendType: new.eventSendType,
+      eventReceiveType: new.eventReceiveType, redundantType: new.redundantType, levelSendID: new.levelSendID,
+      levelReceiveID: new.levelReceiveID, transportNumberID: new.transportNumberID, mediaID: new.mediaID,
+      packetTime: new.packetTime)
+    if new.levelReceiveID == nil { self.audioLevel = nil }
     if old == nil {
       let format = new.plan.format
       self.frameCount = format.sampleCount(milliseconds: new.packetTime)
@@ -133,25 +156,40 @@ package struct AudioStream: ~Copyable {
   package mutating func receive(packet: RawSpan, now: Instant) -> Bool {
     guard let terms, let header = try? RTPHeader(parsing: packet) else { return false }
     let isEvent = header.payloadType == terms.eventReceiveType
-    guard isEvent || self.playout?.clockRate(of: header.payloadType) != nil else { return false }
+    let isRedundant = header.payloadType == terms.redundantType
+    guard isEvent || isRedundant || self.playout?.clockRate(of: header.payloadType) != nil else { return false }
     self.lastHeard = now
     self.hasTimedOut = false
     switch self.receiver.receive(header, now: now) {
     case .duplicate, .suspect: return true
-    case .restarted: self.playout?.reset()
+    case .restarted:
+      self.playout?.reset()
+      self.arrivals.reset()
     case .changedSource:
       self.playout?.reset()
+      self.arrivals.reset()
       self.rtcp.sourceChanged()
     case .accepted: break
+    }
+    if let id = terms.transportNumberID, let number = header.transportNumber(id, in: packet) {
+      self.arrivals.note(number, now: now)
     }
     if !self.hasEstablished {
       self.hasEstablished = true
       self.waiting.append(.established)
     }
+    if let id = terms.levelReceiveID, let level = header.audioLevel(id, in: packet) { self.audioLevel = level }
     let payload = packet.extracting(header.payload)
     if isEvent {
       self.playout?.note(header)
       self.take(event: payload, header, now: now)
+    } else if payload.isEmpty {
+      // Padding alone: a browser's congestion control tries what its path can carry.
+      self.playout?.note(header)
+    } else if !self.decodes {
+      return true
+    } else if isRedundant, terms.canReceive {
+      return self.playout?.insert(redundant: header, payload: payload, packetTime: terms.packetTime, now: now) ?? false
     } else if terms.canReceive {
       self.playout?.insert(header, payload: payload, packetTime: terms.packetTime, now: now)
     }
@@ -159,8 +197,11 @@ package struct AudioStream: ~Copyable {
   }
 
   /// Takes a compound RTCP packet, decrypted; false when it is malformed.
-  package mutating func receive(report: RawSpan, now: Instant) -> Bool {
-    guard let contents = try? self.rtcp.receive(report, now: now) else { return false }
+  ///
+  /// - Parameter isShared: whether reports about other streams come here too.
+  package mutating func receive(report: RawSpan, isShared: Bool = false, now: Instant) -> Bool {
+    let source = isShared ? self.receiver.ssrc ?? 0 : nil
+    guard let contents = try? self.rtcp.receive(report, from: source, now: now) else { return false }
     if contents.contains(.goodbye) { self.waiting.append(.peerLeft) }
     if contents.contains(.report) {
       self.waiting.append(.peerReported)
@@ -187,7 +228,19 @@ package struct AudioStream: ~Copyable {
 
   package var nextDeadline: Instant? {
     guard let nextTick else { return nil }
-    return min(nextTick, self.rtcp.nextDeadline)
+    let next = min(nextTick, self.rtcp.nextDeadline)
+    return self.arrivalsDeadline.map { min($0, next) } ?? next
+  }
+
+  /// Nanoseconds by which the tick that is due now is late; nil where none is due.
+  package func lateness(now: Instant) -> Int64? {
+    guard let nextTick, nextTick <= now else { return nil }
+    return now.nanoseconds(since: nextTick)
+  }
+
+  /// Where nobody is told, a tick does not touch what is noted of arrivals.
+  private var arrivalsDeadline: Instant? {
+    self.terms?.transportNumberID == nil ? nil : self.arrivals.nextDeadline
   }
 
   /// - Parameter frame: room for a frame, which others use too; it grows to what this stream needs.
@@ -201,17 +254,21 @@ package struct AudioStream: ~Copyable {
       self.nextTick = next
     }
     if self.rtcp.nextDeadline <= now { self.sendReport(now: now, output) }
+    if let deadline = self.arrivalsDeadline, deadline <= now { self.sendArrivals(now: now, output) }
   }
 
   private mutating func tick(_ terms: Terms, now: Instant, _ room: inout [Int16], _ output: any StreamOutput) {
     if terms.canSend, output.canSend {
       let (isFirst, isMuted) = (self.sender.packets == 0, self.isMuted)
       let verdict = self.transmitter?.transmit(
-        &self.sender, eventType: terms.eventSendType, isMuted: isMuted, now: now, output: output)
+        &self.sender, eventType: terms.eventSendType, levelID: terms.levelSendID, mediaID: terms.mediaID,
+        isMuted: isMuted,
+        now: now, output: output)
       if isFirst, self.sender.packets > 0 { self.waiting.append(.sending) }
       if case .end = verdict { self.waiting.append(.sourceEnded) }
-    } else if self.sender.packets > 0 {
-      self.transmitter?.pass(&self.sender)
+    } else {
+      if terms.opensPinhole, terms.canReceive, output.canSend { self.openPinhole(mediaID: terms.mediaID, now, output) }
+      if self.sender.packets > 0 { self.transmitter?.pass(&self.sender) }
     }
     if self.playout?.isActive == true, let chain = self.receiveChain {
       if room.count < self.frameCount { room = Array(repeating: 0, count: self.frameCount) }
@@ -224,6 +281,16 @@ package struct AudioStream: ~Copyable {
     self.eventReceiver.timeout(now: now)
     self.reportEvents()
     self.watchForSilence(terms, now: now)
+  }
+
+  /// An empty packet opens a NAT's way to us, and the next ones keep it open: at once, then ever more rarely.
+  private mutating func openPinhole(mediaID: SentMediaID?, _ now: Instant, _ output: any StreamOutput) {
+    guard self.nextPinhole <= now else { return }
+    self.pinholeWait = min(self.pinholeWait * 2, Self.longestPinholeWait)
+    self.nextPinhole = now.advanced(byMilliseconds: self.pinholeWait)
+    let isFirst = self.sender.packets == 0
+    self.transmitter?.transmitNothing(&self.sender, mediaID: mediaID, now: now, output: output)
+    if isFirst, self.sender.packets > 0 { self.waiting.append(.sending) }
   }
 
   private mutating func watchForSilence(_ terms: Terms, now: Instant) {
@@ -239,6 +306,14 @@ package struct AudioStream: ~Copyable {
     self.reportRoom.withPacket { packet in
       packet.count = self.rtcp.timeout(
         now: now, sender: self.sender, receiver: &self.receiver, random: &self.random, into: &packet.storage)
+      if packet.count > 0 { _ = output.send(report: &packet) }
+    }
+  }
+
+  private mutating func sendArrivals(now: Instant, _ output: any StreamOutput) {
+    self.reportRoom.withPacket { packet in
+      packet.count = self.arrivals.timeout(
+        now: now, ssrc: self.rtcp.ssrc, source: self.receiver.ssrc ?? 0, into: &packet.storage)
       if packet.count > 0 { _ = output.send(report: &packet) }
     }
   }
@@ -286,11 +361,14 @@ package struct AudioStream: ~Copyable {
     all.suspect = Int(self.receiver.suspects)
     all.jitter = self.receiver.jitterInMilliseconds
     all.late = Int(playout.late)
+    all.recovered = Int(playout.recovered)
     all.concealed = Int(playout.concealed)
     all.playedFrames = playout.playedFrames
+    all.decodedSamples = playout.decodedSamples
     all.roundTrip = self.rtcp.remote.roundTrip?.inMilliseconds
-    all.sentReports = Int(self.rtcp.packetsSent)
+    all.sentReports = Int(self.rtcp.packetsSent + self.arrivals.reports)
     all.receivedReports = Int(self.rtcp.remote.packets)
+    all.audioLevel = self.audioLevel
     all.undecodable = playout.malformed
     all.drops.unknown = all.undecodable
     all.drops.mailboxFull = self.lostReceiving

@@ -60,8 +60,13 @@ struct AudioTransmitter: ~Copyable {
   func pass(_ sender: inout RTPSender) { sender.skip(samples: self.samplesPerPacket) }
 
   /// One tick: a frame from the chain, or a telephone event in its place, leaves as a packet. `.end` comes once.
+  ///
+  /// - Parameters:
+  ///   - levelID: the header extension that tells how loud the frame is; nil for none.
+  ///   - mediaID: the line that packets name; nil for none.
   mutating func transmit(
-    _ sender: inout RTPSender, eventType: UInt8?, isMuted: Bool, now: Instant, output: any StreamOutput
+    _ sender: inout RTPSender, eventType: UInt8?, levelID: UInt8?, mediaID: SentMediaID?, isMuted: Bool, now: Instant,
+    output: any StreamOutput
   ) -> Verdict {
     guard let encoder, let payloadType else { return .drop }
     var verdict = Verdict.forward
@@ -69,7 +74,7 @@ struct AudioTransmitter: ~Copyable {
       self.hasEnded = true
       verdict = .end
     }
-    if let type = eventType, self.sendEvent(&sender, type, now: now, output: output) { return verdict }
+    if let type = eventType, self.sendEvent(&sender, type, mediaID, now: now, output: output) { return verdict }
     if isMuted { for index in self.frame.indices { self.frame[index] = 0 } }
     if let resampler = self.resampler {
       var converted: [Int16] = []
@@ -79,20 +84,37 @@ struct AudioTransmitter: ~Copyable {
       swap(&converted, &self.encoderFrame)
     }
     let step = self.samplesPerPacket
+    let level = levelID.map { (id: $0, byte: AudioLevel(of: self.frame.span).byte) }
+    let elements = SentElements(audioLevel: level, mediaID: mediaID)
     var room = self.takeRoom()
     room.withPacket { packet in
       let capacity = packet.capacity
-      let result = self.encode(encoder, into: &packet.storage, RTPHeader.fixedLength..<capacity - 160)
+      let start = elements.headerLength
+      let result = self.encode(encoder, into: &packet.storage, start..<capacity - 160)
       switch result {
       case .payload(let count):
         let header = sender.next(samples: step, payloadType: payloadType, payloadCount: count, now: now)
-        packet.count = header.write(into: &packet.storage) + count
+        header.write(into: &packet.storage, elements)
+        packet.count = start + count
         _ = output.send(packet: &packet)
       case .silence, .failed: sender.skip(samples: step)
       }
     }
     self.room = room
     return verdict
+  }
+
+  /// A packet without a payload leaves.
+  mutating func transmitNothing(
+    _ sender: inout RTPSender, mediaID: SentMediaID?, now: Instant, output: any StreamOutput
+  ) {
+    guard let payloadType else { return }
+    let elements = SentElements(mediaID: mediaID)
+    self.room.withPacket { packet in
+      let header = sender.next(samples: 0, payloadType: payloadType, payloadCount: 0, now: now)
+      packet.count = header.write(into: &packet.storage, elements)
+      _ = output.send(packet: &packet)
+    }
   }
 
   /// The room for a packet, taken out so that it can be written while the rest is read; nothing is copied.
@@ -119,7 +141,7 @@ struct AudioTransmitter: ~Copyable {
   }
 
   private mutating func sendEvent(
-    _ sender: inout RTPSender, _ payloadType: UInt8, now: Instant, output: any StreamOutput
+    _ sender: inout RTPSender, _ payloadType: UInt8, _ mediaID: SentMediaID?, now: Instant, output: any StreamOutput
   ) -> Bool {
     let step = self.samplesPerPacket
     guard let event = self.events.tick(timestamp: sender.timestamp, samples: step) else { return false }
@@ -127,12 +149,26 @@ struct AudioTransmitter: ~Copyable {
       let header = sender.event(
         timestamp: event.timestamp, marker: event.marker, payloadType: payloadType,
         payloadCount: TelephoneEventPayload.length)
-      let start = header.write(into: &packet.storage)
+      let start = header.write(into: &packet.storage, SentElements(mediaID: mediaID))
       event.payload.write(into: &packet.storage, at: start)
       packet.count = start + TelephoneEventPayload.length
       _ = output.send(packet: &packet)
     }
     sender.skip(samples: step)
     return true
+  }
+}
+
+extension AudioLevel {
+  /// dBov above which a sender believes in a voice.
+  private static let voice = -50.0
+
+  /// The level of PCM that is about to be encoded.
+  fileprivate init(of samples: Span<Int16>) {
+    var gauge = LevelGauge()
+    let level = gauge.add(samples, period: 0)?.rms ?? LevelGauge.silence
+    // RFC 6464 §3: digital silence is the lowest level there is.
+    let attenuation = level <= LevelGauge.silence ? 127 : UInt8(-level.rounded())
+    self.init(attenuation: attenuation, hasVoice: level > Self.voice)
   }
 }

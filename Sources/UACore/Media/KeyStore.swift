@@ -13,7 +13,9 @@ struct KeyStore: ~Copyable {
   var isPerComponent = false
   private(set) var profile: SRTPProfile?
 
-  /// Keys after the first that authenticated packets in both directions.
+  /// Changes of keys that this end has seen at work: a packet of the peer's was authenticated under its new key, and one of
+  /// ours left under ours, by when the next key came at the latest. What the peer authenticated, its own count tells: both
+  /// directions are authenticated for what both ends count, which is at most the lesser of the two.
   private(set) var rekeys = 0
   /// Whether newer keys than the first are installed that are not in use both ways yet.
   private(set) var isRekeying = false
@@ -111,8 +113,9 @@ struct KeyStore: ~Copyable {
     return result
   }
 
-  /// A re-key is done when the peer was heard under the new key and we have sent under ours. The peer's first packet
-  /// under its new key also tells that it can read ours.
+  /// A re-key is done, for this end, when the peer was heard under the new key and we have sent under ours. The peer's
+  /// first packet under its new key also tells that it can read ours: it has them installed by then, whether or not a
+  /// packet under them has come.
   private mutating func noteRekey() {
     guard self.rtpInbound.heard else { return }
     if self.rtpOutbound.hasPending { try? self.switchOutbound() }

@@ -55,6 +55,9 @@ final class MediaPath {
     self.rtcpPort?.attach(to: context, rtcp)
   }
 
+  /// From now on the loop's batch tells when RTP came.
+  func stampArrivals(in context: LoopContext) { self.rtpPort?.stampArrivals(in: context) }
+
   /// After this nothing is received, and the sockets are closed.
   func close(in context: LoopContext) {
     guard self.isOpen else { return }
@@ -81,9 +84,9 @@ final class MediaPath {
   }
 
   /// What the peer's description says.
-  func signal(_ settings: StreamSettings) {
-    self.rtpSource.signal(settings.remoteRTP)
-    self.rtcpSource.signal(settings.usesRTCPMux ? settings.remoteRTP : settings.remoteRTCP)
+  func signal(_ agreement: MediaAgreement) {
+    self.rtpSource.signal(agreement.remoteRTP)
+    self.rtcpSource.signal(agreement.usesRTCPMux ? agreement.remoteRTP : agreement.remoteRTCP)
   }
 
   /// An authenticated packet came from `source`.

@@ -124,7 +124,7 @@ extension MediaTransport {
   private func follow(_ path: MediaPath, now: Instant) {
     path.followChecks()
     self.startHandshake(on: path, now: now)
-    if path === self.path { self.stream.outputIsReady(now: now) }
+    if path === self.path { self.outputIsReady(now: now) }
   }
 
   var checkCounters: ConnectivityCounters {

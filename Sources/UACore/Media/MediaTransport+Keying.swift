@@ -20,7 +20,7 @@ extension MediaTransport {
       switch consume command {
       case .plain:
         self.security = .plain
-        self.stream.outputIsReady(now: now)
+        self.outputIsReady(now: now)
         self.drainParked(of: self.path, now: now)
       case .installInbound(let material, let continuity):
         self.security = .encrypted
@@ -172,7 +172,7 @@ extension MediaTransport {
   func reportSecure() {
     guard !self.hasReportedSecure, let profile = self.keys.profile else { return }
     self.hasReportedSecure = true
-    self.stream.outputIsReady(now: self.context.now)
+    self.outputIsReady(now: self.context.now)
     self.outbox.post(.secured(SecurityReport(profile: profile, dtlsVersion: self.securedBy?.version)))
   }
 
@@ -190,6 +190,7 @@ extension MediaTransport {
 
   func open(_ path: MediaPath) {
     path.open(in: self.context, rtp: { self.receive(on: path, .rtp) }, rtcp: { self.receive(on: path, .rtcp) })
+    if self.delays != nil { path.stampArrivals(in: self.context) }
   }
 
   /// Listens on what the next association runs over; before the description leaves, for the peer may be quick.
@@ -291,7 +292,7 @@ extension MediaTransport {
   }
 
   func drainParked(of path: MediaPath, now: Instant) {
-    guard self.stream.isConfigured, path.waiting > 0 else { return }
+    guard self.isConfigured, path.waiting > 0 else { return }
     for component in Component.allCases {
       var waiting = path.takeParked(component)
       waiting.drain(now: now) { packet, source, arrival in

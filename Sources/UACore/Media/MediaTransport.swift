@@ -2,6 +2,7 @@ package import Handoff
 internal import ICEAgent
 internal import ModuleKit
 package import NetBase
+internal import RTPStack
 package import Runtime
 internal import SRTPEngine
 
@@ -30,6 +31,10 @@ package final class MediaTransport {
   var hasReportedSecure = false
   var received = 0
   private var sent = 0
+  /// Where delays are measured.
+  let delays: TransportDelays?
+  /// When the packet that is looked at came, until it was handed on; known only where delays are measured.
+  private var arrival: Int64?
   private var timer: TimerID?
   /// What media is sent on.
   var path: MediaPath
@@ -45,6 +50,14 @@ package final class MediaTransport {
   private var lossGenerator: LossGenerator
   var outbox: EventOutbox
   var stream: AudioStream
+  /// Once video is agreed on for this transport.
+  var video: VideoStream?
+  var routing = BundleRouting()
+  /// RTCP packets that came where there is no audio.
+  var videoReports = 0
+  let settings: TransportSettings
+  /// Whether there is an agreement, so that packets can be understood.
+  private(set) var isConfigured = false
   var keys: KeyStore
   var drops = DropCounters()
   /// What the associations of closed paths counted.
@@ -67,6 +80,8 @@ package final class MediaTransport {
     self.outbox = EventOutbox(events)
     self.path = MediaPath(rtpPort: rtpPort, rtcpPort: rtcpPort)
     self.stream = AudioStream(settings: settings, now: context.now)
+    self.settings = settings
+    self.delays = settings.delays
     self.keys = KeyStore(settings.srtpTransform, limit: settings.keyLimit)
     self.lossGenerator = LossGenerator(percent: settings.loss, seed: settings.seed)
     self.released = released
@@ -88,6 +103,7 @@ package final class MediaTransport {
   package func lookForCommands() {
     guard self.isRunning else { return }
     self.obey()
+    if let video, self.closingEnd == nil { video.poke(now: self.context.now, self) }
     self.settle()
   }
 
@@ -124,8 +140,10 @@ package final class MediaTransport {
         self.drops.unknown += 1
         continue
       }
+      if self.delays != nil { self.arrival = self.context.batch.arrival(index) }
       self.context.batch.withPacket(index) { self.receive(&$0, from: source, on: path, component, now: now) }
     }
+    self.arrival = nil
     return isFull
   }
 
@@ -138,7 +156,9 @@ package final class MediaTransport {
     }
     self.timeoutPaths(now: now)
     if case .encrypted = self.security { self.keys.timeout(now: now) }
+    if let delays, let late = self.stream.lateness(now: now) { delays.tick.count(late) }
     self.tick(now: now)
+    if let video { video.timeout(now: now, self) }
     self.settle()
   }
 
@@ -158,6 +178,7 @@ package final class MediaTransport {
     while let event = self.stream.takeEvent() { self.report(event) }
     self.outbox.flush()
     var next = self.stream.nextDeadline
+    if let deadline = self.video?.nextDeadline { next = min(next ?? deadline, deadline) }
     if let deadline = self.pathDeadline { next = min(next ?? deadline, deadline) }
     if case .encrypted = self.security, let deadline = self.keys.nextDeadline { next = min(next ?? deadline, deadline) }
     if self.outbox.hasWaiting {
@@ -193,7 +214,7 @@ package final class MediaTransport {
       case .openPath(let ports): self.openNext(ports)
       case .movePath(let ports): self.move(to: ports)
       case .closePath: self.closeNext()
-      case .configure(let settings): self.configure(settings)
+      case .configure(let agreement): self.configure(agreement)
       case .sendDigits(let digits): self.stream.send(digits: digits)
       case .replaceStages(let plan, let direction): self.replaceStages(plan, direction)
       case .mute(let isMuted): self.stream.isMuted = isMuted
@@ -203,18 +224,22 @@ package final class MediaTransport {
     }
   }
 
-  private func configure(_ settings: StreamSettings) {
-    self.usesRTCPMux = settings.usesRTCPMux
+  private func configure(_ agreement: MediaAgreement) {
+    self.usesRTCPMux = agreement.usesRTCPMux
     // With a new path, the peer has one too: media goes to its old one until the new one is secured.
-    (self.nextPath ?? self.path).signal(settings)
+    (self.nextPath ?? self.path).signal(agreement)
     do throws(ModuleError) {
-      try self.stream.configure(settings, now: self.context.now)
-    } catch { self.fail(error) }
+      if let audio = agreement.audio { try self.stream.configure(audio, now: self.context.now) }
+    } catch { self.outbox.post(.audioFailed(error)) }
+    do throws(ModuleError) { try self.configureVideo(agreement) } catch { self.fail(error) }
+    self.isConfigured = true
     self.drainParked(of: self.path, now: self.context.now)
   }
 
   private func replaceStages(_ plan: StagePlan, _ direction: MediaDirection) {
-    do throws(ModuleError) { try self.stream.replaceStages(plan, direction) } catch { self.fail(error) }
+    do throws(ModuleError) { try self.stream.replaceStages(plan, direction) } catch {
+      self.outbox.post(.audioFailed(error))
+    }
   }
 
   private func report(_ event: StreamEvent) {
@@ -259,12 +284,14 @@ package final class MediaTransport {
       for link in path.links { self.read(path, link) }
     }
     self.stream.sayGoodbye(now: now, output: self)
+    self.video?.sayGoodbye(now: now, self)
     if let exchange = self.path.associations.current {
       exchange.close(now: now)
       self.run(exchange, of: self.path, now: now)
     }
     for path in self.paths { self.releaseRelays(of: path, now: now) }
     self.stream.finish()
+    self.video?.finish()
     self.closingEnd = now.advanced(byMilliseconds: Self.releasePatience)
   }
 
@@ -287,6 +314,8 @@ package final class MediaTransport {
   ) {
     switch PacketClass(packet.bytes) {
     case .dtls:
+      // What has waited for these keys came before them.
+      self.arrival = nil
       guard let exchange = path.associations.owner(of: packet.bytes) else {
         self.drops.unknown += 1
         return
@@ -315,7 +344,7 @@ package final class MediaTransport {
     now: Instant
   ) {
     // Packets that outrun the answer wait until it is all here: addresses and formats too, not only the keys.
-    guard self.stream.isConfigured else { return path.park(packet, from: source, on: component, now: now) }
+    guard self.isConfigured else { return path.park(packet, from: source, on: component, now: now) }
     guard path.admits(source) else {
       self.drops.source += 1
       return
@@ -357,8 +386,13 @@ package final class MediaTransport {
   }
 
   private func deliver(_ packet: borrowing Packet, isRTCP: Bool, now: Instant) {
+    if let video { return self.deliver(packet, isRTCP: isRTCP, besides: video, now: now) }
     guard isRTCP else {
-      if !self.stream.receive(packet: packet.bytes, now: now) { self.drops.unknown += 1 }
+      guard self.stream.receive(packet: packet.bytes, now: now) else {
+        self.drops.unknown += 1
+        return
+      }
+      if let delays, let arrival = self.arrival.take() { delays.receive.count(wallClockNanoseconds() - arrival) }
       return
     }
     if !self.stream.receive(report: packet.bytes, now: now) { self.drops.unknown += 1 }
@@ -384,6 +418,8 @@ package final class MediaTransport {
 
   private var statistics: TransportStatistics {
     var all = self.stream.statistics
+    all.video = self.video?.statistics
+    all.receivedReports += self.videoReports
     let drops = all.drops
     let exchanges = self.exchangeCounters
     all.drops = self.drops
@@ -427,6 +463,11 @@ extension MediaTransport: StreamOutput {
     }
     self.send(packet.bytes, to: address, on: self.path, .rtp)
     return true
+  }
+
+  package func send(again packet: RawSpan) {
+    guard self.canSend, let address = self.path.rtpSource.address else { return }
+    self.send(packet, to: address, on: self.path, .rtp)
   }
 
   package func send(report packet: inout Packet) -> Bool {

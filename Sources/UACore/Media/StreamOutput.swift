@@ -6,6 +6,8 @@ package protocol StreamOutput: AnyObject {
   var canSend: Bool { get }
   /// Protects and sends one RTP packet; false when it could not leave.
   func send(packet: inout Packet) -> Bool
+  /// Sends a packet once more, as it left before.
+  func send(again packet: RawSpan)
   /// Protects and sends one compound RTCP packet; false when it could not leave.
   func send(report packet: inout Packet) -> Bool
 }

@@ -8,6 +8,8 @@ package final class TransportHandle: Sendable {
   private let ownsLoop: Bool
   private let commands: Mailbox<TransportCommand>
   private let events: Mailbox<TransportEvent>
+  /// Makes the transport look for what there is to do; on any thread.
+  package let wake: @Sendable () -> Void
   /// Keeps the transport alive, on its loop.
   package let transport: LoopBound<MediaTransport>
 
@@ -24,6 +26,7 @@ package final class TransportHandle: Sendable {
     self.loop = loop
     self.ownsLoop = ownsLoop
     let slot = PortSlot()
+    self.wake = { slot.signal(loop) }
     let commands = Mailbox<TransportCommand>(capacity: 64, reserve: 1) { slot.signal(loop) }
     let events = Mailbox<TransportEvent>(capacity: 128, wake: announce)
     let box = LoopBound<MediaTransport>(on: loop)

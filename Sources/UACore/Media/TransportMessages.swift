@@ -1,12 +1,13 @@
 package import ModuleKit
 package import NetBase
+package import RTPStack
 package import SRTPEngine
 
 /// What main tells a transport; lossless and in order.
 package enum TransportCommand: ~Copyable, Sendable {
   case keying(KeyingCommand)
   case connectivity(ConnectivityCommand)
-  case configure(StreamSettings)
+  case configure(MediaAgreement)
   /// Sockets for the next association: what comes of it replaces what is in force once it is secured.
   case openPath(MediaPorts)
   /// Sockets that take the place of those in force at once: the address of the old ones is gone.
@@ -45,6 +46,8 @@ package enum TransportEvent: ~Copyable, Sendable {
   case timedOut
   /// The source has no more (the file was played).
   case sourceEnded
+  /// The audio's source, player, filters or codec could not be made; the reason is a sentence.
+  case audioFailed(ModuleError)
   /// The transport can't go on; the reason is a sentence.
   case failed(ModuleError)
   case statistics(TransportStatistics)
@@ -86,32 +89,60 @@ package struct NegotiatedCodec: Sendable {
   }
 }
 
-/// What was negotiated for a stream; each offer and answer brings a whole new value.
-package struct StreamSettings: Sendable {
+/// What was negotiated for a transport; each offer and answer brings a whole new value.
+package struct MediaAgreement: Sendable {
   /// Where the peer receives; nil while nothing may be sent.
   package var remoteRTP: SocketAddress?
   package var remoteRTCP: SocketAddress?
   package var usesRTCPMux: Bool
+  /// Nil where the transport carries none.
+  package var audio: StreamSettings?
+  package var video: VideoSettings?
+
+  package init(
+    remoteRTP: SocketAddress?, remoteRTCP: SocketAddress?, usesRTCPMux: Bool, audio: StreamSettings? = nil,
+    video: VideoSettings? = nil
+  ) {
+    (self.remoteRTP, self.remoteRTCP, self.usesRTCPMux) = (remoteRTP, remoteRTCP, usesRTCPMux)
+    (self.audio, self.video) = (audio, video)
+  }
+}
+
+/// What was negotiated for a stream of audio.
+package struct StreamSettings: Sendable {
   package var canSend: Bool
   package var canReceive: Bool
   package var sendCodec: NegotiatedCodec?
   package var receiveCodecs: [NegotiatedCodec]
   package var eventSendType: UInt8?
   package var eventReceiveType: UInt8?
+  /// Of redundant audio data (RFC 2198), where the peer may send it.
+  package var redundantType: UInt8?
+  /// Identifiers of the header extension that tells the audio's level; nil without it.
+  package var levelSendID: UInt8?
+  package var levelReceiveID: UInt8?
+  /// Identifier of the header extension with the numbers of the peer's packets, where it is told when they came.
+  package var transportNumberID: UInt8?
+  /// The line that packets name, where several share a transport.
+  package var mediaID: SentMediaID?
+  /// Whether empty packets open the way to us while nothing may be sent.
+  package var opensPinhole = false
   /// Milliseconds.
   package var packetTime: Int
   /// The stages, made once; `replaceStages` brings others.
   package var plan: StagePlan
 
   package init(
-    remoteRTP: SocketAddress?, remoteRTCP: SocketAddress?, usesRTCPMux: Bool, canSend: Bool, canReceive: Bool,
-    sendCodec: NegotiatedCodec?, receiveCodecs: [NegotiatedCodec], eventSendType: UInt8?, eventReceiveType: UInt8?,
-    packetTime: Int, plan: StagePlan
+    canSend: Bool, canReceive: Bool, sendCodec: NegotiatedCodec?, receiveCodecs: [NegotiatedCodec],
+    eventSendType: UInt8?, eventReceiveType: UInt8?, redundantType: UInt8? = nil, levelSendID: UInt8? = nil,
+    levelReceiveID: UInt8? = nil, transportNumberID: UInt8? = nil, mediaID: SentMediaID? = nil, packetTime: Int,
+    plan: StagePlan
   ) {
-    (self.remoteRTP, self.remoteRTCP, self.usesRTCPMux) = (remoteRTP, remoteRTCP, usesRTCPMux)
     (self.canSend, self.canReceive) = (canSend, canReceive)
     (self.sendCodec, self.receiveCodecs) = (sendCodec, receiveCodecs)
     (self.eventSendType, self.eventReceiveType) = (eventSendType, eventReceiveType)
+    (self.redundantType, self.levelSendID, self.levelReceiveID) = (redundantType, levelSendID, levelReceiveID)
+    (self.transportNumberID, self.mediaID) = (transportNumberID, mediaID)
     (self.packetTime, self.plan) = (packetTime, plan)
   }
 }
@@ -145,12 +176,17 @@ package struct TransportSettings: Sendable {
   package var loss: Double
   package var srtpTransform: SRTPTransform
   package var keyLimit: KeyLimit
+  /// Where delays are counted; nil where nobody measures them.
+  package var delays: TransportDelays?
+  /// Whether what comes is decoded and played.
+  package var decodes: Bool
 
   package init(
     stream: StreamID, jitterBuffer: JitterBufferSettings, receiveTimeout: Int, canonicalName: String, ssrc: UInt32,
     seed: UInt64, wallClockOffset: Int64, loss: Double, srtpTransform: SRTPTransform = .standard,
-    keyLimit: KeyLimit = .standard
+    keyLimit: KeyLimit = .standard, delays: TransportDelays? = nil, decodes: Bool = true
   ) {
+    (self.delays, self.decodes) = (delays, decodes)
     (self.stream, self.jitterBuffer, self.receiveTimeout) = (stream, jitterBuffer, receiveTimeout)
     (self.canonicalName, self.ssrc, self.seed) = (canonicalName, ssrc, seed)
     (self.wallClockOffset, self.loss) = (wallClockOffset, loss)

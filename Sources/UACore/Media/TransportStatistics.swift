@@ -1,3 +1,4 @@
+package import RTPStack
 internal import SRTPEngine
 
 /// What a transport dropped, by reason; a user can read every one of them.
@@ -58,14 +59,22 @@ package struct TransportStatistics: Sendable {
   package var suspect = 0
   /// Interarrival jitter, milliseconds.
   package var jitter = 0.0
+  /// Lost packets whose audio came with a later one (RFC 2198).
+  package var recovered = 0
   /// Milliseconds that were made up for packets that did not come in time.
   package var concealed = 0
   /// Frames that were decoded and played.
   package var playedFrames = 0
+  /// Samples that came out of decoders, all channels; what was made up for lost packets is not among them.
+  package var decodedSamples = 0
   /// Milliseconds; nil before a report came back.
   package var roundTrip: Double?
   /// 1.0 to 4.5, estimated (ITU-T G.107).
   package var meanOpinionScore: Double?
+  /// How loud the peer's last packet was, as it says; nil where it says nothing (RFC 6464).
+  package var audioLevel: AudioLevel?
+  /// Where the transport carries video.
+  package var video: VideoStatistics?
   package var drops = DropCounters()
   /// Payloads that no decoder took; they are in `receivedPackets` and in `drops.unknown`.
   package var undecodable = 0
@@ -73,6 +82,8 @@ package struct TransportStatistics: Sendable {
   package var sendFailures = 0
   /// Frames that a marshalled or stalled source did not have ready in time.
   package var sourceUnderruns = 0
+  /// Changes of keys that this end has seen at work: it has authenticated a packet under the peer's new key, and sent one
+  /// under its own. No more than the lesser of both ends' counts were authenticated in both directions.
   package var rekeys = 0
   /// RTCP packets sent and received.
   package var sentReports = 0
@@ -97,7 +108,8 @@ package struct TransportStatistics: Sendable {
 
   /// Every datagram that came, by what became of it: equal to `receivedDatagrams` once the transport has stopped.
   package var accountedDatagrams: Int {
-    let media = self.receivedPackets + self.duplicate + self.suspect + self.receivedReports
+    let video = self.video.map { $0.receivedPackets + $0.duplicate + $0.suspect + $0.repairs } ?? 0
+    let media = self.receivedPackets + self.duplicate + self.suspect + self.receivedReports + video
     let control = self.handshakeDatagrams + self.checkDatagrams
     return media + control + self.drops.total - self.drops.mailboxFull - self.undecodable
   }

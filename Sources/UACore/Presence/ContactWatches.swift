@@ -159,5 +159,5 @@ final class ContactWatches {
 
 extension LocalAccount {
   /// Whether it can ask others: it is registered, or it doesn't register.
-  fileprivate var mayAsk: Bool { self.registrationID == nil || self.registration == .registered }
+  var mayAsk: Bool { self.registrationID == nil || self.registration == .registered }
 }

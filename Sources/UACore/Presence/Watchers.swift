@@ -101,11 +101,12 @@ final class Watchers {
 
   // MARK: What they are told
 
-  /// Sets our presence, and tells it.
-  func set(_ state: PresenceState) {
-    guard state != self.state else { return }
+  /// Sets our presence, and tells it; false where it is that already.
+  func set(_ state: PresenceState) -> Bool {
+    guard state != self.state else { return false }
     self.state = state
     self.notify { $0.package == .presence }
+    return true
   }
 
   /// Told of every event: some are a step of a call's.

@@ -20,6 +20,11 @@ package final class ModuleRegistry {
   package private(set) var sipTransports: [any SIPTransportProvider] = []
   package private(set) var nameResolver: (any NameResolverProvider)?
   package private(set) var events: EventPackages?
+  /// Whether accounts are registered by `prio`, one after the other.
+  package private(set) var registersSerially = false
+  package private(set) var videoCodecs: [any VideoCodec] = []
+  package private(set) var videoSources: [(module: String, offer: VideoSourceOffer)] = []
+  package private(set) var videoSinks: [(module: String, offer: VideoSinkOffer)] = []
 
   /// Makes the active modules.
   ///
@@ -72,6 +77,8 @@ package final class ModuleRegistry {
     (self.codecs, self.encryptions, self.sipTransports) = ([], [], [])
     (self.sources, self.players, self.filters) = ([], [], [])
     (self.nats, self.datagrams, self.nameResolver, self.events) = ([], nil, nil, nil)
+    (self.videoCodecs, self.videoSources, self.videoSinks) = ([], [], [])
+    self.registersSerially = false
     for (module, facet) in self.facets {
       switch facet.body {
       case .codec(let codec): self.codecs.append(codec)
@@ -84,6 +91,10 @@ package final class ModuleRegistry {
       case .datagrams(let one): self.datagrams = self.datagrams ?? one
       case .nameResolver(let one): self.nameResolver = self.nameResolver ?? one
       case .events(let one): self.events = self.events ?? one
+      case .serialRegistration: self.registersSerially = true
+      case .videoCodec(let codec): self.videoCodecs.append(codec)
+      case .videoSource(let offer): self.videoSources.append((module, offer))
+      case .videoSink(let offer): self.videoSinks.append((module, offer))
       case .command, .application: break
       }
     }
@@ -115,11 +126,33 @@ package final class ModuleRegistry {
   }
 
   package func source(_ driver: String) throws(ModuleError) -> Driver {
-    try Self.find(driver, in: self.sources, "audio_source")
+    try self.sources[Self.find(driver, in: self.sources.map(\.module), "audio_source")]
   }
 
   package func player(_ driver: String) throws(ModuleError) -> Driver {
-    try Self.find(driver, in: self.players, "audio_player")
+    try self.players[Self.find(driver, in: self.players.map(\.module), "audio_player")]
+  }
+
+  package func videoSource(_ driver: String) throws(ModuleError) -> VideoSourceOffer {
+    try self.videoSources[Self.find(driver, in: self.videoSources.map(\.module), "video_source")].offer
+  }
+
+  package func videoSink(_ driver: String) throws(ModuleError) -> VideoSinkOffer {
+    try self.videoSinks[Self.find(driver, in: self.videoSinks.map(\.module), "video_display")].offer
+  }
+
+  /// - Parameter names: in any case; empty for all that are active.
+  package func videoCodecs(_ names: [String]) throws(ModuleError) -> [any VideoCodec] {
+    guard !self.videoCodecs.isEmpty else {
+      throw ModuleError(.configuration, "no video codec is active: add a module line, for example \"module vp8\"")
+    }
+    guard !names.isEmpty else { return self.videoCodecs }
+    let known = self.videoCodecs.map { $0.encodingName.lowercased() }
+    var chosen: [any VideoCodec] = []
+    for name in names {
+      chosen.append(self.videoCodecs[try Self.find(name.lowercased(), in: known, "video codec")])
+    }
+    return chosen
   }
 
   /// - Parameter id: the account's `mediaenc`.
@@ -136,9 +169,9 @@ package final class ModuleRegistry {
     throw ModuleError(.configuration, "medianat \(id): no active module brings it; there are: \(known)")
   }
 
-  private static func find(_ driver: String, in all: [Driver], _ key: String) throws(ModuleError) -> Driver {
-    if let found = all.first(where: { $0.module == driver }) { return found }
-    let known = all.map(\.module).joined(separator: ", ")
-    throw ModuleError(.configuration, "\(key) \(driver): no active module brings it; there are: \(known)")
+  private static func find(_ name: String, in all: [String], _ key: String) throws(ModuleError) -> Int {
+    if let found = all.firstIndex(of: name) { return found }
+    let known = all.isEmpty ? "none" : all.joined(separator: ", ")
+    throw ModuleError(.configuration, "\(key) \(name): no active module brings it; there are: \(known)")
   }
 }

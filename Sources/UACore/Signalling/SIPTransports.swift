@@ -22,6 +22,8 @@ package final class SIPTransports {
   private var lastFlow: UInt64 = 0
   /// Client certificates by the name of the server that they are shown to (an account's `cert`).
   package var certificates: [String: String] = [:]
+  /// Ports that connections leave from, by the name or address of the server (an account's `tcpsrcport`).
+  package var sourcePorts: [String: UInt16] = [:]
   /// The name that stands for our address in Via and Contact over WebSocket (RFC 7118 §5.1).
   package let webSocketHost: String
 
@@ -91,8 +93,9 @@ package final class SIPTransports {
       return self.ping(flow) ? nil : "the connection is closed"
     }
     let certificate = path.transport.isSecure ? path.serverName.flatMap { self.certificates[$0.lowercased()] } : nil
-    let destination = SIPDestination(
+    var destination = SIPDestination(
       path.peer, flow: path.flow, serverName: path.serverName, certificate: certificate)
+    destination.sourcePort = self.sourcePorts[(path.serverName ?? path.peer.host).lowercased()]
     switch transport.send(bytes, to: destination) {
     case .sent(let flow):
       if let flow, self.paths[flow] == nil {

@@ -32,8 +32,12 @@ package enum FuzzTarget: String, CaseIterable, Sendable {
     case .sdp: Descriptions.session(bytes)
     case .crypto: Descriptions.crypto(bytes)
     case .fingerprint: Descriptions.fingerprint(bytes)
-    case .rtp: Packets.rtp(bytes)
-    case .rtcp: Packets.rtcp(bytes)
+    case .rtp:
+      Packets.rtp(bytes)
+      Packets.video(bytes)
+    case .rtcp:
+      Packets.rtcp(bytes)
+      Packets.feedback(bytes)
     case .stun: Packets.classes(bytes)
     case .telephoneEvent: Packets.telephoneEvents(bytes)
     case .srtp: Secured.srtp(bytes)

@@ -10,21 +10,57 @@ enum Packets {
     var now = Instant(nanoseconds: 0)
     var buffer = JitterBuffer(
       mode: .adaptive(milliseconds: 20...200), clockRate: 8000, packetSamples: 160, slotCount: 8, start: now)
+    var arrivals = TransportFeedback(origin: now)
     while !reader.isAtEnd {
       let packet = reader.piece()
       now = now.advanced(byMilliseconds: Int64(reader.byte()))
       packet.withRawSpan { packet in
         guard let header = try? RTPHeader(parsing: packet) else { return }
         let payload = packet.extracting(header.payload)
+        if let headerExtension = header.headerExtension, var elements = HeaderExtensionElements(headerExtension) {
+          var last = headerExtension.bytes.lowerBound
+          while let element = elements.next(in: packet) {
+            require(element.id > 0 && element.bytes.lowerBound > last, "elements overlap")
+            require(element.bytes.upperBound <= headerExtension.bytes.upperBound, "an element beyond its extension")
+            last = element.bytes.upperBound - 1
+          }
+        }
         for index in 0..<header.contributingSourceCount { _ = header.contributingSource(index, in: packet) }
         switch receiver.receive(header, now: now) {
-        case .accepted, .restarted, .changedSource: _ = buffer.insert(header, payload: payload, now: now)
+        case .accepted, .restarted, .changedSource:
+          if header.payloadType == self.redundant {
+            self.takeBlocks(of: header, payload, into: &buffer, now: now)
+          } else {
+            _ = buffer.insert(header, payload: payload, now: now)
+          }
+          if let number = header.transportNumber(1, in: packet) { arrivals.note(number, now: now) }
         case .duplicate, .suspect: break
         }
       }
-      if case .packet = buffer.pop(now: now) { _ = buffer.payload.byteCount }
+      // Packets may come together.
+      if packet.count & 1 == 0, case .packet = buffer.pop(now: now) { _ = buffer.payload.byteCount }
+      var room = [UInt8](repeating: 0, count: TransportFeedback.roomNeeded)
+      room.withPacket { $0.count = arrivals.timeout(now: now, ssrc: 1, source: 2, into: &$0.storage) }
     }
+    let counted = buffer.statistics
+    require(counted.accounted <= counted.inserted, "more packets left the buffer than came")
     _ = receiver.takeReport()
+  }
+
+  /// The payload type that stands for redundant audio.
+  private static let redundant: UInt8 = 63
+
+  private static func takeBlocks(
+    of header: RTPHeader, _ payload: RawSpan, into buffer: inout JitterBuffer, now: Instant
+  ) {
+    guard let blocks = RedundantPayload(parsing: payload) else { return }
+    _ = buffer.insert(header, payload: payload.extracting(blocks.primary.bytes), now: now)
+    for index in 0..<blocks.redundantCount {
+      let block = blocks.redundant(index)
+      _ = buffer.recover(
+        header, age: block.timestampOffset, payloadType: block.payloadType, payload: payload.extracting(block.bytes),
+        now: now)
+    }
   }
 
   static func rtcp(_ bytes: [UInt8]) {

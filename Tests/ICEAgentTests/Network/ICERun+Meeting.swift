@@ -16,6 +16,24 @@ extension ICERun {
     }
   }
 
+  /// The host of agent `index` has another address: there a session begins with credentials of its own, and the other's
+  /// begins anew with it (RFC 8445 §9).
+  func move(_ index: Int) {
+    guard let other = self.agents[1 - index] else { return }
+    self.moves[index] += 1
+    let mover = self.makeAgent(index)
+    let wait = self.scenario.trickle == nil ? self.gatheringTime(index) : 0
+    self.after(wait + self.scenario.signalling) { run in
+      // It may have lost its consent while it knew nothing of the move: only what it says from now on counts.
+      (other.candidates, other.remoteSetAt, other.endedAt, other.heard) = ([], nil, nil, [:])
+      other.session.restart(now: run.now)
+      run.drain(1 - index)
+      run.describe(mover, to: 1 - index)
+      let wait = run.scenario.trickle == nil ? run.gatheringTime(1 - index) : 0
+      run.after(wait + run.scenario.signalling) { run in run.describe(other, to: index) }
+    }
+  }
+
   private func gatheringTime(_ index: Int) -> Int64 {
     100 + (self.scenario.sides[index].hasRelay ? self.scenario.sides[index].gatheringLimit : 2_000)
   }
@@ -70,7 +88,8 @@ extension ICERun {
       let session = agent.session
       if session.counters.received != agent.handed { faults.append("\(index): datagrams are not all counted") }
       if session.isConnected != hasPath {
-        faults.append("\(index): \(session.isConnected ? "connected" : "not connected"), path: \(hasPath)")
+        let state = session.isConnected ? "connected" : "not connected (\(session.failure ?? "no reason"))"
+        faults.append("\(index): \(state), path: \(hasPath)")
       }
       if !hasPath, session.failure == nil { faults.append("\(index): did not fail") }
       if let begin = agent.remoteSetAt, let end = agent.endedAt {

@@ -38,6 +38,8 @@ final class ICERun {
   var connections: [Connection] = []
   var nextConnection: UInt16 = 20_000
   var refusesConnections = false
+  /// How often each host got another address.
+  var moves: [UInt32] = [0, 0]
   var server = ModelledServer()
   private var happenings: [(at: Instant, number: Int, what: Happening)] = []
   private var number = 0
@@ -74,9 +76,10 @@ final class ICERun {
 
   func makeAgent(_ index: Int) -> Agent {
     let side = self.scenario.sides[index]
+    let place = UInt32(index) + self.moves[index] * 16
     let host =
       side.nat == .none
-      ? 0xC000_0201 + UInt32(index) : self.isOneNAT ? 0x0A00_0002 + UInt32(index) : 0x0A00_0002 + UInt32(index) << 16
+      ? 0xC000_0201 + place : 0x0A00_0002 + place + (self.isOneNAT ? 0 : UInt32(index) << 16)
     var bases: [ICEBase] = []
     for component in 1...self.scenario.components {
       let port = UInt16(5_000 + 2 * index + component)
@@ -85,7 +88,7 @@ final class ICERun {
       if side.hasIPv6 {
         bases.append(
           ICEBase(
-            component: component, address: SocketAddress(ipv6: 0x2001_0DB8_0000_0000, UInt64(index + 1), port: port)))
+            component: component, address: SocketAddress(ipv6: 0x2001_0DB8_0000_0000, UInt64(place + 1), port: port)))
       }
     }
     var configuration = ICEConfiguration(crypto: .openSSL)
@@ -124,7 +127,7 @@ final class ICERun {
       case .localCandidate(let candidate): agent.candidates.append(candidate)
       case .connected, .failed: agent.endedAt = self.now
       case .gatheringEnded: agent.gatheredAt = self.now
-      case .validated, .selected, .roleChanged, .framingChanged: break
+      case .validated, .selected, .unselected, .roleChanged, .framingChanged: break
       }
     }
   }

@@ -39,6 +39,8 @@ struct ICEScenario {
   var trickle: Int64?
   var needsCredentials = false
   var hasModernServer = true
+  /// Whose host gets another address once they are connected; nil: nobody's.
+  var mover: Int?
 
   init() {}
 
@@ -72,6 +74,7 @@ struct ICEScenario {
     if chance(40) { self.trickle = Int64.random(in: 10...8_000, using: &dice) }
     self.needsCredentials = chance(25)
     self.hasModernServer = chance(50)
+    if seed % 4 == 0 { self.mover = Int(seed / 4 % 2) }
     // Relays come with the description: calls name them so (half trickle).
     guard self.trickle == nil else { return }
     for index in 0..<2 where self.sides[index].hasServer && !self.sides[index].isLite {

@@ -2,6 +2,7 @@ import AllModules
 import Handoff
 import ModuleKit
 import NetBase
+import TestSupport
 import Testing
 
 @testable import UACore
@@ -26,7 +27,7 @@ final class Side: Sendable {
     var settings = AgentSettings(
       available: allModules, configuration: configuration, listen: cell.address)
     settings.datagrams = self.wire
-    settings.programFacets = self.ear.facets
+    settings.programFacets = self.ear.facets + Self.probes
     configure(&settings)
     self.cell = cell
     self.name = name
@@ -36,6 +37,9 @@ final class Side: Sendable {
     self.log = log
     self.reader = Task { for await event in agent.events { log.withLock { $0.append(event) } } }
   }
+
+  private static let probes: [(module: String, facet: Facet)] =
+    (try? ProbeVideo(settings: ModuleSettings(keys: [], values: [:])).facets.map { (ProbeVideo.name, $0) }) ?? []
 
   /// How this side makes and takes calls.
   func account(codecs: [String] = ["pcmu"], device: Int = 0) -> CallSettings {

@@ -90,42 +90,72 @@ private final class TimedAgent: Sendable {
 @Suite(.serialized, .timeLimit(.minutes(10))) struct StopTimeTests {
   #if DEBUG
     // Under a sanitizer, and beside all other tests, only that it comes to an end says something.
-    private static let (calls, limit) = (8, 10_000.0)
+    private static let (calls, limit, rounds) = (8, 10_000.0, 1)
   #else
-    private static let (calls, limit) = (100, 5.0)
+    private static let (calls, limit, rounds) = (100, 5.0, 10)
   #endif
 
-  /// The round that the machine disturbed least counts.
+  /// One round: the 99th percentile, and how busy the machine was meanwhile.
+  private struct Round: Sendable {
+    let milliseconds: Double
+    /// Of all processors' time, what anything ran in, this test too, which alone takes a fifth of two.
+    let busyShare: Double
+
+    var isDisturbed: Bool { self.busyShare > 0.5 }
+  }
+
+  /// Ten rounds. On a machine that rests in most of them their median counts; else the round that was disturbed least
+  /// does, and there need not be ten.
   @Test("of 100 calls each is gone within 5 ms of its end, at the 99th percentile", arguments: RxMode.allCases)
   func percentile(mode: RxMode) async throws {
-    let kind = ManyCalls.Kind(mode: mode, encryption: nil)
-    var best = Double.infinity
-    for round in 1...10 where best > Self.limit {
-      let agent = try TimedAgent(kind)
-      let peer = ManyCalls.agent("bob", kind)
-      try await peer.start()
-      try await peer.setAccounts([ManyCalls.account("bob", kind)])
-      let address = try #require(await peer.listenAddress)
-      var calls: [CallID] = []
-      for _ in 0..<Self.calls {
-        if let call = try agent.call("bob", at: address, ManyCalls.account("alice", kind)) { calls.append(call) }
-        try await Task.sleep(for: .milliseconds(5))
-      }
-      for _ in 0..<1000 where agent.heard < Self.calls { try await Task.sleep(for: .milliseconds(10)) }
-      #expect(agent.heard == Self.calls)
-      for call in calls {
-        agent.hangUp(call)
-        try await Task.sleep(for: .milliseconds(7))
-      }
-      for _ in 0..<500 where agent.milliseconds.count < Self.calls { try await Task.sleep(for: .milliseconds(10)) }
-      let sorted = agent.milliseconds.sorted()
-      try #require(sorted.count == Self.calls)
-      let high = sorted[(Self.calls * 99 + 99) / 100 - 1]
-      print("stop, \(mode.rawValue), round \(round): median \(sorted[Self.calls / 2]) ms, 99th percentile \(high) ms")
-      best = min(best, high)
-      agent.stop()
-      await peer.shutDown()
+    var rounds: [Round] = []
+    func isBusy() -> Bool { rounds.count(where: \.isDisturbed) * 2 > rounds.count }
+    func best() -> Double { rounds.map(\.milliseconds).min() ?? .infinity }
+    while rounds.count < Self.rounds, !isBusy() || best() > Self.limit {
+      let before = ProcessorTime.now
+      let high = try await self.round(mode)
+      rounds.append(Round(milliseconds: high, busyShare: ProcessorTime.now.busyShare(since: before)))
     }
-    #expect(best <= Self.limit, "\(best) ms")
+    let sorted = rounds.map(\.milliseconds).sorted()
+    // Of ten the sixth: no luck lets a figure above the limit pass.
+    let (decisive, name) = isBusy() ? (sorted[0], "best") : (sorted[sorted.count / 2], "median")
+    let all = rounds.map { "\(fixed($0.milliseconds)) (\(Int(($0.busyShare * 100).rounded())) %)" }
+    print(
+      "stop, \(mode.rawValue): 99th percentiles in ms, and how busy the machine was: \(all.joined(separator: ", "));"
+        + " by the \(name): \(fixed(decisive))")
+    #expect(decisive <= Self.limit, "\(name) of \(rounds.count): \(decisive) ms")
+  }
+
+  /// Sets the calls up, ends them one by one, and tells how long it takes for 99 of 100 to be gone, in milliseconds.
+  private func round(_ mode: RxMode) async throws -> Double {
+    let kind = ManyCalls.Kind(mode: mode, encryption: nil)
+    let agent = try TimedAgent(kind)
+    let peer = ManyCalls.agent("bob", kind)
+    try await peer.start()
+    try await peer.setAccounts([ManyCalls.account("bob", kind)])
+    let address = try #require(await peer.listenAddress)
+    var calls: [CallID] = []
+    for _ in 0..<Self.calls {
+      if let call = try agent.call("bob", at: address, ManyCalls.account("alice", kind)) { calls.append(call) }
+      try await Task.sleep(for: .milliseconds(5))
+    }
+    for _ in 0..<1000 where agent.heard < Self.calls { try await Task.sleep(for: .milliseconds(10)) }
+    #expect(agent.heard == Self.calls)
+    for call in calls {
+      agent.hangUp(call)
+      try await Task.sleep(for: .milliseconds(7))
+    }
+    for _ in 0..<500 where agent.milliseconds.count < Self.calls { try await Task.sleep(for: .milliseconds(10)) }
+    let sorted = agent.milliseconds.sorted()
+    agent.stop()
+    await peer.shutDown()
+    try #require(sorted.count == Self.calls)
+    return sorted[(Self.calls * 99 + 99) / 100 - 1]
+  }
+
+  /// One decimal.
+  private func fixed(_ milliseconds: Double) -> String {
+    let tenths = Int((milliseconds * 10).rounded(.up))
+    return "\(tenths / 10).\(tenths % 10)"
   }
 }

@@ -13,6 +13,7 @@ extension Checks {
     self.expect(reports.allSatisfy { $0.reason == reason }, "ended by \(reason): \(reports.map(\.reason))")
     self.expect(reports.allSatisfy { $0.rxMode == cell.mode }, "in mode \(cell.mode)")
     let packets = reports.map(\.media.receivedPackets)
+    for count in packets { self.note(packets: count) }
     self.expect(packets.allSatisfy { $0 >= cell.packets }, "heard \(packets) packets, \(cell.packets) expected")
     for report in reports {
       let drops = report.media.drops

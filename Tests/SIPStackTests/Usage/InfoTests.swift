@@ -57,6 +57,33 @@ struct InfoTests {
     #expect(info([], "", 8) == "200 INFO")
   }
 
+  @Test("a package that Recv-Info announces is taken and handed on, another is refused with what is taken")
+  func packages() throws {
+    var configuration = SIPConfiguration()
+    configuration.policy.infoPackages = [.trickleICE]
+    let (pair, caller, callee) = try Pair.standing(configuration: configuration)
+    for message in [pair.all("INVITE", from: .a), pair.all("200 INVITE", from: .b)].compactMap(\.first?.message) {
+      #expect(message.headers["Recv-Info"] == "trickle-ice")
+      #expect(message.headers.list("Supported").contains("trickle-ice"))
+    }
+    func send(_ package: String, _ type: String) {
+      let body = SIPBody(contentType: type, bytes: Array("a=ice-ufrag:x\r\n".utf8))
+      pair.act { _ = pair.a.info(caller, body: body, headers: [("Info-Package", package)], now: $0) }
+      pair.run(500)
+    }
+    send("trickle-ice", "application/trickle-ice-sdpfrag")
+    send("Trickle-ICE;x=y", "application/dtmf")
+    send("other", "application/trickle-ice-sdpfrag")
+    let heard = pair.events.compactMap { entry in
+      if entry.side == .b, case .info(callee, let info) = entry.event { info } else { nil }
+    }
+    #expect(heard.map(\.package) == [.trickleICE] && heard.first?.body?.bytes.count == 15)
+    let answers = pair.sent.filter { $0.from == .b && $0.name.hasSuffix(" INFO") }
+    #expect(answers.map(\.name) == ["200 INFO", "415 INFO", "469 INFO"])
+    #expect(answers.last?.message.headers["Recv-Info"] == "trickle-ice")
+    #expect(answers.dropLast().last?.message.headers["Accept"] == "application/trickle-ice-sdpfrag")
+  }
+
   @Test("MESSAGE in a call, and outside of one, is answered and handed on")
   func message() throws {
     let (pair, caller, callee) = try Pair.standing()

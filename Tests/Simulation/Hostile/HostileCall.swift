@@ -1,7 +1,6 @@
 import Handoff
 import ModuleKit
 import NetBase
-import Runtime
 import SIPStack
 import TestSupport
 
@@ -13,8 +12,10 @@ struct HostileCall {
     var media = 0
     var signalling = 0
     /// Of both, those past what keeps strangers out: SIP inside the dialog, media under the peer's keys (without keys,
-    /// from the peer's address).
+    /// from the peer's address), connectivity checks under the call's password.
     var authenticated = 0
+    /// Connectivity checks under the call's password, from the peer's address.
+    var signedChecks = 0
   }
 
   let alice: CallReport
@@ -27,15 +28,18 @@ struct HostileCall {
   let signallingCounted: Int
   let mediaSockets: Int
   let warnings: Int
+  /// What Bob's agent sent Alice as checks, and in answer to hers: a check under the password makes her check, too.
+  let checksOfBob: Int
 
   /// - Parameter inputs: how many datagrams are sent to Alice; 0 for a run to compare with.
-  init(mode: RxMode, encryption: String?, seed: UInt64, inputs: Int) throws {
-    let agents = try SimulatedAgents(mode: mode, encryption: encryption, seed: seed)
+  init(_ cell: HostileInputTests.Cell, seed: UInt64, inputs: Int) throws {
+    let agents = try SimulatedAgents(mode: cell.mode, encryption: cell.encryption, seed: seed)
+    if cell.usesICE { (agents.aliceSettings.mediaNAT, agents.bobSettings.mediaNAT) = ("ice", "ice") }
     let genuine = GenuineTraffic(agents.simulation.network)
     let call = try agents.establishedCall()
     agents.run(milliseconds: 300)
     genuine.stop()
-    var attacker = try Attacker(agents: agents, genuine: genuine, seed: seed, isPlain: encryption == nil)
+    var attacker = try Attacker(agents: agents, genuine: genuine, seed: seed, cell)
     // The figures at the start of the attack are those of a plain run: all that differs is the attack.
     let start = agents.simulation.now
     for millisecond in 0..<10_000 {
@@ -62,6 +66,7 @@ struct HostileCall {
       counters.requestsReceived + counters.responsesReceived + counters.malformed + counters.keepAlives
     self.mediaSockets = network.mediaSocketCount
     self.warnings = agents.alice.warnings.count
+    self.checksOfBob = genuine.seen.checksOfBob
   }
 }
 
@@ -74,6 +79,8 @@ final class GenuineTraffic: Sendable {
     var dtls: [[UInt8]] = []
     var aliceMedia: SocketAddress?
     var bobMedia: SocketAddress?
+    /// Counted on when the rest is over.
+    var checksOfBob = 0
     var isOver = false
   }
 
@@ -86,12 +93,14 @@ final class GenuineTraffic: Sendable {
 
   private static func see(_ datagram: Datagram, _ state: Locked<Seen>) -> Bool {
     state.withLock { seen in
+      let packetClass = datagram.bytes.withRawSpan { PacketClass($0) }
+      if !datagram.isSignalling, datagram.source.host == "10.0.0.2", case .stun = packetClass { seen.checksOfBob += 1 }
       guard !seen.isOver else { return true }
       if datagram.isSignalling {
         seen.signalling.append(datagram.bytes)
         return true
       }
-      switch datagram.bytes.withRawSpan({ PacketClass($0) }) {
+      switch packetClass {
       case .dtls: seen.dtls.append(datagram.bytes)
       case .rtcp: seen.rtcp.append(datagram.bytes)
       case .rtp:
@@ -111,6 +120,8 @@ struct Attacker {
   private let agents: SimulatedAgents
   private let genuine: GenuineTraffic.Seen
   private let isPlain: Bool
+  /// What Alice's description says for ICE; nil where she has none.
+  private let checked: HostileMedia.Credentials?
   private let stranger = SocketAddress(ipv4: 0x0A00_0066, port: 6666)
   private let aliceMedia: SocketAddress
   private let bobMedia: SocketAddress
@@ -122,7 +133,7 @@ struct Attacker {
 
   var count: Int { self.sent.media + self.sent.signalling }
 
-  init(agents: SimulatedAgents, genuine: GenuineTraffic, seed: UInt64, isPlain: Bool) throws {
+  init(agents: SimulatedAgents, genuine: GenuineTraffic, seed: UInt64, _ cell: HostileInputTests.Cell) throws {
     let seen = genuine.seen
     let invite = seen.signalling.first { $0.starts(with: Array("INVITE".utf8)) }
     let answer = seen.signalling.first { $0.starts(with: Array("SIP/2.0 200".utf8)) }
@@ -131,7 +142,9 @@ struct Attacker {
         messages: seen.signalling, invite: invite, answer: answer, local: agents.alice.address, peer: agents.bob.address
       )
     else { throw ModuleError(.peer, "the call crossed unseen") }
-    (self.agents, self.genuine, self.isPlain) = (agents, seen, isPlain)
+    (self.agents, self.genuine, self.isPlain) = (agents, seen, cell.encryption == nil)
+    self.checked = HostileMedia.Credentials(in: invite)
+    guard (self.checked != nil) == cell.usesICE else { throw ModuleError(.peer, "the offer's ICE is not the cell's") }
     (self.aliceMedia, self.bobMedia, self.sip) = (aliceMedia, bobMedia, sip)
     self.mutation = Mutation(seed: seed &+ 77)
     self.media = HostileMedia()
@@ -140,8 +153,9 @@ struct Attacker {
   /// Sends one datagram, or a request with its ACK.
   mutating func attack() {
     let kind = self.mutation.number(0...99)
-    // SIP, RTP and RTCP more often than not, so that half of all is past what keeps strangers out.
-    let isInside = self.mutation.chance(kind < 72 ? 0.72 : 0.5)
+    // SIP, RTP and RTCP as often as it takes for half of all to be past what keeps strangers out.
+    let isInside =
+      kind < 72 ? Double(self.sent.authenticated) <= 0.53 * Double(self.count) : self.mutation.chance(0.5)
     switch kind {
     case 0..<18:
       let messages = isInside ? self.sip.fromPeer(&self.mutation) : [self.sip.fromStranger(&self.mutation)]
@@ -155,7 +169,14 @@ struct Attacker {
     case 18..<50: if isInside { self.sendAsBob(isRTCP: false) } else { self.strange(self.foreignRTP()) }
     case 50..<72: if isInside { self.sendAsBob(isRTCP: true) } else { self.strange(self.foreignRTCP()) }
     case 72..<86: self.inject(self.dtls(), isInside: isInside)
-    case 86..<96: self.inject(self.media.stun(&self.mutation), isInside: isInside)
+    case 86..<96:
+      if isInside, let checked {
+        self.inject(self.media.stun(under: checked, &self.mutation), isInside: true)
+        self.sent.signedChecks += 1
+        self.sent.authenticated += 1
+      } else {
+        self.inject(self.media.stun(&self.mutation), isInside: isInside)
+      }
     default: self.strange(self.media.nothingInParticular(&self.mutation))
     }
   }
@@ -198,26 +219,10 @@ struct Attacker {
         to: isRTCP ? self.aliceMedia.with(port: self.aliceMedia.port + 1) : self.aliceMedia)
     } else {
       // What libsrtp refuses to protect stays here.
-      guard self.agents.bob.send(bytes, isRTCP: isRTCP) else { return }
+      let transport = self.agents.bob.act { $0.calls.values.first?.media?.section.transport }
+      guard transport?.send(bytes, isRTCP: isRTCP) == true else { return }
     }
     self.sent.media += 1
     self.sent.authenticated += 1
-  }
-}
-
-extension SimulatedAgent {
-  /// Sends bytes as RTP or RTCP of the agent's only call, protected as its own packets are.
-  func send(_ bytes: [UInt8], isRTCP: Bool) -> Bool {
-    let handle = self.act { core in core.calls.values.first?.media?.transport }
-    guard let handle else { return false }
-    var room = bytes + [UInt8](repeating: 0, count: 200)
-    return handle.loop.asOwner { _ in
-      handle.transport.withValue { transport in
-        room.withPacket { packet in
-          packet.count = bytes.count
-          return isRTCP ? transport.send(report: &packet) : transport.send(packet: &packet)
-        }
-      }
-    } ?? false
   }
 }

@@ -1,6 +1,8 @@
+import ICEAgent
 import NetBase
 import RTPStack
 import TestSupport
+import ice
 
 /// Datagrams for a media socket that a peer should never send.
 ///
@@ -60,6 +62,49 @@ struct HostileMedia {
     var bytes: [UInt8] = [UInt8(mutation.number(0...3)), mutation.byte(), 0, UInt8(words * 4)]
     bytes += [0x21, 0x12, 0xA4, 0x42] + mutation.garbage(12...12) + mutation.garbage(words * 4...words * 4)
     return mutation.chance(0.5) ? mutation.damage(bytes, from: 1) : bytes
+  }
+
+  /// What a description says for connectivity checks (RFC 8839 §5.4).
+  struct Credentials: Sendable {
+    let fragment: String
+    let password: String
+
+    /// Those of a message's description; nil where it has none.
+    init?(in message: [UInt8]) {
+      let lines = String(decoding: message, as: UTF8.self).split(separator: "\r\n")
+      func value(_ name: String) -> String? {
+        lines.first { $0.hasPrefix("a=\(name):") }.map { String($0.dropFirst(name.utf8.count + 3)) }
+      }
+      guard let fragment = value("ice-ufrag"), let password = value("ice-pwd") else { return nil }
+      (self.fragment, self.password) = (fragment, password)
+    }
+  }
+
+  /// A message whose integrity is right, and little else: any class and method, attributes twice, of any length, of any
+  /// meaning, in any order.
+  func stun(under credentials: Credentials, _ mutation: inout Mutation) -> [UInt8] {
+    let messageClass = mutation.pick([.request, .request, .request, .indication, .success, .failure] as [STUNClass])
+    var message = STUNWriter(
+      messageClass, method: mutation.chance(0.8) ? STUNType.binding : UInt16(mutation.number(0...0x7F)),
+      id: STUNTransactionID(using: &mutation.generator))
+    if mutation.chance(0.9) { message.add(STUNType.username, "\(credentials.fragment):\(mutation.number(0...9))") }
+    for _ in 0..<mutation.number(0...6) {
+      switch mutation.number(0...8) {
+      case 0: message.add(STUNType.priority, UInt32(truncatingIfNeeded: mutation.generator.next()))
+      case 1: message.add(STUNType.controlled, mutation.generator.next())
+      case 2: message.add(STUNType.controlling, mutation.generator.next())
+      case 3: message.add(STUNType.useCandidate, mutation.garbage(0...3))
+      case 4: message.addMapped(SocketAddress(ipv4: 0x0A00_0063, port: UInt16(mutation.number(0...0xFFFF))))
+      case 5: message.addError(mutation.number(0...9) * 100 + mutation.number(0...99), "no")
+      case 6: message.add(STUNType.priority, mutation.garbage(0...9))
+      case 7: message.add(mutation.chance(0.5) ? STUNType.controlled : STUNType.controlling, mutation.garbage(0...9))
+      default: message.add(UInt16(mutation.number(0...0xFFFF)), mutation.garbage(0...60), padding: mutation.byte())
+      }
+    }
+    message.addIntegrity(key: Array(credentials.password.utf8), crypto: .openSSL)
+    if mutation.chance(0.2) { message.add(UInt16(mutation.number(0...0xFFFF)), mutation.garbage(0...20)) }
+    if mutation.chance(0.9) { message.addFingerprint() }
+    return message.bytes
   }
 
   /// Records with any content, of any type, epoch and length.

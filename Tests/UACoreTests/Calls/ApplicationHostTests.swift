@@ -14,20 +14,15 @@ import Testing
     agents.bob.act { $0.accounts = [agents.bobSettings] }
     var settings = agents.aliceSettings
     (settings.mediaEncryption, settings.mediaNAT) = ("dtls_srtp", "ice")
-    let (page, offer) = try agents.alice.act { core in
-      let id = try core.connect("a page", settings: settings)
-      return (id, try core.makeOffer(id))
-    }
-    #expect(throws: ModuleError.self) {
-      try agents.bob.act { _ = try $0.answer(Array("v=0".utf8), from: "a page", sound: nil) }
-    }
+    let page = try agents.alice.act { try $0.connect("a page", settings: settings) }
+    let offer = try #require(Self.offer(agents.alice, page)).get()
+    #expect(throws: ModuleError.self) { try Self.answer(agents.bob, Array("v=0".utf8))?.get() }
     #expect(agents.bob.act { $0.calls.values.allSatisfy { $0.state == .ended } }, "a bad offer leaves no call behind")
     agents.run(milliseconds: 100)
 
-    let (call, answer) = try agents.bob.act { try $0.answer(offer, from: "a page", sound: nil) }
-    let error = #expect(throws: ModuleError.self) {
-      try agents.bob.act { _ = try $0.answer(offer, from: "another", sound: nil) }
-    }
+    let answered = try #require(Self.answer(agents.bob, offer)).get()
+    let (call, answer) = (answered.call, answered.answer)
+    let error = #expect(throws: ModuleError.self) { try Self.answer(agents.bob, offer)?.get() }
     #expect(error?.kind == .unavailable && error?.message.contains("call_max_calls") == true)
     try agents.alice.act { try $0.takeAnswer(page, answer) }
     agents.run(milliseconds: 1500)
@@ -42,6 +37,19 @@ import Testing
     let report = try #require(agents.bob.ended.last)
     #expect(report.media.receivedPackets > 50 && report.media.lost == 0 && report.failure == nil)
     #expect(agents.simulation.network.mediaSocketCount == 0)
+  }
+
+  /// What is told at once; nil where that is nothing.
+  private static func offer(_ agent: SimulatedAgent, _ call: CallID) -> Result<[UInt8], ModuleError>? {
+    var told: Result<[UInt8], ModuleError>?
+    agent.act { $0.makeOffer(call) { told = $0 } }
+    return told
+  }
+
+  private static func answer(_ agent: SimulatedAgent, _ offer: [UInt8]) -> Result<AnsweredCall, ModuleError>? {
+    var told: Result<AnsweredCall, ModuleError>?
+    agent.act { $0.answer(offer, from: "a page", sound: nil) { told = $0 } }
+    return told
   }
 
   @Test("a module dials with sound of its own; the call that is there is not put on hold, and both are told of")

@@ -98,15 +98,18 @@ import Testing
         encryption: "srtp-mand", protocolName: "RTP/SAVP",
         lines: ["a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:c2hvcnQ="], sentence: "crypto"),
       BadAnswer(
+        encryption: "srtp-mand", protocolName: "RTP/SAVP",
+        lines: ["a=crypto:1 F8_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz"], sentence: "crypto"),
+      BadAnswer(
         encryption: "dtls_srtp", protocolName: "UDP/TLS/RTP/SAVPF", lines: ["a=setup:active"], sentence: "fingerprint"),
     ]
   }
 
   @Test(
     "an answer that can't be used ends the call with its reason, and nothing is sent in the clear",
-    arguments: BadAnswer.all)
-  func badAnswer(one: BadAnswer) throws {
-    let setup = try Setup(mode: .thread, encryption: one.encryption)
+    arguments: BadAnswer.all, RxMode.allCases)
+  func badAnswer(one: BadAnswer, mode: RxMode) throws {
+    let setup = try Setup(mode: mode, encryption: one.encryption)
     let (agents, peer) = (setup.agents, setup.peer)
     peer.act {
       $0.accept(setup.session, body: peer.description(one.lines, protocolName: one.protocolName), now: peer.now)

@@ -71,7 +71,7 @@ import Testing
     let offered = Self.lines(agents.alice, "candidate")
     #expect(offered.count == 2 && offered.allSatisfy { $0.contains(" 10.0.0.1 ") && $0.hasSuffix("typ host") })
     #expect(Self.lines(agents.bob, "candidate").count == (cell.usesRTCPMux ? 1 : 2))
-    #expect(Set(Self.credentials(agents)).count == 4 && Self.lines(agents.alice, "ice-options") == ["ice2"])
+    #expect(Set(Self.credentials(agents)).count == 4 && Self.lines(agents.alice, "ice-options") == ["trickle ice2"])
     let reports = agents.alice.act { $0.reports } + agents.bob.act { $0.reports }
     #expect(reports.allSatisfy { $0.mediaEncryption == cell.encryption ?? "none" })
     if cell.encryption == "dtls_srtp" { #expect(reports.allSatisfy { ($0.secure ?? 9999) < 300 }) }
@@ -161,6 +161,35 @@ import Testing
     try self.end(agents, call, isWhole: false)
   }
 
+  @Test("a restart goes on when the consent of the way before it expires", arguments: RxMode.allCases)
+  func restartAfterSilence(mode: RxMode) throws {
+    let agents = try Self.makeAgents(mode: mode, seed: 12)
+    let call = try agents.establishedCall()
+    agents.run(milliseconds: 2000)
+    let (isCut, media) = (Locked(true), Locked(0))
+    agents.simulation.network.tap { datagram in
+      if datagram.isSignalling { return true }
+      if datagram.bytes.first ?? 0 > 3 { media.withLock { $0 += 1 } }
+      return !isCut.withLock { $0 }
+    }
+    agents.run(milliseconds: 22_000)
+    #expect(agents.alice.act { $0.restartConnectivity(call) })
+    agents.run(milliseconds: 8_500)
+    let before = media.withLock { $0 }
+    agents.run(milliseconds: 1_500)
+    #expect(agents.alice.isEstablished && agents.bob.isEstablished)
+    #expect(before > 1_000 && media.withLock { $0 } == before, "who does not consent is sent nothing")
+    isCut.withLock { $0 = false }
+    agents.run(milliseconds: 10_000)
+    let count = InCallTests.MediaCount(agents.simulation.network)
+    agents.run(milliseconds: 1_000)
+    #expect(count.take("10.0.0.1") >= 48 && count.take("10.0.0.2") >= 48)
+    agents.alice.act { $0.hangUp(call) }
+    #expect(agents.runUntilIdle())
+    for agent in [agents.alice, agents.bob] { #expect(agent.ended.first?.failure == nil) }
+    #expect(agents.simulation.network.mediaSocketCount == 0)
+  }
+
   @Test("new DTLS keys come with new sockets and new checks, and nothing is lost", arguments: RxMode.allCases)
   func rekey(mode: RxMode) throws {
     let agents = try Self.makeAgents(mode: mode, seed: 7)
@@ -243,6 +272,92 @@ import Testing
     agents.run(milliseconds: 1000)
     #expect(state.withLock { $0.early } == 0 && state.withLock { $0.answered.count } == 2)
     try self.end(agents, call)
+  }
+
+  /// What `host` says of its own address becomes something that can't be used: a name, as of a browser that hides, or TCP.
+  private func hide(_ hosts: Set<String>, by kind: String, in agents: SimulatedAgents) -> Descriptions {
+    let descriptions = Descriptions(agents.simulation.network)
+    descriptions.set { message in
+      guard hosts.contains(message.sender) else { return }
+      message.body = message.body.map { [host = message.sender] line in
+        if line.hasPrefix("c=IN IP4 ") { return "c=IN IP4 0.0.0.0" }
+        if line.hasPrefix("m=audio ") {
+          return "m=audio 9 " + line.split(separator: " ").dropFirst(2).joined(separator: " ")
+        }
+        guard line.hasPrefix("a=candidate:") else { return line }
+        guard kind == "TCP" else { return line.replacing(" \(host) ", with: " 4f1b.local ") }
+        return line.replacing(" UDP ", with: " TCP ") + " tcptype passive"
+      }
+    }
+    return descriptions
+  }
+
+  @Test(
+    "a peer that names no address, but one for TCP or an mDNS name, is known by its checks and heard",
+    arguments: RxMode.allCases, ["TCP", "name"])
+  func hidden(mode: RxMode, kind: String) throws {
+    for host in ["10.0.0.1", "10.0.0.2"] {
+      let agents = try Self.makeAgents(mode: mode, seed: 12)
+      let descriptions = self.hide([host], by: kind, in: agents)
+      let call = try agents.establishedCall()
+      agents.run(milliseconds: 1000)
+      try self.end(agents, call)
+      descriptions.set(nil)
+    }
+  }
+
+  @Test(
+    "what a peer tells by INFO after its description, or before it was answered, is checked (RFC 8840)",
+    arguments: RxMode.allCases, [true, false])
+  func trickled(mode: RxMode, isAnswered: Bool) throws {
+    let agents = try Self.makeAgents(mode: mode, seed: 14)
+    agents.bobSettings.answersAtOnce = isAnswered
+    let descriptions = self.hide(["10.0.0.1", "10.0.0.2"], by: "name", in: agents)
+    let call = try agents.call()
+    agents.run(milliseconds: 1000)
+    let trace = agents.alice.trace.withLock { $0 }.map { $0.split(whereSeparator: \.isNewline).map(String.init) }
+    // What Alice's INVITE said before it was changed, and who is who in its dialog.
+    let own = try #require(trace.first).filter { $0.hasPrefix("a=candidate:") }
+    let ringing = try #require(trace.last { $0.contains { $0.hasPrefix("SIP/2.0 ") } })
+    let dialog = ringing.filter { line in ["From: ", "To: ", "Call-ID: "].contains { line.hasPrefix($0) } }
+    let name = try #require(trace.first?.first { $0.hasPrefix("a=ice-ufrag:") })
+    // Of another generation, which is passed over; and of this one.
+    for (sequence, name) in [(2, "a=ice-ufrag:another"), (3, name)] {
+      let body = ([name, "a=ice-pwd:x", "m=audio 9 RTP/AVP 0"] + own).map { $0 + "\r\n" }.joined()
+      let head =
+        [
+          "INFO sip:bob@10.0.0.2 SIP/2.0", "Via: SIP/2.0/UDP 10.0.0.1:5060;branch=z9hG4bKtrickled\(sequence)",
+          "Max-Forwards: 70",
+        ] + dialog + [
+          "CSeq: \(sequence) INFO", "Info-Package: trickle-ice", "Content-Type: application/trickle-ice-sdpfrag",
+          "Content-Length: \(body.utf8.count)",
+        ]
+      agents.simulation.network.inject(
+        Array((head.joined(separator: "\r\n") + "\r\n\r\n" + body).utf8), from: agents.alice.address,
+        to: agents.bob.address, isSignalling: true)
+      agents.run(milliseconds: 500)
+      #expect((agents.bob.report?.firstMedia != nil) == (isAnswered && sequence == 3))
+    }
+    if !isAnswered { agents.bob.act { $0.answer(agents.bobCall) } }
+    agents.run(milliseconds: 1000)
+    let taken = agents.bob.trace.withLock { trace in
+      trace.count { text in text.contains("SIP/2.0 200 OK") && [2, 3].contains { text.contains("CSeq: \($0) INFO") } }
+    }
+    #expect(taken == 2)
+    agents.bob.act { $0.hangUp(agents.bobCall) }
+    try self.end(agents, call)
+    descriptions.set(nil)
+  }
+
+  @Test("where neither names one the call ends with the reason", arguments: ["TCP", "name"])
+  func bothHidden(kind: String) throws {
+    let agents = try Self.makeAgents(seed: 13)
+    let descriptions = self.hide(["10.0.0.1", "10.0.0.2"], by: kind, in: agents)
+    try agents.call()
+    #expect(agents.simulation.run(milliseconds: 60_000) { agents.alice.ended.count + agents.bob.ended.count == 2 })
+    let reasons = (agents.alice.ended + agents.bob.ended).compactMap { $0.failure?.message }
+    #expect(reasons.count == 1 && reasons[0].contains("named no address that can be tried"), "\(reasons)")
+    descriptions.set(nil)
   }
 
   @Test("a call goes on from a new address", arguments: ICECell.all.filter(\.usesRTCPMux))

@@ -145,6 +145,21 @@ import Testing
     }
   }
 
+  @Test("who asks for figures while relays are given back does not count as a loss", arguments: RxMode.allCases)
+  func figuresAtTheEnd(mode: RxMode) throws {
+    let (agents, _) = try Self.makeAgents(mode: mode, seed: 40)
+    let call = try agents.establishedCall()
+    agents.run(milliseconds: 1000)
+    agents.alice.act { $0.hangUp(call) }
+    let isOver = agents.simulation.run(milliseconds: 5000) {
+      agents.alice.act { $0.refreshStatistics(call) }
+      agents.bob.act { $0.refreshStatistics(agents.bobCall) }
+      return !agents.alice.ended.isEmpty && !agents.bob.ended.isEmpty
+    }
+    #expect(isOver)
+    for report in [agents.alice.ended[0], agents.bob.ended[0]] { #expect(report.media.drops.mailboxFull == 0) }
+  }
+
   @Test("a relay is given back at the end of a call, though its nonce is stale by then", arguments: RxMode.allCases)
   func staleEnd(mode: RxMode) throws {
     let (agents, server) = try Self.makeAgents(mode: mode, usesRTCPMux: false, seed: 38) { $0.nonceLifetime = 4_000 }

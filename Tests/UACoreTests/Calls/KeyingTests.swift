@@ -78,9 +78,9 @@ import Testing
 
   @Test(
     "re-keys at a pace that outruns their answers are refused or made good, and lose nothing",
-    arguments: ["srtp-mand", "dtls_srtp"])
-  func rekeyInHaste(encryption: String) throws {
-    let agents = try SimulatedAgents(encryption: encryption, seed: 53)
+    arguments: RxMode.allCases, ["srtp-mand", "dtls_srtp"])
+  func rekeyInHaste(mode: RxMode, encryption: String) throws {
+    let agents = try SimulatedAgents(mode: mode, encryption: encryption, seed: 53)
     agents.simulation.network.setMedia(LinkConditions(delay: 1000...60_000))
     let call = try agents.establishedCall()
     var offered = 0
@@ -99,9 +99,10 @@ import Testing
   }
 
   @Test(
-    "re-keys from both sides at once settle, with hold between them", arguments: ["srtp-mand", "dtls_srtp"])
-  func rekeyGlare(encryption: String) throws {
-    let agents = try SimulatedAgents(mode: .pool, encryption: encryption, seed: 54)
+    "re-keys from both sides at once settle, with hold between them", arguments: ["srtp-mand", "dtls_srtp"],
+    RekeyMethod.allCases)
+  func rekeyGlare(encryption: String, method: RekeyMethod) throws {
+    let agents = try SimulatedAgents(mode: .pool, encryption: encryption, seed: 54) { $0.rekeyMethod = method }
     let call = try agents.establishedCall()
     for round in 0..<20 {
       _ = agents.alice.act { $0.rekey(call) }
@@ -119,7 +120,7 @@ import Testing
     #expect(agents.runUntilIdle())
     for report in agents.alice.ended + agents.bob.ended {
       #expect(report.media.drops == DropCounters(), "\(report.media.drops)")
-      #expect(report.media.lost == 0 && report.failure == nil)
+      #expect(report.media.lost == 0 && report.failure == nil && report.media.rekeys >= 8, "\(report.media.rekeys)")
     }
   }
 
@@ -239,6 +240,26 @@ import Testing
     for report in agents.alice.ended + agents.bob.ended {
       #expect(report.media.lost == 0 && report.media.drops == DropCounters(), "\(report.media.drops)")
       #expect(report.media.rekeys == 5)
+    }
+  }
+
+  @Test(
+    "who answers new keys goes on under the old one until the peer has the answer, however long that is under way",
+    arguments: RxMode.allCases, RekeyMethod.allCases)
+  func slowAnswer(mode: RxMode, method: RekeyMethod) throws {
+    let agents = try SimulatedAgents(mode: mode, encryption: "srtp-mand", seed: 60) { $0.rekeyMethod = method }
+    let call = try agents.establishedCall()
+    // Longer than what no key opens is kept.
+    agents.simulation.network.setSignalling(LinkConditions(delay: 1_500_000...1_500_000))
+    #expect(agents.alice.act { $0.rekey(call) })
+    agents.run(milliseconds: 8000)
+    agents.simulation.network.setSignalling(LinkConditions())
+    agents.alice.act { $0.hangUp(call) }
+    #expect(agents.runUntilIdle())
+    for (agent, heard) in [(agents.alice, agents.aliceHears), (agents.bob, agents.bobHears)] {
+      let media = agent.ended[0].media
+      #expect(media.rekeys == 1 && media.lost == 0 && media.drops == DropCounters(), "\(agent.name) \(media)")
+      #expect(try ExpectedAudio.matchedSamples(ProbeCapture.samples(heard)) != nil)
     }
   }
 

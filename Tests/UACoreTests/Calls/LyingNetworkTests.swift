@@ -92,6 +92,92 @@ import Testing
     }
   }
 
+  /// What names a dialog, as its INVITE and the 200 have it on the wire.
+  private struct Dialog {
+    let callID: String
+    let caller: String
+    let callee: String
+
+    init(_ messages: [[UInt8]]) throws {
+      func value(_ name: String, _ start: String) throws -> String {
+        let message = try #require(messages.first { $0.starts(with: Array(start.utf8)) })
+        let lines = String(decoding: message, as: UTF8.self).split(separator: "\r\n")
+        return String(try #require(lines.first { $0.hasPrefix("\(name): ") }).dropFirst(name.count + 2))
+      }
+      self.callID = try value("Call-ID", "INVITE ")
+      self.caller = try value("From", "INVITE ")
+      self.callee = try value("To", "SIP/2.0 200")
+    }
+
+    /// The two tags.
+    var tags: [String] {
+      [self.caller, self.callee].map { String($0.split(separator: ";tag=").last ?? "") }
+    }
+
+    /// A BYE of the callee's; with one of the three in another's place where `wrong` says which.
+    func goodbye(_ number: Int, wrong: Int? = nil) -> [UInt8] {
+      let names = [self.callID, self.callee, self.caller].enumerated().map { index, name in
+        guard index == wrong else { return name }
+        // The last character is another.
+        return String(name.dropLast()) + (name.hasSuffix("0") ? "1" : "0")
+      }
+      return Array(
+        """
+        BYE sip:alice@10.0.0.1:5060 SIP/2.0\r
+        Via: SIP/2.0/UDP 10.0.0.102:6666;branch=z9hG4bKforged\(number);rport\r
+        Max-Forwards: 70\r
+        From: \(names[1])\r
+        To: \(names[2])\r
+        Call-ID: \(names[0])\r
+        CSeq: \(number) BYE\r
+        Content-Length: 0\r
+        \r
+
+        """.utf8)
+    }
+  }
+
+  @Test(
+    "a BYE over UDP ends a call with its Call-ID and both tags, which are random; with two of the three it ends none",
+    arguments: RxMode.allCases)
+  func forgedGoodbye(mode: RxMode) throws {
+    let agents = try SimulatedAgents(mode: mode, seed: 94)
+    let network = agents.simulation.network
+    let messages = Locked<[[UInt8]]>([])
+    network.tap { datagram in
+      if datagram.isSignalling { messages.withLock { $0.append(datagram.bytes) } }
+      return true
+    }
+    var dialogs: [Dialog] = []
+    for _ in 0..<2 {
+      messages.withLock { $0.removeAll() }
+      let call = try agents.establishedCall()
+      dialogs.append(try Dialog(messages.withLock { $0 }))
+      guard dialogs.count == 1 else { break }
+      agents.alice.act { $0.hangUp(call) }
+      #expect(agents.runUntilIdle())
+    }
+    // Two calls have nothing in common, and no name is one that could be tried out.
+    let names = dialogs.flatMap { [$0.callID] + $0.tags }
+    #expect(Set(names).count == 6 && names.allSatisfy { $0.utf8.count >= 16 }, "\(names)")
+    messages.withLock { $0.removeAll() }
+    var number = 100
+    for origin in [self.stranger, agents.bob.address] {
+      for wrong in 0..<3 {
+        number += 1
+        network.inject(
+          dialogs[1].goodbye(number, wrong: wrong), from: origin, to: agents.alice.address, isSignalling: true)
+      }
+    }
+    agents.run(milliseconds: 500)
+    let refusals = messages.withLock { $0 }.filter { $0.starts(with: Array("SIP/2.0 481".utf8)) }
+    #expect(refusals.count == 6 && agents.alice.isEstablished && agents.bob.isEstablished, "\(refusals.count)")
+    // Who reads the signalling has all three: it is no matter of the address.
+    network.inject(dialogs[1].goodbye(200), from: self.stranger, to: agents.alice.address, isSignalling: true)
+    agents.run(milliseconds: 200)
+    #expect(agents.alice.ended.count == 2 && agents.alice.ended[1].reason == "hangup")
+  }
+
   @Test(
     "a thousand sources in a second, of a stranger's or under the peer's own keys, are counted, and the call is heard as before",
     arguments: Cell.all, [true, false])
@@ -192,7 +278,7 @@ import Testing
 extension SimulatedAgent {
   /// Sends bytes as RTP of the agent's only call, protected as its own packets are.
   fileprivate func sendUnderOwnKeys(_ bytes: [UInt8]) -> Bool {
-    let handle = self.act { core in core.calls.values.first?.media?.transport }
+    let handle = self.act { core in core.calls.values.first?.media?.section.transport }
     guard let handle else { return false }
     var room = bytes + [UInt8](repeating: 0, count: 64)
     return handle.loop.asOwner { _ in

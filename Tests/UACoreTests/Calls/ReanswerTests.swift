@@ -114,10 +114,10 @@ import Testing
 
   @Test(
     "an answer without what was offered ends no call: the old keys go on, the re-key is told as failed, the next one works",
-    arguments: Bad.all, [1, 2])
-  func goesOn(bad: Bad, count: Int) throws {
-    let mode = RxMode.allCases[(bad.name.utf8.count + count) % 3]
-    let agents = try self.makeAgents(bad, mode: mode)
+    arguments: Bad.all, [(1, RxMode.main), (2, .thread), (1, .pool)])
+  func goesOn(bad: Bad, way: (count: Int, mode: RxMode)) throws {
+    let count = way.count
+    let agents = try self.makeAgents(bad, mode: way.mode)
     let descriptions = Descriptions(agents.simulation.network)
     let call = try agents.establishedCall()
     agents.run(milliseconds: 300)

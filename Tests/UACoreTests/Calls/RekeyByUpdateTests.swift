@@ -150,25 +150,6 @@ import Testing
     try self.expectSound(agents, rekeys: 3)
   }
 
-  @Test("UPDATEs of both sides that meet settle, and lose nothing", arguments: ["srtp-mand", "dtls_srtp"])
-  func glare(encryption: String) throws {
-    let agents = try self.makeAgents(mode: .pool, encryption: encryption, seed: 66)
-    let call = try agents.establishedCall()
-    for round in 0..<10 {
-      _ = agents.alice.act { $0.rekey(call) }
-      _ = agents.bob.act { $0.rekey(agents.bobCall) }
-      if round % 3 == 0 { agents.alice.act { $0.setHold(call, round % 2 == 0) } }
-      agents.run(milliseconds: 5000)
-    }
-    agents.alice.act { $0.setHold(call, false) }
-    agents.run(milliseconds: 6000)
-    self.hangUp(agents, call)
-    for report in agents.alice.ended + agents.bob.ended {
-      #expect(report.media.rekeys >= 10, "\(report.media.rekeys)")
-      #expect(report.media.lost == 0 && report.media.drops == DropCounters() && report.failure == nil)
-    }
-  }
-
   @Test("before the call stands there is nothing to change")
   func beforeItStands() throws {
     let agents = try self.makeAgents(seed: 67)

@@ -37,7 +37,8 @@ import Testing
     #expect(without.rekeys == 0...0 && without.heard.allSatisfy { $0.count > 8000 * 5 })
     for method in RekeyMethod.allCases {
       let with = try self.recordings(cell, codec: codec, rekeys: method)
-      #expect(with.rekeys.lowerBound > 30, "\(method) \(with.rekeys)")
+      // Both ends count the same ones, but for what is under way at the end.
+      #expect(with.rekeys.lowerBound > 30 && with.rekeys.count <= 2, "\(method) \(with.rekeys)")
       #expect(with.heard == without.heard, "\(method)")
     }
   }

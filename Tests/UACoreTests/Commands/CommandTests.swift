@@ -78,6 +78,27 @@ import Testing
     #expect(text.split(separator: "\n").count == agents.alice.act { $0.commands.descriptions }.count)
   }
 
+  @Test("modules show what they lost")
+  func losses() throws {
+    let agents = try SimulatedAgents(codec: nil) { $0.activeModules += ["aufile", "ivf", "vidbridge"] }
+    func run(_ line: String) throws -> String { try CallControlTests.run(line, agents.alice) }
+    // Recordings count for the process, in which other tests may record.
+    #expect(try run("/aufilestat").wholeMatch(of: /recordings lost [0-9]+ samples; [0-9]+ ended early/) != nil)
+    #expect(try run("/ivfstat").wholeMatch(of: /recordings lost [0-9]+ frames; [0-9]+ ended early/) != nil)
+    #expect(try run("/vidbridgestat") == "frames dropped 0")
+  }
+
+  @Test("what recordings lose is counted by the piece and by the file")
+  func recordingLosses() {
+    let tally = RecordingTally(of: "frames")
+    #expect(tally.text == "recordings lost 0 frames; 0 ended early")
+    tally.countLost(3)
+    tally.countLost(4)
+    tally.countFailed()
+    #expect(tally.text == "recordings lost 7 frames; 1 ended early")
+    #expect(tally.losses.units == 7 && tally.losses.files == 1)
+  }
+
   @Test(
     "a line that is no command says so",
     arguments: ["/nonsense", "%", "hello", "/hold", "x", "/dial", "d", "/uafind nobody", "/line 7", "@7", "/dnd maybe"])
@@ -88,9 +109,11 @@ import Testing
     #expect(!result.isOK && !result.text.isEmpty)
   }
 
-  @Test("test_cparam_call_decode: a call is named by its number or its Call-ID; none is the current one")
-  func callParameter() throws {
-    let agents = try CallControlTests.agents(isAsked: false)
+  @Test(
+    "test_cparam_call_decode: a call is named by its number or its Call-ID; none is the current one",
+    arguments: RxMode.allCases)
+  func callParameter(mode: RxMode) throws {
+    let agents = try CallControlTests.agents(mode: mode, isAsked: false)
     for _ in 0..<2 {
       try CallControlTests.run("d sip:bob@10.0.0.2", agents.alice)
       agents.run(milliseconds: 500)

@@ -53,4 +53,66 @@ import Testing
     #expect(last.parameter == "audio" && text.contains(#""rtcp_stats": {"tx": {"sent": "#))
     #expect((last.rtcp?.sent.packets ?? 0) > 500 && (last.rtcp?.received.packets ?? 0) > 500)
   }
+
+  @Test("sound that can't be had is told with an errno and a sentence, and ends the call", arguments: RxMode.allCases)
+  func audioError(mode: RxMode) throws {
+    let agents = try CallControlTests.agents(mode: mode, isAsked: false)
+    let listener = Listener()
+    agents.aliceSettings.player = AudioDevice(driver: "probe", device: "broken")
+    agents.alice.act {
+      $0.accounts = [agents.aliceSettings]
+      $0.applications = [("listener", listener)]
+    }
+    try CallControlTests.run("/dial sip:bob@10.0.0.2", agents.alice)
+    #expect(agents.runUntilIdle())
+    #expect(listener.parameters(.audioError) == ["5,module probe: broken"])
+    #expect(listener.parameters(.callClosed) == ["module probe: broken"])
+    let told = try #require(listener.notices.withLock { $0.first { $0.kind == .audioError } })
+    #expect(told.json.description.contains(#""class": "other", "type": "AUDIO_ERROR""#) && told.call != nil)
+  }
+
+  @Test("an INVITE that is refused at once is no call, and told all the same", arguments: RxMode.allCases)
+  func refusedAtOnce(mode: RxMode) throws {
+    let agents = try CallControlTests.agents(mode: mode)
+    let listener = Listener()
+    agents.bobSettings.catchesAll = false
+    agents.bob.act {
+      $0.accounts = [agents.bobSettings]
+      $0.applications = [("listener", listener)]
+    }
+    try CallControlTests.run("/dial sip:nobody@10.0.0.2", agents.alice)
+    agents.run(milliseconds: 500)
+    try CallControlTests.run("/dnd yes", agents.bob)
+    try CallControlTests.run("/dial sip:bob@10.0.0.2", agents.alice)
+    agents.run(milliseconds: 500)
+    let notices = listener.notices.withLock { $0 }
+    #expect(notices.map(\.kind) == [.sessionFailed, .sessionFailed])
+    #expect(notices.map(\.parameter) == ["404 Not Found", "480 Do Not Disturb"])
+    #expect(
+      notices.first?.json.compact
+        == #"{"event":true,"class":"sip","type":"SIPSESS_FAILED","param":"404 Not Found","from":"sip:alice@10.0.0.1"}"#)
+  }
+
+  @Test("module vumeter tells the levels of a call twice a second, from its beginning to its end")
+  func levels() throws {
+    let agents = try CallControlTests.agents(isAsked: false) { $0.activeModules.append("vumeter") }
+    let listener = Listener()
+    agents.alice.act { $0.applications.append(("listener", listener)) }
+    agents.run(milliseconds: 2000)
+    #expect(listener.notices.withLock { $0.isEmpty })
+    try CallControlTests.run("/dial sip:bob@10.0.0.2", agents.alice)
+    agents.run(milliseconds: 5000)
+    let told = [AgentNotice.Kind.levelSent, .levelHeard].map { listener.parameters($0) }
+    #expect(told.allSatisfy { (7...10).contains($0.count) }, "\(told)")
+    // The probe's noise has every value as often as any other: 4.77 dB below full scale.
+    #expect(told.allSatisfy { $0.dropFirst(2).allSatisfy { $0.hasPrefix("-4.") && $0.count == 5 } }, "\(told)")
+    let one = try #require(listener.notices.withLock { $0.first { $0.kind == .levelHeard } })
+    #expect(one.json.description.contains(#""class": "VU_REPORT", "type": "VU_RX_REPORT""#))
+    #expect(one.call?.id.isEmpty == false)
+    try CallControlTests.run("b", agents.alice)
+    #expect(agents.runUntilIdle())
+    let count = listener.notices.withLock { $0.count }
+    agents.run(milliseconds: 5000)
+    #expect(listener.notices.withLock { $0.count } == count)
+  }
 }

@@ -31,11 +31,18 @@ import Testing
 
     /// Alice calls Bob as he is.
     @discardableResult
-    func callAgain(_ user: String = "bob") throws -> CallID {
+    func callAgain(_ user: String = "bob", headers: [(String, String)] = []) throws -> CallID {
       let target = try SIPURI("sip:\(user)@10.0.0.2")
       return try self.agents.alice.act {
-        try $0.call(target, at: self.agents.bob.address, settings: self.agents.aliceSettings)
+        try $0.call(target, at: self.agents.bob.address, settings: self.agents.aliceSettings, headers: headers)
       }
+    }
+
+    /// Alice calls as an intercom does, after so many seconds.
+    func callToBeAnswered(after seconds: Int = 0) throws {
+      self.agents.bobSettings.acceptsAutoAnswer = true
+      self.agents.bob.act { $0.accounts = [self.agents.bobSettings] }
+      try self.callAgain(headers: [("Call-Info", "<sip:x>;answer-after=\(seconds)")])
     }
   }
 
@@ -184,6 +191,60 @@ import Testing
     lab.agents.bobSettings.answerDelay = 2000
     try lab.agents.call()
     lab.agents.run(milliseconds: 3000)
+    #expect(lab.agents.bob.isEstablished && self.isSilent(lab.bob))
+  }
+
+  @Test("who is called by an intercom hears a beep, and then he is heard", arguments: RxMode.allCases)
+  func beep(mode: RxMode) throws {
+    let lab = try Lab(mode: mode)
+    try lab.callToBeAnswered()
+    lab.agents.run(milliseconds: 480)
+    #expect(!lab.agents.bob.isEstablished && lab.agents.alice.report?.state == .ringing)
+    lab.agents.run(milliseconds: 120)
+    #expect(lab.agents.bob.isEstablished && lab.agents.alice.isEstablished)
+    try #require(self.bursts(lab.bob) == [0...200, 300...500])
+    #expect(ProbeCapture.finishes(lab.bob) == 1 && abs(self.pitch(lab.bob, 0...200) - 1000) < 6)
+  }
+
+  @Test("the delay that an intercom asks for begins when the beep is over")
+  func beepAndDelay() throws {
+    let lab = try Lab()
+    try lab.callToBeAnswered(after: 2)
+    lab.agents.run(milliseconds: 2450)
+    #expect(!lab.agents.bob.isEstablished && self.bursts(lab.bob) == [0...200, 300...500])
+    lab.agents.run(milliseconds: 200)
+    #expect(lab.agents.bob.isEstablished)
+  }
+
+  @Test("two intercoms at once are answered after one beep; a call that is gone meanwhile leaves nothing behind")
+  func beepForTwo() throws {
+    let lab = try Lab()
+    try lab.callToBeAnswered()
+    lab.agents.run(milliseconds: 100)
+    try lab.callToBeAnswered()
+    let third = try lab.callAgain(headers: [("Call-Info", "<sip:x>;answer-after=0")])
+    lab.agents.run(milliseconds: 100)
+    lab.agents.alice.act { $0.hangUp(third) }
+    lab.agents.run(milliseconds: 500)
+    #expect(lab.agents.bob.act { $0.reports.filter { $0.state == .established }.count } == 2)
+    #expect(self.bursts(lab.bob) == [0...200, 300...500])
+    // And a person's call is told as before, by the call waiting tone, which follows without a gap on this device.
+    lab.agents.bobSettings.acceptsAutoAnswer = false
+    lab.agents.bob.act { $0.accounts = [lab.agents.bobSettings] }
+    try lab.callAgain()
+    lab.agents.run(milliseconds: 1000)
+    #expect(self.bursts(lab.bob) == [0...200, 300...700, 900...1100])
+  }
+
+  @Test(
+    "no beep where the account has none, where its file is none, and where nothing could play it",
+    arguments: ["account", "none", "no device"])
+  func noBeep(why: String) throws {
+    let lab = try Lab { if why == "none" { $0.toneFiles[.autoAnswer] = "none" } }
+    if why == "account" { lab.agents.bobSettings.beepsBeforeAnswer = false }
+    if why == "no device" { lab.agents.bob.act { $0.settings.configuration.audioAlert = nil } }
+    try lab.callToBeAnswered()
+    lab.agents.run(milliseconds: 200)
     #expect(lab.agents.bob.isEstablished && self.isSilent(lab.bob))
   }
 

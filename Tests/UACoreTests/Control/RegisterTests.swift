@@ -24,8 +24,11 @@ import Testing
     let agents: SimulatedAgents
     let registrar: ScriptedPeer
 
+    /// Users whom the registrar answers by a status of their own.
+    let refusals = Locked<[String: Int]>([:])
+
     /// - Parameter password: what the registrar asks for; nil for none.
-    init(password: String? = nil) throws {
+    init(mode: RxMode = .main, password: String? = nil, modules: [String] = []) throws {
       let names = Table(answers: [
         .srv("_sip._udp.example.test"): .srv([
           SRVRecord(priority: 1, weight: 0, port: 5060, target: "reg.example.test")
@@ -33,12 +36,17 @@ import Testing
         .a("reg.example.test"): .addresses([SocketAddress(ipv4: 0x0A00_0003, port: 0)]),
       ])
       self.agents = try SimulatedAgents(
-        configure: { $0.drainTimeout = 60 }, adjust: { $0.nameResolver = names })
+        mode: mode,
+        configure: {
+          $0.drainTimeout = 60
+          $0.activeModules += modules
+        }, adjust: { $0.nameResolver = names })
       self.registrar = try ScriptedPeer(
         in: self.agents.simulation,
         configuration: SIPConfiguration(allow: [.register], digest: DigestAlgorithm.openSSL))
-      self.registrar.onRequest = { [unowned registrar = self.registrar] endpoint, id, request in
-        endpoint.respond(id, status: 200, now: registrar.now)
+      self.registrar.onRequest = { [unowned registrar = self.registrar, refusals] endpoint, id, request in
+        let status = refusals.withLock { $0[request.to.uri.user ?? ""] } ?? 200
+        endpoint.respond(id, status: status, now: registrar.now)
       }
       guard let password else { return }
       self.registrar.act { endpoint in
@@ -58,16 +66,16 @@ import Testing
     }
   }
 
-  @Test("test_ua_register: an account is registered, refreshed in time, and taken back")
-  func register() throws {
-    let lab = try Lab()
+  @Test("test_ua_register: an account is registered, refreshed in time, and taken back", arguments: RxMode.allCases)
+  func register(mode: RxMode) throws {
+    let lab = try Lab(mode: mode)
     try CallControlTests.run("/uanew <sip:alice@10.0.0.3>;regint=600", lab.agents.alice)
     lab.agents.run(milliseconds: 1000)
     #expect(lab.states == [.registering, .registered] && lab.registers().count == 1)
     #expect(lab.registers()[0].contains("Contact: <sip:alice@10.0.0.1:5060>;expires=600"))
     lab.agents.run(milliseconds: 560_000)
     #expect(lab.registers().count == 2)
-    #expect(try CallControlTests.run("r", lab.agents.alice).contains("registered"))
+    #expect(try CallControlTests.run("r", lab.agents.alice).contains(" \u{1B}[32mOK \u{1B}[;m Expires "))
     try CallControlTests.run("/uareg 0 sip:alice@10.0.0.3", lab.agents.alice)
     lab.agents.run(milliseconds: 1000)
     #expect(lab.states.last == .unregistered)
@@ -75,9 +83,10 @@ import Testing
   }
 
   @Test(
-    "test_ua_register_auth: a password is shown when the registrar asks, a wrong one once", arguments: [true, false])
-  func password(isRight: Bool) throws {
-    let lab = try Lab(password: "secret")
+    "test_ua_register_auth: a password is shown when the registrar asks, a wrong one once", arguments: RxMode.allCases,
+    [true, false])
+  func password(mode: RxMode, isRight: Bool) throws {
+    let lab = try Lab(mode: mode, password: "secret")
     let word = isRight ? "secret" : "guess"
     try CallControlTests.run("/uanew <sip:alice@10.0.0.3>;auth_pass=\(word);regint=600", lab.agents.alice)
     lab.agents.run(milliseconds: 100_000)
@@ -109,9 +118,9 @@ import Testing
     #expect(alice.isEstablished && alice.act { $0.localAccounts.allSatisfy { $0.signalling != nil } })
   }
 
-  @Test("test_ua_register_dns: a registrar is found by its SRV record")
-  func byName() throws {
-    let lab = try Lab()
+  @Test("test_ua_register_dns: a registrar is found by its SRV record", arguments: RxMode.allCases)
+  func byName(mode: RxMode) throws {
+    let lab = try Lab(mode: mode)
     try CallControlTests.run("/uanew <sip:alice@example.test>;regint=600", lab.agents.alice)
     lab.agents.run(milliseconds: 1000)
     #expect(lab.states == [.registering, .registered])
@@ -125,12 +134,93 @@ import Testing
     #expect(reason.contains("nowhere.test"))
   }
 
-  @Test("test_ua_register_auth_dns: a registrar that is found by name asks for a password")
-  func passwordByName() throws {
-    let lab = try Lab(password: "secret")
+  @Test("test_ua_register_auth_dns: a registrar that is found by name asks for a password", arguments: RxMode.allCases)
+  func passwordByName(mode: RxMode) throws {
+    let lab = try Lab(mode: mode, password: "secret")
     try CallControlTests.run("/uanew <sip:alice@example.test>;auth_pass=secret;regint=600", lab.agents.alice)
     lab.agents.run(milliseconds: 1000)
     #expect(lab.states == [.registering, .registered] && lab.registers().count == 2)
+  }
+
+  /// What an application hears of registrations, as `alice REGISTER_OK`.
+  private final class Listener: Application {
+    let heard = Locked<[String]>([])
+    func take(_ notice: AgentNotice) {
+      guard notice.kind.className == "register" else { return }
+      let user = notice.account?.split(separator: ":").last?.split(separator: "@").first ?? ""
+      self.heard.withLock { $0.append("\(user) \(notice.kind.rawValue)") }
+    }
+    func stop() {}
+    func take() -> [String] {
+      self.heard.withLock {
+        let all = $0
+        $0 = []
+        return all
+      }
+    }
+  }
+
+  @Test("with serreg the next prio is registered when the one before has failed, and leaves when that is back")
+  func serial() throws {
+    let lab = try Lab(modules: ["serreg"])
+    let (alice, listener) = (lab.agents.alice, Listener())
+    alice.act { $0.applications = [("listener", listener)] }
+    for line in ["<sip:main@10.0.0.3>;regint=600;fbregint=30;mwi=no", "<sip:spare@10.0.0.3>;regint=600;prio=2;mwi=no"] {
+      try CallControlTests.run("/uanew \(line)", alice)
+    }
+    lab.agents.run(milliseconds: 1000)
+    #expect(listener.take() == ["main REGISTERING", "main REGISTER_OK"], "the second waits")
+    lab.refusals.withLock { $0["main"] = 503 }
+    lab.agents.run(milliseconds: 545_000)
+    #expect(
+      listener.take() == [
+        "main REGISTERING", "main REGISTER_FAIL", "spare REGISTERING", "main UNREGISTERING", "spare REGISTER_OK",
+      ])
+    let before = lab.registers().count
+    lab.agents.run(milliseconds: 70_000)
+    #expect(listener.take() == ["main FALLBACK_FAIL", "main FALLBACK_FAIL"])
+    #expect(lab.registers().count == before + 2)
+    #expect(lab.registers().last?.contains("Contact: <sip:main@10.0.0.1:5060>;expires=0") == true)
+    #expect(try CallControlTests.run("r", alice).contains(" FB-\u{1B}[31mERR\u{1B}[;m"))
+    lab.refusals.withLock { $0 = [:] }
+    lab.agents.run(milliseconds: 31_000)
+    #expect(
+      listener.take() == [
+        "main FALLBACK_OK", "main REGISTERING", "main REGISTER_OK", "spare UNREGISTERING",
+      ])
+    #expect(lab.registers().last?.contains("Contact: <sip:spare@10.0.0.1:5060>;expires=0") == true)
+    #expect(try !CallControlTests.run("r", alice).contains("FB-"))
+  }
+
+  @Test("without fbregint what has failed comes back by itself; a spare that is refused is not asked any more")
+  func serialWithoutAsking() throws {
+    let lab = try Lab(modules: ["serreg"])
+    let (alice, listener) = (lab.agents.alice, Listener())
+    alice.act { $0.applications = [("listener", listener)] }
+    lab.refusals.withLock { $0 = ["main": 503, "third": 403] }
+    for line in [
+      "<sip:main@10.0.0.3>;regint=600;mwi=no", "<sip:spare@10.0.0.3>;regint=600;prio=1;mwi=no",
+      "<sip:third@10.0.0.3>;regint=600;prio=2;fbregint=10;mwi=no",
+    ] { try CallControlTests.run("/uanew \(line)", alice) }
+    lab.agents.run(milliseconds: 1000)
+    #expect(
+      listener.take() == ["main REGISTERING", "main REGISTER_FAIL", "spare REGISTERING", "spare REGISTER_OK"])
+    lab.refusals.withLock { $0["main"] = nil }
+    lab.agents.run(milliseconds: 60_000)
+    let heard = listener.take()
+    #expect(heard.filter { $0.hasPrefix("third") } == ["third FALLBACK_FAIL"])
+    #expect(heard.filter { !$0.hasPrefix("third") } == ["main REGISTERING", "main REGISTER_OK", "spare UNREGISTERING"])
+  }
+
+  @Test("without serreg a prio waits, whatever becomes of the account before it")
+  func noSerial() throws {
+    let lab = try Lab()
+    lab.refusals.withLock { $0["main"] = 503 }
+    for line in ["<sip:main@10.0.0.3>;regint=600;fbregint=10", "<sip:spare@10.0.0.3>;regint=600;prio=1"] {
+      try CallControlTests.run("/uanew \(line)", lab.agents.alice)
+    }
+    lab.agents.run(milliseconds: 60_000)
+    #expect(lab.registers().count >= 2 && lab.registers().allSatisfy { $0.contains("To: <sip:main@") })
   }
 
   @Test("a change of network binds the new address, and takes the old one back")

@@ -128,9 +128,10 @@ import Testing
     three.end()
   }
 
-  @Test("test_ua_refer: a REFER from outside a call is declined, whatever the account allows")
-  func outside() throws {
-    let three = try Three()
+  @Test(
+    "test_ua_refer: a REFER from outside a call is declined, whatever the account allows", arguments: RxMode.allCases)
+  func outside(mode: RxMode) throws {
+    let three = try Three(mode: mode)
     try CallControlTests.run("/refer sip:bob@10.0.0.2 sip:carol@10.0.0.4", three.agents.alice)
     three.agents.run(milliseconds: 3000)
     let output = three.agents.alice.events.compactMap { if case .output(let text) = $0 { text } else { nil } }
@@ -205,9 +206,9 @@ import Testing
     }
   }
 
-  @Test("test_ua_options: a peer says what it can do")
-  func options() throws {
-    let agents = try SimulatedAgents()
+  @Test("test_ua_options: a peer says what it can do", arguments: RxMode.allCases)
+  func options(mode: RxMode) throws {
+    let agents = try SimulatedAgents(mode: mode)
     agents.alice.act { $0.accounts = [agents.aliceSettings] }
     agents.bob.act { $0.accounts = [agents.bobSettings] }
     try CallControlTests.run("/options sip:bob@10.0.0.2", agents.alice)

@@ -54,8 +54,9 @@ private struct Part<Where: Place>: Module {
 @Suite(.serialized) struct ModuleInitTests {
   private static let parts: [any Module.Type] = [Part<First>.self, Part<Middle>.self, Part<Last>.self]
 
-  private static func agents(_ simulation: Simulation) throws -> SimulatedAgent {
+  private static func agents(_ simulation: Simulation, _ mode: RxMode) throws -> SimulatedAgent {
     var configuration = Configuration()
+    configuration.rxMode = mode
     // Every real module lies between two that may fail.
     let real = allModules.map { $0.name }.filter { !["udp", "sip_udp"].contains($0) }
     configuration.activeModules = ["part0"] + real + ["part1", "probe", "part2"]
@@ -66,14 +67,16 @@ private struct Part<Where: Place>: Module {
       adjust: { $0.available += Self.parts })
   }
 
-  @Test("whichever module fails, and however far it came, everything is released and its sentence is told")
-  func halfWay() throws {
+  @Test(
+    "whichever module fails, and however far it came, everything is released and its sentence is told",
+    arguments: RxMode.allCases)
+  func halfWay(mode: RxMode) throws {
     for module in 0..<3 {
       for acquired in 0...2 {
         failure.withLock { $0 = (module, acquired) }
         let simulation = Simulation()
         do {
-          _ = try Self.agents(simulation)
+          _ = try Self.agents(simulation, mode)
           Issue.record("the agent was made")
         } catch { #expect("\(error)" == "module part\(module): it failed after \(acquired)") }
         #expect(Token.living.withLock { $0 } == 0, "part\(module) failed after \(acquired)")
@@ -82,7 +85,7 @@ private struct Part<Where: Place>: Module {
     }
     failure.withLock { $0 = nil }
     let simulation = Simulation()
-    var agent: SimulatedAgent? = try Self.agents(simulation)
+    var agent: SimulatedAgent? = try Self.agents(simulation, mode)
     #expect(Token.living.withLock { $0 } == 6 && agent != nil)
     agent = nil
     #expect(Token.living.withLock { $0 } == 0, "an agent that ends releases its modules")

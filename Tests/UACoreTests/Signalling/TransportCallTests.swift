@@ -137,6 +137,9 @@ private struct TableResolver: NameResolver {
         let (here, there) = (await pair.alice.reports.first, await pair.bob.reports.first)
         return here?.firstMedia != nil && there?.firstMedia != nil
       })
+    let (here, there) = (await pair.alice.execute("/netstat").text, await pair.bob.execute("/netstat").text)
+    #expect(here.contains("\ntcp connections: accepted 0, refused 0, open 0, connected 1, failed 0, "), "\(here)")
+    #expect(there.contains("\ntcp connections: accepted 1, refused 0, open 1, connected 0, failed 0, "), "\(there)")
     await pair.alice.hangUpFirst()
     #expect(await pair.isIdle())
     await pair.shutDown()

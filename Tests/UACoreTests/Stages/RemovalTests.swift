@@ -132,6 +132,62 @@ private final class RoomyStage: AudioStage {
     #expect(streams.allSatisfy { visits.isFinished($0) })
   }
 
+  /// What a stage claims, and the policy under which the core takes it in every mode.
+  struct Claim: Sendable, CustomTestStringConvertible {
+    let safety: ThreadSafety
+    let policy: AdmissionPolicy
+    var testDescription: String { self.safety.rawValue }
+
+    static let all = [
+      Claim(safety: .lockable, policy: .lock), Claim(safety: .mainOnly, policy: .marshal),
+      Claim(safety: .confined, policy: .reject),
+    ]
+  }
+
+  @Test(
+    "calls on real threads that end while frames are inside their players: no end is inside a frame, no frame after an end",
+    arguments: RxMode.allCases, Claim.all)
+  func calls(mode: RxMode, claim: Claim) async throws {
+    // All streams share the lockable one; the others have one each.
+    let visits = Visits(isExclusive: claim.safety == .lockable)
+    let prepare: @Sendable (AudioRequest) throws(ModuleError) -> StageFactory = { request throws(ModuleError) in
+      { () throws(ModuleError) in RoomyStage(format: request.format, visits: visits) }
+    }
+    let offer: StageOffer =
+      switch claim.safety {
+      case .lockable: .lockable(prepare)
+      case .mainOnly: .mainOnly(prepare)
+      case .confined, .concurrent: .confined(prepare)
+      }
+    let player = AudioDevice(driver: "roomy", device: "")
+    let pair = try await LivePair(
+      mode: mode, encryption: nil, player: player,
+      bobPlayer: AudioDevice(driver: "probe", device: ProbeCapture.makeName())
+    ) { settings in
+      settings.configuration.rxPolicy = claim.policy
+      settings.programFacets = [(module: "roomy", facet: .player(offer))]
+    }
+    let ended = LivePair.reports(of: pair.alice)
+    var generator = TestGenerator(seed: 63)
+    for round in 0..<4 {
+      let calls = [try await pair.call(nil, player), try await pair.call(nil, player)]
+      let wanted = visits.frames + 4
+      for _ in 0..<3000 where visits.frames < wanted { try await Task.sleep(for: .milliseconds(1)) }
+      for call in calls {
+        // A frame is inside for 300 µs of each 20 ms.
+        try await Task.sleep(for: .microseconds(Int.random(in: 0...20_000, using: &generator)))
+        await pair.alice.hangUp(call)
+      }
+      await pair.alice.waitUntilIdle()
+      #expect(calls.allSatisfy { visits.isFinished(StreamID(number: $0.number)) }, "round \(round)")
+    }
+    await pair.bob.waitUntilIdle()
+    await pair.shutDown()
+    let reports = await ended.value
+    #expect(reports.count == 8 && reports.allSatisfy { $0.failure == nil && $0.reason == "hangup" })
+    #expect(visits.faults.isEmpty && visits.frames >= 16, "\(visits.faults) \(visits.frames)")
+  }
+
   @Test("a player that hangs its own call up ends when its frame is through", arguments: RxMode.allCases)
   func fromWithin(mode: RxMode) throws {
     let visits = Visits(isExclusive: false)

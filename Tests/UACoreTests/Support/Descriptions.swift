@@ -16,10 +16,11 @@ final class Descriptions: Sendable {
   typealias Change = @Sendable (inout Message) -> Void
   private let change = Locked<Change?>(nil)
 
-  /// What a message with a description, or the 200 of one, becomes.
-  init(_ network: SimulatedNetwork) {
+  /// What a message with a description, or the 200 of one, becomes; `media` taps the rest of what is sent.
+  init(_ network: SimulatedNetwork, media: @escaping @Sendable (Datagram) -> Bool = { _ in true }) {
     network.tap { [unowned network, change] datagram in
-      guard datagram.isSignalling, let change = change.withLock({ $0 }) else { return true }
+      guard datagram.isSignalling else { return media(datagram) }
+      guard let change = change.withLock({ $0 }) else { return true }
       let parts = String(decoding: datagram.bytes, as: UTF8.self).split(
         separator: "\r\n\r\n", maxSplits: 1, omittingEmptySubsequences: false)
       let head = parts[0].split(separator: "\r\n").map(String.init)

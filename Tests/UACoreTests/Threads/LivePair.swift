@@ -18,10 +18,11 @@ struct LivePair: Sendable {
   ///   - loss: percent of the media datagrams that neither side sends, so that handshakes retransmit.
   ///   - nat: both sides' `medianat`; then RTCP shares the RTP socket, as in a call of a browser's.
   ///   - modules: more that are active.
+  ///   - adjust: changes both agents' settings.
   init(
     mode: RxMode, encryption: String?, player: AudioDevice, bobPlayer: AudioDevice? = nil, loss: Double = 0,
     nat: String? = nil, modules: [String] = [], drainTimeout: Int? = nil,
-    rekeyMethod: RekeyMethod = .invite
+    rekeyMethod: RekeyMethod = .invite, adjust: (inout AgentSettings) -> Void = { _ in }
   ) async throws {
     self.nat = nat
     var configuration = Configuration()
@@ -36,6 +37,7 @@ struct LivePair: Sendable {
       listen: SocketAddress(ipv4: 0x7F00_0001, port: 0))
     settings.datagrams = WatchedTransport(violations: self.violations)
     settings.loss = loss
+    adjust(&settings)
     self.alice = UserAgent(settings, name: "alice")
     self.bob = UserAgent(settings, name: "bob")
     try await self.alice.start()

@@ -9,11 +9,16 @@ import udp
 final class Violations: Sendable {
   private let list = Locked<[String]>([])
   private let handled = Locked(0)
+  private let stamped = Locked(0)
 
   var all: [String] { self.list.withLock { $0 } }
   /// How often a handler was called.
   var handledCount: Int { self.handled.withLock { $0 } }
 
+  /// How many sockets were asked to note when datagrams came.
+  var stampedCount: Int { self.stamped.withLock { $0 } }
+
+  func stamp() { self.stamped.withLock { $0 += 1 } }
   func note(_ text: String) { self.list.withLock { $0.append(text) } }
   func count() { self.handled.withLock { $0 += 1 } }
 }
@@ -60,6 +65,11 @@ private final class WatchedPort: DatagramPort {
     self.check("detach")
     self.wasDetached = true
     self.inner.detach(from: context)
+  }
+
+  func stampArrivals(in context: LoopContext) {
+    self.violations.stamp()
+    self.inner.stampArrivals(in: context)
   }
 
   func fill(_ batch: inout PacketBatch) {

@@ -1,0 +1,53 @@
+internal import AllModules
+internal import ModuleKit
+internal import NetBase
+internal import Runtime
+internal import UACore
+
+/// The agents of `apus load`, and what they measure together.
+struct LoadAgents {
+  let delays = MediaDelays(stripes: processorCount())
+  private let options: LoadCommand
+  private let speech: LoadSpeech
+  private let pool: LoopPool?
+
+  init(_ options: LoadCommand) throws {
+    self.options = options
+    self.speech = try LoadSpeech(path: try ShippedSpeech.path())
+    self.pool =
+      (options.media.rxmode ?? .pool) == .pool ? LoopPool(count: processorCount(), name: "rtp-pool") : nil
+  }
+
+  /// - Parameters:
+  ///   - listen: where SIP listens.
+  ///   - side: tells the two agents of a process apart.
+  func start(listen: SocketAddress, side: Int, name: String) async throws -> UserAgent {
+    var settings = AgentFactory.settings(self.options.media, listen: listen, mode: .pool)
+    settings.delays = self.delays
+    settings.decodesAudio = !self.options.skipsDecoding
+    settings.programFacets = [self.speech.facet(side: side)]
+    if self.options.shareEncoding { try self.shareEncoding(in: &settings) }
+    return try await AgentFactory.start(settings, pool: self.pool, name: name)
+  }
+
+  /// - Parameter isLocal: whether both ends are ours, so that RTCP may share RTP's socket.
+  func account(_ identity: String, isLocal: Bool) -> CallSettings {
+    AgentFactory.call(
+      self.options.media, identity: identity, encryption: .none, usesRTCPMux: isLocal,
+      source: self.options.shareEncoding ? nil : AudioDevice(driver: LoadSpeech.driver, device: ""), player: nil)
+  }
+
+  /// After the agents have shut down.
+  func stop() { self.pool?.stop() }
+
+  /// The codecs' modules give way to the program's own codecs, which wrap theirs.
+  private func shareEncoding(in settings: inout AgentSettings) throws {
+    for type in compiledModules where settings.configuration.activeModules.contains(type.name) {
+      let facets = try type.init(settings: ModuleSettings(keys: type.configKeys)).facets
+      let codecs = facets.compactMap { if case .codec(let codec) = $0.body { codec } else { nil } }
+      guard !codecs.isEmpty, codecs.count == facets.count else { continue }
+      settings.configuration.activeModules.removeAll { $0 == type.name }
+      settings.programFacets += codecs.map { (type.name, .codec(SharedEncoding($0, self.speech))) }
+    }
+  }
+}

@@ -1,0 +1,20 @@
+internal import NetBase
+
+extension RTCPWriter {
+  /// A generic NACK (RFC 4585 §6.2.1): `sender` asks `source` for packets once more. At least one number.
+  package mutating func nack(sender: UInt32, source: UInt32, _ lost: LostNumbers, into room: inout MutableRawSpan) {
+    precondition(lost.wordCount > 0, "a NACK for no packet")
+    self.header(
+      .transportFeedback, count: RTCPFeedback.MessageType.genericNACK, body: 8 + 4 * lost.wordCount, into: &room)
+    self.append(sender, into: &room)
+    self.append(source, into: &room)
+    for index in 0..<lost.wordCount { self.append(lost.word(index), into: &room) }
+  }
+
+  /// A picture loss indication (RFC 4585 §6.3.1): `sender` asks `source` for a key frame.
+  package mutating func pictureLoss(sender: UInt32, source: UInt32, into room: inout MutableRawSpan) {
+    self.header(.payloadFeedback, count: RTCPFeedback.MessageType.pictureLoss, body: 8, into: &room)
+    self.append(sender, into: &room)
+    self.append(source, into: &room)
+  }
+}

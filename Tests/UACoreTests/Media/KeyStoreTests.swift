@@ -1,0 +1,54 @@
+import ModuleKit
+import NetBase
+import SRTPEngine
+import Testing
+
+@testable import UACore
+
+/// When a transport counts a re-key.
+@Suite struct KeyStoreTests {
+  private let now = Instant(nanoseconds: 1_000_000_000)
+
+  private func material(_ number: UInt8) throws -> SRTPKeyMaterial {
+    let profile = SRTPProfile.aesCM128HMACSHA1Tag80
+    let bytes = [UInt8](repeating: number, count: profile.keyAndSaltLength)
+    return try SRTPKeyMaterial(profile: profile, keyAndSalt: bytes.withRawSpan { SecretBytes($0) })
+  }
+
+  private func send(_ number: UInt8, from: inout KeyStore, to: inout KeyStore) {
+    var bytes = [0x80, 0, 0, number, 0, 0, 0, 1, 0, 0, 0, 7] + [UInt8](repeating: number, count: 212)
+    let results = bytes.withPacket(count: 172) { packet in
+      (
+        from.protect(&packet, isRTCP: false, on: .rtp), to.unprotect(&packet, isRTCP: false, on: .rtp, now: self.now)
+      )
+    }
+    #expect(results == (.ok, .ok))
+  }
+
+  @Test("a re-key counts when both directions are in use, at the latest when the next key comes, and not before")
+  func counts() throws {
+    var ours = KeyStore()
+    var theirs = KeyStore()
+    try ours.installInbound(self.material(1), .fresh, for: .rtp, now: self.now)
+    try ours.installOutbound(self.material(2), .fresh, for: .rtp, switchNow: true)
+    try theirs.installInbound(self.material(2), .fresh, for: .rtp, now: self.now)
+    try theirs.installOutbound(self.material(1), .fresh, for: .rtp, switchNow: true)
+    self.send(1, from: &ours, to: &theirs)
+    self.send(1, from: &theirs, to: &ours)
+
+    try ours.installInbound(self.material(3), .carried, for: .rtp, now: self.now)
+    try ours.installOutbound(self.material(4), .carried, for: .rtp, switchNow: false)
+    try theirs.installInbound(self.material(4), .carried, for: .rtp, now: self.now)
+    try theirs.installOutbound(self.material(3), .carried, for: .rtp, switchNow: true)
+    self.send(2, from: &theirs, to: &ours)
+    #expect(ours.rekeys == 0, "we have not sent under ours yet")
+    self.send(2, from: &ours, to: &theirs)
+    // Nothing comes before the next key.
+    try ours.installInbound(self.material(5), .carried, for: .rtp, now: self.now)
+    #expect(ours.rekeys == 1)
+
+    // One that is overtaken before it was in use does not count.
+    try ours.installInbound(self.material(6), .carried, for: .rtp, now: self.now)
+    #expect(ours.rekeys == 1)
+  }
+}
