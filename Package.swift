@@ -286,7 +286,8 @@ if Context.environment["APUS_FUZZ"] != nil {
   ]
 }
 
-// Scripts/mutants builds only the tests that it needs: their targets' names, with blanks between them.
-if let wanted = Context.environment["APUS_TEST_TARGETS"]?.split(separator: " ").map(String.init) {
-  package.targets.removeAll { $0.isTest && !wanted.contains($0.name) }
-}
+// Test targets by name, with blanks between them: only these are built, for Scripts/mutants; these are not, for a build in
+// which they could show nothing.
+let named = { (variable: String) in Context.environment[variable]?.split(separator: " ").map(String.init) }
+if let wanted = named("APUS_TEST_TARGETS") { package.targets.removeAll { $0.isTest && !wanted.contains($0.name) } }
+if let spared = named("APUS_SPARED_TARGETS") { package.targets.removeAll { $0.isTest && spared.contains($0.name) } }

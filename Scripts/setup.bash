@@ -10,6 +10,8 @@ PEER_PACKAGES=(baresip-core linphone-cli sip-tester kamailio kamailio-tls-module
   gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad python3-gi gir1.2-gstreamer-1.0)
 PYTHON_PACKAGES=(pesq pystoi numpy scipy soundfile pylibsrtp pyOpenSSL cffi aiortc)
 VENV=$ROOT/.build-venv
+# How .build-release is built; a build with other flags there would begin anew.
+RELEASE_FLAGS=(-c release -Xswiftc -enable-testing -debug-info-format none)
 
 say() { printf '\033[1m==> %s\033[0m\n' "$*" >&2; }
 

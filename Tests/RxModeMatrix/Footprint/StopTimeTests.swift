@@ -6,6 +6,7 @@ import NetBase
 import Runtime
 import SIPStack
 import Soaking
+import TestSupport
 import Testing
 
 @testable import UACore
@@ -90,9 +91,13 @@ private final class TimedAgent: Sendable {
 @Suite(.serialized, .timeLimit(.minutes(10))) struct StopTimeTests {
   #if DEBUG
     // Under a sanitizer, and beside all other tests, only that it comes to an end says something.
-    private static let (calls, limit, rounds) = (8, 10_000.0, 1)
+    private static let (calls, rounds) = (8, 1)
+    private static func limit(_ mode: RxMode) -> Double { 10_000 }
   #else
-    private static let (calls, limit, rounds) = (100, 5.0, 10)
+    private static let (calls, rounds) = (100, 10)
+    /// Two hundred threads on two processors wait for each other too: how long, is the machine's, and only a quiet one is
+    /// held to it.
+    private static func limit(_ mode: RxMode) -> Double { mode == .thread && !Seeds.isLong ? 10 : 5 }
   #endif
 
   /// One round: the 99th percentile, and how busy the machine was meanwhile.
@@ -111,7 +116,7 @@ private final class TimedAgent: Sendable {
     var rounds: [Round] = []
     func isBusy() -> Bool { rounds.count(where: \.isDisturbed) * 2 > rounds.count }
     func best() -> Double { rounds.map(\.milliseconds).min() ?? .infinity }
-    while rounds.count < Self.rounds, !isBusy() || best() > Self.limit {
+    while rounds.count < Self.rounds, !isBusy() || best() > Self.limit(mode) {
       let before = ProcessorTime.now
       let high = try await self.round(mode)
       rounds.append(Round(milliseconds: high, busyShare: ProcessorTime.now.busyShare(since: before)))
@@ -123,7 +128,7 @@ private final class TimedAgent: Sendable {
     print(
       "stop, \(mode.rawValue): 99th percentiles in ms, and how busy the machine was: \(all.joined(separator: ", "));"
         + " by the \(name): \(fixed(decisive))")
-    #expect(decisive <= Self.limit, "\(name) of \(rounds.count): \(decisive) ms")
+    #expect(decisive <= Self.limit(mode), "\(name) of \(rounds.count): \(decisive) ms")
   }
 
   /// Sets the calls up, ends them one by one, and tells how long it takes for 99 of 100 to be gone, in milliseconds.
