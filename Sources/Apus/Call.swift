@@ -14,6 +14,9 @@ public final class Call: Sendable, Identifiable {
     /// A key of the peer's was pressed.
     case digit(Character)
     case heldByPeer(Bool)
+    /// What ICE servers said after a description of a `PeerConnection` had left, each for the peer's `add(candidate:)`, a
+    /// browser's `addIceCandidate`; the last ones of that description, none where they said nothing new.
+    case lateCandidates([String], mediaID: String?)
     /// The last event; the reason is `hangup`, `rejected`, `timeout`, `unreachable`, `media` …
     case ended(String)
   }
@@ -139,6 +142,10 @@ public final class Call: Sendable, Identifiable {
     case .secured(_, let profile): self.continuation.yield(.secured(profile))
     case .digit(_, let digit): if let digit { self.continuation.yield(.digit(digit)) }
     case .held(_, let isHeld): self.continuation.yield(.heldByPeer(isHeld))
+    case .lateCandidates(_, let section):
+      let ending = section.usernameFragment.map { " ufrag \($0)" } ?? ""
+      self.continuation.yield(
+        .lateCandidates(section.candidates.map { "candidate:\($0)\(ending)" }, mediaID: section.mediaID))
     case .ended(let report):
       self.change { $0.report = report }
       self.continuation.yield(.ended(report.reason))

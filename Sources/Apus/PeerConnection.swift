@@ -5,8 +5,8 @@ internal import UACore
 /// whatever way it has. An offer and its answer (RFC 3264), each a text of SDP (RFC 8866), make one; later ones change it.
 ///
 /// Media is encrypted by DTLS-SRTP, on one transport with its RTCP, and goes where ICE has checked that the peer is; a peer
-/// without ICE gets it where its description says. Our descriptions have every candidate of ours: there are no later ones. The
-/// peer's may come after its description (`add(candidate:)`).
+/// without ICE gets it where its description says. Our descriptions have every candidate of ours, but for
+/// `Configuration.tricklesCandidates`. The peer's may come after its description (`add(candidate:)`).
 public final class PeerConnection: Sendable {
   /// What happens, what the peer says, and the figures at the end.
   public let call: Call

@@ -41,6 +41,9 @@ public final class UserAgent: Sendable {
     /// STUN and TURN servers that a `PeerConnection` asks for candidates, for example
     /// `turn:user:password@turn.example.com?transport=tcp`.
     public var iceServers: [String] = []
+    /// Whether a `PeerConnection` describes itself before these have answered; `Call.Event.lateCandidates` then tells what
+    /// they said (RFC 8838).
+    public var tricklesCandidates = false
     /// Whether a `PeerConnection` names and uses nothing but relays of these servers.
     public var usesRelaysOnly = false
 
@@ -54,6 +57,7 @@ public final class UserAgent: Sendable {
   private let audio: ProgramAudio
   private let video = ProgramVideo()
   private let account: CallSettings
+  private let tricklesCandidates: Bool
   private let calls = Locked(Calls())
 
   private struct Calls {
@@ -92,6 +96,7 @@ public final class UserAgent: Sendable {
       throw ApusError(.configuration, "iceServers: \(error)")
     }
     self.account = account
+    self.tricklesCandidates = configuration.tricklesCandidates
     self.audio = audio
     self.core = UACore.UserAgent(settings)
     (self.incomingCalls, self.announceCall) = AsyncStream.makeStream(of: Call.self)
@@ -130,6 +135,7 @@ public final class UserAgent: Sendable {
     var settings = self.account
     (settings.mediaEncryption, settings.mediaNAT) = (Encryption.dtls.rawValue, "ice")
     (settings.usesRTCPMux, settings.usesBundle) = (true, true)
+    settings.tricklesCandidates = self.tricklesCandidates
     do {
       let id = try await self.core.connect(peer, settings: settings)
       return PeerConnection(id: id, call: self.known(id, peer: peer), agent: self.core)
@@ -167,7 +173,7 @@ public final class UserAgent: Sendable {
     switch event {
     case .incoming(let id, let from): self.announceCall.yield(self.known(id, peer: from))
     case .ended(let report): self.tell(report.id, event, isLast: true)
-    case .ringing(let id), .established(let id), .secured(let id, _), .digit(let id, _), .held(let id, _):
+    case .ringing(let id), .established(let id), .secured(let id, _), .digit(let id, _), .held(let id, _), .lateCandidates(let id, _):
       self.tell(id, event)
     default: break
     }

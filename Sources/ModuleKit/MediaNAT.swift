@@ -70,6 +70,14 @@ package protocol MediaNATSession: AnyObject {
   ///   - fragment: the `ice-ufrag` that they belong to; nil for that of the last description.
   /// - Returns: false where they belong to nothing that is in force.
   func add(candidates: [String], of fragment: String?) -> Bool
+  /// What was found since our last description, which did not say that it has everything; given once.
+  func takeLateCandidates() -> LateCandidates?
+  /// Candidates of the peer's last description, or told since, whose names are to be resolved; each given once.
+  func takeNamedCandidates() -> [NamedCandidate]
+  /// What a name stands for. One that stands for several addresses is not used, for a peer could have any of them tried.
+  func resolved(_ candidate: NamedCandidate, to addresses: [SocketAddress])
+  /// Candidates of the peer's that are not used.
+  var unusedCandidates: UnusedCandidates { get }
   /// Our last offer was refused, or our answer could not be made.
   func rollback()
   /// Our answer was made: what it says holds.
@@ -78,6 +86,40 @@ package protocol MediaNATSession: AnyObject {
   func connected(_ report: ConnectivityReport)
   /// What the transport must be told, in order, until nil; taken after each of the calls above.
   func nextCommand() -> ConnectivityCommand?
+}
+
+/// The last candidates of a description that has left (RFC 8838 §10).
+package struct LateCandidates: Hashable, Sendable {
+  /// The description's `ice-ufrag`.
+  package let fragment: String
+  /// Its `ice-pwd`.
+  package let password: String
+  /// Values of the attribute `candidate`; none where nothing else was found.
+  package let candidates: [String]
+
+  package init(fragment: String, password: String, candidates: [String]) {
+    (self.fragment, self.password, self.candidates) = (fragment, password, candidates)
+  }
+}
+
+/// Candidates of a peer's that are not used, by why.
+package struct UnusedCandidates: Hashable, Sendable {
+  /// For TCP (RFC 6544): media goes by UDP only.
+  package var tcp = 0
+  /// Names that stand for no address, as far as we know, or for several.
+  package var named = 0
+  /// What can't be read, and types that nobody knows.
+  package var unreadable = 0
+
+  package init() {}
+
+  package static func + (left: Self, right: Self) -> Self {
+    var sum = left
+    sum.tcp += right.tcp
+    sum.named += right.named
+    sum.unreadable += right.unreadable
+    return sum
+  }
 }
 
 /// What candidates are gathered for.

@@ -465,6 +465,40 @@ def mailbox():
             sipp.finish()
 
 
+def told_where():
+    """What a registrar tells of routes and names a later call goes by (RFC 3327, 3608, 5627)."""
+    gruu = "sip:me@phones.test;gr=urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6"
+    service = Scenario("service").wants("INVITE", "INVITE sip:her@127[.]0[.]0[.]1:9 ", "Route: *<sip:127[.]0[.]0[.]1:[0-9]+;lr>",
+                                        f"Contact: *<{gruu.replace('.', '[.]')}>")
+    with SIPp(ended(service.reply("200 OK", body=sdp()).wants("ACK"))) as other:
+        registrar = Scenario("registrar").wants("REGISTER", "Supported:.*path", "Supported:.*gruu", "Supported:.*outbound",
+                                                'Contact:.*[+]sip.instance="<urn:uuid:.*reg-id=1')
+        registrar.reply("200 OK", "Expires: 600", f'[last_Contact:];pub-gruu="{gruu}"', "Path: <sip:edge.phones.test;lr>",
+                        f"Service-Route: <sip:127.0.0.1:{other.port};lr>")
+        with SIPp(registrar) as sipp, agent(account=f"<{sipp.uri}>;regint=600;mwi=no;sipnat=outbound;answermode=auto") as alice:
+            alice.wait_for("registered")
+            sipp.finish()
+            alice.command("/dial sip:her@127.0.0.1:9")
+            alice.wait_for("established")
+            alice.command("/hangup")
+            other.finish()
+
+
+def hides(is_told):
+    """Who calls is hidden from the peer; our own proxy is told (RFC 3323, 3325)."""
+    wanted = ['From: *"Anonymous" *<sip:anonymous@anonymous[.]invalid>', "Privacy: *id", "Contact: *<sip:anonymous@"]
+    wanted += ["P-Preferred-Identity: *<sip:me@phones[.]test>"] if is_told else []
+    with SIPp(ended(Scenario("hidden").wants("INVITE", *wanted).reply("200 OK", body=sdp()).wants("ACK"))) as sipp:
+        proxy = f';outbound="{sipp.uri}"' if is_told else ""
+        with agent(account=f"<sip:me@phones.test>;regint=0;privacy=id{proxy}") as alice:
+            alice.command("/dial sip:her@phones.test" if is_told else f"/dial {sipp.uri}")
+            alice.wait_for("established")
+            alice.command("/hangup")
+            sipp.finish()
+            trace = alice.output()
+    check(is_told or ("P-Preferred-Identity" not in trace and "phones.test" not in trace.split("INVITE", 1)[1]), "a stranger is told")
+
+
 # Many calls
 
 LONG = bool(os.environ.get("APUS_LONG"))
@@ -522,6 +556,9 @@ cases = [
     ("digits by INFO, calling", sends_digits_by_info),
     ("OPTIONS, calling", asks_for_options),
     ("registrar and mailbox, calling", mailbox),
+    ("Path, Service-Route and GRUU, calling", told_where),
+    ("privacy, our proxy is told, calling", hides, True),
+    ("privacy, a stranger is not, calling", hides, False),
     ("many calls, called", many_called),
     ("many calls, calling", many_calling),
 ]

@@ -18,6 +18,14 @@ final class ICENegotiation: MediaNATSession {
     var isNext = false
     /// What servers were asked for; nil while they are, and for good where there are none to ask.
     var gathered: [ICECandidate]?
+    /// What our last description said, where it did not say that this is all.
+    var unfinished: Description?
+  }
+
+  private struct Description {
+    let credentials: ICECredentials
+    let components: Int
+    let candidates: [String]
   }
 
   private struct State {
@@ -40,6 +48,7 @@ final class ICENegotiation: MediaNATSession {
   /// What our offer says, where it asks for a restart.
   private var offered: ICECredentials?
   private var commands = Queue<ConnectivityCommand>()
+  private var unusable = UnusableLines()
 
   init(
     isRelayOnly: Bool = false, tls: RelayTLS = RelayTLS(), trust: SIPSecurity = SIPSecurity()
@@ -65,7 +74,7 @@ final class ICENegotiation: MediaNATSession {
     switch description {
     case .offer: try self.begin(.controlling)
     case .answer(let offer):
-      guard case .present(let remote) = RemoteICE(offer) else { return false }
+      guard case .present(let remote, _) = RemoteICE(offer) else { return false }
       try self.begin(.controlled, components: remote.components)
     }
     return local.gathered == nil
@@ -126,7 +135,8 @@ final class ICENegotiation: MediaNATSession {
         return [DescriptionAttribute("ice-mismatch")]
       }
       return try self.attributes(nil)
-    case .present(let remote):
+    case .present(let remote, let lines):
+      self.unusable.note(lines, of: remote.credentials.fragment)
       if self.state.isAbsent {
         self.state.isAbsent = false
         self.renew()
@@ -158,7 +168,8 @@ final class ICENegotiation: MediaNATSession {
     switch RemoteICE(answer) {
     case .absent: try self.withdraw()
     case .mismatched: if !self.isRunning { try self.withdraw() }
-    case .present(let remote):
+    case .present(let remote, let lines):
+      self.unusable.note(lines, of: remote.credentials.fragment)
       // Both change (RFC 8839 §4.4). A peer that keeps its own begins nothing anew, and what is in use goes on.
       if let offered, remote.credentials != self.state.remote?.credentials {
         self.state.local?.credentials = offered
@@ -175,9 +186,36 @@ final class ICENegotiation: MediaNATSession {
     guard var remote = self.state.remote else { return false }
     guard fragment == nil || fragment == remote.credentials.fragment else { return false }
     // The same credentials again: what is new among the candidates is added.
-    remote.candidates = candidates.compactMap { try? ICECandidate(parsing: $0) }
+    let lines = CandidateLines(candidates)
+    self.unusable.note(lines, of: remote.credentials.fragment)
+    remote.candidates = lines.candidates
     self.commands.append(.remote(remote))
     return true
+  }
+
+  // MARK: Candidates that can't be used as they are
+
+  var unusedCandidates: UnusedCandidates { self.unusable.counts }
+
+  func takeNamedCandidates() -> [NamedCandidate] { self.unusable.takeNamed() }
+
+  func resolved(_ candidate: NamedCandidate, to addresses: [SocketAddress]) {
+    guard addresses.count == 1, let found = candidate.candidate(at: addresses[0]) else {
+      return self.unusable.failed()
+    }
+    guard var remote = self.state.remote, remote.credentials.fragment == candidate.fragment else { return }
+    remote.candidates = [found]
+    self.commands.append(.remote(remote))
+  }
+
+  func takeLateCandidates() -> LateCandidates? {
+    guard !self.state.isAbsent, let gathered = self.state.local?.gathered,
+      let description = self.state.local?.unfinished.take()
+    else { return nil }
+    let values = gathered.filter { $0.component <= description.components }.map(\.attributeValue)
+    return LateCandidates(
+      fragment: description.credentials.fragment, password: description.credentials.password,
+      candidates: values.filter { !description.candidates.contains($0) })
   }
 
   func rollback() {
@@ -238,16 +276,20 @@ final class ICENegotiation: MediaNATSession {
     // While servers are asked, the peer learns of a relay by the checks that leave it.
     let hosts = self.isRelayOnly ? [] : local.sockets.bases.map { ICESession.host($0) }
     let candidates = (local.gathered ?? hosts).filter { $0.component <= components }
-    if self.isRelayOnly, candidates.isEmpty, self.servers.isEmpty || local.gathered != nil {
+    let isComplete = self.servers.isEmpty || local.gathered != nil
+    if self.isRelayOnly, candidates.isEmpty, isComplete {
       throw ModuleError(.unavailable, "module ice: no server gives a relay, and ice_policy relay allows nothing else")
     }
     let credentials = credentials ?? local.credentials
+    let values = candidates.map(\.attributeValue)
+    self.state.local?.unfinished =
+      isComplete ? nil : Description(credentials: credentials, components: components, candidates: values)
     return [
       DescriptionAttribute("ice-ufrag", credentials.fragment), DescriptionAttribute("ice-pwd", credentials.password),
       DescriptionAttribute("ice-options", "trickle ice2"),
     ]
-      + candidates.map { DescriptionAttribute("candidate", $0.attributeValue) }
-      + (candidates.isEmpty ? [] : [DescriptionAttribute("end-of-candidates")])
+      + values.map { DescriptionAttribute("candidate", $0) }
+      + (isComplete ? [DescriptionAttribute("end-of-candidates")] : [])
   }
 
   /// RFC 8839 §5.2.

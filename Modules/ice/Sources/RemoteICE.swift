@@ -8,7 +8,7 @@ enum RemoteICE {
   case absent
   /// Someone on the way has put another address into the description (RFC 8839 §5.4.5).
   case mismatched
-  case present(ICERemote)
+  case present(ICERemote, CandidateLines)
 
   init(_ description: RemoteConnectivity) {
     guard let fragment = description.values(of: "ice-ufrag").first,
@@ -18,17 +18,11 @@ enum RemoteICE {
       self = .absent
       return
     }
-    var candidates: [ICECandidate] = []
-    var hasNames = false
-    for line in description.values(of: "candidate") {
-      do throws(ICECandidateError) {
-        candidates.append(try ICECandidate(parsing: line))
-      } catch {
-        if case .name = error { hasNames = true }
-      }
-    }
+    let lines = CandidateLines(description.values(of: "candidate"))
+    let candidates = lines.candidates
     // Nothing to compare with: more are to come, or a name may stand for the address.
-    if let address = description.address, !candidates.isEmpty, !hasNames, !address.isUnspecified, address.port != 9,
+    if let address = description.address, !candidates.isEmpty, !lines.hasNames, !address.isUnspecified,
+      address.port != 9,
       !candidates.contains(where: { $0.component == 1 && $0.address.unscoped == address.unscoped })
     {
       self = .mismatched
@@ -38,6 +32,6 @@ enum RemoteICE {
     self = .present(
       ICERemote(
         credentials: credentials, isLite: description.has("ice-lite"), candidates: candidates,
-        components: description.sharesSocket || !hasRTCP ? 1 : 2))
+        components: description.sharesSocket || !hasRTCP ? 1 : 2), lines)
   }
 }

@@ -49,6 +49,57 @@ import Testing
     attributes.first { $0.name == name }?.value
   }
 
+  @Test("what servers say after the description is told once, of its generation, and only what it did not have")
+  func late() throws {
+    let server = ICEServer(.stun, address: SocketAddress(ipv4: 0xC633_6401, port: 3478))
+    #expect(try self.session.gather(from: [server], for: .offer))
+    let offer = try self.session.offerAttributes()
+    #expect(!offer.contains { $0.name == "end-of-candidates" })
+    #expect(self.session.takeLateCandidates() == nil)
+    let hosts = try Self.parsed(offer)
+    let seen = try ICECandidate(parsing: "9 1 UDP 1694498815 198.51.100.9 6000 typ srflx raddr 10.0.0.1 rport 4000")
+    self.session.gathered(GatheringReport(sockets: self.sockets, candidates: hosts + [seen], problems: []))
+    let late = try #require(self.session.takeLateCandidates())
+    #expect(late.candidates == [seen.attributeValue])
+    #expect(late.fragment == self.value("ice-ufrag", offer) && late.password == self.value("ice-pwd", offer))
+    #expect(self.session.takeLateCandidates() == nil)
+    let complete = try self.session.offerAttributes()
+    #expect(complete.contains { $0.name == "end-of-candidates" } && self.session.takeLateCandidates() == nil)
+  }
+
+  private static func parsed(_ attributes: [DescriptionAttribute]) throws -> [ICECandidate] {
+    try attributes.filter { $0.name == "candidate" }.map { try ICECandidate(parsing: $0.value ?? "") }
+  }
+
+  @Test("TCP, names and what can't be read are counted; a name of .local is asked for once, and used for one address")
+  func unused() throws {
+    func candidate(_ host: String, _ transport: String = "UDP", kind: String = "host") -> String {
+      "1 1 \(transport) 2130706431 \(host) 5000 typ \(kind)"
+    }
+    let address = SocketAddress(ipv4: 0x0A00_0002, port: 9)
+    let lines = [
+      candidate("10.0.0.2", "TCP"), candidate("evil.example.com"), candidate("a.b.local"), candidate(".local"),
+      candidate("10.0.0.2", kind: "moon"), "nonsense", candidate("4f1b.local"), candidate("4f1c.local"),
+    ]
+    _ = try self.session.offerAttributes()
+    try self.session.receive(answer: self.remote(candidates: lines, at: nil))
+    let named = self.session.takeNamedCandidates()
+    #expect(named.map(\.name) == ["4f1b.local", "4f1c.local"] && self.session.takeNamedCandidates().isEmpty)
+    var expected = UnusedCandidates()
+    (expected.tcp, expected.named, expected.unreadable) = (1, 3, 2)
+    #expect(self.session.unusedCandidates == expected)
+    _ = self.commands()
+    self.session.resolved(named[0], to: [address])
+    #expect(self.commands() == ["remote peer 1"])
+    self.session.resolved(named[1], to: [address, SocketAddress(ipv4: 1, port: 9)])
+    expected.named += 1
+    #expect(self.commands().isEmpty && self.session.unusedCandidates == expected)
+    // The same again, as a later description repeats it, is not asked for again; and not more than sixteen are.
+    #expect(
+      self.session.add(candidates: [candidate("4f1b.local")] + (0..<20).map { candidate("n\($0).local") }, of: "peer"))
+    #expect(self.session.takeNamedCandidates().count == 14)
+  }
+
   @Test("an offer names both sockets, and says the same again") func offer() throws {
     let first = try self.session.offerAttributes()
     #expect(first.filter { $0.name == "candidate" }.count == 2)

@@ -73,7 +73,7 @@ actor Console {
       self.showBottom()
     case .logLevel: break
     case .quit: await self.stop.set()
-    case .outgoing: break
+    case .outgoing, .lateCandidates: break
     case .ended(let report):
       let media = report.media
       let why = report.failure?.message ?? report.reason

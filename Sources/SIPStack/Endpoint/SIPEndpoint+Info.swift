@@ -7,6 +7,18 @@ extension SIPEndpoint {
     self.request(.info, in: id, headers: headers, body: body, now)
   }
 
+  /// Whether the peer of a call has announced that it takes INFO of a package.
+  package func takes(_ package: InfoPackage, in id: SessionID) -> Bool {
+    self.sessions[id]?.peer.receivedInfo.contains(package.name) ?? false
+  }
+
+  /// Sends INFO of a package that the peer takes (RFC 6086 §4.2.1); `requestResult` or `requestFailed` brings the result.
+  package func info(_ id: SessionID, of package: InfoPackage, _ bytes: [UInt8], now: Instant) -> RequestID {
+    self.request(
+      .info, in: id, headers: [("Info-Package", package.name), ("Content-Disposition", "Info-Package")],
+      body: SIPBody(contentType: package.contentType, bytes: bytes), now)
+  }
+
   /// Sends MESSAGE in a call; `requestResult` or `requestFailed` brings the result.
   package func message(
     _ id: SessionID, body: SIPBody, headers: [(String, String)] = [], now: Instant

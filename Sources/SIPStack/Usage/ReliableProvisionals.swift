@@ -77,12 +77,14 @@ struct PeerCapabilities: Hashable {
   var supportsReliable = false
   var supportsTimers = false
   var allowsUpdate = false
+  /// The packages of Recv-Info, in small letters.
+  var receivedInfo: Set<String> = []
 
   init() {}
 
   init(_ headers: SIPHeaders) { self.note(headers) }
 
-  /// Takes note of Supported, Require and Allow; what a message leaves out stays as it was.
+  /// Takes note of Supported, Require, Allow and Recv-Info; what a message leaves out stays as it was.
   mutating func note(_ headers: SIPHeaders) {
     func has(_ tag: String) -> Bool {
       (headers.list("Supported") + headers.list("Require")).contains { $0.isSame(ignoringCaseOf: tag) }
@@ -90,5 +92,6 @@ struct PeerCapabilities: Hashable {
     if has("100rel") { self.supportsReliable = true }
     if has("timer") { self.supportsTimers = true }
     if headers["Allow"] != nil { self.allowsUpdate = headers.list("Allow").contains(SIPMethod.update.name) }
+    if headers["Recv-Info"] != nil { self.receivedInfo = Set(headers.list("Recv-Info").map { $0.lowercased() }) }
   }
 }

@@ -37,6 +37,7 @@ package final class SimulatedAgent {
     var settings = AgentSettings(
       available: allModules + [ProbeAudio.self, ProbeVideo.self, BrokenKeys.self], configuration: configuration,
       listen: self.address)
+    settings.nameResolver = SimulatedNames()
     settings.seed = seed
     settings.loss = loss
     settings.datagrams = simulation.network

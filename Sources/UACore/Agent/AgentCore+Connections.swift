@@ -158,6 +158,7 @@ extension AgentCore {
     let answer = try self.refusable { try media.answer(to: offer) }
     // Who gets this answer can read what it announces: there is nothing that confirms it.
     try media.answerConfirmed()
+    self.resolveCandidates(of: call)
     self.connected(call)
     return answer
   }
@@ -169,6 +170,7 @@ extension AgentCore {
       throw ModuleError(.configuration, "there is no offer that this could answer")
     }
     try self.refusable { try media.receive(answer: answer) }
+    self.resolveCandidates(of: call)
     self.connected(call)
   }
 
@@ -179,12 +181,14 @@ extension AgentCore {
   ///   - mediaID: the line's `mid`; nil for the audio's.
   /// - Throws: where they belong to nothing in force.
   package func add(candidates: [String], of fragment: String?, for mediaID: String?, to id: CallID) throws {
-    guard try self.connection(id).media?.add(candidates: candidates, of: fragment, for: mediaID) == true else {
+    let call = try self.connection(id)
+    guard try call.media?.add(candidates: candidates, of: fragment, for: mediaID) == true else {
       throw ModuleError(
         .configuration,
         "candidates belong to the peer's last description: there is none, it has no ICE, or they are of another one"
       )
     }
+    self.resolveCandidates(of: call)
   }
 
   /// Drops our offer; what was agreed before stands.

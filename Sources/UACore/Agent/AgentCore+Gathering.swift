@@ -5,7 +5,8 @@ internal import Runtime
 internal import SIPStack
 
 /// Descriptions that wait for what STUN and TURN servers know of us (half trickle): main begins it, a transport asks the
-/// servers, and what it has found, or time, lets the description go.
+/// servers, and what it has found, or time, lets the description go. Where the peer is known to take candidates later, the
+/// description doesn't wait.
 extension AgentCore {
   /// Milliseconds for names and servers together: then a description names what is there.
   static let gatheringPatience: Int64 = 3_000
@@ -42,14 +43,23 @@ extension AgentCore {
   private func gather(_ call: Call, _ media: CallMedia, _ next: CallMedia.NextDescription) {
     // What is wrong comes up again, and is told, when the description is made.
     let isWaiting = (try? media.gather(for: next)) ?? false
-    if !isWaiting { self.endGathering(call) }
+    if !isWaiting || self.trickles(call, next) { self.endGathering(call) }
+  }
+
+  /// Whether the peer is told later what the next description does not have: an offerer by SIP doesn't know that it is, and
+  /// waits (RFC 8840 §5.1).
+  private func trickles(_ call: Call, _ next: CallMedia.NextDescription) -> Bool {
+    guard let session = call.session else { return call.carrier == nil && call.settings.tricklesCandidates }
+    guard case .answer = next else { return false }
+    return self.endpoint.takes(.trickleICE, in: session)
   }
 
   /// A transport has asked its servers.
   func gathered(_ report: GatheringReport, _ call: Call) {
-    guard call.media?.gathered(report) == true, call.gathering != nil else { return }
+    guard call.media?.gathered(report) == true else { return }
     for problem in report.problems { self.emit(.warning(call.id, "\(problem); the call goes on without it")) }
     self.endGathering(call)
+    self.tellLateCandidates(of: call)
   }
 
   private func endGathering(_ call: Call) {

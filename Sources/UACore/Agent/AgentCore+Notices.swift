@@ -31,7 +31,7 @@ extension AgentCore {
       self.tell(notice)
     case .quit: self.tell(AgentNotice(.shutdown))
     // `finish` tells it while the call is still known.
-    case .ended, .warning, .output, .status, .logLevel: break
+    case .ended, .warning, .output, .status, .logLevel, .lateCandidates: break
     }
     self.watchers.take(event)
     self.control.take(event)

@@ -107,6 +107,7 @@ extension AgentCore {
     call.established = self.context.now
     self.emit(.established(call.id))
     self.notifyReferrer(of: call, status: 200)
+    self.tellLateCandidates(of: call)
   }
 
   @discardableResult
@@ -135,6 +136,7 @@ extension AgentCore {
       let wasHeld = media.isHeldByPeer
       if let body {
         let answer = try media.answer(to: body.bytes)
+        self.resolveCandidates(of: call)
         self.endpoint.acceptReinvite(session, body: SIPBody(bytes: answer), now: now)
         if method != .invite { media.answerStands() }
         if media.isHeldByPeer != wasHeld { self.emit(.held(call.id, media.isHeldByPeer)) }
@@ -165,6 +167,8 @@ extension AgentCore {
 
   /// An offer is done with, one way or the other: what was asked for meanwhile begins.
   func offerSettled(_ call: Call) {
+    self.resolveCandidates(of: call)
+    self.tellLateCandidates(of: call)
     if let isHeld = call.nextHold.take(), isHeld != call.media?.isOnHold { self.setHold(call.id, isHeld) }
     guard let transfer = call.pendingTransfer else { return }
     call.pendingTransfer = nil

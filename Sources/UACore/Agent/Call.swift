@@ -136,6 +136,7 @@ final class Call {
       codec: self.media?.codec.map { "\($0.codec.encodingName)/\($0.codec.clockRate)/\($0.codec.channels)" },
       rxMode: rxMode, isOnHold: self.media?.isOnHold ?? false,
       isHeldByPeer: self.media?.isHeldByPeer ?? false, digits: self.digits, media: self.statistics,
-      video: self.statistics.video ?? self.videoTransport?.video, videoTransport: self.videoTransport)
+      video: self.statistics.video ?? self.videoTransport?.video, videoTransport: self.videoTransport,
+      unusedCandidates: self.media?.unusedCandidates ?? UnusedCandidates())
   }
 }

@@ -51,4 +51,30 @@ extension CallMedia {
     let isOfUse = self.sections.reduce(false) { $1.gathered(report) || $0 }
     return isOfUse && !self.sections.contains(where: \.isGathering)
   }
+
+  /// Names among the peer's candidates, each given once, and who wants to know what they stand for.
+  func takeNamedCandidates() -> [(candidate: NamedCandidate, section: MediaSection)] {
+    self.sections.flatMap { section in
+      (section.connectivity?.takeNamedCandidates() ?? []).map { ($0, section) }
+    }
+  }
+
+  /// Candidates of the peer's that are not used.
+  var unusedCandidates: UnusedCandidates {
+    self.sections.reduce(UnusedCandidates()) { $0 + ($1.connectivity?.unusedCandidates ?? UnusedCandidates()) }
+  }
+
+  /// What was found since our last description, for a peer that takes it; given once.
+  func takeLateCandidates() -> [CandidateFragment.Section] {
+    guard let description = self.localDescription else { return [] }
+    var lines = [(self.section, self.audioIndex)]
+    if let video, let own = video.section { lines.append((own, video.index)) }
+    return lines.compactMap { section, index in
+      guard let late = section.connectivity?.takeLateCandidates() else { return nil }
+      let line = description.media[index]
+      return CandidateFragment.Section(
+        media: "\(line.kind)", mediaID: line.mid, usernameFragment: late.fragment, password: late.password,
+        candidates: late.candidates)
+    }
+  }
 }

@@ -33,6 +33,10 @@ extension CallReport {
         "refused": .integer(media.sendFailures),
       ],
       "drops": media.drops.json,
+      "unused_candidates": [
+        "tcp": .integer(self.unusedCandidates.tcp), "named": .integer(self.unusedCandidates.named),
+        "unreadable": .integer(self.unusedCandidates.unreadable),
+      ],
       "relays": [
         "refused": .integer(media.relayRefusals), "full": .integer(media.relayOverflows),
         "lost": .integer(media.relayLosses),

@@ -1,4 +1,5 @@
 package import ModuleKit
+package import SDPCodec
 
 /// Names a call of one agent; counts from 1, never used twice.
 package struct CallID: Hashable, Sendable, CustomStringConvertible {
@@ -51,6 +52,7 @@ package struct CallReport: Sendable {
   package var video: VideoStatistics?
   /// Of the video's own transport; nil where the audio's carries it.
   package var videoTransport: TransportStatistics?
+  package var unusedCandidates = UnusedCandidates()
 
   /// Datagrams that were dropped, whatever the reason, on all transports.
   package var dropped: Int { self.media.drops.total + (self.videoTransport?.drops.total ?? 0) }
@@ -69,6 +71,8 @@ package enum AgentEvent: Sendable {
   case digit(CallID, Character?)
   /// Whether the peer holds us.
   case held(CallID, Bool)
+  /// What was found since our last description, and the program carries to the peer.
+  case lateCandidates(CallID, CandidateFragment.Section)
   /// The peer's REFER made or will make a call.
   case transfer(CallID, to: String)
   case transferFailed(CallID, String)

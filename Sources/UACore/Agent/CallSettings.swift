@@ -17,6 +17,8 @@ package struct CallSettings: Sendable {
   package var mediaNAT: String?
   /// Whom the NAT traversal asks.
   package var natServers: [STUNServerURI] = []
+  /// Whether descriptions that the program carries don't wait for these, and what they find is told later.
+  package var tricklesCandidates = false
   /// In order; empty for all that are active.
   package var codecs: [CodecPreference]
   /// Milliseconds.

@@ -360,6 +360,26 @@ import Testing
     descriptions.set(nil)
   }
 
+  @Test(
+    "an mDNS name that one side knows is where it is checked; one of two addresses is not used",
+    arguments: RxMode.allCases, [1, 2])
+  func resolved(mode: RxMode, count: Int) throws {
+    let known = [0x0A00_0002, 0x0A00_0003].prefix(count).map { SocketAddress(ipv4: $0, port: 0) }
+    let agents = try SimulatedAgents(mode: mode, encryption: "dtls_srtp", seed: 15) { settings in
+      if settings.listen.host == "10.0.0.1" { settings.nameResolver = SimulatedNames(["4f1b.local": known]) }
+    }
+    (agents.aliceSettings.mediaNAT, agents.bobSettings.mediaNAT) = ("ice", "ice")
+    let descriptions = self.hide(["10.0.0.1", "10.0.0.2"], by: "name", in: agents)
+    let call = try agents.call()
+    agents.run(milliseconds: 1500)
+    #expect((agents.bob.report?.firstMedia != nil) == (count == 1))
+    // Each side's RTP and RTCP have a name, and Bob knows none.
+    let unused = [agents.alice, agents.bob].map { $0.report?.unusedCandidates.named }
+    #expect(unused == [count == 1 ? 0 : 2, 2], "\(unused)")
+    if count == 1 { try self.end(agents, call) }
+    descriptions.set(nil)
+  }
+
   @Test("a call goes on from a new address", arguments: ICECell.all.filter(\.usesRTCPMux))
   func move(cell: ICECell) throws {
     let agents = try Self.makeAgents(mode: cell.mode, encryption: cell.encryption, seed: 11)

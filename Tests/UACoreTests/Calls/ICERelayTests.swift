@@ -84,6 +84,68 @@ import Testing
     }
   }
 
+  @Test(
+    "who takes later candidates is answered at once, and told of the relay by INFO (RFC 8840)",
+    arguments: RxMode.allCases)
+  func answersAtOnce(mode: RxMode) throws {
+    let (agents, _) = try Self.makeAgents(mode: mode, seed: 40)
+    agents.simulation.network.setMedia(LinkConditions(delay: 200_000...200_000))
+    let call = try agents.establishedCall()
+    // Two round trips to the server are yet to come.
+    #expect(ICECallTests.lines(agents.bob, "candidate").isEmpty)
+    #expect(ICECallTests.lines(agents.bob, "end-of-candidates").isEmpty)
+    #expect(ICECallTests.lines(agents.alice, "end-of-candidates").count == 1)
+    agents.run(milliseconds: 5000)
+    let told = agents.bob.trace.withLock { trace in
+      trace.filter { $0.contains("INFO sip:") && $0.contains("typ relay") }
+    }
+    #expect(told.count == 1)
+    let lines = try #require(told.first).split(whereSeparator: \.isNewline)
+    for line in [
+      "Info-Package: trickle-ice", "Content-Disposition: Info-Package", "a=end-of-candidates", "m=audio 9 RTP/AVP 0",
+    ] {
+      #expect(lines.contains { $0 == line }, "\(line)")
+    }
+    #expect(agents.bob.report?.firstMedia != nil && agents.alice.report?.firstMedia != nil)
+    agents.alice.act { $0.hangUp(call) }
+    #expect(agents.runUntilIdle())
+    for agent in [agents.alice, agents.bob] {
+      let report = try #require(agent.ended.first)
+      #expect(report.reason == "hangup" && agent.warnings.isEmpty, "\(agent.warnings)")
+      #expect(report.media.lost == 0 && report.media.drops == DropCounters(), "\(report.media.drops)")
+    }
+  }
+
+  @Test(
+    "a program that carries descriptions has its offer at once, and what servers say when they have",
+    arguments: [true, false])
+  func tricklesCandidates(trickles: Bool) throws {
+    let (agents, _) = try Self.makeAgents(mode: .thread, seed: 41, policy: "all")
+    agents.aliceSettings.tricklesCandidates = trickles
+    let call = try agents.alice.act { try $0.connect("bob", settings: agents.aliceSettings) }
+    let offer = Locked<String?>(nil)
+    agents.alice.act {
+      $0.makeOffer(call) { result in
+        offer.withLock { $0 = (try? result.get()).map { String(decoding: $0, as: UTF8.self) } }
+      }
+    }
+    let first = offer.withLock { $0 }
+    #expect((first != nil) == trickles && first?.contains("end-of-candidates") != true)
+    agents.run(milliseconds: 1000)
+    let whole = try #require(offer.withLock { $0 })
+    #expect(whole.contains("end-of-candidates") == !trickles && whole.contains("typ relay") == !trickles)
+    let late = agents.alice.events.compactMap {
+      if case .lateCandidates(call, let section) = $0 { section } else { nil }
+    }
+    #expect(late.count == (trickles ? 1 : 0))
+    for section in late {
+      #expect(section.candidates.count == 2 && section.candidates.allSatisfy { $0.contains("typ relay") })
+      #expect(section.mediaID != nil && whole.contains("a=ice-ufrag:\(section.usernameFragment ?? "?")"))
+    }
+    agents.alice.act { $0.hangUp(call) }
+    #expect(agents.runUntilIdle())
+  }
+
   @Test("what a relay passes on unasked is dropped, and a user can read how often and why", arguments: RxMode.allCases)
   func strangers(mode: RxMode) throws {
     let (agents, server) = try Self.makeAgents(mode: mode, seed: 39)
