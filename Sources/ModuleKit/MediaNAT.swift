@@ -5,6 +5,8 @@ package import NetBase
 package protocol MediaNAT: Sendable {
   /// The account's word: `ice`.
   var id: String { get }
+  /// What each description says of all its sections.
+  var sessionAttributes: [DescriptionAttribute] { get }
   /// The negotiation of one media section of one call.
   ///
   /// - Parameter trust: whom servers that are asked over TLS have to prove their names by.

@@ -45,27 +45,28 @@ class Aiortc:
         return json.loads(text(self.process, "out"))
 
 
-def apus(mode, namespace, codec, bundle, **more):
+def apus(mode, namespace, codec, bundle, lite, **more):
     return ApusRun(mode, "dtls_srtp", codec, namespace=namespace, host=HOST, modules=MODULES + ("ice",),
                    parameters=";answermode=auto;medianat=ice;rtcp_mux=yes", source=f"ausine,{APUS_TONE}",
-                   extra=f"avt_bundle {'yes' if bundle else 'no'}\n", **more)
+                   extra=f"avt_bundle {'yes' if bundle else 'no'}\nice_lite {'yes' if lite else 'no'}\n", **more)
 
 
-def call(caller, codec, setup=None, profile=None, ends="apus", bundle=True, holds=None, restarts=False, mode="thread"):
+def call(caller, codec, setup=None, profile=None, ends="apus", bundle=True, holds=None, restarts=False, lite=False,
+         mode="thread"):
     """`setup`: Apus's DTLS role. `ends`: `apus`, or how aiortc does it (`bye`, `close`). `holds`: who does, for a second.
-    `restarts`: Apus offers other ICE credentials, which aiortc has no ear for."""
+    `restarts`: Apus offers other ICE credentials, which aiortc has no ear for. `lite`: Apus only answers checks."""
     of_aiortc = {"setup": setup, "profile": profile and PROFILES[profile][0], "ends": None if ends == "apus" else ends,
                  "holds": holds == "aiortc", "seconds": SECONDS + 2 * (holds == "apus")}
     with Network() as namespace:
         subprocess.run(["ip", "-n", namespace.name, "addr", "add", f"{OTHER}/24", "dev", "eth0"], check=True)
         if caller == "aiortc":
-            with apus(mode, namespace, codec, bundle) as us, Aiortc(namespace, dial=us.uri, **of_aiortc) as peer:
+            with apus(mode, namespace, codec, bundle, lite) as us, Aiortc(namespace, dial=us.uri, **of_aiortc) as peer:
                 seen = finish(us, peer, ends, holds)
         else:
-            with Aiortc(namespace, **of_aiortc) as peer, apus(mode, namespace, codec, bundle, dial=peer.uri) as us:
+            with Aiortc(namespace, **of_aiortc) as peer, apus(mode, namespace, codec, bundle, lite, dial=peer.uri) as us:
                 seen = finish(us, peer, ends, holds, restarts)
     offered(seen, holds, restarts)
-    return judge(us, peer, seen, caller, setup, profile, ends, bundle, holds)
+    return judge(us, peer, seen, caller, setup, profile, ends, bundle, holds, lite)
 
 
 def finish(us, peer, ends, holds, restarts=False):
@@ -81,7 +82,7 @@ def finish(us, peer, ends, holds, restarts=False):
     return peer.seen()
 
 
-def judge(us, peer, seen, caller, setup, profile, ends, bundle, holds):
+def judge(us, peer, seen, caller, setup, profile, ends, bundle, holds, lite):
     said = us.output()
     found = re.findall(r"ended, hangup; [\d.]+ s, sent (\d+), received (\d+), lost 0, dropped 0", said)
     check(us.code == 0, f"apus exits with {us.code}: {said[-300:]!r}")
@@ -90,7 +91,8 @@ def judge(us, peer, seen, caller, setup, profile, ends, bundle, holds):
     check(not setup or seen["role"] == {"active": "server", "passive": "client"}[setup], f"aiortc is the DTLS {seen['role']}")
     used = next(name for name, names in PROFILES.items() if names[0] == seen["profile"])
     check(used == (profile or used) and f"secured by {used}\n" in said, f"aiortc uses {used}: {said[-300:]!r}")
-    check(seen["ice"] == ("controlling" if caller == "aiortc" else "controlled"), f"aiortc is {seen['ice']}")
+    check(seen["ice"] == ("controlling" if lite or caller == "aiortc" else "controlled"), f"aiortc is {seen['ice']}")
+    check(("\na=ice-lite" in (seen["answer"] if caller == "aiortc" else seen["offer"])) == lite, f"apus says {seen['offer']}")
     described(seen["offer"], seen["answer"], caller, bundle)
     counted(seen["stats"], *map(int, found[0]), ends, holds)
     check(holds != "aiortc" or 0 < said.find("held by the peer") < said.find("resumed by the peer"), f"not held: {said[-300:]!r}")
@@ -158,6 +160,8 @@ cases = [(f"{name}, {mode}", lambda mode=mode, how=how: call(mode=mode, **how)) 
 cases += [("aiortc calls as it likes, without BUNDLE", lambda: call("aiortc", "opus", bundle=False)),
           ("apus calls as it likes, without BUNDLE", lambda: call("apus", "pcmu", bundle=False, ends="bye")),
           ("aiortc closes its connection before its BYE", lambda: call("aiortc", "opus", ends="close")),
+          ("aiortc calls, and apus is lite", lambda: call("aiortc", "opus", lite=True)),
+          ("apus calls, and is lite", lambda: call("apus", "pcmu", ends="bye", lite=True)),
           ("aiortc holds and resumes", lambda: call("aiortc", "opus", ends="bye", holds="aiortc")),
           ("apus holds and resumes", lambda: call("apus", "opus", ends="bye", holds="apus")),
           ("apus offers an ICE restart, and aiortc has none", lambda: call("apus", "opus", ends="bye", restarts=True))]

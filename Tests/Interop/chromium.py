@@ -36,12 +36,13 @@ def connect(chromium, apus, endpoint="/whip", direction="sendrecv", codec="opus"
 
 
 def call(mode, codec, endpoint="/whip", direction="sendrecv", ends="delete", seconds=SECONDS, more=False,
-         secure=False):
+         secure=False, lite=False):
     """`ends`: how the call does, by the page's DELETE, by its closing, or by Apus. `more`: the page offers video and data, too.
-    `secure`: by HTTPS, with a token, at an address that is not this machine's alone."""
+    `secure`: by HTTPS, with a token, at an address that is not this machine's alone. `lite`: only the page checks."""
     web = free_ports(1)
     at, token = (f"{HOST}:{web}", "s3cret") if secure else (f"127.0.0.1:{web}", None)
     listen = f"whip_listen {at}\n" + (f"whip_certificate {certificate()}\nwhip_token {token}\n" if secure else "")
+    listen += "ice_lite yes\n" if lite else ""
     with Network() as namespace, \
             ApusRun(mode, "dtls_srtp", codec, namespace=namespace, host=HOST, modules=MODULES + ("ice", "whip"),
                     source=f"ausine,{TONE}", extra=listen) as apus, \
@@ -51,8 +52,9 @@ def call(mode, codec, endpoint="/whip", direction="sendrecv", ends="delete", sec
             check(refused["status"] == 401, f"a wrong token was answered with {refused}")
         dialled = connect(chromium, apus, endpoint, direction, codec, more=more, token=token)
         check(dialled["milliseconds"] <= SETUP, f"connected after {dialled['milliseconds']:.0f} ms, at most {SETUP} wanted")
+        answer = chromium.run("answer")
+        check(("a=ice-lite" in answer.split("m=", 1)[0]) == lite, f"apus says {answer!r}")
         if more:
-            answer = chromium.run("answer")
             check("m=video 0 " in answer and "m=application 0 " in answer, f"video and data are not refused: {answer!r}")
         time.sleep(seconds)
         heard = chromium.run("hear()") if direction != "sendonly" else None
@@ -218,6 +220,7 @@ cases += [("chromium, whip, only the page sends, main", call, "main", "opus", "/
           ("chromium, video and data are refused, audio goes on, pool", call, "pool", "opus", "/whip", "sendrecv", "delete",
            3, True),
           ("chromium, https and a token, thread", call, "thread", "opus", "/whip", "sendrecv", "delete", 3, False, True),
+          ("chromium, apus is lite, main", call, "main", "opus", "/whip", "sendrecv", "delete", 3, False, False, True),
           ("chromium, the README's lines", as_the_readme_says)]
 cases += [(f"chromium by its relay only, {mode}", relay_only, mode) for mode in MODES]
 cases += [(f"chromium, trickled candidates and ICE restarts, {mode}", ice_by_patch, mode) for mode in MODES]

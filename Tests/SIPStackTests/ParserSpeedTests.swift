@@ -44,9 +44,24 @@ struct ParserSpeedTests {
     return Double(time.tv_sec) * 1e6 + Double(time.tv_nsec) / 1e3
   }
 
+  /// What the library's own way to make strings of an INVITE's lines takes, in microseconds: about 4 on two processors of our
+  /// own. Where neighbours have a share of the caches and of the arithmetic it is more, and so is everything else.
+  private static var yardstick: Double {
+    var count = 0
+    defer { precondition(count > 0) }
+    return Self.shortest(batches: 100, of: 100) {
+      for line in Self.invite.split(separator: UInt8(ascii: "\n")) {
+        count += String(decoding: line, as: UTF8.self).utf8.count
+      }
+    }
+  }
+
+  /// A quiet machine is held to the 5 microseconds themselves.
+  private static let isLong = unsafe getenv("APUS_LONG").map { unsafe String(cString: $0) } == "1"
+
   // What the optimiser has not seen, or a sanitizer watches, says nothing of the time.
   #if !DEBUG
-    @Test("an INVITE is read in 5 microseconds, and its addresses are taken apart in as many")
+    @Test("an INVITE is read in 5 microseconds, and its addresses are taken apart in as many, on a machine of our own")
     func invite() throws {
       var lines = 0
       let message = try Self.invite.withRawSpan { span throws(SIPParseError) in try SIPMessage(datagram: span) }
@@ -58,10 +73,13 @@ struct ParserSpeedTests {
       let taken = Self.shortest(batches: 200, of: 100) {
         if let essentials = try? SIPEssentials(message) { lines += essentials.vias.count }
       }
+      let yardstick = Self.yardstick
+      let limit = Self.isLong ? 5 : 5 * max(1, yardstick / 4)
+      print("its lines as strings: \(yardstick) µs, so that the limit is \(limit)")
       print("an INVITE of \(Self.invite.count) bytes: read in \(time) µs, its addresses taken apart in \(taken) µs")
       #expect(lines == 20_000 * (message.headers.fields.count + 2))
-      #expect(time <= 5, "read in \(time) µs")
-      #expect(taken <= 5, "taken apart in \(taken) µs")
+      #expect(time <= limit, "read in \(time) µs")
+      #expect(taken <= limit, "taken apart in \(taken) µs")
     }
   #endif
 

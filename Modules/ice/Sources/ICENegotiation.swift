@@ -37,6 +37,7 @@ final class ICENegotiation: MediaNATSession {
   }
 
   private let isRelayOnly: Bool
+  private let isLite: Bool
   private let tls: RelayTLS
   private let trust: SIPSecurity
   private var random: SeededGenerator
@@ -51,9 +52,9 @@ final class ICENegotiation: MediaNATSession {
   private var unusable = UnusableLines()
 
   init(
-    isRelayOnly: Bool = false, tls: RelayTLS = RelayTLS(), trust: SIPSecurity = SIPSecurity()
+    isRelayOnly: Bool = false, isLite: Bool = false, tls: RelayTLS = RelayTLS(), trust: SIPSecurity = SIPSecurity()
   ) throws(ModuleError) {
-    (self.isRelayOnly, self.tls, self.trust) = (isRelayOnly, tls, trust)
+    (self.isRelayOnly, self.isLite, self.tls, self.trust) = (isRelayOnly, isLite, tls, trust)
     self.random = try .random()
   }
 
@@ -69,8 +70,9 @@ final class ICENegotiation: MediaNATSession {
   // MARK: Gathering
 
   func gather(from servers: [ICEServer], for description: GatheringPurpose) throws(ModuleError) -> Bool {
-    self.servers = servers
-    guard !servers.isEmpty, !self.state.isAbsent, let local = self.state.local else { return false }
+    // Who only answers names what it has.
+    self.servers = self.isLite ? [] : servers
+    guard !self.servers.isEmpty, !self.state.isAbsent, let local = self.state.local else { return false }
     switch description {
     case .offer: try self.begin(.controlling)
     case .answer(let offer):
@@ -258,6 +260,7 @@ final class ICENegotiation: MediaNATSession {
     var configuration = ICEConfiguration(crypto: .openSSL)
     configuration.servers = self.servers
     configuration.isRelayOnly = self.isRelayOnly
+    configuration.isLite = self.isLite
     let tls = self.servers.contains { $0.transport == .tls } ? self.tls.context(self.trust) : nil
     self.commands.append(
       .begin { [configuration] now in

@@ -77,6 +77,9 @@ package final class CallMedia {
     self.negotiator = OfferAnswer(
       sessionID: environment.random() >> 2, address: self.section.localAddress,
       matching: self.codecs.matching(with: self.video?.codecs ?? []))
+    self.negotiator.sessionAttributes = try
+      (settings.mediaNAT.map { try environment.registry.nat($0) }?.sessionAttributes ?? [])
+      .map { SDPAttribute($0.name, $0.value) }
     self.negotiator.usesBundle = environment.configuration.usesBundle || settings.usesBundle
   }
 

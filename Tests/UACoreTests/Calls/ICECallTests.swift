@@ -380,6 +380,40 @@ import Testing
     descriptions.set(nil)
   }
 
+  @Test(
+    "who is lite checks nothing, says so for all sections, and is heard and hears, whoever calls",
+    arguments: RxMode.allCases, [["10.0.0.1"], ["10.0.0.2"], ["10.0.0.1", "10.0.0.2"]])
+  func lite(mode: RxMode, hosts: [String]) throws {
+    let agents = try SimulatedAgents(mode: mode, encryption: "dtls_srtp", seed: 16) { settings in
+      if hosts.contains(settings.listen.host) { settings.configuration.moduleValues["ice_lite"] = "yes" }
+    }
+    (agents.aliceSettings.mediaNAT, agents.bobSettings.mediaNAT) = ("ice", "ice")
+    let checks = Locked<[String: Int]>([:])
+    agents.simulation.network.tap { datagram in
+      if datagram.bytes.starts(with: [0, 1]) { checks.withLock { $0[datagram.source.host, default: 0] += 1 } }
+      return true
+    }
+    let call = try agents.establishedCall()
+    agents.run(milliseconds: 1500)
+    for (agent, host) in [(agents.alice, "10.0.0.1"), (agents.bob, "10.0.0.2")] {
+      let isLite = hosts.contains(host)
+      let says = agent.act {
+        $0.calls.values.first?.media?.localDescription?.attributes.contains { $0.name == "ice-lite" }
+      }
+      #expect(says == isLite)
+      #expect((checks.withLock { $0[host] ?? 0 } > 0) == !isLite)
+    }
+    // Nobody checks where both are lite.
+    agents.alice.act { $0.hangUp(call) }
+    #expect(agents.runUntilIdle())
+    for agent in [agents.alice, agents.bob] {
+      let report = try #require(agent.ended.first)
+      #expect(report.reason == "hangup" && report.failure == nil && agent.warnings.isEmpty, "\(agent.warnings)")
+      #expect(report.media.lost == 0 && report.media.drops == DropCounters(), "\(report.media.drops)")
+      #expect(report.media.receivedPackets > 50)
+    }
+  }
+
   @Test("a call goes on from a new address", arguments: ICECell.all.filter(\.usesRTCPMux))
   func move(cell: ICECell) throws {
     let agents = try Self.makeAgents(mode: cell.mode, encryption: cell.encryption, seed: 11)
