@@ -70,7 +70,8 @@ def recorded(mode, codec):
     check(len(frames) >= 0.8 * sent, f"of {sent} frames {len(frames)} are in the recording")
     check(frames[-1][0] >= 320, f"a picture of {frames[-1]}")
     resent = video["outbound-rtp"].get("retransmittedPacketsSent", 0)
-    check(resent > 5, f"the page sent {resent} packets again")
+    packets = video["outbound-rtp"]["packetsSent"]
+    check(resent >= max(1, 0.03 * packets), f"of {packets} packets the page sent {resent} again")
     return f"{len(frames)} of {sent} frames decoded, {frames[-1][0]} x {frames[-1][1]}, {resent} packets sent again"
 
 
