@@ -227,5 +227,5 @@ cases += [(f"chromium, trickled candidates and ICE restarts, {mode}", ice_by_pat
 cases += [(f"chromium, redundant audio, {mode}", redundant, mode) for mode in MODES]
 cases += [(f"chromium, audio levels beside the audio, {mode}", levels, mode) for mode in MODES]
 report = Report()
-report.run(cases, at_once=2)
+report.run(cases)
 report.finish()

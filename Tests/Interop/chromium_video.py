@@ -79,5 +79,5 @@ cases = [(f"chromium, its camera and back, {codec}, {mode}", echo, mode, codec) 
 cases += [(f"chromium, its camera recorded, a tenth is lost, {codec}, {mode}", recorded, mode, codec)
           for mode, codec in zip(MODES, ("vp8", "h264", "vp8"))]
 report = Report()
-report.run(cases, at_once=2)
+report.run(cases)
 report.finish()

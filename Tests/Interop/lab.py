@@ -30,26 +30,21 @@ def check(condition, message):
 class Report:
     """Runs cases, some at a time, and prints `name: ok` or `name: failed: why` for each.
 
-    Foreign programs, the wall clock and two cores: a case that fails beside others is tried once more, alone, and `name: again: why`
-    says so. What fails more than SECOND_CHANCES times in one script is no accident."""
-    SECOND_CHANCES = 3
+    APUS_CASES, with a name a line, runs these only: what failed beside others is tried once more by `run`. `is_whole`: cases need one
+    another, so all of them run."""
 
-    def __init__(self):
-        self.passed = self.failed = self.second_chances = 0
+    def __init__(self, is_whole=False):
+        self.passed = self.failed = 0
         self.lock = threading.Lock()
+        self.wanted = None if is_whole else os.environ.get("APUS_CASES")
 
-    def case(self, name, body, *arguments, again=None):
+    def case(self, name, body, *arguments):
         try:
             note = body(*arguments)
         except Exception as failure:
             known = isinstance(failure, Failure)
             why = str(failure) if known else traceback.format_exc(limit=4).strip().replace("\n", " | ")
             with self.lock:
-                if again is not None and self.second_chances < self.SECOND_CHANCES:
-                    self.second_chances += 1
-                    again.append((name, body, *arguments))
-                    print(f"{name}: again: {why}", flush=True)
-                    return
                 self.failed += 1
                 print(f"{name}: failed: {why}", flush=True)
             return
@@ -59,12 +54,11 @@ class Report:
 
     def run(self, cases, at_once=1):
         """`cases`: tuples of a name, a function and its arguments."""
-        again = []
+        if self.wanted is not None:
+            cases = [case for case in cases if case[0] in self.wanted.split("\n")]
         with ThreadPoolExecutor(at_once) as pool:
-            for future in [pool.submit(self.case, *case, again=again) for case in cases]:
+            for future in [pool.submit(self.case, *case) for case in cases]:
                 future.result()
-        for case in again:
-            self.case(*case)
 
     def finish(self):
         print(f"{self.passed} passed, {self.failed} failed", flush=True)

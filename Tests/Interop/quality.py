@@ -94,7 +94,7 @@ if VOICE.exists():
     calls += [(f"opus with a person's voice, dtls_srtp, {mode}", "dtls_srtp", "opus", mode, "opus_application voip\n", BITRATE,
                str(VOICE)) for mode in MODES]
 heard, scores = {}, {}
-report = Report()
+report = Report(is_whole=True)
 report.run([(f"call, {each[0]}", call, *each) for each in calls], at_once=8)
 with ProcessPoolExecutor(os.cpu_count()) as pool:
     alone = pool.submit(without_call, fresh("alone") / "heard.wav", BITRATE)

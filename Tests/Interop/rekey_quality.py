@@ -72,7 +72,7 @@ def wanted(way, codec, mode, method):
 recordings, counts = {}, {}
 keys = [(way, codec, mode, method) for way in WAYS for codec in CODECS for mode in MODES for method in METHODS
         if wanted(way, codec, mode, method)]
-report = Report()
+report = Report(is_whole=True)
 report.run([(f"call, {', '.join(key)}", call, key, METHODS[key[3]]) for key in keys], at_once=3)
 with ProcessPoolExecutor(os.cpu_count()) as pool:
     figures = {key: pool.submit(measure, *what, key[1]) for key, what in recordings.items()}

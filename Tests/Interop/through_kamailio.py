@@ -301,7 +301,7 @@ def all_of(cases, mode):
 
 
 make_certificates()
-report = Report()
+report = Report(is_whole=True)
 modes = [mode for mode in MODES if mode in sys.argv] or MODES
 words = [word for word in sys.argv[1:] if word not in MODES]
 report.run([(f"{name} end well, {mode}", all_of, cases, mode) for mode in modes

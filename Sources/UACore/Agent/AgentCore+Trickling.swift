@@ -1,5 +1,6 @@
 internal import ICEAgent
 internal import ModuleKit
+internal import Runtime
 internal import SDPCodec
 internal import SIPStack
 

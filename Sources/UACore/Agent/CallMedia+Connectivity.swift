@@ -68,7 +68,7 @@ extension CallMedia {
   func takeLateCandidates() -> [CandidateFragment.Section] {
     guard let description = self.localDescription else { return [] }
     var lines = [(self.section, self.audioIndex)]
-    if let video, let own = video.section { lines.append((own, video.index)) }
+    if let video, let own = video.section, let index = video.index { lines.append((own, index)) }
     return lines.compactMap { section, index in
       guard let late = section.connectivity?.takeLateCandidates() else { return nil }
       let line = description.media[index]
