@@ -29,7 +29,7 @@ extension AgentEvent {
     case .ended(let report): report.failure == nil ? .info : .error
     case .warning: .warn
     case .outgoing, .ringing, .progress, .established, .secured, .mediaEstablished, .digit, .held, .transfer,
-      .sourceEnded, .registration, .messageWaiting, .contact:
+      .sourceEnded, .registration, .messageWaiting, .contact, .lateCandidates:
       .info
     }
   }
