@@ -1,4 +1,4 @@
-package import ModuleKit
+internal import ModuleKit
 package import NetBase
 package import SIPStack
 
