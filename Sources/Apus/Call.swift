@@ -142,10 +142,8 @@ public final class Call: Sendable, Identifiable {
     case .secured(_, let profile): self.continuation.yield(.secured(profile))
     case .digit(_, let digit): if let digit { self.continuation.yield(.digit(digit)) }
     case .held(_, let isHeld): self.continuation.yield(.heldByPeer(isHeld))
-    case .lateCandidates(_, let section):
-      let ending = section.usernameFragment.map { " ufrag \($0)" } ?? ""
-      self.continuation.yield(
-        .lateCandidates(section.candidates.map { "candidate:\($0)\(ending)" }, mediaID: section.mediaID))
+    case .lateCandidates(_, let candidates, let mediaID):
+      self.continuation.yield(.lateCandidates(candidates, mediaID: mediaID))
     case .ended(let report):
       self.change { $0.report = report }
       self.continuation.yield(.ended(report.reason))

@@ -12,7 +12,11 @@ extension AgentCore {
     guard let media = call.media, call.state != .ended else { return }
     guard let session = call.session else {
       guard call.settings.tricklesCandidates else { return }
-      for section in media.takeLateCandidates() { self.emit(.lateCandidates(call.id, section)) }
+      for section in media.takeLateCandidates() {
+        let ending = section.usernameFragment.map { " ufrag \($0)" } ?? ""
+        let candidates = section.candidates.map { "candidate:\($0)\(ending)" }
+        self.emit(.lateCandidates(call.id, candidates, mediaID: section.mediaID))
+      }
       return
     }
     guard call.state == .established, self.endpoint.takes(.trickleICE, in: session) else { return }

@@ -1,5 +1,4 @@
 package import ModuleKit
-package import SDPCodec
 
 /// Names a call of one agent; counts from 1, never used twice.
 package struct CallID: Hashable, Sendable, CustomStringConvertible {
@@ -71,8 +70,8 @@ package enum AgentEvent: Sendable {
   case digit(CallID, Character?)
   /// Whether the peer holds us.
   case held(CallID, Bool)
-  /// What was found since our last description, and the program carries to the peer.
-  case lateCandidates(CallID, CandidateFragment.Section)
+  /// What was found since our last description, and the program carries to the peer: values as a browser's `candidate` has them.
+  case lateCandidates(CallID, [String], mediaID: String?)
   /// The peer's REFER made or will make a call.
   case transfer(CallID, to: String)
   case transferFailed(CallID, String)

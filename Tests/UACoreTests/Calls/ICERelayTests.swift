@@ -134,13 +134,15 @@ import Testing
     agents.run(milliseconds: 1000)
     let whole = try #require(offer.withLock { $0 })
     #expect(whole.contains("end-of-candidates") == !trickles && whole.contains("typ relay") == !trickles)
-    let late = agents.alice.events.compactMap {
-      if case .lateCandidates(call, let section) = $0 { section } else { nil }
+    let late = agents.alice.events.compactMap { event -> [String]? in
+      guard case .lateCandidates(call, let candidates, mediaID: .some) = event else { return nil }
+      return candidates
     }
     #expect(late.count == (trickles ? 1 : 0))
-    for section in late {
-      #expect(section.candidates.count == 2 && section.candidates.allSatisfy { $0.contains("typ relay") })
-      #expect(section.mediaID != nil && whole.contains("a=ice-ufrag:\(section.usernameFragment ?? "?")"))
+    for candidates in late {
+      #expect(candidates.count == 2 && candidates.allSatisfy { $0.hasPrefix("candidate:") && $0.contains("typ relay") })
+      let fragments = candidates.compactMap { $0.split(separator: " ").last }
+      #expect(fragments.allSatisfy { whole.contains("a=ice-ufrag:\($0)") })
     }
     agents.alice.act { $0.hangUp(call) }
     #expect(agents.runUntilIdle())
