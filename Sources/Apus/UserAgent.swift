@@ -173,7 +173,8 @@ public final class UserAgent: Sendable {
     switch event {
     case .incoming(let id, let from): self.announceCall.yield(self.known(id, peer: from))
     case .ended(let report): self.tell(report.id, event, isLast: true)
-    case .ringing(let id), .established(let id), .secured(let id, _), .digit(let id, _), .held(let id, _), .lateCandidates(let id, _, _):
+    case .ringing(let id), .established(let id), .secured(let id, _), .digit(let id, _), .held(let id, _),
+      .lateCandidates(let id, _, _):
       self.tell(id, event)
     default: break
     }
