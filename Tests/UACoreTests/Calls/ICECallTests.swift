@@ -364,10 +364,12 @@ import Testing
     "an mDNS name that one side knows is where it is checked; one of two addresses is not used",
     arguments: RxMode.allCases, [1, 2])
   func resolved(mode: RxMode, count: Int) throws {
-    let known = [0x0A00_0002, 0x0A00_0003].prefix(count).map { SocketAddress(ipv4: $0, port: 0) }
-    let agents = try SimulatedAgents(mode: mode, encryption: "dtls_srtp", seed: 15) { settings in
-      if settings.listen.host == "10.0.0.1" { settings.nameResolver = SimulatedNames(["4f1b.local": known]) }
-    }
+    let known = ([0x0A00_0002, 0x0A00_0003] as [UInt32]).prefix(count).map { SocketAddress(ipv4: $0, port: 0) }
+    let agents = try SimulatedAgents(
+      mode: mode, encryption: "dtls_srtp", seed: 15,
+      adjust: { settings in
+        if settings.listen.host == "10.0.0.1" { settings.nameResolver = SimulatedNames(["4f1b.local": known]) }
+      })
     (agents.aliceSettings.mediaNAT, agents.bobSettings.mediaNAT) = ("ice", "ice")
     let descriptions = self.hide(["10.0.0.1", "10.0.0.2"], by: "name", in: agents)
     let call = try agents.call()
@@ -384,9 +386,11 @@ import Testing
     "who is lite checks nothing, says so for all sections, and is heard and hears, whoever calls",
     arguments: RxMode.allCases, [["10.0.0.1"], ["10.0.0.2"], ["10.0.0.1", "10.0.0.2"]])
   func lite(mode: RxMode, hosts: [String]) throws {
-    let agents = try SimulatedAgents(mode: mode, encryption: "dtls_srtp", seed: 16) { settings in
-      if hosts.contains(settings.listen.host) { settings.configuration.moduleValues["ice_lite"] = "yes" }
-    }
+    let agents = try SimulatedAgents(
+      mode: mode, encryption: "dtls_srtp", seed: 16,
+      adjust: { settings in
+        if hosts.contains(settings.listen.host) { settings.configuration.moduleValues["ice_lite"] = "yes" }
+      })
     (agents.aliceSettings.mediaNAT, agents.bobSettings.mediaNAT) = ("ice", "ice")
     let checks = Locked<[String: Int]>([:])
     agents.simulation.network.tap { datagram in
