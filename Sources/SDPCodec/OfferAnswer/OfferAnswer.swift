@@ -36,7 +36,7 @@ package struct OfferAnswer: Sendable {
   private let origin: SDPOrigin
   private var version: UInt64
   /// The last description that left this side; the next one has a higher version when it says something else.
-  private var lastSent: SessionDescription?
+  package private(set) var lastSent: SessionDescription?
 
   /// A session before its first offer. `sessionID` and `version` are the numbers of the `o=` line, best below 2^63
   /// (RFC 3264 §5); `address` is the host there, and of a description without any media.

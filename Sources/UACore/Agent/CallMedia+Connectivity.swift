@@ -66,7 +66,7 @@ extension CallMedia {
 
   /// What was found since our last description, for a peer that takes it; given once.
   func takeLateCandidates() -> [CandidateFragment.Section] {
-    guard let description = self.localDescription else { return [] }
+    guard let description = self.negotiator.lastSent else { return [] }
     var lines = [(self.section, self.audioIndex)]
     if let video, let own = video.section, let index = video.index { lines.append((own, index)) }
     return lines.compactMap { section, index in
