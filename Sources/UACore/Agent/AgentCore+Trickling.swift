@@ -55,7 +55,7 @@ extension AgentCore {
   func resolveCandidates(of call: Call) {
     for (candidate, section) in call.media?.takeNamedCandidates() ?? [] {
       // The port is the candidate's own.
-      self.locations.addresses(of: candidate.name, port: 9) { [weak call, weak section] addresses in
+      self.locations.allAddresses(of: candidate.name, port: 9) { [weak call, weak section] addresses in
         guard let call, let section, call.state != .ended else { return }
         section.connectivity?.resolved(candidate, to: addresses)
         try? section.postConnectivity()

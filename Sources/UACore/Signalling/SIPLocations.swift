@@ -38,18 +38,23 @@ package final class SIPLocations {
   ///
   /// - Parameter completion: called once, on main: at once for an address.
   package func addresses(of host: String, port: UInt16, completion: @escaping ([SocketAddress]) -> Void) {
+    self.allAddresses(of: host, port: port) { addresses in
+      completion([.ipv4, .ipv6].compactMap { family in addresses.first { $0.family == family } })
+    }
+  }
+
+  /// All that a host has, IPv4 first.
+  ///
+  /// - Parameter completion: called once, on main: at once for an address.
+  package func allAddresses(of host: String, port: UInt16, completion: @escaping ([SocketAddress]) -> Void) {
     if let address = SocketAddress(host: host, port: port) { return completion([address]) }
-    var found: [DNSQuestion: SocketAddress?] = [:]
+    var found: [DNSQuestion: [SocketAddress]] = [:]
     let questions = [DNSQuestion.a(host), .aaaa(host)]
     for question in questions {
       self.ask(question) { answer in
-        if case .addresses(let addresses) = answer {
-          found[question] = .some(addresses.first?.with(port: port))
-        } else {
-          found[question] = .some(nil)
-        }
+        if case .addresses(let addresses) = answer { found[question] = addresses } else { found[question] = [] }
         guard found.count == questions.count else { return }
-        completion(questions.compactMap { found[$0] ?? nil })
+        completion(questions.flatMap { found[$0] ?? [] }.map { $0.with(port: port) })
       }
     }
   }
