@@ -25,6 +25,7 @@ private final class Visits: Sendable {
 
   var faults: Set<String> { self.state.withLock { $0.faults } }
   var frames: Int { self.state.withLock { $0.frames } }
+  func hasBegun(_ stream: StreamID) -> Bool { self.state.withLock { $0.inside[stream] != nil } }
   func isFinished(_ stream: StreamID) -> Bool { self.state.withLock { $0.finished.contains(stream) } }
 
   func enter(_ stream: StreamID) {
@@ -172,14 +173,17 @@ private final class RoomyStage: AudioStage {
     for round in 0..<4 {
       let calls = [try await pair.call(nil, player), try await pair.call(nil, player)]
       let wanted = visits.frames + 4
-      for _ in 0..<3000 where visits.frames < wanted { try await Task.sleep(for: .milliseconds(1)) }
+      let streams = calls.map { StreamID(number: $0.number) }
+      for _ in 0..<3000 where visits.frames < wanted || !streams.allSatisfy({ visits.hasBegun($0) }) {
+        try await Task.sleep(for: .milliseconds(1))
+      }
       for call in calls {
         // A frame is inside for 300 µs of each 20 ms.
         try await Task.sleep(for: .microseconds(Int.random(in: 0...20_000, using: &generator)))
         await pair.alice.hangUp(call)
       }
       await pair.alice.waitUntilIdle()
-      #expect(calls.allSatisfy { visits.isFinished(StreamID(number: $0.number)) }, "round \(round)")
+      #expect(streams.allSatisfy { visits.isFinished($0) }, "round \(round)")
     }
     await pair.bob.waitUntilIdle()
     await pair.shutDown()
