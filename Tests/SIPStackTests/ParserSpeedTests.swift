@@ -44,7 +44,7 @@ struct ParserSpeedTests {
     return Double(time.tv_sec) * 1e6 + Double(time.tv_nsec) / 1e3
   }
 
-  /// What the library's own way to make strings of an INVITE's lines takes, in microseconds: about 4 on two processors of our
+  /// What the library's own way to make strings of an INVITE's lines takes, in microseconds: 2.6 on two processors of our
   /// own. Where neighbours have a share of the caches and of the arithmetic it is more, and so is everything else.
   private static var yardstick: Double {
     var count = 0
@@ -74,7 +74,7 @@ struct ParserSpeedTests {
         if let essentials = try? SIPEssentials(message) { lines += essentials.vias.count }
       }
       let yardstick = Self.yardstick
-      let limit = Self.isLong ? 5 : 5 * max(1, yardstick / 4)
+      let limit = Self.isLong ? 5 : 5 * max(1, yardstick / 2.8)
       print("its lines as strings: \(yardstick) µs, so that the limit is \(limit)")
       print("an INVITE of \(Self.invite.count) bytes: read in \(time) µs, its addresses taken apart in \(taken) µs")
       #expect(lines == 20_000 * (message.headers.fields.count + 2))

@@ -121,7 +121,7 @@ import Testing
     arguments: [true, false])
   func tricklesCandidates(trickles: Bool) throws {
     let (agents, _) = try Self.makeAgents(mode: .thread, seed: 41, policy: "all")
-    agents.aliceSettings.tricklesCandidates = trickles
+    (agents.aliceSettings.tricklesCandidates, agents.aliceSettings.usesBundle) = (trickles, true)
     let call = try agents.alice.act { try $0.connect("bob", settings: agents.aliceSettings) }
     let offer = Locked<String?>(nil)
     agents.alice.act {
