@@ -166,7 +166,8 @@ def redundant(mode):
         check(numbers == list(range(numbers[0], numbers[0] + len(way.elements))), f"packets are not numbered: {numbers[:9]}")
         lost, recovered = map(int, re.search(r"lost (\d+), .*recovered (\d+)", apus.output()).groups())
         # Of two lost in a row only the second comes again, and not all come in time.
-        check(lost > 40 and 0.5 * lost < recovered < lost, f"lost {lost}, recovered {recovered}")
+        check(way.dropped > 20 and 0.5 * way.dropped < lost <= way.dropped, f"lost {lost} of {way.dropped} dropped on their way")
+        check(0.5 * lost < recovered < lost, f"lost {lost}, recovered {recovered}")
         check(re.search(r"ended, hangup.*dropped 0", apus.output()), f"apus dropped something: {apus.output()[-300:]!r}")
     # Without redundancy 1.7 to 1.8.
     mark = score(apus.recording(), "opus")
