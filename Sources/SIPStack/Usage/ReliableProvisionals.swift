@@ -92,6 +92,7 @@ struct PeerCapabilities: Hashable {
     if has("100rel") { self.supportsReliable = true }
     if has("timer") { self.supportsTimers = true }
     if headers["Allow"] != nil { self.allowsUpdate = headers.list("Allow").contains(SIPMethod.update.name) }
-    if headers["Recv-Info"] != nil { self.receivedInfo = Set(headers.list("Recv-Info").map { $0.lowercased() }) }
+    guard headers["Recv-Info"] != nil else { return }
+    self.receivedInfo = Set(headers.list("Recv-Info").map { $0.prefix { $0 != ";" && $0 != " " }.lowercased() })
   }
 }

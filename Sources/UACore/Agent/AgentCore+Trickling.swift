@@ -55,10 +55,12 @@ extension AgentCore {
   func resolveCandidates(of call: Call) {
     for (candidate, section) in call.media?.takeNamedCandidates() ?? [] {
       // The port is the candidate's own.
-      self.locations.allAddresses(of: candidate.name, port: 9) { [weak call, weak section] addresses in
-        guard let call, let section, call.state != .ended else { return }
+      self.locations.allAddresses(of: candidate.name, port: 9) { [weak self, weak call, weak section] addresses in
+        guard let self, let call, let section, call.state != .ended else { return }
         section.connectivity?.resolved(candidate, to: addresses)
-        try? section.postConnectivity()
+        do { try section.postConnectivity() } catch {
+          self.emit(.warning(call.id, "candidates of the peer's are lost: \(error)"))
+        }
       }
     }
   }

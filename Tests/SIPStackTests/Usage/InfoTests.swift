@@ -1,6 +1,7 @@
 internal import NetBase
-internal import SIPStack
 internal import Testing
+
+@testable internal import SIPStack
 
 @Suite("INFO and MESSAGE in a call")
 struct InfoTests {
@@ -82,6 +83,22 @@ struct InfoTests {
     #expect(answers.map(\.name) == ["200 INFO", "415 INFO", "469 INFO"])
     #expect(answers.last?.message.headers["Recv-Info"] == "trickle-ice")
     #expect(answers.dropLast().last?.message.headers["Accept"] == "application/trickle-ice-sdpfrag")
+    pair.act { _ in #expect(pair.a.takes(.trickleICE, in: caller)) }
+  }
+
+  @Test("what a peer takes is its last Recv-Info, without parameters; nothing where it has announced nothing")
+  func announced() throws {
+    var peer = PeerCapabilities()
+    #expect(peer.receivedInfo.isEmpty)
+    for (value, expected) in [("Foo, Trickle-ICE;v=1", ["foo", "trickle-ice"]), ("foo", ["foo"])]
+      as [(String, Set<String>)]
+    {
+      var headers = SIPHeaders()
+      headers.append("Recv-Info", value)
+      peer.note(headers)
+      peer.note(SIPHeaders())
+      #expect(peer.receivedInfo == expected)
+    }
   }
 
   @Test("MESSAGE in a call, and outside of one, is answered and handed on")
