@@ -26,6 +26,10 @@ as_root() {
   if [ "$(id -u)" = 0 ]; then "$@"; elif command -v sudo >/dev/null; then sudo "$@"; else return 69; fi
 }
 
+# What runs the interop scripts, which need root for their network namespaces: with these variables, and this PATH.
+interop_runner=(env)
+[ "$(id -u)" = 0 ] || interop_runner=(sudo --preserve-env=APUS,APUS_TRAITS,APUS_LONG,KEEP env "PATH=$PATH")
+
 # install_packages NAME...: installs the Debian packages that are missing.
 install_packages() {
   local missing=() name

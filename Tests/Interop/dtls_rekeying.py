@@ -21,6 +21,8 @@ class DTLSRekeyingPeer(RekeyingPeer):
         super().__init__(does)
         self.names, self.roles, self.profiles = names, roles, profiles
         self.associations, self.identifier = [], None
+        # Apus's tls-id of each description.
+        self.heard = []
 
     def __exit__(self, *_):
         super().__exit__()
@@ -49,8 +51,16 @@ class DTLSRekeyingPeer(RekeyingPeer):
         lines += [f"a=tls-id:{self.identifier}"] if self.names else []
         return "\r\n".join(lines) + "\r\n"
 
+    def note(self, description):
+        """Apus names each association, and no two alike (RFC 8842 section 5.2)."""
+        assert description.association, "no a=tls-id"
+        assert description.association not in self.heard, f"a=tls-id:{description.association} once more"
+        self.heard.append(description.association)
+
     def answer_offer(self, message, source):
         offer = Description(message)
+        if self.names:
+            self.note(offer)
         if self.remote:
             self.changes += 1
         association, role = self.next_association()
@@ -77,6 +87,8 @@ class DTLSRekeyingPeer(RekeyingPeer):
         self.next_offer = time.monotonic() + EVERY
         assert status == 200, f"{status} to a new association"
         answer = Description(message)
+        if self.names:
+            self.note(answer)
         assert answer.setup == OPPOSITE[role], f"a=setup:{answer.setup} answers a=setup:{role}"
         self.changes += 1
         association.start(role, ("127.0.0.1", answer.port), answer.fingerprints)

@@ -57,8 +57,12 @@ class Report:
         if self.wanted is not None:
             cases = [case for case in cases if case[0] in self.wanted.split("\n")]
         with ThreadPoolExecutor(at_once) as pool:
-            for future in [pool.submit(self.case, *case) for case in cases]:
-                future.result()
+            try:
+                for future in [pool.submit(self.case, *case) for case in cases]:
+                    future.result()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
 
     def finish(self):
         print(f"{self.passed} passed, {self.failed} failed", flush=True)

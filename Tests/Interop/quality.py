@@ -15,7 +15,6 @@ from peers import ApusRun
 
 SECONDS = 17.0  # the speech lasts 16.4
 WANTED = {"pcmu": 3.9, "pcma": 3.7, "opus": 4.0, "opus at 96 kbit/s": 4.2, "opus with a person's voice": 4.2}
-# Without a jitter buffer, what the scheduler delays is not heard in time.
 # Without a buffer each packet that a busy machine is late with is heard.
 WANTED_WITHOUT_BUFFER = {"pcmu": 3.3, "opus": 3.5}
 BITRATE = 64_000

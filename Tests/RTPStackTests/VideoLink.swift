@@ -46,7 +46,6 @@ final class VideoLink {
   private var feedback = RTCPFeedback(ssrc: ssrc)
   private var keyWanted = true
   private(set) var keyFramesSent = 0
-  private(set) var packetsSent = 0
 
   // The receiver.
   private var assembler = FrameAssembler()
@@ -145,7 +144,6 @@ final class VideoLink {
     }
     packet.withRawSpan { self.history.store(sequence: self.sequence, $0, now: now) }
     self.sequence &+= 1
-    self.packetsSent += 1
     self.carry(packet, sent: time, isSafe: isSafe, Event.packet)
   }
 

@@ -278,16 +278,6 @@ import Testing
 extension SimulatedAgent {
   /// Sends bytes as RTP of the agent's only call, protected as its own packets are.
   fileprivate func sendUnderOwnKeys(_ bytes: [UInt8]) -> Bool {
-    let handle = self.act { core in core.calls.values.first?.media?.section.transport }
-    guard let handle else { return false }
-    var room = bytes + [UInt8](repeating: 0, count: 64)
-    return handle.loop.asOwner { _ in
-      handle.transport.withValue { transport in
-        room.withPacket { packet in
-          packet.count = bytes.count
-          return transport.send(packet: &packet)
-        }
-      }
-    } ?? false
+    self.act { core in core.calls.values.first?.media?.section.transport }?.send(bytes) ?? false
   }
 }
