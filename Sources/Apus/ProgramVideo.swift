@@ -86,7 +86,8 @@ private final class ProgramVideoSource: VideoSource {
 
   func requestKeyFrame() { self.pipes.wish.yield() }
 
-  func finish() { self.pipes.wish.finish() }
+  // The pipes last as long as the call; its video may come and go.
+  func finish() {}
 }
 
 /// What the peer shows, handed to the program a frame at a time.
@@ -104,5 +105,5 @@ private final class ProgramVideoSink: VideoSink {
 
   func takeKeyFrameRequest() -> Bool { self.pipes.wantsKeyFrame.exchange(false, ordering: .relaxed) }
 
-  func finish() { self.pipes.toProgram.finish() }
+  func finish() {}
 }

@@ -92,8 +92,11 @@ public final class UserAgent: Sendable {
       let screen = VideoDevice(driver: ProgramVideo.name, device: "")
       (account.videoSource, account.videoDisplay) = (screen, screen)
     }
-    do { account.natServers = try configuration.iceServers.map { try STUNServerURI($0) } } catch {
-      throw ApusError(.configuration, "iceServers: \(error)")
+    for (place, text) in configuration.iceServers.enumerated() {
+      do throws(STUNServerURI.Refusal) { account.natServers.append(try STUNServerURI(text)) } catch {
+        // Without the text: it may have a password in it.
+        throw ApusError(.configuration, "iceServers, number \(place + 1): \(error.message)")
+      }
     }
     self.account = account
     self.tricklesCandidates = configuration.tricklesCandidates

@@ -58,7 +58,7 @@ package struct HTTPAccess: Sendable {
         "\(prefix)_certificate", .string, default: "",
         help: "File with the certificate and private key of the HTTP server, in PEM form; without it there is no TLS."),
       ConfigKey(
-        "\(prefix)_token", .string, default: "",
+        "\(prefix)_token", .string, default: "", isSecret: true,
         help: "What a client must send as its bearer token (RFC 6750); empty for none, on loopback only."),
     ]
   }

@@ -22,12 +22,18 @@ public struct ConfigKey: Sendable {
   public let help: String
   /// Whether the key may stand more than once.
   public let isRepeatable: Bool
+  /// Whether nobody is to be shown the value.
+  public let isSecret: Bool
 
-  public init(_ name: String, _ kind: Kind, default value: String, isRepeatable: Bool = false, help: String) {
+  public init(
+    _ name: String, _ kind: Kind, default value: String, isRepeatable: Bool = false, isSecret: Bool = false,
+    help: String
+  ) {
     self.name = name
     self.kind = kind
     self.defaultValue = value
     self.isRepeatable = isRepeatable
+    self.isSecret = isSecret
     self.help = help
   }
 }

@@ -31,9 +31,24 @@ import Testing
     #expect(history.statistics.stored == 41 && history.statistics.tooLong == 1)
   }
 
+  @Test("who asks for all that is kept, again and again, gets as many as were sent, after the first capacity")
+  func flood() {
+    var history = SendHistory(capacity: 16)
+    for sequence in 0..<16 { self.store(&history, UInt16(sequence), [1]) }
+    func ask(_ time: Double) -> Int {
+      (0..<16).count { history.mayResend(UInt16($0), now: .milliseconds(time), roundTrip: nil) }
+    }
+    #expect(ask(30) == 16 && ask(60) == 0 && ask(90) == 0)
+    self.store(&history, 16, [2], at: 100)
+    // One more was sent: one more is sent again, of those that are left.
+    #expect(ask(120) == 1)
+    #expect(history.statistics.resent == 17 && history.statistics.tooMany == 16 + 16 + 14)
+    #expect(history.statistics.refused == history.statistics.tooMany + 1)
+  }
+
   @Test("a packet is sent again once in 20 ms or a round trip, and not when it is gone or old")
   func limit() {
-    var history = SendHistory(capacity: 4)
+    var history = SendHistory(capacity: 8)
     self.store(&history, 7, [1], at: 0)
     self.store(&history, 8, [2], at: 0)
     func may(_ sequence: UInt16, _ time: Double, _ roundTrip: Duration? = nil) -> Bool {

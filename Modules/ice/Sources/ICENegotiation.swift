@@ -87,6 +87,8 @@ final class ICENegotiation: MediaNATSession {
   func gathered(_ report: GatheringReport) {
     guard self.state.local?.sockets == report.sockets else { return }
     self.state.local?.gathered = report.candidates
+    // They stand, whatever becomes of the offer.
+    if self.before?.local?.sockets == report.sockets { self.before?.local?.gathered = report.candidates }
   }
 
   /// What a peer without ICE is to use: what it sees of us, if that is known (RFC 8445 §5.1.4).

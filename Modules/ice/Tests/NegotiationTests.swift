@@ -63,6 +63,8 @@ import Testing
     #expect(late.candidates == [seen.attributeValue])
     #expect(late.fragment == self.value("ice-ufrag", offer) && late.password == self.value("ice-pwd", offer))
     #expect(self.session.takeLateCandidates() == nil)
+    // An offer that is refused takes nothing of it away.
+    self.session.rollback()
     let complete = try self.session.offerAttributes()
     #expect(complete.contains { $0.name == "end-of-candidates" } && self.session.takeLateCandidates() == nil)
   }

@@ -14,7 +14,7 @@ public struct WHIP: Module {
         "whip_origin", .string, default: "",
         help: "Origins of pages that may call, with commas between them; a page of this server itself always may."),
       ConfigKey(
-        "whip_client_token", .string, default: "",
+        "whip_client_token", .string, default: "", isSecret: true,
         help: "What /whip and /whep show to an endpoint as bearer token (RFC 6750); empty for none."),
     ]
 

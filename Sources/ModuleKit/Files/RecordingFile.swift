@@ -29,9 +29,10 @@ package final class RecordingFile: Sendable {
 
   deinit { self.close() }
 
-  /// Writes all of `bytes` at `offset`; false when the file takes no more.
+  /// Writes all of `bytes` at `offset`; false when the file takes no more, or is given back.
   package func write(_ bytes: RawSpan, at offset: Int) -> Bool {
-    unsafe bytes.withUnsafeBytes { bytes in
+    guard !self.isClosed.load(ordering: .acquiring) else { return false }
+    return unsafe bytes.withUnsafeBytes { bytes in
       var done = 0
       while let base = bytes.baseAddress, done < bytes.count {
         let count = unsafe pwrite(self.descriptor, base + done, bytes.count - done, offset + done)

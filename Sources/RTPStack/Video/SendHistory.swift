@@ -13,6 +13,11 @@ package struct SendHistory: ~Copyable {
     package fileprivate(set) var resent: UInt64 = 0
     package fileprivate(set) var tooSoon: UInt64 = 0
     package fileprivate(set) var unknown: UInt64 = 0
+    /// Requests above one for each packet that was sent: a few bytes of a peer's must not make us send for ever.
+    package fileprivate(set) var tooMany: UInt64 = 0
+
+    /// Requests that were not granted.
+    package var refused: UInt64 { self.tooSoon + self.unknown + self.tooMany }
   }
 
   /// The longest packet that is kept, in bytes.
@@ -31,12 +36,15 @@ package struct SendHistory: ~Copyable {
   package private(set) var statistics = Statistics()
   private var entries: [Entry?]
   private var slab: PacketSlab
+  /// Resends that are left: each packet brings one, and there are never more than packets kept.
+  private var allowance: Int
 
   /// Keeps the last `capacity` packets, a power of two: numbers wrap at one.
   package init(capacity: Int = 512) {
     precondition(
       capacity > 0 && capacity <= 0x8000 && capacity & (capacity - 1) == 0, "a capacity that is a power of two")
     self.entries = [Entry?](repeating: nil, count: capacity)
+    self.allowance = capacity
     self.slab = PacketSlab(count: capacity, longest: Self.longestPacket)
   }
 
@@ -49,6 +57,7 @@ package struct SendHistory: ~Copyable {
       return
     }
     self.statistics.stored += 1
+    self.allowance = min(self.allowance + 1, self.entries.count)
     self.entries[index] = Entry(sequence: sequence, sent: now)
     self.slab.store(packet, at: index)
   }
@@ -62,7 +71,7 @@ package struct SendHistory: ~Copyable {
   }
 
   /// Whether the packet of this number may be sent again now, which is counted as done: it is here, not too old, and its last
-  /// resend is `max(20 ms, roundTrip)` ago.
+  /// resend is `max(20 ms, roundTrip)` ago; and no more are than were stored, but for a first `capacity`.
   package mutating func mayResend(_ sequence: UInt16, now: Instant, roundTrip: Duration?) -> Bool {
     let index = self.index(of: sequence)
     guard let entry = self.entries[index], entry.sequence == sequence, now <= entry.sent.advanced(by: Self.longestAge)
@@ -75,6 +84,11 @@ package struct SendHistory: ~Copyable {
       self.statistics.tooSoon += 1
       return false
     }
+    guard self.allowance > 0 else {
+      self.statistics.tooMany += 1
+      return false
+    }
+    self.allowance -= 1
     self.entries[index]?.resent = now
     self.statistics.resent += 1
     return true

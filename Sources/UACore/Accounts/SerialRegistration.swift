@@ -98,7 +98,7 @@ final class SerialRegistration {
     account.isRegistrarThere = isThere
     self.core.notice(isThere ? .fallbackOK : .fallbackFail, account: account, parameter: outcome.text)
     // Who is refused, the password for example, is refused the next time too.
-    if let status, (400..<500).contains(status) { return }
+    if let status, [401, 403, 404, 407].contains(status) { return }
     // Its last binding may be on its way to be taken back yet.
     if isThere, line.priority < self.current, account.registrationID == nil {
       self.asked[account.number] = nil

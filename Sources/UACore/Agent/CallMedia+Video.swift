@@ -81,7 +81,7 @@ extension CallMedia {
     else { return nil }
     video.isBundled = self.isVideoShared(line)
     guard let section = video.isBundled ? self.section : video.section else { return nil }
-    let devices = try video.takeDevices(codec, wake: section.transport.wake)
+    let devices = try video.takeDevices(codec, on: section)
     func repairs(_ formats: [CodecFormat], _ type: UInt8) -> UInt8? {
       formats.first { $0.repairedType == type }?.payloadType
     }

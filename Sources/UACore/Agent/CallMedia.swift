@@ -189,6 +189,7 @@ package final class CallMedia {
   /// Whether an offer could be answered, before anyone is rung.
   package func answer(to bytes: [UInt8]) throws -> [UInt8] {
     let offer = try SessionDescription(parsing: bytes)
+    let before = (negotiator: self.negotiator, audio: self.audioIndex, video: self.video?.place)
     let media = try self.negotiator.receiveOffer(offer)
     self.onDescription(false, true)
     do {
@@ -213,6 +214,9 @@ package final class CallMedia {
       self.onDescription(true, false)
       return answer.bytes
     } catch {
+      // What was agreed before stands, each line in its place.
+      (self.negotiator, self.audioIndex) = (before.negotiator, before.audio)
+      if let place = before.video { self.video?.place = place }
       self.rollback()
       throw error
     }
@@ -288,6 +292,7 @@ package final class CallMedia {
     self.isConfigured = true
     try self.section.postConnectivity()
     try self.section.require(self.post(.configure(agreement)))
+    if video == nil { self.video?.forgetDevices() }
     if self.video?.section !== video?.section { self.video?.retireSection() }
     guard let video, video.section !== self.section else { return }
     var own = try self.agreement(video.section, of: video.negotiated)

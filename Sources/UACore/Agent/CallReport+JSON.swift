@@ -67,6 +67,7 @@ extension VideoStatistics {
       "tx": [
         "packets": .integer(self.sentPackets), "bytes": .integer(self.sentBytes), "frames": .integer(self.sentFrames),
         "key_frames": .integer(self.sentKeyFrames), "resent": .integer(self.resent),
+        "resends_refused": .integer(self.refusedResends),
         "key_frame_requests": .integer(self.receivedKeyFrameRequests),
       ],
       "rx": [

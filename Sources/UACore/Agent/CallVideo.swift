@@ -11,18 +11,32 @@ final class CallVideo {
   private(set) var section: MediaSection?
   /// Transports of its own that are of no use any more, until they have closed.
   private(set) var retired: [MediaSection] = []
-  /// The line's place, from the first description that has one.
-  var index: Int?
-  /// Whether the audio's transport carries it, as was agreed last.
-  var isBundled = false
+  /// Where the descriptions have it.
+  struct Place {
+    /// The line's number, from the first description that has one.
+    var index: Int?
+    /// Whether the audio's transport carries it, as was agreed last.
+    var isBundled = false
+  }
+
+  var place = Place()
+  var index: Int? {
+    get { self.place.index }
+    set { self.place.index = newValue }
+  }
+  var isBundled: Bool {
+    get { self.place.isBundled }
+    set { self.place.isBundled = newValue }
+  }
   /// What this side wants when it does not hold the peer, from the next offer or answer on.
   var direction: AudioDirection
   private let makeSection: (SocketAddress) throws -> MediaSection
   private let source: (device: String, offer: VideoSourceOffer)?
   private let sink: (device: String, offer: VideoSinkOffer)?
   private let stream: StreamID
-  /// What was made for the codec in use.
-  private var devices: (encodingName: String, source: VideoSourceFactory?, sink: VideoSinkFactory?)?
+  /// What was made for the codec and the transport in use.
+  private var devices:
+    (encodingName: String, section: MediaSection, source: VideoSourceFactory?, sink: VideoSinkFactory?)?
 
   /// Nil where the settings have neither a source nor a display.
   ///
@@ -84,11 +98,17 @@ final class CallVideo {
     section.transport.release()
   }
 
-  /// The source and display for a codec, asked for once.
+  /// There is no video any more: what was made for it has ended with it.
+  func forgetDevices() { self.devices = nil }
+
+  /// The source and display for a codec on a transport, asked for once.
   func takeDevices(
-    _ codec: any VideoCodec, wake: @escaping @Sendable () -> Void
+    _ codec: any VideoCodec, on section: MediaSection
   ) throws(ModuleError) -> (source: VideoSourceFactory?, sink: VideoSinkFactory?) {
-    if let devices, devices.encodingName == codec.encodingName { return (devices.source, devices.sink) }
+    if let devices, devices.encodingName == codec.encodingName, devices.section === section {
+      return (devices.source, devices.sink)
+    }
+    let wake = section.transport.wake
     func request(_ device: String, _ direction: ModuleKit.MediaDirection) -> VideoRequest {
       VideoRequest(
         device: device, encodingName: codec.encodingName, stream: self.stream, direction: direction, wake: wake)
@@ -96,7 +116,7 @@ final class CallVideo {
     var (source, sink): (VideoSourceFactory?, VideoSinkFactory?)
     if let one = self.source { source = try one.offer(request(one.device, .transmit)) }
     if let one = self.sink { sink = try one.offer(request(one.device, .receive)) }
-    self.devices = (codec.encodingName, source, sink)
+    self.devices = (codec.encodingName, section, source, sink)
     return (source, sink)
   }
 

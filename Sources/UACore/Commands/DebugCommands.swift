@@ -36,7 +36,7 @@ extension AgentCore {
         self.settings.configuration.activeModules.joined(separator: "\n")
       },
       CoreCommand("config", "the settings in force") { [unowned self] _ in
-        Self.fields(of: self.settings.configuration)
+        Self.fields(of: self.shownConfiguration)
       },
       CoreCommand("conf_reload", "read the config file again; calls and sockets stay as they are") {
         [unowned self] _ throws(CommandFailure) in
@@ -104,6 +104,15 @@ extension AgentCore {
           ]
         }),
     ]
+  }
+
+  /// The settings in force, without what nobody is to be shown.
+  private var shownConfiguration: Configuration {
+    var shown = self.settings.configuration
+    for key in self.settings.available.flatMap({ $0.configKeys }) where key.isSecret {
+      if shown.moduleValues[key.name]?.isEmpty == false { shown.moduleValues[key.name] = "(set)" }
+    }
+    return shown
   }
 
   /// `name: value`, a line each, of a structure that holds no secret.

@@ -106,11 +106,14 @@ struct AudioPlayout: ~Copyable {
     _ = self.buffer.insert(header, payload: payload, now: now)
   }
 
-  /// Takes a packet of redundant audio data (RFC 2198); false when it is malformed, or its own payload of no format here.
-  mutating func insert(redundant header: RTPHeader, payload: RawSpan, packetTime: Int, now: Instant) -> Bool {
+  /// Takes a packet of redundant audio data (RFC 2198), or counts it where it is malformed, or its own payload of no format here.
+  mutating func insert(redundant header: RTPHeader, payload: RawSpan, packetTime: Int, now: Instant) {
     guard let redundant = RedundantPayload(parsing: payload),
       self.clockRate(of: redundant.primary.payloadType) != nil
-    else { return false }
+    else {
+      self.counted.malformed += 1
+      return
+    }
     var own = header
     own.payloadType = redundant.primary.payloadType
     self.insert(own, payload: payload.extracting(redundant.primary.bytes), packetTime: packetTime, now: now)
@@ -121,7 +124,6 @@ struct AudioPlayout: ~Copyable {
         header, age: block.timestampOffset, payloadType: block.payloadType,
         payload: payload.extracting(block.bytes), now: now)
     }
-    return true
   }
 
   /// A packet of the stream that carries no audio.

@@ -189,7 +189,7 @@ package struct AudioStream: ~Copyable {
     } else if !self.decodes {
       return true
     } else if isRedundant, terms.canReceive {
-      return self.playout?.insert(redundant: header, payload: payload, packetTime: terms.packetTime, now: now) ?? false
+      self.playout?.insert(redundant: header, payload: payload, packetTime: terms.packetTime, now: now)
     } else if terms.canReceive {
       self.playout?.insert(header, payload: payload, packetTime: terms.packetTime, now: now)
     }

@@ -43,6 +43,7 @@ struct VideoSender: ~Copyable {
   }
 
   var resent: Int { Int(self.history.statistics.resent) }
+  var refusedResends: Int { Int(self.history.statistics.refused) }
 
   /// Takes a new agreement; the source is made once for a codec.
   mutating func configure(_ new: VideoSettings) throws(ModuleError) {

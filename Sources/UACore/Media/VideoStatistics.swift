@@ -25,6 +25,8 @@ package struct VideoStatistics: Equatable, Sendable {
   package var recovered = 0
   package var repairs = 0
   package var resent = 0
+  /// Packets of ours that were asked for, and not sent again: gone, or asked for too often.
+  package var refusedResends = 0
   /// Key frames that we asked for, and that the peer asked for.
   package var keyFrameRequests = 0
   package var receivedKeyFrameRequests = 0

@@ -180,6 +180,7 @@ final class VideoStream {
     let assembly = self.receiver.assembly
     (all.discardedFrames, all.recovered) = (Int(assembly.discardedFrames), Int(assembly.recovered))
     (all.late, all.refused) = (Int(assembly.latePackets), Int(assembly.refused))
+    all.refusedResends = self.sender.refusedResends
     (all.resent, all.repairs) = (self.sender.resent, self.receiver.figures.repairs)
     (all.keyFrameRequests, all.receivedKeyFrameRequests) = (
       self.keyFrameRequests, self.sender.figures.keyFrameRequests

@@ -46,6 +46,37 @@ import Testing
     }
   }
 
+  @Test("an offer that moves the audio to another line with bad keys changes nothing", arguments: RxMode.allCases)
+  func movedLine(mode: RxMode) throws {
+    let agents = try SimulatedAgents(mode: mode, encryption: "srtp-mand", seed: 94)
+    let descriptions = Descriptions(agents.simulation.network)
+    descriptions.set { message in
+      guard message.isRequest, message.isInCall, message.sender == "10.0.0.1",
+        let start = message.body.firstIndex(where: { $0.hasPrefix("m=audio ") })
+      else { return }
+      let section = Array(message.body[start...])
+      message.body[start] = "m=audio 0 " + section[0].split(separator: " ").dropFirst(2).joined(separator: " ")
+      message.body += section.map(Fault.noBase64.damaged)
+    }
+    let call = try agents.establishedCall()
+    agents.run(milliseconds: 500)
+    agents.alice.act { $0.setHold(call, true) }
+    agents.run(milliseconds: 500)
+    #expect(agents.bob.warnings.count == 1, "\(agents.bob.warnings)")
+    descriptions.set(nil)
+    // What Bob changes by himself, and offers, is of the line that stands.
+    try agents.bob.act { try $0.calls[agents.bobCall]?.media?.change(bitrate: 32_000) }
+    agents.bob.act { $0.setHold(agents.bobCall, true) }
+    agents.run(milliseconds: 500)
+    agents.bob.act { $0.setHold(agents.bobCall, false) }
+    agents.run(milliseconds: 1500)
+    let lines = agents.bob.act { $0.calls[agents.bobCall]?.media?.localDescription?.media.count }
+    #expect(lines == 1 && agents.alice.report?.media.lost == 0 && agents.bob.report?.media.lost == 0)
+    agents.alice.act { $0.hangUp(call) }
+    #expect(agents.runUntilIdle())
+    #expect(agents.alice.ended[0].failure == nil && agents.bob.ended[0].failure == nil)
+  }
+
   /// Two agents whose descriptions lose their keys on the way: those of requests, or those of answers.
   private func agents(_ way: Way, requests: Bool, isInCall: Bool) throws -> (SimulatedAgents, Descriptions) {
     let agents = try SimulatedAgents(mode: way.mode, encryption: way.encryption, seed: 93)

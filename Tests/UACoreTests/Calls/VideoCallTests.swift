@@ -313,7 +313,7 @@ import Testing
   }
 
   @Test(
-    "a peer that takes the video's line away goes on with the audio",
+    "a peer that takes the video's line away goes on with the audio, and may bring it back",
     arguments: VideoCell.all.filter(\.isWithoutVideo))
   func takenAway(cell: VideoCell) throws {
     let (agents, alice, bob) = try Self.makeAgents(cell, seed: 15)
@@ -338,12 +338,20 @@ import Testing
     #expect(shown.0 > 20 && shown.0 < 60 && shown.1 > 20 && shown.1 < 60, "\(shown)")
     #expect(agents.alice.isEstablished && agents.bob.isEstablished)
     #expect(agents.alice.report?.media.lost == 0 && agents.bob.report?.media.lost == 0)
+    #expect(ProbeDisplay.finishes(alice) == 1 && ProbeDisplay.finishes(bob) == 1)
+    isGone.withLock { $0 = false }
+    agents.alice.act { $0.setHold(call, true) }
+    agents.run(milliseconds: 300)
+    agents.alice.act { $0.setHold(call, false) }
+    agents.run(milliseconds: 2000)
+    let again = (ProbeDisplay.frames(alice).count, ProbeDisplay.frames(bob).count)
+    #expect(again.0 > shown.0 + 20 && again.1 > shown.1 + 20, "\(shown), then \(again)")
     agents.alice.act { $0.hangUp(call) }
     #expect(agents.runUntilIdle())
     #expect(agents.simulation.network.mediaSocketCount == 0)
     #expect(agents.alice.ended[0].reason == "hangup" && agents.alice.ended[0].failure == nil)
     #expect(agents.alice.ended[0].media.drops == DropCounters(), "\(agents.alice.ended[0].media.drops)")
-    #expect(ProbeDisplay.finishes(alice) == 1 && ProbeDisplay.finishes(bob) == 1)
+    #expect(ProbeDisplay.finishes(alice) == 2 && ProbeDisplay.finishes(bob) == 2)
   }
 
   @Test("an answer that takes the video out of the group it was offered in opens no transport that nobody was told of")

@@ -21,6 +21,15 @@ import Testing
   }
 
   @discardableResult
+  @Test("/config shows which secrets are set, and none of them")
+  func secrets() throws {
+    let agents = try SimulatedAgents(seed: 21) {
+      for name in ["whip_token", "http_token", "whip_client_token"] { $0.moduleValues[name] = "s3cret-\(name)" }
+    }
+    let shown = try Self.run("/config", agents.alice)
+    #expect(!shown.contains("s3cret") && shown.contains("(set)"), "\(shown)")
+  }
+
   static func run(_ line: String, _ agent: SimulatedAgent) throws -> String {
     let result = agent.act { $0.execute(line: line) }
     try #require(result.isOK, "\(line): \(result.text)")
