@@ -124,7 +124,8 @@ import Testing
     await agent.shutDown()
     configuration.iceServers = ["turn.example.com"]
     let refused = await #expect(throws: ApusError.self) { try await UserAgent(configuration) }
-    #expect(refused?.message.hasPrefix("iceServers, number 1: it takes stun:") == true, "\(String(describing: refused))")
+    #expect(
+      refused?.message.hasPrefix("iceServers, number 1: it takes stun:") == true, "\(String(describing: refused))")
   }
 
   @Test("descriptions out of turn, and such as can't be used, are refused, and the connection goes on")

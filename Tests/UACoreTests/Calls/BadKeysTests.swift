@@ -1,5 +1,6 @@
 import ModuleKit
 import NetBase
+import SDPCodec
 import TestSupport
 import Testing
 

@@ -20,7 +20,6 @@ import Testing
     return agents
   }
 
-  @discardableResult
   @Test("/config shows which secrets are set, and none of them")
   func secrets() throws {
     let agents = try SimulatedAgents(seed: 21) {
@@ -30,6 +29,7 @@ import Testing
     #expect(!shown.contains("s3cret") && shown.contains("(set)"), "\(shown)")
   }
 
+  @discardableResult
   static func run(_ line: String, _ agent: SimulatedAgent) throws -> String {
     let result = agent.act { $0.execute(line: line) }
     try #require(result.isOK, "\(line): \(result.text)")
