@@ -10,6 +10,7 @@ package enum ProbeDisplay {
   }
 
   private static let shown = Locked<[String: [Frame]]>([:])
+  private static let requested = Locked<[String: Int]>([:])
   private static let finished = Locked<[String: Int]>([:])
 
   /// Every frame that went to the device.
@@ -17,6 +18,11 @@ package enum ProbeDisplay {
 
   /// How many displays of the device were finished.
   package static func finishes(_ device: String) -> Int { self.finished.withLock { $0[device] ?? 0 } }
+
+  /// How often a display of the device was asked for.
+  package static func requests(_ device: String) -> Int { self.requested.withLock { $0[device] ?? 0 } }
+
+  static func request(_ device: String) { self.requested.withLock { $0[device, default: 0] += 1 } }
 
   static func append(_ frame: Frame, to device: String) {
     self.shown.withLock { $0[device, default: []].append(frame) }
@@ -46,6 +52,7 @@ package struct ProbeVideo: Module {
       },
       .videoSink { request throws(ModuleError) in
         guard request.device != "refused" else { throw ModuleError(.cannotCreate, "module probe_video: refused") }
+        ProbeDisplay.request(request.device)
         return { () throws(ModuleError) in ProbeVideoSink(device: request.device) }
       },
     ]
