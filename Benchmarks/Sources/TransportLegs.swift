@@ -52,7 +52,7 @@ final class TransportLegs {
       let sends = bench.direction == .send
       let audio = StreamSettings(
         canSend: sends, canReceive: !sends, sendCodec: negotiated, receiveCodecs: [negotiated], eventSendType: nil,
-        eventReceiveType: nil, packetTime: 20, plan: plan)
+        eventReceiveTypes: PayloadTypeSet(), packetTime: 20, plan: plan)
       let agreed = MediaAgreement(
         remoteRTP: loopback.with(port: peer), remoteRTCP: nil, usesRTCPMux: true, audio: audio)
       var isPosted = handle.post(.configure(agreed))

@@ -59,6 +59,8 @@ public final class UserAgent: Sendable {
   private let account: CallSettings
   private let tricklesCandidates: Bool
   private let calls = Locked(Calls())
+  /// Tells the calls what happens to them, until the agent has ended.
+  private let telling = Locked<Task<Void, Never>?>(nil)
 
   private struct Calls {
     var known: [CallID: Call] = [:]
@@ -111,9 +113,10 @@ public final class UserAgent: Sendable {
       throw ApusError(error)
     }
     let events = self.core.events
-    Task { [weak self] in
+    let telling = Task { [weak self] in
       for await event in events { self?.take(event) }
     }
+    self.telling.withLock { $0 = telling }
   }
 
   /// Where SIP listens, for example `127.0.0.1:5060`.
@@ -146,8 +149,12 @@ public final class UserAgent: Sendable {
   }
 
   /// Ends every call, waits two seconds at most for the peers, and frees everything.
+  ///
+  /// Whoever waits for a call's end has it by then. What is called later, of the agent, its calls and its connections,
+  /// throws or does nothing.
   public func shutDown() async {
     await self.core.shutDown()
+    await self.telling.withLock { $0 }?.value
     self.announceCall.finish()
   }
 

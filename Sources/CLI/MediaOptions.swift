@@ -30,21 +30,21 @@ enum MediaNATChoice: String, CaseIterable, Sendable {
 /// What `call`, `demo` and `load` share. Nil is the command's own default.
 struct MediaOptions: ParsableArguments {
   @Option(
-    help: ArgumentHelp("Encryption: none, srtp, srtp-mand, srtp-mandf, dtls_srtp.", valueName: "method"),
+    help: ArgumentHelp("Encryption: none, srtp, srtp-mand, srtp-mandf, dtls_srtp; none by default, in demo dtls_srtp.", valueName: "method"),
     transform: Parse.choice)
   var mediaenc: MediaEncryptionChoice?
 
   @Option(
-    help: ArgumentHelp("The only codec to offer, for example opus, pcmu.", valueName: "codec"),
+    help: ArgumentHelp("The only codec to offer, for example opus, pcmu; all by default.", valueName: "codec"),
     transform: Parse.codec)
   var codec: CodecPreference?
 
   @Option(
-    help: ArgumentHelp("Where media is received: main, thread, pool.", valueName: "mode"), transform: Parse.choice)
+    help: ArgumentHelp("Where media is received: main, thread, pool; main by default, in demo thread, in load pool.", valueName: "mode"), transform: Parse.choice)
   var rxmode: RxMode?
 
   @Option(
-    help: ArgumentHelp("For modules that promise too little: reject, lock, marshal.", valueName: "policy"),
+    help: ArgumentHelp("For modules that promise too little: reject, lock, marshal; lock by default.", valueName: "policy"),
     transform: Parse.choice)
   var rxmodePolicy: AdmissionPolicy?
 
@@ -55,7 +55,7 @@ struct MediaOptions: ParsableArguments {
   var rekeyEvery: Int?
 
   @Option(
-    help: ArgumentHelp("What offers new keys: invite, update.", valueName: "method"), transform: Parse.choice)
+    help: ArgumentHelp("What offers new keys: invite, update; invite by default.", valueName: "method"), transform: Parse.choice)
   var rekeyMethod: RekeyMethod?
 
   @Option(
@@ -64,15 +64,21 @@ struct MediaOptions: ParsableArguments {
   var loss: Double = 0
 
   @Option(
-    help: ArgumentHelp("How long a call lasts.", valueName: "number"), transform: Parse.decimal(Parse.positive))
+    help: ArgumentHelp("How long a call lasts; 10 by default, in call until somebody hangs up.", valueName: "number"), transform: Parse.positive)
   var seconds: Double?
 
   @Option(
-    help: ArgumentHelp("Whether RTCP shares the RTP socket.", valueName: "yes|no"), transform: Parse.yesOrNo)
+    help: ArgumentHelp("Whether RTCP shares the RTP socket; no by default; in demo, and in load without a peer, yes.", valueName: "yes|no"), transform: Parse.yesOrNo)
   var rtcpMux: Bool?
 
-  @Option(help: ArgumentHelp("NAT traversal: none, stun, turn, ice.", valueName: "method"), transform: Parse.choice)
+  @Option(help: ArgumentHelp("NAT traversal: none, stun, turn, ice; none by default.", valueName: "method"), transform: Parse.choice)
   var medianat: MediaNATChoice?
+
+  @Option(
+    help: ArgumentHelp(
+      "Whom --medianat asks: stun:host[:port], turn:user:password@host[:port]; repeatable.", valueName: "uri"),
+    transform: Parse.server)
+  var stunserver: [STUNServerURI] = []
 
   @Flag(help: "Print one JSON object on standard output, and nothing else there.")
   var json = false
@@ -81,8 +87,15 @@ struct MediaOptions: ParsableArguments {
     if let module = self.medianat?.id, !compiledModules.contains(where: { $0.name == module }) {
       throw ValidationError("--medianat \(module) is not possible: this apus has no module \(module)")
     }
-    if self.rekeyEvery != nil, self.mediaenc == MediaEncryptionChoice.none {
-      throw ValidationError("--rekey-every needs a --mediaenc other than none")
+    if !self.stunserver.isEmpty, self.medianat?.id == nil {
+      throw ValidationError("--stunserver is asked by --medianat, for example --medianat ice")
+    }
+  }
+
+  /// - Parameter usual: the encryption without `--mediaenc`.
+  func validate(usual: MediaEncryptionChoice) throws {
+    if self.rekeyEvery != nil, (self.mediaenc ?? usual) == .none {
+      throw ValidationError("--rekey-every needs a --mediaenc, and one other than none")
     }
   }
 }

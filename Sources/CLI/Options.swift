@@ -19,6 +19,14 @@ enum Parse {
     }
   }
 
+  /// A number above zero: a rate, a time.
+  static func positive(_ text: String) throws -> Double {
+    guard let number = Double(text), number > 0, number <= 31_536_000 else {
+      throw ValidationError("it takes a number above 0, and 31536000 at most")
+    }
+    return number
+  }
+
   static func decimal(_ range: ClosedRange<Double>) -> @Sendable (String) throws -> Double {
     { text in
       guard let number = Double(text), range.contains(number) else {
@@ -45,6 +53,12 @@ enum Parse {
     return codec
   }
 
+  static func server(_ text: String) throws -> STUNServerURI {
+    do throws(STUNServerURI.Refusal) { return try STUNServerURI(text) } catch {
+      throw ValidationError(error.message)
+    }
+  }
+
   /// An address of SIP, with or without `sip:`.
   static func uri(_ text: String) throws -> String {
     let lower = text.lowercased()
@@ -52,7 +66,4 @@ enum Parse {
     guard Account(uri: uri) != nil else { throw ValidationError("it takes a SIP URI, for example sip:bob@192.0.2.1") }
     return uri
   }
-
-  /// Every number above zero: a rate, a time.
-  static let positive = Double.leastNonzeroMagnitude...31_536_000
 }

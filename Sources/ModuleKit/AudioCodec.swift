@@ -33,6 +33,8 @@ public protocol AudioCodec: Sendable {
   func answeredParameters(to remote: String?) -> String?
   /// The PCM that the sending half will take; the stages of a stream are planned for it.
   func pcmFormat(_ parameters: CodecParameters) -> AudioFormat
+  /// Milliseconds of the packets that are sent where so many were agreed on: no more than those, and encodable.
+  func packetTime(fitting agreed: Int) -> Int
   /// A sending half.
   func makeEncoder(_ parameters: CodecParameters) -> @Sendable () throws(ModuleError) -> sending any AudioEncoder
   /// A receiving half.
@@ -44,6 +46,9 @@ extension AudioCodec {
   public func pcmFormat(_ parameters: CodecParameters) -> AudioFormat {
     AudioFormat(sampleRate: self.clockRate, channels: 1)
   }
+
+  /// Any packet time goes.
+  public func packetTime(fitting agreed: Int) -> Int { agreed }
 }
 
 /// What an encoder made of a frame.
@@ -52,7 +57,7 @@ public enum EncodeResult: Sendable {
   case payload(Int)
   /// Nothing needs to be sent (DTX).
   case silence
-  /// The encoder refused; the core counts it.
+  /// The encoder refused: nothing is sent, and the core counts it.
   case failed
 }
 

@@ -62,14 +62,14 @@ package protocol MediaEncryptionSession: AnyObject {
   func requestRekey() -> Bool
   /// Takes the peer's offer and returns the attributes of our answer.
   func answer(to offer: RemoteSecurity) throws(ModuleError) -> [DescriptionAttribute]
-  /// Takes the answer to our last offer.
+  /// Takes the answer to our last offer; it may still turn out to be of no use, for another media section's sake.
   func receive(answer: RemoteSecurity) throws(ModuleError)
-  /// Our last offer was refused, or our answer could not be used.
+  /// Our last offer was refused, or the answer to it, ours or the peer's, could not be used.
   func rollback()
   /// Our answer was acknowledged (ACK), so the peer has it.
   func answerConfirmed()
-  /// Our answer left in a response that nothing acknowledges (UPDATE, PRACK): it can't be taken back, and what the peer
-  /// sends will tell that it has it.
+  /// The answer can't be taken back: the peer's, which every media section took, or ours, which left in a response that
+  /// nothing acknowledges (UPDATE, PRACK), so that what the peer sends will tell that it has it.
   func answerStands()
   /// Where another association runs that the attributes just made are for; nil where they are for none. Once for each.
   func takeAssociationPath() -> AssociationPath?

@@ -75,6 +75,17 @@ package enum SIPSendResult: Hashable, Sendable {
   case refused(String)
 }
 
+extension SIPSendResult {
+  /// What became of a message over UDP. One that a full socket did not take is as good as lost on the way: timers A, E
+  /// and G send it again, and the peer asks again for what no timer of ours repeats (RFC 3261 §17).
+  package init(_ result: SendResult, to address: SocketAddress) {
+    switch result {
+    case .sent, .wouldBlock: self = .sent(nil)
+    case .failed(let code): self = .refused(SocketError(code: code, address: address).description)
+    }
+  }
+}
+
 /// An open SIP transport; lives on main.
 ///
 /// A transport over connections opens one when there is none to a peer, keeps it, and uses it again. It takes what
@@ -83,7 +94,8 @@ package protocol SIPTransport: AnyObject {
   var kind: SIPTransportKind { get }
   /// The address that it is bound to; its port is 0 when it listens nowhere.
   var localAddress: SocketAddress { get }
-  /// What became of its connections, in words and numbers for people; empty where it has none.
+  /// What became of its connections, or of messages that it lost, in words and numbers for people; empty where there
+  /// are none.
   var counts: [(name: String, count: Int)] { get }
   func send(_ bytes: [UInt8], to destination: SIPDestination) -> SIPSendResult
   /// Closes a connection, after what was sent on it; `closed` is not told. Nothing for a number that it doesn't know.

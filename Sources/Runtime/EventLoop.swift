@@ -1,4 +1,5 @@
 internal import CLinux
+internal import Dispatch
 internal import Glibc
 internal import Handoff
 package import NetBase
@@ -19,6 +20,8 @@ package final class EventLoop: SerialExecutor, Sendable {
   private struct Inbox {
     var items: [Item] = []
     var isOpen = true
+    /// Whether the loop runs nothing any more; until then it takes jobs, also once it is not open.
+    var hasEnded = false
   }
 
   private let inbox = Locked(Inbox())
@@ -28,6 +31,8 @@ package final class EventLoop: SerialExecutor, Sendable {
   /// Touched by the loop's thread only, which `withContext` checks.
   private nonisolated(unsafe) let context: LoopContext
   private let clock: Clock
+  /// Runs the jobs that come after a loop's end, those of all such loops one after another.
+  private static let lateJobs = DispatchQueue(label: "apus.late-jobs")
 
   private init(clock: Clock, batchSlots: Int) {
     self.clock = clock
@@ -68,10 +73,11 @@ package final class EventLoop: SerialExecutor, Sendable {
 
   // MARK: From any thread
 
+  /// Runs `job` on the loop, later; elsewhere when the loop has ended, for an actor may outlive it, and a job that was
+  /// lost would hang its task.
   package func enqueue(_ job: consuming ExecutorJob) {
     let job = UnownedJob(job)
-    let isTaken = self.add { $0.append(.job(job)) }
-    precondition(isTaken, "an actor outlived its loop")
+    if !self.add(isJob: true, { $0.append(.job(job)) }) { self.runLate(job) }
   }
 
   package func checkIsolated() { precondition(self.isCurrent, "not on this loop's thread") }
@@ -108,7 +114,7 @@ package final class EventLoop: SerialExecutor, Sendable {
     _ = self.add(isLast: true) { $0.append(.stop) }
   }
 
-  /// After this returns nothing runs on the loop, and its thread is gone.
+  /// After this returns nothing runs on the loop, and its thread is gone; jobs of actors that outlive it run elsewhere.
   package func stop() {
     precondition(!self.isCurrent, "a loop cannot wait for itself")
     self.requestStop()
@@ -149,16 +155,16 @@ package final class EventLoop: SerialExecutor, Sendable {
     self.asOwner { $0.removeAll() }
     self.inbox.withLock { inbox in
       inbox.items = []
-      inbox.isOpen = false
+      (inbox.isOpen, inbox.hasEnded) = (false, true)
     }
   }
 
   /// When the next timer of a loop on a virtual clock is due.
   package var nextDeadline: Instant? { self.asOwner { $0.nextDeadline } }
 
-  private func add(isLast: Bool = false, _ append: (inout [Item]) -> Void) -> Bool {
+  private func add(isLast: Bool = false, isJob: Bool = false, _ append: (inout [Item]) -> Void) -> Bool {
     let (isTaken, isFirst) = self.inbox.withLock { inbox in
-      guard inbox.isOpen else { return (false, false) }
+      guard isJob ? !inbox.hasEnded : inbox.isOpen else { return (false, false) }
       append(&inbox.items)
       if isLast { inbox.isOpen = false }
       return (true, inbox.items.count == 1)
@@ -182,6 +188,22 @@ package final class EventLoop: SerialExecutor, Sendable {
       context.removeAll()
     }
     self.owner.store(0, ordering: .relaxed)
+    // Jobs that have met the stop. From here on the loop is that of whoever runs them.
+    let late = self.inbox.withLock { inbox in
+      inbox.hasEnded = true
+      let taken = inbox.items
+      inbox.items = []
+      return taken
+    }
+    for case .job(let job) in late { self.runLate(job) }
+  }
+
+  private func runLate(_ job: UnownedJob) {
+    Self.lateJobs.async {
+      self.owner.store(UInt(pthread_self()), ordering: .relaxed)
+      unsafe job.runSynchronously(on: self.asUnownedSerialExecutor())
+      self.owner.store(0, ordering: .relaxed)
+    }
   }
 
   private func drain(_ context: LoopContext) -> (hadItems: Bool, isStopped: Bool) {

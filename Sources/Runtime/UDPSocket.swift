@@ -80,7 +80,17 @@ package struct UDPSocket: ~Copyable, Sendable {
 }
 
 /// The local address from which the kernel would reach `destination`; nil without a route.
-package func routeSource(to destination: SocketAddress) -> SocketAddress? {
+///
+/// - Parameter interface: the name of the one whose address it has to be; nil for any. This host's own are reached anyway.
+package func routeSource(to destination: SocketAddress, by interface: String? = nil) -> SocketAddress? {
+  if let interface, !destination.isLoopback {
+    let isLinkLocal = destination.host.hasPrefix("fe80:")
+    let addresses = (InterfaceAddress.current() ?? []).filter { one in
+      one.interface == interface && one.address.family == destination.family
+        && one.address.host.hasPrefix("fe80:") == isLinkLocal
+    }
+    return addresses.map(\.address).min { $0.description < $1.description }
+  }
   var source = clinux_address()
   guard unsafe clinux_route_source(destination.clinux, &source) else { return nil }
   return SocketAddress(source).with(port: 0)

@@ -108,6 +108,37 @@ import Testing
     await alice.shutDown()
   }
 
+  @Test("after the end every method throws or does nothing, and whoever waits for a call's end has it")
+  func afterTheEnd() async throws {
+    let agent = try await UserAgent(Self.configuration("alice", .none))
+    let call = try await agent.call("sip:bob@127.0.0.1:9")
+    let connection = try await agent.connection(to: "bob")
+    await agent.shutDown()
+    #expect(await agent.address.isEmpty)
+    await #expect(throws: ApusError.self) { try await agent.call("sip:bob@127.0.0.1:9") }
+    await #expect(throws: ApusError.self) { try await agent.connection(to: "bob") }
+    await #expect(throws: ApusError.self) { try await connection.offer() }
+    await #expect(throws: ApusError.self) { try await connection.answer(to: "v=0\r\n") }
+    await #expect(throws: ApusError.self) { try await connection.accept(answer: "v=0\r\n") }
+    await #expect(throws: ApusError.self) { try await connection.add(candidate: "") }
+    await #expect(throws: ApusError.self) { try await connection.rollBack() }
+    await #expect(throws: ApusError.self) { try await connection.restartICE() }
+    await connection.close()
+    for each in [call, connection.call] {
+      await each.answer()
+      await each.hangUp()
+      await each.setHold(true)
+      await each.mute(true)
+      await each.send(digits: "1")
+      #expect(await !each.rekey())
+      each.play([0])
+      each.requestKeyFrame()
+      #expect(await !each.waitUntilEnded().reason.isEmpty)
+      for await _ in each.events {}
+    }
+    await agent.shutDown()
+  }
+
   @Test("a bad address is refused before anything is sent")
   func badAddress() async throws {
     var configuration = UserAgent.Configuration()

@@ -89,6 +89,20 @@ struct SessionTests {
     #expect(a.failure == nil && b.failure == nil)
   }
 
+  @Test("a peer that is elsewhere after each of 130 restarts is vouched for each time")
+  func manyRestarts() throws {
+    let run = Self.connected()
+    let session = try Self.session(run, 0)
+    for round in 0..<130 {
+      run.move(1)
+      run.run(milliseconds: 30_000) { run.agents.allSatisfy { $0?.endedAt != nil } }
+      let address = try #require(run.agents[1]).bases[0].address
+      #expect(session.isConnected && session.selected[1]?.remote == address, "round \(round)")
+      #expect(session.isValidated(address), "round \(round)")
+    }
+    #expect(session.validatedAddresses.count == ICESession.maximumValidated)
+  }
+
   @Test("an answer to a check from before a restart, and another to one that was repeated, are no stranger's")
   func lateAnswers() throws {
     var scenario = ICEScenario()

@@ -54,6 +54,21 @@ import Testing
     #expect(sent.allSatisfy { $0.timestamp == 1000 && $0.payload.volume == 10 && $0.payload.event.code == 5 })
   }
 
+  @Test("at another clock rate, what is sent and what waits goes on for as long as it would have")
+  func clockChange() {
+    var sender = TelephoneEventSender(clockRate: 8000)
+    for key in "56" { #expect(TelephoneEvent(digit: key).map { sender.enqueue($0) } == true) }
+    var sent = (0..<2).map { sender.tick(timestamp: UInt32(1000 + $0 * 160), samples: 160) }
+    sender.change(clockRate: 48_000)
+    sent += (0..<17).map { sender.tick(timestamp: UInt32(1320 + $0 * 960), samples: 960) }
+    let (first, second) = (sent.prefix(7).compactMap { $0 }, sent.dropFirst(7).compactMap { $0 })
+    #expect(first.map(\.payload.duration) == [160, 320, 2880, 3840, 4800, 4800, 4800])
+    #expect(first.map(\.payload.isEnd) == [false, false, false, false, true, true, true])
+    #expect(first.allSatisfy { $0.timestamp == 1000 && $0.payload.event.code == 5 })
+    #expect(second.map(\.payload.duration) == [960, 1920, 2880, 3840, 4800, 4800, 4800])
+    #expect(second.allSatisfy { $0.payload.event.code == 6 })
+  }
+
   @Test("the payload's bytes are those of §2.3")
   func wire() {
     let payload = TelephoneEventPayload(event: TelephoneEvent(code: 11), isEnd: true, volume: 10, duration: 0x0320)

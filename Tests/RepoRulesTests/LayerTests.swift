@@ -14,7 +14,10 @@ internal import Testing
     "Sources/ICEAgent": ["NetBase"],
     // L3
     "Sources/SRTPEngine": ["NetBase", "CSRTP", "CTransform", "Glibc", "Synchronization"],
-    "Sources/Runtime": ["NetBase", "Handoff", "CLinux", "Glibc", "Synchronization"],
+    "Sources/Runtime": [
+      "NetBase", "Handoff", "CLinux", "Glibc", "Synchronization",
+      "Dispatch",  // Dispatch runs the jobs that come after a loop's end
+    ],
     // L4
     "Sources/ModuleKit": [
       "Glibc", "Synchronization", "Dispatch", "NetBase", "Handoff", "SIPStack", "ICEAgent", "SRTPEngine", "Runtime",

@@ -143,19 +143,20 @@ import Testing
     #expect(fired.withLock { $0 } == 50)
   }
 
+  private actor Resident {
+    let loop: EventLoop
+    private var count = 0
+    init(_ loop: EventLoop) { self.loop = loop }
+    nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe self.loop.asUnownedSerialExecutor() }
+    func visit() -> Bool {
+      self.count += 1
+      return self.loop.isCurrent
+    }
+    var visits: Int { self.count }
+  }
+
   @Test("an actor lives on a loop")
   func executor() async {
-    actor Resident {
-      let loop: EventLoop
-      private var count = 0
-      init(_ loop: EventLoop) { self.loop = loop }
-      nonisolated var unownedExecutor: UnownedSerialExecutor { unsafe self.loop.asUnownedSerialExecutor() }
-      func visit() -> Bool {
-        self.count += 1
-        return self.loop.isCurrent
-      }
-      var visits: Int { self.count }
-    }
     let loop = EventLoop.start(name: "actor")
     let resident = Resident(loop)
     await withTaskGroup(of: Bool.self) { group in
@@ -164,6 +165,24 @@ import Testing
     }
     #expect(await resident.visits == 100)
     loop.stop()
+  }
+
+  @Test("an actor may outlive its loop: jobs that meet the stop, or come after it, all run, one at a time")
+  func lateJobs() async {
+    for _ in 0..<50 {
+      let loop = EventLoop.start(name: "late")
+      let resident = Resident(loop)
+      await withTaskGroup(of: Bool.self) { group in
+        for number in 0..<100 {
+          group.addTask {
+            if number == 50 { loop.stop() }
+            return await resident.visit()
+          }
+        }
+        for await isOnLoop in group { #expect(isOnLoop) }
+      }
+      #expect(await resident.visits == 100)
+    }
   }
 
   @Test("a simulated loop does nothing until it is turned, and then all of it")

@@ -131,6 +131,34 @@ struct FlowTests {
     #expect(pair.established(.a).count == 1)
   }
 
+  @Test("a connection that brings nothing in all the time of a request is closed; one that brings anything is kept")
+  func silentConnection() {
+    let pair = Pair()
+    pair.locate = { _ in [SIPTarget(address: Pair.addressB, transport: .tcp)] }
+    pair.link = { _ in [] }
+    DigestFlowTests.message(pair, nil)
+    pair.run(33_000)
+    #expect(DigestFlowTests.results(pair) == ["timeout"])
+    #expect(pair.closed == [SIPPath(peer: Pair.addressB, local: Pair.addressA, transport: .tcp)])
+    // Something else comes over it while one request waits in vain.
+    pair.link = { sent in sent.name == "MESSAGE" ? [] : [10] }
+    DigestFlowTests.message(pair, nil)
+    pair.run(10_000)
+    pair.act {
+      _ = pair.a.request(
+        OutgoingRequest(
+          .options, to: NameAddress(uri: Pair.uri("sip:bob@192.0.2.2")),
+          from: NameAddress(uri: Pair.uri("sip:alice@192.0.2.1")), local: Pair.addressA), now: $0)
+    }
+    pair.run(23_000)
+    #expect(DigestFlowTests.results(pair) == ["timeout", "200 OK", "timeout"] && pair.closed.count == 1)
+    DigestFlowTests.message(pair, nil)
+    pair.run(33_000)
+    #expect(pair.closed.count == 2)
+    pair.runToEnd()
+    pair.expectEmpty()
+  }
+
   @Test("a request too large for a datagram goes over TCP, and over UDP when that fails (RFC 3261 §18.1.1)")
   func largeRequests() throws {
     let large = SIPBody(bytes: Array(repeating: UInt8(ascii: "x"), count: 1_200))

@@ -255,7 +255,7 @@ final class Counted {
           case .event(.incomingCall(let id, _)): endpoint.accept(id, body: Pair.answer, now: self.now)
           case .event(.established): if endpoint === self.b { self.established += 1 }
           case .event(.ended): self.ended += 1
-          case .event: break
+          case .event, .close: break
           }
         }
       }

@@ -301,6 +301,20 @@ struct RegistrationTests {
       ])
     #expect(lab.results.last?.route.flow == SIPFlow(number: 2))
     #expect(lab.requests.last?.path.flow == nil, "the old flow is not used any more")
+    #expect(lab.pair.closed.map(\.flow) == [SIPFlow(number: 1)], "nor is it found again by its address")
+  }
+
+  @Test("a refresh that nothing answers closes its connection, and the next REGISTER asks for a new one")
+  func deadConnection() {
+    let lab = Lab(Lab.settings(transport: .tcp))
+    lab.pair.run(1_000)
+    lab.pair.link = { _ in [] }
+    lab.pair.run(3_280_000)
+    #expect(lab.requests.count == 2 && lab.requests.last?.path.flow == lab.pair.flow)
+    #expect(lab.pair.closed.map(\.flow) == [lab.pair.flow])
+    lab.pair.link = { _ in [10] }
+    lab.pair.run(31_000)
+    #expect(lab.requests.last?.path.flow == nil && lab.story.last == "registered 3600")
   }
 
   @Test("a registrar that closes what it has just accepted is asked again at once only the first time")
@@ -343,6 +357,20 @@ struct RegistrationTests {
     lab.expectEmpty()
   }
 
+  @Test("an instance that turns out to have another port is bound by that one, and takes nothing back (RFC 5626 §6)")
+  func connectedPortOfInstance() throws {
+    let lab = Lab(nil)
+    lab.pair.connectedPort = 40_001
+    lab.pair.act { lab.id = lab.pair.a.register(Lab.settings(transport: .tcp, outbound: true), now: $0) }
+    lab.pair.run(1_000)
+    #expect(lab.story == ["registering", "registered 3600"])
+    let contacts = lab.requests.map { $0.message.headers.list("Contact") }
+    try #require(contacts.map(\.count) == [1, 1])
+    #expect(contacts[1][0].hasPrefix("<sip:alice@192.0.2.1:40001;") && contacts[1][0].hasSuffix(";expires=3600"))
+    lab.leave()
+    lab.expectEmpty()
+  }
+
   @Test("a registrar without outbound is not pinged, unless the account wants it")
   func noKeepAlive() {
     let plain = Lab()
@@ -365,6 +393,39 @@ struct RegistrationTests {
     lab.pair.act { lab.pair.a.reregister(id, local: other, now: $0) }
     #expect(lab.requests.last?.message.headers["Contact"] == "<sip:alice@192.0.2.1:5090>;expires=3600")
     #expect(lab.requests.last?.path.local == other)
+  }
+
+  @Test("an old contact is taken back by each REGISTER until one succeeds")
+  func formerContactAfterFailure() throws {
+    let lab = Lab()
+    lab.pair.run(1_000)
+    let id = try #require(lab.id)
+    lab.answer = { _ in (503, []) }
+    lab.pair.connectedPort = 5090
+    lab.pair.act { lab.pair.a.reregister(id, local: Pair.addressA.with(port: 5090), now: $0) }
+    lab.pair.run(1_000)
+    lab.answer = { request in (200, [("Contact", request.headers["Contact"] ?? "")]) }
+    lab.pair.run(40_000)
+    #expect(lab.story.last == "registered 3600")
+    let both = ["<sip:alice@192.0.2.1:5090>;expires=3600", "<sip:alice@192.0.2.1:5060>;expires=0"]
+    #expect(lab.requests.dropFirst().map { $0.message.headers.list("Contact") } == [both, both])
+    lab.pair.run(3_600_000)
+    #expect(lab.requests.last?.message.headers.list("Contact") == [both[0]])
+  }
+
+  @Test("the end of a REGISTER that another has overtaken says nothing of the binding")
+  func overtaken() throws {
+    let lab = Lab(nil)
+    lab.pair.link = { sent in sent.message.headers["CSeq"] == "1 REGISTER" ? [] : [10] }
+    lab.pair.act { lab.id = lab.pair.a.register(Lab.settings(), now: $0) }
+    lab.pair.run(1_000)
+    let id = try #require(lab.id)
+    lab.pair.act { lab.pair.a.reregister(id, now: $0) }
+    lab.pair.run(40_000)
+    #expect(lab.story == ["registering", "registering", "registered 3600"])
+    lab.leave()
+    #expect(lab.story.last == "unregistered")
+    lab.expectEmpty()
   }
 
   @Test("a wrong password stops, until the user asks again")

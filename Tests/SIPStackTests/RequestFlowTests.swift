@@ -159,14 +159,16 @@ struct RequestFlowTests {
 
   /// What B does with `count` copies of a request that differ in nothing that matters.
   static func flood(
-    _ method: SIPMethod, _ count: Int, _ limits: SIPLimits, headers: [String] = [], hosts: Int = 1
+    _ method: SIPMethod, _ count: Int, _ limits: SIPLimits, headers: [String] = [], hosts: Int = 1, tag: String? = nil
   ) -> Pair {
     let pair = Pair(configuration: SIPConfiguration(allow: Self.methods, limits: limits))
     for index in 0..<count {
       let source = SocketAddress(ipv4: 0xC633_6400 + UInt32(index % hosts), port: 5060)
+      let to = "<sip:bob@192.0.2.2>" + (tag.map { ";tag=\($0)\(index)" } ?? "")
       pair.inject(
         Requests.text(
-          method, callID: "c\(index)", branch: "z9hG4bKf\(index)", via: "SIP/2.0/UDP \(source)", headers: headers),
+          method, to: to, callID: "c\(index)", branch: "z9hG4bKf\(index)", via: "SIP/2.0/UDP \(source)",
+          headers: headers),
         to: .b, from: source)
     }
     return pair
@@ -183,9 +185,31 @@ struct RequestFlowTests {
     #expect(Self.flood(.invite, 25, limits, hosts: 5).b.counters.rateLimited == 0, "each host has its own count")
     #expect(Self.flood(.register, 25, limits).b.counters.rateLimited == 0)
     #expect(Self.flood(.register, 25, SIPLimits(requestsPerSecond: 10)).b.counters.rateLimited == 15)
-    #expect(
-      Self.flood(.register, 25, SIPLimits(requestsPerSecond: 10), headers: ["Authorization: Digest x=\"y\""])
-        .b.counters.rateLimited == 0, "credentials are checked, not counted")
+  }
+
+  @Test("invented credentials, tags and CANCELs do not take a host past its limit; a right digest does")
+  func invented() {
+    let options = Self.flood(.options, 3_000, SIPLimits(), headers: ["Authorization: x"])
+    #expect(options.b.counters.rateLimited == 2_000 && options.b.census.serverTransactions == 1_000)
+    let byes = Self.flood(.bye, 3_000, SIPLimits(), tag: "t")
+    #expect(byes.b.counters.rateLimited == 2_000 && byes.b.census.serverTransactions == 1_000)
+    #expect(Self.flood(.invite, 25, SIPLimits(requestsPerSecond: 10), tag: "t").b.counters.rateLimited == 15)
+    #expect(Self.flood(.cancel, 25, SIPLimits(requestsPerSecond: 10)).b.counters.rateLimited == 15)
+
+    let (pair, account) = DigestFlowTests.pair(limits: SIPLimits(requestsPerSecond: 2))
+    for _ in 0..<10 {
+      DigestFlowTests.message(pair, account)
+      pair.run(50)
+    }
+    #expect(DigestFlowTests.results(pair) == Array(repeating: "200 OK", count: 10))
+    #expect(pair.b.counters.rateLimited == 0)
+    for index in 0..<5 {
+      let headers = ["Authorization: Digest username=\"alice\", realm=\"lab\", nonce=\"n\(index)\""]
+      pair.inject(
+        Requests.text(.message, callID: "f\(index)", branch: "z9hG4bKf\(index)", headers: headers), to: .b,
+        from: FlowTests.dead)
+    }
+    #expect(pair.b.counters.rateLimited == 3)
   }
 
   @Test("the next second is a new one")

@@ -71,6 +71,7 @@ import Testing
     module\t\t\topus.so
     module\t\t\tg711.so
     module\t\t\tg722.so
+    module\t\t\talsa.so
     module\t\t\tauconv.so
     module\t\t\tauresamp.so
     module\t\t\tsndfile.so

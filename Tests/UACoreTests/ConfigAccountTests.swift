@@ -214,6 +214,7 @@ struct ConfigAccountTests {
         "<sip:u@h>;auth_pass=\"hunter2",
         "account: the closing quote of \"auth_pass\" is missing. A line is \"Name\" <sip:user@host>;parameter=value"
       ),
+      ("<sip:u@h>;auth_pass=hun;ter2", "auth_pass: a password that has a ; in it stands in double quotes"),
       (
         "<sip:u@h>;outbound=proxy",
         "outbound: it takes a SIP URI, in quotes when it has parameters: \"sip:host;transport=udp\""
@@ -275,6 +276,14 @@ struct ConfigAccountTests {
     var problems: [ConfigProblem] = []
     #expect(ContactsFile.parse(line, file: "contacts", problems: &problems).isEmpty)
     #expect(problems.map(\.description) == ["contacts:1: error: \(sentence)"])
+  }
+
+  @Test("a contact keeps what other programs wrote beside it, with a warning")
+  func foreignContact() {
+    var problems: [ConfigProblem] = []
+    let contacts = ContactsFile.parse("<sip:a@b>;access=block;x-color=red", file: "contacts", problems: &problems)
+    #expect(contacts.map(\.access) == [.block])
+    #expect(problems.map(\.description) == ["contacts:1: warning: x-color: a contact has no such parameter"])
   }
 }
 

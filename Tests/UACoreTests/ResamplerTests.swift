@@ -128,3 +128,47 @@ private func fit(
     #expect(throws: ModuleError.self) { try Resampler(from: AudioFormat(sampleRate: 8000, channels: 1), to: format) }
   }
 }
+
+/// Stages with a format of their own, made for 20 ms, in a stream whose packet time changes.
+@Suite struct ResamplingStagesTests {
+  @Test("a source fills frames of any length", arguments: [10, 20, 40, 60, 100, 120])
+  func source(milliseconds: Int) throws {
+    let source = try ResamplingSource(LevelStage(format(48_000)), to: format(8000), packetTime: 20)
+    for round in 0..<10 {
+      var samples = [Int16](repeating: 0, count: format(8000).sampleCount(milliseconds: milliseconds))
+      var frame = AudioFrame(samples: samples.mutableSpan, direction: .transmit, stream: StreamID(number: 1))
+      _ = source.process(&frame)
+      // The first ones wait for the filter.
+      #expect(round < 4 || samples.allSatisfy { $0 > LevelStage.level - 100 }, "round \(round)")
+    }
+  }
+
+  @Test("a player gets all of frames of any length", arguments: [10, 20, 40, 60, 100, 120])
+  func player(milliseconds: Int) throws {
+    let inner = LevelStage(format(48_000))
+    let player = try ResamplingPlayer(inner, from: format(8000))
+    for _ in 0..<10 {
+      var samples = [Int16](repeating: 1000, count: format(8000).sampleCount(milliseconds: milliseconds))
+      var frame = AudioFrame(samples: samples.mutableSpan, direction: .receive, stream: StreamID(number: 1))
+      _ = player.process(&frame)
+    }
+    #expect(abs(inner.count - format(48_000).sampleCount(milliseconds: 10 * milliseconds)) < 48)
+  }
+}
+
+/// Gives one value, and counts the samples that it is asked for or gets.
+private final class LevelStage: AudioStage {
+  static let level: Int16 = 8000
+  let format: AudioFormat
+  private(set) var count = 0
+
+  init(_ format: AudioFormat) { self.format = format }
+
+  func process(_ frame: inout AudioFrame) -> Verdict {
+    self.count += frame.samples.count
+    frame.samples.update(repeating: Self.level)
+    return .forward
+  }
+
+  func finish(_ stream: StreamID) {}
+}

@@ -24,6 +24,9 @@ final class ComponentExchange {
   static let maximumRestarts = 4
   /// How long a client that has not proven its address keeps its place when others come.
   static let unprovenTenure: Int64 = 500
+  /// After how long a repeated first ClientHello begins its handshake anew: each costs an association, and a peer does
+  /// not repeat it sooner.
+  static let repetitionInterval: Int64 = 50
   /// How long nothing else may come of a handshake before an alert in the clear is believed: it may be anyone's, and a
   /// peer that did not send it repeats its flight.
   static let alertPatience: Int64 = 2000
@@ -266,6 +269,11 @@ final class ComponentExchange {
     case (.firstClientHello, let index?) where terms.usesCookies && !handshakes[index].association.isAddressProven:
       // Our HelloVerifyRequest was lost. OpenSSL would take the repeated ClientHello for a stale one, so it gets a new
       // association with the old cookie: should both answers arrive, either will do.
+      guard now.milliseconds(since: handshakes[index].begin) >= Self.repetitionInterval else {
+        // It has its answer, which crosses what a peer repeats; so this is none that was dropped.
+        self.counters.taken += 1
+        return
+      }
       cookie = handshakes.remove(at: index).association.cookie
     case (.firstClientHello, nil):
       guard self.makeRoom(for: source, terms, &handshakes, now: now) else {

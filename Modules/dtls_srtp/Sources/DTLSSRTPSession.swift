@@ -39,9 +39,11 @@ final class DTLSSRTPSession: MediaEncryptionSession {
   private var agreement: Agreement?
   /// Our end of the association that our offer asks for.
   private var offered: Local?
-  /// What was in force before an answer of ours that the peer does not have yet.
+  /// What was in force before an answer that does not stand yet: ours, which the peer does not have, or the peer's.
   private var before: (local: Local, agreement: Agreement)?
   private var hasExchange = false
+  /// Whether the agreement is of an answer to the offer that was made last: another fork's may take its place.
+  private var isOfLastOffer = false
   private var wantsAssociation = false
   /// Whether the peer's last description says that it knows marks.
   private var peerKnowsMarks = false
@@ -62,6 +64,7 @@ final class DTLSSRTPSession: MediaEncryptionSession {
   }
 
   func offerAttributes() throws(ModuleError) -> [DescriptionAttribute] {
+    self.isOfLastOffer = false
     if self.wantsAssociation, let agreement {
       // A peer that knows no tls-id tells a new association by a new fingerprint.
       let certificate = agreement.associationID == nil ? try self.makeCertificate() : self.local.certificate
@@ -84,6 +87,7 @@ final class DTLSSRTPSession: MediaEncryptionSession {
 
   func answer(to offer: RemoteSecurity) throws(ModuleError) -> [DescriptionAttribute] {
     let remote = try self.identity(offer)
+    self.isOfLastOffer = false
     // RFC 4145 §4: active is the default of an offer.
     let isActive: Bool
     switch remote.setup ?? .active {
@@ -128,16 +132,23 @@ final class DTLSSRTPSession: MediaEncryptionSession {
         throw ModuleError(
           .peer, "the peer answers an offer of a new DTLS association on the same ports without its mark")
       }
+      self.before = self.agreement.map { (self.local, $0) }
       self.offered = nil
       self.local = offered
       self.agree(remote, isActive: isActive, answer)
     } else if let agreement = self.agreement {
-      guard agreement.isSame(as: remote, isActive: isActive) else {
+      if agreement.isSame(as: remote, isActive: isActive) { return }
+      guard self.isOfLastOffer else {
         throw ModuleError(.peer, "the peer's answer names another DTLS association, and only an offer may ask for one")
       }
+      // Another end answers what an announcement, or a fork, has answered before.
+      self.hasExchange = false
+      self.makeExchange()
+      self.agree(remote, isActive: isActive, answer)
     } else {
       self.makeExchange()
       self.agree(remote, isActive: isActive, answer)
+      self.isOfLastOffer = true
     }
   }
 

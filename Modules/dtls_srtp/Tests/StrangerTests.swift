@@ -161,6 +161,23 @@ private func clientHello() throws -> [UInt8] {
     #expect(pair.first.exchange.counters.retransmissions == 0)
   }
 
+  @Test("one stranger's ClientHello, repeated without end, is answered once in 50 ms, and each is counted")
+  func floodOfOne() throws {
+    let hello = try clientHello()
+    let pair = try makePair()
+    pair.start(pair.second, remote: pair.remote(pair.first, isActive: false, hasRTCP: false))
+    for _ in 0..<200 {
+      pair.receive(hello, at: pair.second, from: stranger(1))
+      pair.now = pair.now.advanced(byMilliseconds: 5)
+    }
+    let counters = pair.second.exchange.counters
+    #expect(pair.log.count == 20 && counters.taken == 200 && counters.dropped == 0, "\(counters)")
+    pair.start(pair.first, remote: pair.remote(pair.second, isActive: true, hasRTCP: false))
+    pair.run()
+    #expect(pair.first.keys[.rtp]?.inbound == pair.second.keys[.rtp]?.outbound)
+    #expect(pair.first.exchange.counters.retransmissions == 0)
+  }
+
   @Test("a forged ClientHello with a wrong cookie does not end the handshake")
   func forgedCookie() throws {
     let pair = try makePair()

@@ -39,6 +39,11 @@ package struct OpusCodec: AudioCodec {
     return self.isMirror && !mirrored.isEmpty ? mirrored : self.offeredParameters
   }
 
+  /// RFC 7587 §6.1 lets a packet hold any multiple of a frame, such as 30 ms; libopus encodes these.
+  package func packetTime(fitting agreed: Int) -> Int {
+    [120, 100, 80, 60, 40, 20, 10].first { $0 <= agreed } ?? 5
+  }
+
   package func makeEncoder(_ parameters: CodecParameters)
     -> @Sendable () throws(ModuleError) -> sending any AudioEncoder
   {

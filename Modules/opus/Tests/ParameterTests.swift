@@ -79,6 +79,13 @@ import opus
     #expect(codec.encoderSettings(parameters) == expected)
   }
 
+  @Test(
+    "a packet is as long as was agreed on, or as the next shorter one that libopus encodes",
+    arguments: [(10, 10), (15, 10), (20, 20), (30, 20), (50, 40), (70, 60), (119, 100), (120, 120)])
+  func packetTime(agreed: Int, sent: Int) throws {
+    #expect(try makeCodec([:]).packetTime(fitting: agreed) == sent)
+  }
+
   @Test("the decoder is stereo when the peer may send it and we asked for it")
   func decoderChannels() throws {
     func channels(_ settings: [String: String], _ remote: String?) throws -> Int {

@@ -41,6 +41,8 @@ final class SIPUDPTransport: SIPTransport {
   private let loop: LoopContext
   private weak var receiver: (any SIPTransportReceiver)?
   private var watch: WatchID?
+  /// Messages that were not sent, for the socket's buffer was full.
+  private var overflows = 0
   /// Room for a message of the largest size that UDP carries.
   private var batch = PacketBatch(slots: 8, slotSize: 65_536)
 
@@ -53,13 +55,15 @@ final class SIPUDPTransport: SIPTransport {
 
   var localAddress: SocketAddress { self.socket.localAddress }
 
+  var counts: [(name: String, count: Int)] {
+    self.overflows == 0 ? [] : [("messages lost to a full socket", self.overflows)]
+  }
+
   func send(_ bytes: [UInt8], to destination: SIPDestination) -> SIPSendResult {
     let address = destination.address
-    switch bytes.withRawSpan({ self.socket.send($0, to: address) }) {
-    case .sent: return .sent(nil)
-    case .wouldBlock: return .refused("the socket's buffer is full")
-    case .failed(let code): return .refused(SocketError(code: code, address: address).description)
-    }
+    let result = bytes.withRawSpan { self.socket.send($0, to: address) }
+    if result == .wouldBlock { self.overflows += 1 }
+    return SIPSendResult(result, to: address)
   }
 
   func close() {

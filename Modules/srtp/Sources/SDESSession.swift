@@ -29,6 +29,8 @@ final class SDESSession: MediaEncryptionSession {
   private let acceptedProtocols: [String]
   private var agreement = Agreement.none
   private var unconfirmed: Unconfirmed?
+  /// What was agreed before an answer of the peer's that does not stand yet.
+  private var unsettled: Agreement?
   /// The lines of our last offer, the preferred one first.
   private var lines: [CryptoAttribute] = []
   /// The lines before an offer that is not answered yet; nil when none is open.
@@ -45,6 +47,7 @@ final class SDESSession: MediaEncryptionSession {
   // MARK: Our offer
 
   func offerAttributes() throws(ModuleError) -> [DescriptionAttribute] {
+    self.settle()
     if self.linesBefore == nil || self.wantsNewKeys {
       let lines = try self.makeLines()
       if self.linesBefore == nil { self.linesBefore = self.lines }
@@ -64,9 +67,10 @@ final class SDESSession: MediaEncryptionSession {
   func receive(answer: RemoteSecurity) throws(ModuleError) {
     try self.checkProtocol(answer)
     let values = answer.values(of: "crypto")
+    let before = self.agreement
     guard !values.isEmpty else {
       try self.agreeOnPlain(answer)
-      self.linesBefore = nil
+      self.unsettled = before
       return
     }
     var refusals: [String] = []
@@ -83,7 +87,7 @@ final class SDESSession: MediaEncryptionSession {
         continue
       }
       try self.agree(Keys(inbound: line.keys[0], outbound: offered.keys[0]), isAnswerer: false)
-      self.linesBefore = nil
+      self.unsettled = before
       self.commands.append(.expectInbound(false))
       return
     }
@@ -114,6 +118,7 @@ final class SDESSession: MediaEncryptionSession {
   // MARK: The peer's offer
 
   func answer(to offer: RemoteSecurity) throws(ModuleError) -> [DescriptionAttribute] {
+    self.settle()
     try self.checkProtocol(offer)
     let values = offer.values(of: "crypto")
     guard !values.isEmpty else {
@@ -152,6 +157,7 @@ final class SDESSession: MediaEncryptionSession {
   func rollback() {
     self.commands.removeAll()
     if let unconfirmed = self.unconfirmed.take() { self.agreement = unconfirmed.before }
+    if let before = self.unsettled.take() { self.agreement = before }
     if let lines = self.linesBefore.take() {
       self.lines = lines
       self.commands.append(.expectInbound(false))
@@ -165,7 +171,13 @@ final class SDESSession: MediaEncryptionSession {
   }
 
   /// The transport switches when it hears the peer under its new key.
-  func answerStands() { self.unconfirmed = nil }
+  func answerStands() {
+    self.unconfirmed = nil
+    self.settle()
+  }
+
+  /// The answer to our last offer stands.
+  private func settle() { if self.unsettled.take() != nil { self.linesBefore = nil } }
 
   func nextCommand() -> KeyingCommand? { self.commands.removeFirst() }
 

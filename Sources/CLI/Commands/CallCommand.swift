@@ -23,5 +23,7 @@ struct CallCommand: AsyncParsableCommand {
 
   @OptionGroup var media: MediaOptions
 
-  func run() async throws { try await runCall(self) }
+  func validate() throws { try self.media.validate(usual: .none) }
+
+  func run() async throws { try await reporting(self.media.json) { try await runCall(self) } }
 }

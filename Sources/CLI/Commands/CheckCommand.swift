@@ -20,14 +20,18 @@ struct CheckCommand: AsyncParsableCommand {
   @Flag(help: "Print one JSON object on standard output.")
   var json = false
 
-  func run() async throws {
+  func run() async throws { try await reporting(self.json) { try await self.check() } }
+
+  private func check() async throws {
     let path = self.folder ?? ConfigFolder.defaultPath
     var problems: [ConfigProblem] = []
     do {
-      _ = try ConfigFolder.load(
+      let folder = try ConfigFolder.load(
         path: path, modules: compiledModules, preloaded: self.modules, problems: &problems)
+      if !problems.hasErrors { problems += await folder.rehearse(modules: compiledModules) }
     } catch {
-      throw Failure(error.isMissing ? .noInput : .configuration, error.description)
+      let hint = error.isMissing && self.folder == nil ? ": apus makes it when it is run for the first time" : ""
+      throw Failure(error.isMissing ? .noInput : .configuration, error.description + hint)
     }
     if self.json {
       print(Self.report(problems))

@@ -8,5 +8,7 @@ struct DemoCommand: AsyncParsableCommand {
 
   @OptionGroup var media: MediaOptions
 
-  func run() async throws { try await runDemo(self) }
+  func validate() throws { try self.media.validate(usual: .dtls) }
+
+  func run() async throws { try await reporting(self.media.json) { try await runDemo(self) } }
 }

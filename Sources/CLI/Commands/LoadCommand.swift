@@ -18,11 +18,11 @@ struct LoadCommand: AsyncParsableCommand {
   var peer: String?
 
   @Option(
-    help: ArgumentHelp("Calls at the same time.", valueName: "number"), transform: Parse.integer(1...1_000_000))
+    help: ArgumentHelp("Calls at the same time; 10 by default.", valueName: "number"), transform: Parse.integer(1...1_000_000))
   var calls: Int = 10
 
   @Option(
-    help: ArgumentHelp("Calls that start in a second.", valueName: "number"), transform: Parse.decimal(Parse.positive))
+    help: ArgumentHelp("Calls that start in a second; 10 by default.", valueName: "number"), transform: Parse.positive)
   var rate: Double = 10
 
   @Option(help: ArgumentHelp("The same as the argument.", valueName: "uri"), transform: Parse.uri)
@@ -46,11 +46,12 @@ struct LoadCommand: AsyncParsableCommand {
   var target: String? { self.peer ?? self.to }
 
   func validate() throws {
+    try self.media.validate(usual: .none)
     if self.to != nil, self.answer != nil { throw ValidationError("--to and --answer exclude each other") }
     guard let peer else { return }
     if let to { throw ValidationError("the peer is named twice: \(peer) and --to \(to)") }
     if self.answer != nil { throw ValidationError("--answer calls nobody: leave \(peer) out") }
   }
 
-  func run() async throws { try await runLoad(self) }
+  func run() async throws { try await reporting(self.media.json) { try await runLoad(self) } }
 }

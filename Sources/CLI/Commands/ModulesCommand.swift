@@ -8,7 +8,7 @@ struct ModulesCommand: AsyncParsableCommand {
 
   @Option(
     name: .customShort("f", allowingJoined: true),
-    help: ArgumentHelp("Config folder whose policy counts.", valueName: "folder"))
+    help: ArgumentHelp("Config folder whose policy counts; ~/.apus where there is one.", valueName: "folder"))
   var folder: String?
 
   @Option(
@@ -18,5 +18,5 @@ struct ModulesCommand: AsyncParsableCommand {
   @Flag(help: "Print a JSON list.")
   var json = false
 
-  func run() async throws { try await runModules(self) }
+  func run() async throws { try await reporting(self.json) { try await runModules(self) } }
 }

@@ -35,7 +35,7 @@ struct RunCommand: AsyncParsableCommand {
   @Option(
     name: .customShort("t", allowingJoined: true),
     help: ArgumentHelp("Quit after so many seconds.", valueName: "seconds"),
-    transform: Parse.decimal(Parse.positive))
+    transform: Parse.positive)
   var quitAfter: Double?
 
   @Flag(name: .customShort("v"), help: "Log more.")

@@ -32,6 +32,7 @@ enum AgentFactory {
     var call = CallSettings(identity: identity, source: source, player: player)
     call.mediaEncryption = (options.mediaenc ?? encryption).id
     call.mediaNAT = options.medianat?.id
+    call.natServers = options.stunserver
     call.codecs = options.codec.map { [$0] } ?? []
     call.usesRTCPMux = options.rtcpMux ?? usesRTCPMux
     call.answersAtOnce = true
@@ -40,7 +41,8 @@ enum AgentFactory {
 
   /// Starts an agent, or says in one sentence why it can't.
   static func start(
-    _ settings: AgentSettings, accounts: [CallSettings] = [], pool: LoopPool? = nil, name: String
+    _ settings: AgentSettings, accounts: [CallSettings] = [], pool: LoopPool? = nil, name: String,
+    explain: (any Error) -> Failure = Failure.init
   ) async throws -> UserAgent {
     let agent = UserAgent(settings, pool: pool, name: name)
     do {
@@ -48,7 +50,7 @@ enum AgentFactory {
       return agent
     } catch {
       await agent.shutDown()
-      throw Failure(error)
+      throw explain(error)
     }
   }
 }

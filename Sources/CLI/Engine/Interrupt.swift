@@ -1,3 +1,6 @@
+internal import ModuleKit
+internal import UACore
+
 /// Ctrl-C, or the end of a time, whichever comes first.
 enum Interrupt {
   /// Waits so many seconds, or until `stop` says so; true when it was stopped early.
@@ -17,6 +20,18 @@ enum Interrupt {
       return first
     }
   }
+}
+
+/// Waits until each of the calls was answered or is over; a signal ends them all.
+func answers(to calls: [CallID], _ agent: UserAgent, _ watch: CallWatch, _ stop: StopFlag) async {
+  let interrupt = Task {
+    await stop.wait()
+    guard await stop.isSet else { return }
+    for call in calls { await agent.hangUp(call) }
+  }
+  for call in calls { await watch.wait(.answered(call)) }
+  await stop.release()
+  await interrupt.value
 }
 
 /// Set once, by a signal or by the end of a call.

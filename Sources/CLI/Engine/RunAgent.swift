@@ -2,6 +2,7 @@ internal import AllModules
 internal import Glibc
 internal import ModuleKit
 internal import NetBase
+internal import Runtime
 internal import UACore
 
 /// `apus run`: the client, as its config folder says, until it is told to quit.
@@ -9,7 +10,7 @@ func runAgent(_ options: RunCommand) async throws {
   let folder = try loadFolder(options)
   let configuration = folder.configuration
   let (stop, signals) = (StopFlag(), Signals.first())
-  let listen = listenAddress(configuration, options)
+  let listen = try listenAddress(configuration, options)
   var settings = AgentSettings(available: compiledModules, configuration: configuration, listen: listen)
   settings.contacts = folder.contacts
   settings.reload = { () throws(CommandFailure) in
@@ -19,7 +20,10 @@ func runAgent(_ options: RunCommand) async throws {
   settings.showsStatus = configuration.showsStatus
   if options.tracesSIP { settings.traceSIP = { StandardError.write("\($0)\n") } }
   let accounts = folder.accounts.map { CallSettings(account: $0, configuration: configuration) }
-  let agent = try await AgentFactory.start(settings, accounts: accounts, name: "main")
+  let agent = try await AgentFactory.start(settings, accounts: accounts, name: "main") { error in
+    let problem = folder.problem(error)
+    return problem.line > 0 ? Failure(Failure(error).status, problem.description) : Failure(error)
+  }
   let console = Console(agent: agent, stop: stop)
   Task {
     for await number in signals {
@@ -38,6 +42,8 @@ func runAgent(_ options: RunCommand) async throws {
   let takesKeys = KeyInput.begin()
   defer { KeyInput.restore() }
   StandardError.write("apus \(apusVersion) is listening on \(await agent.listenAddress?.description ?? "nothing")\n")
+  if accounts.isEmpty { StandardError.write("there is no account yet: add one to \(folder.path)/accounts\n") }
+  if takesKeys { StandardError.write("/help lists the commands\n") }
 
   let commands = Task {
     for line in options.commands { await console.execute(line) }
@@ -65,13 +71,17 @@ private func loadFolder(_ options: RunCommand) throws -> ConfigFolder {
   let path = options.folder ?? ConfigFolder.defaultPath
   var problems: [ConfigProblem] = []
   do {
-    if options.folder == nil { try ConfigFolder.create(at: path, modules: compiledModules) }
+    if options.folder == nil {
+      let isNew = !ConfigFolder.isThere(path)
+      try ConfigFolder.create(at: path, modules: compiledModules)
+      if isNew { StandardError.write("made \(path)\n") }
+    }
     var folder = try ConfigFolder.load(
       path: path, modules: compiledModules, preloaded: options.modules, audioPath: options.audioPath,
       problems: &problems)
-    if let network = options.netInterface { folder.configuration.netInterface = network }
-    if options.isIPv4Only { folder.configuration.netAf = .ipv4 }
-    if options.isIPv6Only { folder.configuration.netAf = .ipv6 }
+    if let network = options.netInterface { folder.configuration.override(netInterface: network) }
+    if options.isIPv4Only { folder.configuration.override(netAf: .ipv4) }
+    if options.isIPv6Only { folder.configuration.override(netAf: .ipv6) }
     let errors = problems.filter { $0.severity == .error }
     if let first = errors.first {
       let more = errors.count > 1 ? " (and \(errors.count - 1) more: apus check -f \(path))" : ""
@@ -85,7 +95,12 @@ private func loadFolder(_ options: RunCommand) throws -> ConfigFolder {
 }
 
 /// `sip_listen`; where that is every address and `net_interface` is one, that one.
-private func listenAddress(_ configuration: Configuration, _ options: RunCommand) -> SocketAddress {
+private func listenAddress(_ configuration: Configuration, _ options: RunCommand) throws -> SocketAddress {
+  if let name = configuration.interfaceName, unsafe if_nametoindex(name) == 0 {
+    let known = Set((InterfaceAddress.current() ?? []).map(\.interface)).sorted().joined(separator: ", ")
+    throw Failure(
+      .configuration, "net_interface \(name): there is no such network interface; there are: \(known), or an address")
+  }
   let isIPv6 = configuration.netAf == .ipv6
   let any = isIPv6 ? SocketAddress(ipv6: 0, 0, port: 0) : SocketAddress(ipv4: 0, port: 0)
   let listen = configuration.sipListen ?? any

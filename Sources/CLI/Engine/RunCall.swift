@@ -59,8 +59,15 @@ func runCall(_ options: CallCommand) async throws {
         + "jitter \(decimal(figures.jitter)) ms, dropped \(report.dropped)"
         + (report.video.map { ", \($0.encodingName) \($0.line)" } ?? ""))
   }
-  if let failure = reports.first?.failure { throw Failure(failure) }
-  if !isGood { throw Failure(.callFailed, "the call did not carry media both ways") }
+  if let failure = reports.first?.failure { throw Failure(failure).reported }
+  guard isGood else {
+    let isUnanswered = reports.first?.setup == nil
+    let wasStopped = await stop.isSet
+    throw Failure(
+      .callFailed,
+      wasStopped && isUnanswered ? "interrupted before it was answered" : "the call did not carry media both ways"
+    ).reported
+  }
 }
 
 /// Waits for the answer, lets the call last, and ends it.

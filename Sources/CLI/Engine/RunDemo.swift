@@ -39,7 +39,7 @@ func runDemo(_ options: DemoCommand) async throws {
     let port = await bob.listenAddress?.port ?? 5060
     let call = try await alice.call(
       "sip:bob@127.0.0.1:\(port)", settings: account("alice", speech, recordings.alice))
-    await aliceWatch.wait(.answered(call))
+    await answers(to: [call], alice, aliceWatch, stop)
     let progress = Task { await showProgress(alice, label: "alice", isQuiet: media.json) }
     let rekeying = media.rekeyEvery.map { every in
       Task { await Rekeying.run(alice, call, milliseconds: every) }
@@ -71,8 +71,8 @@ func runDemo(_ options: DemoCommand) async throws {
   } else {
     showDemo(reports, recordings)
   }
-  if let failure = reports.lazy.compactMap(\.failure).first { throw Failure(failure) }
-  if !isGood { throw Failure(.callFailed, "the call did not carry media both ways") }
+  if let failure = reports.lazy.compactMap(\.failure).first { throw Failure(failure).reported }
+  if !isGood { throw Failure(.callFailed, "the call did not carry media both ways").reported }
 }
 
 /// The object that `--json` prints.

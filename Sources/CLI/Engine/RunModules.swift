@@ -5,7 +5,8 @@ internal import UACore
 /// `apus modules`: what each module is, claims, and how each receive mode will run it.
 func runModules(_ options: ModulesCommand) async throws {
   var configuration = Configuration()
-  if let folder = options.folder {
+  let usual = ConfigFolder.defaultPath
+  if let folder = options.folder ?? (ConfigFolder.isThere(usual) ? usual : nil) {
     var problems: [ConfigProblem] = []
     do {
       configuration = try ConfigFolder.load(path: folder, modules: compiledModules, problems: &problems).configuration
@@ -63,12 +64,13 @@ struct ModulePlan {
     self.kinds = kinds
     self.absence = type.absence
     self.devices = type.devices
-    let safety = module.facets.first?.safety ?? .mainOnly
+    // A module may have parts on main beside those that packets meet.
+    let onMediaPath = module.facets.first { $0.isOnMediaPath }
+    let safety = (onMediaPath ?? module.facets.first)?.safety ?? .mainOnly
     self.safety = safety
-    let isOnMediaPath = module.facets.contains { $0.isOnMediaPath }
     var plan: [RxMode: String] = [:]
     for mode in RxMode.allCases {
-      let admission = isOnMediaPath ? try? safety.admission(of: type.name, in: mode, policy: policy) : .asIs
+      let admission = onMediaPath != nil ? try? safety.admission(of: type.name, in: mode, policy: policy) : .asIs
       plan[mode] = admission?.rawValue ?? "rejected"
     }
     self.plan = plan

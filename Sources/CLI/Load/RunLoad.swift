@@ -29,7 +29,7 @@ func runLoad(_ options: LoadCommand) async throws {
   let progress = LoadProgress(agent: caller, watch: callerWatch, delays: agents.delays, asked: options.calls)
   let showing = media.json ? nil : Task { await progress.run() }
   let (placed, failure) = await place(options, caller, target, account, stop)
-  for call in placed { await callerWatch.wait(.answered(call)) }
+  await answers(to: placed, caller, callerWatch, stop)
   let placingTime = Clock.now - began
   let rekeying = media.rekeyEvery.map { every in rekey(placed, caller, milliseconds: every) } ?? []
   // The first packets and handshakes of the last calls are over when the measurement begins.
@@ -63,7 +63,7 @@ func runLoad(_ options: LoadCommand) async throws {
   result.placingTime = placingTime
   (result.receiveDelays, result.tickDelays) = (Histogram(received), Histogram(ticked))
   result.show(began: began)
-  if !result.isGood { throw result.verdict }
+  if !result.isGood { throw result.verdict.reported }
 }
 
 /// Places the calls as planned; those placed when a signal comes are the last.

@@ -19,6 +19,7 @@ struct SharedEncoding: AudioCodec {
   var offeredParameters: String? { self.codec.offeredParameters }
   func answeredParameters(to remote: String?) -> String? { self.codec.answeredParameters(to: remote) }
   func pcmFormat(_ parameters: CodecParameters) -> AudioFormat { self.codec.pcmFormat(parameters) }
+  func packetTime(fitting agreed: Int) -> Int { self.codec.packetTime(fitting: agreed) }
 
   func makeDecoder(_ parameters: CodecParameters) -> @Sendable () throws(ModuleError) -> sending any AudioDecoder {
     self.codec.makeDecoder(parameters)

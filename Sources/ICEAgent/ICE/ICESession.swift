@@ -43,8 +43,10 @@ package final class ICESession {
   /// What an offer of ours says, which asks for a restart and has no answer yet; and the checks that outran it.
   var expected: ICECredentials?
   var earlyExpected: [(base: Int, source: SocketAddress, priority: UInt32, nominates: Bool)] = []
-  /// Addresses from which an authenticated check came, or to which one of ours was answered.
-  var validatedAddresses: Set<SocketAddress> = []
+  /// Addresses from which an authenticated check came, or to which one of ours was answered; each with the number that
+  /// the last of these has.
+  private(set) var validatedAddresses: [SocketAddress: UInt64] = [:]
+  private var validations: UInt64 = 0
   /// When the next check may leave.
   var nextPace: Instant
   var gatheringEnd: Instant?
@@ -105,7 +107,7 @@ package final class ICESession {
   }
 
   /// Whether an authenticated check vouches for `address`, of whichever component: nothing else may reach DTLS.
-  package func isValidated(_ address: SocketAddress) -> Bool { self.validatedAddresses.contains(address) }
+  package func isValidated(_ address: SocketAddress) -> Bool { self.validatedAddresses[address] != nil }
 
   /// Where a component's data may leave now: the pair in use, or the best that is valid.
   package func sendingPair(_ component: Int) -> ICESelectedPair? {
@@ -286,9 +288,16 @@ package final class ICESession {
     self.actions.append(.roleChanged(role))
   }
 
+  /// Vouches for `address`. Where there are as many as may be, the oldest that is not in use goes: a peer may restart
+  /// again and again, each time from another port.
   func validate(_ address: SocketAddress) {
-    guard self.validatedAddresses.count < Self.maximumValidated else { return }
-    self.validatedAddresses.insert(address)
+    if self.validatedAddresses[address] == nil, self.validatedAddresses.count >= Self.maximumValidated {
+      let inUse = self.selected.values.map(\.remote)
+      let idle = self.validatedAddresses.filter { !inUse.contains($0.key) }
+      if let oldest = idle.min(by: { $0.value < $1.value }) { self.validatedAddresses[oldest.key] = nil }
+    }
+    self.validations += 1
+    self.validatedAddresses[address] = self.validations
   }
 
   func fail(_ reason: String) {

@@ -121,6 +121,9 @@ package struct RTCPSession: Sendable {
     return writer.count
   }
 
+  /// Nothing can leave now: what is due is looked at again a little later, and nothing counts as reported or sent.
+  package mutating func postpone(now: Instant) { self.nextDeadline = now.advanced(byMilliseconds: 100) }
+
   /// Composes a last report with a goodbye (§6.3.7) into `room` and returns its length.
   package mutating func goodbye(
     reason: [UInt8] = [], now: Instant, sender: RTPSender, receiver: inout RTPReceiver, into room: inout MutableRawSpan

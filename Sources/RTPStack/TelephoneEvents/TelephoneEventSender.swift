@@ -39,9 +39,9 @@ package struct TelephoneEventSender: Sendable {
   }
 
   private let volume: UInt8
-  private let minimum: UInt32
-  private let gap: UInt32
-  private let clockRate: UInt32
+  private var minimum: UInt32
+  private var gap: UInt32
+  private var clockRate: UInt32
   private var state = State.idle
   /// Waiting entries: a ring that never grows past its limit.
   private var queue: [Entry] = []
@@ -89,6 +89,30 @@ package struct TelephoneEventSender: Sendable {
     }
     for index in self.queue.indices where self.queue[index].duration == nil {
       self.queue[index].duration = self.minimum
+    }
+  }
+
+  /// Changes the clock rate with the codec: what is sent and what waits goes on, each as long as before.
+  package mutating func change(clockRate: Int) {
+    let (old, new) = (UInt64(self.clockRate), UInt64(clockRate))
+    guard old != new else { return }
+    func units(_ before: UInt32) -> UInt32 { UInt32(clamping: UInt64(before) * new / old) }
+    func rescaled(_ before: Active) -> Active {
+      var active = before
+      active.entry.duration = before.entry.duration.map { units($0) }
+      (active.elapsed, active.segment) = (units(before.elapsed), units(before.segment))
+      return active
+    }
+    (self.clockRate, self.minimum, self.gap) = (UInt32(clockRate), units(self.minimum), units(self.gap))
+    for index in self.queue.indices {
+      let duration = self.queue[index].duration
+      self.queue[index].duration = duration.map { units($0) }
+    }
+    switch self.state {
+    case .idle: break
+    case .sending(let active): self.state = .sending(rescaled(active))
+    case .ending(let active, let left): self.state = .ending(rescaled(active), left: left)
+    case .gap(let left): self.state = .gap(units(left))
     }
   }
 

@@ -52,7 +52,8 @@ final class DigestServer {
     }
   }
 
-  func verdict(on request: SIPMessage, now: Instant) -> Verdict {
+  /// - Parameter isUse: whether the count of the nonce is used up by this; false only asks.
+  func verdict(on request: SIPMessage, isUse: Bool = true, now: Instant) -> Verdict {
     guard case .request(let method, let uri) = request.startLine else { return .absent }
     let candidates = request.headers.all("Authorization").prefix(8).compactMap { AuthenticationParameters($0) }
     guard
@@ -79,12 +80,13 @@ final class DigestServer {
         body: request.bytes))
     guard !expected.isEmpty, Self.isSame(expected, response) else { return .wrong }
     // A count that does not rise is a replay, or a request that another overtook: a fresh nonce tells which.
-    guard now < expiry, self.isNew(count, nonce, expiry, now) else { return .stale }
+    guard now < expiry, self.isNew(count, nonce, expiry, isUse: isUse, now) else { return .stale }
     return .granted
   }
 
-  private func isNew(_ count: UInt32, _ nonce: String, _ expiry: Instant, _ now: Instant) -> Bool {
+  private func isNew(_ count: UInt32, _ nonce: String, _ expiry: Instant, isUse: Bool, _ now: Instant) -> Bool {
     if let last = self.counts[nonce], count <= last.count { return false }
+    guard isUse else { return true }
     if self.counts[nonce] == nil, self.counts.count >= Self.maximumNonces {
       self.counts = self.counts.filter { $0.value.expiry > now }
       guard self.counts.count < Self.maximumNonces else { return false }

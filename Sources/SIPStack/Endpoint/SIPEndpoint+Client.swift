@@ -120,6 +120,7 @@ extension SIPEndpoint {
       self.settle(transaction)
     case .timedOut:
       self.settle(transaction)
+      self.closeIfSilent(transaction, now)
       if !self.failOver(transaction, isTransportFailure: false, now) { self.fail(transaction, .timeout, now) }
     case .none, .deliver, .acknowledge, .acknowledgeAndDeliver: self.settle(transaction)
     }
@@ -138,7 +139,7 @@ extension SIPEndpoint {
     case .bye(let id):
       if let session = self.sessions[id] { self.forget(session, now) }
     case .request(let id): self.emit(.requestFailed(id, reason))
-    case .registration(let id): self.failed(registration: id, reason, now)
+    case .registration(let id): self.failed(registration: id, transaction, reason, now)
     case .nobody: break
     }
   }

@@ -21,6 +21,7 @@ extension SIPEndpoint {
     guard let flow = path.flow else {
       return self.transportFailed(to: path.peer, transport: path.transport, error: error, now: now)
     }
+    self.heard[flow] = nil
     for transaction in self.servers.values where transaction.path.flow == flow { transaction.leaveFlow() }
     for record in self.dialogs.values where record.start.flow == flow { record.start.flow = nil }
     for session in self.sessions.values where session.answer?.path.flow == flow { session.answer?.path.flow = nil }
@@ -32,6 +33,38 @@ extension SIPEndpoint {
     let broken = self.registrations.values.filter { $0.path?.flow == flow }
     for registration in broken.sorted(by: { $0.id.value < $1.id.value }) {
       self.flowFailed(registration, error: error, now: now)
+    }
+  }
+
+  /// A connection no longer answers, though it looks open: it is closed, lest the next request go the same way.
+  func giveUp(_ path: SIPPath, error: String, now: Instant) {
+    self.close(path)
+    self.flowFailed(path, error: error, now: now)
+  }
+
+  /// The peer gave a sign of life over a connection that is no message.
+  package func noteLife(of flow: SIPFlow, now: Instant) { self.heard[flow]?.at = now }
+
+  /// A request outside a dialog had no final response in all its time. When nothing else came over its connection since
+  /// it was sent, that is given up: the kernel would hold it open for a quarter of an hour. A connection of a dialog
+  /// may be one that only the peer can make again.
+  func closeIfSilent(_ transaction: ClientTransaction, _ now: Instant) {
+    let path = transaction.path
+    guard path.transport.isReliable, (try? NameAddress(transaction.request.headers["To"] ?? ""))?.tag == nil else {
+      return
+    }
+    let since = now.advanced(by: Duration.zero - self.configuration.timers(path.transport).limit)
+    let used = self.heard.values.filter { heard in
+      guard let flow = path.flow else { return heard.path.peer == path.peer && heard.path.transport == path.transport }
+      return heard.path.flow == flow
+    }
+    guard used.allSatisfy({ $0.at <= since }) else { return }
+    let error = "the connection is silent"
+    self.giveUp(path, error: error, now: now)
+    // A request that asked for any connection does not say which one it went over.
+    for other in used.map(\.path).sorted(by: { ($0.flow?.number ?? 0) < ($1.flow?.number ?? 0) })
+    where other.flow != path.flow {
+      self.flowFailed(other, error: error, now: now)
     }
   }
 
@@ -94,7 +127,7 @@ extension SIPEndpoint {
     case .bye(let id): return self.sessions[id] != nil
     case .prack(let id): return self.sessions[id]?.hasEnded == false
     case .subscription(let id): return self.subscriptions[id]?.request === transaction
-    case .registration(let id): return self.registrations[id] != nil
+    case .registration(let id): return self.registrations[id]?.request === transaction
     case .request: return true
     case .nobody: return false
     }
@@ -121,7 +154,10 @@ extension SIPEndpoint {
       guard let subscription = self.subscriptions[id], subscription.request === old else { return }
       subscription.request = new
       subscription.start = new.path
-    case .bye, .prack, .request, .registration, .nobody: break
+    case .registration(let id):
+      guard let registration = self.registrations[id], registration.request === old else { return }
+      registration.request = new
+    case .bye, .prack, .request, .nobody: break
     }
   }
 

@@ -18,7 +18,7 @@ extension SIPEndpoint {
     }
     var back = path
     if !path.transport.isReliable { back.peer = essentials.via.responseAddress(source: path.peer) }
-    guard self.isWithinLimits(request, essentials, path, back: back, now) else { return }
+    guard self.isWithinLimits(request, essentials, uri, path, back: back, now) else { return }
     let transaction = ServerTransaction(
       key: key, timer: self.timers.reserve(), request: request, essentials: essentials, uri: uri, path: back,
       timers: self.configuration.timers(path.transport))

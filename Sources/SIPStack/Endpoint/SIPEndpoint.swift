@@ -25,6 +25,8 @@ package final class SIPEndpoint {
   var locations: [LocationID: LocationUse] = [:]
   /// Where each peer sees us.
   var publicAddresses: [PublicAddressKey: SocketAddress] = [:]
+  /// When something came over each connection last.
+  var heard: [SIPFlow: (path: SIPPath, at: Instant)] = [:]
   var inviteRate: SourceLimiter
   var requestRate: SourceLimiter
   var badDigests: SourceLimiter
@@ -63,6 +65,7 @@ package final class SIPEndpoint {
     flow: SIPFlow? = nil, now: Instant
   ) {
     let path = SIPPath(peer: source, local: local, transport: transport, flow: flow)
+    if let flow { self.heard[flow] = (path, now) }
     if transport == .udp, let message = STUNMessage(bytes) {
       if !self.receive(stun: message, path, now) { self.counters.strayKeepAlives += 1 }
       return
@@ -136,6 +139,8 @@ package final class SIPEndpoint {
   func send(_ bytes: [UInt8], _ path: SIPPath) {
     self.actions.append(.send(bytes: bytes, path))
   }
+
+  func close(_ path: SIPPath) { self.actions.append(.close(path)) }
 
   func sendAgain(_ transaction: ServerTransaction) {
     guard let response = transaction.response else { return }

@@ -17,6 +17,9 @@ package enum SIPAction: Sendable {
   /// One whole message. With a flow it goes over that connection and no other; without one over the connection to the
   /// same peer, transport and server name that is open, else over a new one.
   case send(bytes: [UInt8], SIPPath)
+  /// A connection is dead, though it looks open: it is closed, and the endpoint told nothing of it. Without a flow,
+  /// each connection to the same peer and transport.
+  case close(SIPPath)
   case event(SIPEvent)
 }
 
@@ -48,7 +51,8 @@ package enum SIPEvent: Sendable {
   case reofferAnswered(SessionID, SIPBody?)
   /// Our re-INVITE or UPDATE was refused or not possible now; the session stays as it was.
   case reofferFailed(SessionID, status: Int, reason: String)
-  /// A refresh of ours went through (RFC 4028); a re-INVITE's answer is here, and as before unless the peer changes.
+  /// A refresh of ours went through (RFC 4028); a re-INVITE's answer is here, and as before unless the peer changes:
+  /// then the user offers again, for nothing of this one is in force here.
   case sessionRefreshed(SessionID, SIPBody?)
   /// The header fields of the peer's final response to an INVITE, of its re-INVITE or of its BYE or CANCEL: always ahead
   /// of the event that the message leads to. `status` is nil for a request.

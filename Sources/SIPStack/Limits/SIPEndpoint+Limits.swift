@@ -3,32 +3,56 @@ internal import NetBase
 extension SIPEndpoint {
   /// Whether a new request may use anything of ours; if not, it was dropped or answered, and counted.
   func isWithinLimits(
-    _ request: SIPMessage, _ essentials: SIPEssentials, _ path: SIPPath, back: SIPPath, _ now: Instant
+    _ request: SIPMessage, _ essentials: SIPEssentials, _ uri: SIPURI, _ path: SIPPath, back: SIPPath, _ now: Instant
   ) -> Bool {
     let limits = self.configuration.limits
     guard self.servers.count < limits.serverTransactions else {
       self.counters.overloaded += 1
       return false
     }
-    // What a dialog has let in was let in before; a CANCEL frees more than it takes.
-    guard essentials.to.tag == nil, essentials.cseq.method != .cancel else { return true }
+    guard !self.isExpected(essentials, uri) else { return true }
     if self.badDigests.isExhausted(path.peer, now) {
       self.counters.blockedSources += 1
       return false
     }
-    let isInvite = essentials.cseq.method == .invite
+    // One with a tag makes no call.
+    let isInvite = essentials.cseq.method == .invite && essentials.to.tag == nil
     if isInvite, self.sessions.count >= limits.sessions {
       self.counters.refusedSessions += 1
       self.refuseForNow(essentials, back)
       return false
     }
-    guard request.headers["Authorization"] == nil else { return true }
+    guard !self.hasRightDigest(request, essentials, uri, path, now) else { return true }
     let isAllowed =
       isInvite ? self.inviteRate.allows(path.peer, now) : self.requestRate.allows(path.peer, now)
     guard !isAllowed else { return true }
     self.counters.rateLimited += 1
     self.refuseForNow(essentials, back)
     return false
+  }
+
+  /// Whether a request belongs to what was let in before: to a dialog, or to a subscription of ours that waits for one.
+  /// A CANCEL of an INVITE that is here frees more than it takes (RFC 3261 §9.2).
+  private func isExpected(_ essentials: SIPEssentials, _ uri: SIPURI) -> Bool {
+    if essentials.cseq.method == .cancel {
+      return self.servers[ServerTransactionKey(essentials, uri: uri, method: .invite)] != nil
+    }
+    guard let tag = essentials.to.tag else { return false }
+    let id = DialogID(callID: essentials.callID, localTag: tag, remoteTag: essentials.from.tag ?? "")
+    let half = DialogID(callID: essentials.callID, localTag: tag, remoteTag: "")
+    return self.dialogs[id] != nil || essentials.cseq.method == .notify && self.halfDialogs[half] != nil
+  }
+
+  /// Whether a request that is for an account with a password proves to know it. Credentials alone are anybody's to
+  /// write.
+  private func hasRightDigest(
+    _ request: SIPMessage, _ essentials: SIPEssentials, _ uri: SIPURI, _ path: SIPPath, _ now: Instant
+  ) -> Bool {
+    guard essentials.to.tag == nil, request.headers["Authorization"] != nil,
+      let account = self.accountOfRequest(essentials.cseq.method, uri, path),
+      let server = self.accounts[account]?.server
+    else { return false }
+    return server.verdict(on: request, isUse: false, now: now) == .granted
   }
 
   /// 503 without a transaction: a copy of the request gets the same again, and nothing is kept for it.

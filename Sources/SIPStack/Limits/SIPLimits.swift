@@ -12,9 +12,11 @@ package struct SIPLimits: Hashable, Sendable {
   package var serverTransactions: Int
   /// Calls that live, ours and peers'; more INVITEs get 503 with Retry-After.
   package var sessions: Int
-  /// INVITEs that make a call, without credentials, from one host in a second; more get 503 with Retry-After.
+  /// INVITEs that make a call, without the digest that an account of ours asks for, from one host in a second; more get
+  /// 503 with Retry-After.
   package var invitesPerSecond: Int
-  /// Other requests outside a dialog, without credentials, from one host in a second; more get 503 with Retry-After.
+  /// Other requests in no dialog that is known, without such a digest, from one host in a second; more get 503 with
+  /// Retry-After.
   package var requestsPerSecond: Int
   /// Wrong digests from one host in a minute; its requests outside a dialog are dropped after that.
   package var badDigestsPerMinute: Int

@@ -6,6 +6,12 @@ package struct SIPBody: Hashable, Sendable {
   package init(contentType: String = "application/sdp", bytes: [UInt8]) {
     (self.contentType, self.bytes) = (contentType, bytes)
   }
+
+  /// Whether it is SDP, or says nothing else.
+  package var isSessionDescription: Bool {
+    let type = self.contentType.prefix { $0 != ";" && !$0.isWhitespace }.lowercased()
+    return type.isEmpty || type == "application/sdp"
+  }
 }
 
 /// A request or a response: start line, header fields in order, body (RFC 3261 §7).

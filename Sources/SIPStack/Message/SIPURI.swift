@@ -103,6 +103,13 @@ package struct SIPURI: Hashable, Sendable, CustomStringConvertible {
     return text
   }
 
+  /// Without its password: for people, logs and programs.
+  package var shown: String {
+    var uri = self
+    uri.password = nil
+    return uri.description
+  }
+
   /// The user part with its escapes resolved.
   package var unescapedUser: String? { self.user.map(Self.unescape) }
 

@@ -42,11 +42,13 @@ final class Registration {
   /// Whether REGISTER has to be taken back once what is on its way has ended.
   var wantsToLeave = false
   var contact: NameAddress?
-  /// A contact that was bound by mistake; the next REGISTER takes it back.
-  var formerContact: NameAddress?
+  /// Contacts that were bound by mistake, or before we moved; each REGISTER takes them back until one succeeds.
+  var formerContacts: [NameAddress] = []
   /// The contact that was bound when the user, or a change of network, asked for a new REGISTER.
   var boundContact: NameAddress?
   var hasCorrected = false
+  /// The REGISTER of ours that has no final response; another one was overtaken, and its end says nothing.
+  var request: ClientTransaction?
   /// The path that the binding, or the try, uses.
   var path: SIPPath?
   /// Refresh, or next try.

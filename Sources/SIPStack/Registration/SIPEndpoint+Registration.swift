@@ -17,9 +17,18 @@ extension SIPEndpoint {
 
   /// Registers again at once: by a user's wish, after a new password, or because the network has changed.
   ///
-  /// - Parameter local: our new address; nil keeps the old one.
-  package func reregister(_ id: RegistrationID, local: SocketAddress? = nil, now: Instant) {
-    guard let registration = self.registrations[id], !registration.wantsToLeave else { return }
+  /// - Parameters:
+  ///   - local: our new address; nil keeps the old one.
+  ///   - interval: what is asked for from now on, in seconds, also where the binding is being taken back; nil keeps the
+  ///     old one, and lets go what leaves.
+  /// - Returns: false when the registration is over, or goes on leaving.
+  @discardableResult
+  package func reregister(
+    _ id: RegistrationID, local: SocketAddress? = nil, interval: Int? = nil, now: Instant
+  ) -> Bool {
+    guard let registration = self.registrations[id], interval != nil || !registration.wantsToLeave else { return false }
+    registration.wantsToLeave = false
+    if let interval { registration.interval = interval }
     if let local {
       registration.settings.local = local
       registration.path = nil
@@ -30,6 +39,7 @@ extension SIPEndpoint {
     }
     (registration.failures, registration.server) = (0, 0)
     self.beginRound(registration, now)
+    return true
   }
 
   /// Takes the binding back and forgets the registration; `unregistered` follows.
@@ -50,7 +60,7 @@ extension SIPEndpoint {
     if let limit = registration.pongBy, limit <= now {
       registration.pongBy = nil
       self.counters.missedPongs += 1
-      if let path = registration.path { self.flowFailed(path, error: "the keep-alive was not answered", now: now) }
+      if let path = registration.path { self.giveUp(path, error: "the keep-alive was not answered", now: now) }
     }
     if let ping = registration.ping, ping.next <= now, let path = registration.path {
       registration.ping = (ping.interval, now.advanced(by: self.jittered(ping.interval)))
@@ -128,6 +138,7 @@ extension SIPEndpoint {
 
   private func tryServer(_ registration: Registration, _ now: Instant) {
     registration.attempt += 1
+    registration.request = nil
     registration.state = .registering
     registration.due = nil
     self.settle(registration)
@@ -176,16 +187,19 @@ extension SIPEndpoint {
     let contact = self.contact(registration, path, expires: expires)
     registration.contact = contact
     if let bound = registration.boundContact, !bound.uri.isEquivalent(to: contact.uri) {
-      registration.formerContact = registration.formerContact ?? bound
+      registration.formerContacts.removeAll { $0.uri.isEquivalent(to: bound.uri) }
+      registration.formerContacts.append(bound)
       registration.boundContact = nil
     }
+    // Who is back at an old address binds that one again.
+    registration.formerContacts.removeAll { $0.uri.isEquivalent(to: contact.uri) }
     headers.append("Contact", contact.description)
     for other in settings.moreContacts {
       var other = other
       other.parameters["expires"] = "\(expires)"
       headers.append("Contact", other.description)
     }
-    if var former = registration.formerContact.take() {
+    for var former in registration.formerContacts {
       former.parameters["expires"] = "0"
       headers.append("Contact", former.description)
     }
@@ -195,7 +209,7 @@ extension SIPEndpoint {
     headers.append("Allow", self.allowed)
     headers.append("User-Agent", self.configuration.userAgent)
     for (name, value) in settings.headers { headers.append(name, value) }
-    self.start(
+    registration.request = self.start(
       SIPMessage(.request(.register, settings.registrar), headers: headers), path,
       user: .registration(registration.id),
       submission: Submission(account: settings.account, alternatives: alternatives), now)
@@ -229,17 +243,22 @@ extension SIPEndpoint {
     else { return }
     let contact = self.contact(registration, path, expires: registration.interval)
     registration.contact = contact
+    let former = request.headers.all("Contact").dropFirst().filter { line in
+      (try? NameAddress(line))?.uri.isEquivalent(to: contact.uri) != true
+    }
     request.headers.set("Contact", contact.description)
+    for line in former { request.headers.append("Contact", line) }
   }
 
   /// Whether the contact that was bound is not the one that the connection turned out to have; it is bound anew, and
-  /// the old one taken back.
+  /// the old one taken back where the new one does not replace it.
   private func corrects(_ registration: Registration, _ path: SIPPath, _ now: Instant) -> Bool {
-    guard path.flow != nil, let sent = registration.contact, registration.formerContact == nil else { return false }
+    guard path.flow != nil, let sent = registration.contact else { return false }
     let right = self.contact(registration, path, expires: registration.interval)
     guard !right.uri.isEquivalent(to: sent.uri), !registration.hasCorrected else { return false }
     registration.hasCorrected = true
-    registration.formerContact = sent
+    // To take back the contact of an instance is to take back what has replaced it (RFC 5626 §6).
+    if registration.settings.instance == nil { registration.formerContacts = [sent] }
     self.sendRegister(registration, path, alternatives: [], expires: registration.interval, now)
     return true
   }
@@ -252,6 +271,12 @@ extension SIPEndpoint {
     guard response.status >= 200, let registration = self.registrations[id] else { return }
     // A challenge took numbers of its own.
     registration.sequence = max(registration.sequence, response.essentials.cseq.number)
+    guard registration.request === transaction else {
+      // How the binding stands, the REGISTER tells that came after; but there is one, should it be taken back.
+      if (200..<300).contains(response.status) { registration.isBound = true }
+      return
+    }
+    registration.request = nil
     registration.path = transaction.path
     if registration.state.isLeaving { return self.forget(registration) }
     switch response.status {
@@ -274,8 +299,11 @@ extension SIPEndpoint {
     }
   }
 
-  func failed(registration id: RegistrationID, _ reason: EndReason, _ now: Instant) {
-    guard let registration = self.registrations[id] else { return }
+  func failed(
+    registration id: RegistrationID, _ transaction: ClientTransaction, _ reason: EndReason, _ now: Instant
+  ) {
+    guard let registration = self.registrations[id], registration.request === transaction else { return }
+    registration.request = nil
     if registration.state.isLeaving { return self.forget(registration) }
     let text =
       switch reason {
@@ -290,6 +318,7 @@ extension SIPEndpoint {
   ) {
     let headers = response.message.headers
     (registration.failedServers, registration.tooBrief) = (0, 0)
+    registration.formerContacts = []
     if registration.hasLasted(until: now) { registration.briefBindings = 0 }
     if registration.briefBindings == 0 { registration.failures = 0 }
     registration.isBound = true
@@ -385,6 +414,8 @@ extension SIPEndpoint {
     (registration.isBound, registration.boundSince) = (false, nil)
     registration.path?.flow = nil
     let isPassword = status == 401 || status == 407
+    // It may have been refused for what it takes back: the next one goes without.
+    if let status, (400..<500).contains(status), !isPassword { registration.formerContacts = [] }
     registration.failedServers += 1
     if !isPassword, registration.failedServers < registration.settings.servers.count {
       registration.server = (registration.server + 1) % registration.settings.servers.count
@@ -411,6 +442,7 @@ extension SIPEndpoint {
     guard registration.isBound else { return self.forget(registration) }
     registration.state = .leaving
     registration.attempt += 1
+    registration.request = nil
     (registration.due, registration.ping, registration.pongBy, registration.probe) = (nil, nil, nil, nil)
     self.settle(registration)
     if let path = registration.path {

@@ -43,6 +43,7 @@ package final class ScriptedPeer: SIPTransportReceiver {
       while let action = self.endpoint.nextAction() {
         switch action {
         case .send(let bytes, let path): _ = self.transport?.send(bytes, to: SIPDestination(path.peer))
+        case .close: break
         case .event(let event):
           self.events.append(event)
           if case .incomingCall(let id, let invite) = event { self.incoming.append((id, invite)) }

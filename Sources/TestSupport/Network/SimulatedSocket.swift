@@ -120,11 +120,8 @@ final class SimulatedSIPTransport: SIPTransport {
   var localAddress: SocketAddress { self.socket.address }
 
   func send(_ bytes: [UInt8], to destination: SIPDestination) -> SIPSendResult {
-    switch self.network.send(bytes, from: self.socket, to: destination.address) {
-    case .sent: .sent(nil)
-    case .wouldBlock: .refused("the socket is full")
-    case .failed(let code): .refused("error \(code)")
-    }
+    let address = destination.address
+    return SIPSendResult(self.network.send(bytes, from: self.socket, to: address), to: address)
   }
 
   func close() {

@@ -30,13 +30,11 @@ extension AgentCore {
   /// Binds an account's address, or refreshes the binding now.
   func register(_ account: LocalAccount, interval: Int? = nil) {
     guard let line = account.settings.account, let identity = try? SIPURI(account.aor) else { return }
-    if let registration = account.registrationID, interval == nil {
-      self.endpoint.reregister(registration, now: self.context.now)
-      return self.drain()
-    }
     if let registration = account.registrationID {
-      self.leaving[registration] = account
-      self.endpoint.unregister(registration, now: self.context.now)
+      // One registration for each account: what one takes back is what another has bound (RFC 3261 §10.3).
+      let isKept = self.endpoint.reregister(registration, interval: interval, now: self.context.now)
+      if isKept { self.leaving[registration] = nil }
+      if isKept || interval == nil { return self.drain() }
     }
     let proxies = line.outbound.compactMap { try? SIPURI($0) }
     // baresip's default: an hour, and up to 255 s more so that a restart of many does not register all at once.
@@ -109,7 +107,7 @@ extension AgentCore {
     switch event {
     case .registering: self.set(account, .registering)
     case .registered(let result):
-      let isNew = account.route == nil
+      let isNew = account.route.map { !$0.isSameWay(as: result) } ?? true
       account.route = result
       self.set(account, .registered)
       self.subscribeMailbox(account)
@@ -141,9 +139,15 @@ extension AgentCore {
   // MARK: The mailbox (RFC 3842)
 
   private func subscribeMailbox(_ account: LocalAccount) {
-    guard account.mailbox == nil, account.settings.account?.subscribesMessageWaiting == true,
-      let identity = try? SIPURI(account.aor), let route = account.route
+    guard account.settings.account?.subscribesMessageWaiting == true, let identity = try? SIPURI(account.aor),
+      let route = account.route
     else { return }
+    if let subscription = account.mailbox {
+      guard account.mailboxRoute?.isSameWay(as: route) == false else { return }
+      // Its NOTIFYs go to where we were.
+      self.endpoint.unsubscribe(subscription, now: self.context.now)
+    }
+    account.mailboxRoute = route
     let own = NameAddress(displayName: account.settings.displayName, uri: identity)
     account.mailbox = self.endpoint.subscribe(
       OutgoingSubscription(
@@ -174,5 +178,13 @@ extension AgentCore {
 
   func mailboxEnded(_ subscription: SubscriptionID) {
     self.localAccounts.first { $0.mailbox == subscription }?.mailbox = nil
+  }
+}
+
+extension RegistrationResult {
+  /// Whether it leads to us as `other` does: by the same Contact, from the same address, over the same connection.
+  fileprivate func isSameWay(as other: RegistrationResult) -> Bool {
+    self.contact.uri.isEquivalent(to: other.contact.uri) && self.route.local == other.route.local
+      && self.route.flow == other.route.flow
   }
 }

@@ -25,6 +25,8 @@ package final class LocalAccount {
   /// Whether its registrar has answered when it was last asked, while another account is registered in its place.
   var isRegistrarThere: Bool?
   var mailbox: SubscriptionID?
+  /// By which way the mailbox's NOTIFYs come.
+  var mailboxRoute: RegistrationResult?
   /// What its mailbox holds (RFC 3842), in one line; nil while nothing was heard.
   package internal(set) var messageWaiting: String?
   /// Header fields that `uaaddheader` adds to its calls.

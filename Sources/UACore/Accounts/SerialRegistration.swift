@@ -54,7 +54,7 @@ final class SerialRegistration {
       self.current = next
       for other in all where other.line.priority == next {
         self.asked[other.account.number] = nil
-        // A registration that is being taken back is none.
+        // Only with an interval comes back what is being taken back.
         let isLeaving = other.account.registrationID != nil
         self.core.register(other.account, interval: isLeaving ? other.line.registrationInterval ?? 3600 : nil)
       }

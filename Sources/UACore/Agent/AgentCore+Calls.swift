@@ -36,7 +36,7 @@ extension AgentCore {
     let id = self.nextCall()
     let media = try self.makeMedia(id, settings, towards: destination)
     let call = Call(
-      id: id, session: nil, isOutgoing: true, peer: "\(target)", settings: settings, began: self.context.now)
+      id: id, session: nil, isOutgoing: true, peer: target.shown, settings: settings, began: self.context.now)
     let invite = { [unowned self] () throws -> Void in
       let offer = try media.makeOffer()
       let isHidden = settings.privacy == .id

@@ -18,7 +18,7 @@ extension AgentCore {
     let caller = self.caller(of: invite, for: account)
     let id = self.nextCall()
     let call = Call(
-      id: id, session: session, isOutgoing: false, peer: "\(caller.uri)", settings: settings, began: now)
+      id: id, session: session, isOutgoing: false, peer: caller.uri.shown, settings: settings, began: now)
     call.peerName = caller.displayName.flatMap { $0.isEmpty ? nil : $0 }
     call.diverter = invite.headers["Diversion"].flatMap { try? NameAddress($0) }.map { "\($0.uri)" }
     do {

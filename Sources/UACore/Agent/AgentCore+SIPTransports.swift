@@ -112,6 +112,7 @@ extension AgentCore: SIPTransportsOwner {
   }
 
   package func ponged(_ flow: SIPFlow) {
+    self.endpoint.noteLife(of: flow, now: self.context.now)
     self.endpoint.ponged(flow)
     self.drain()
   }
@@ -161,9 +162,9 @@ extension AgentCore {
 
   private static func error(_ failure: SIPLocator.Failure, _ uri: SIPURI) -> ModuleError {
     switch failure {
-    case .notSIP: ModuleError(.configuration, "\(uri) is not a SIP URI: write sip:user@host")
+    case .notSIP: ModuleError(.configuration, "\(uri.shown) is not a SIP URI: write sip:user@host")
     case .unknownTransport, .unavailableTransport:
-      ModuleError(.configuration, "\(uri): \(failure) (sip_transports, and the sip_ modules)")
+      ModuleError(.configuration, "\(uri.shown): \(failure) (sip_transports, and the sip_ modules)")
     case .noAddress(let host) where uri.user == nil && !host.contains("."):
       ModuleError(
         .unavailable,

@@ -15,6 +15,7 @@ extension AgentCore {
         if let reason = self.transports.send(bytes, path) {
           self.endpoint.flowFailed(path, error: reason, now: self.context.now)
         }
+      case .close(let path): self.transports.close(path)
       case .event(let event): self.handle(event)
       }
     }
@@ -35,8 +36,8 @@ extension AgentCore {
     case .incomingCall(let session, let invite): self.incomingCall(session, invite)
     case .progress(let session, let progress):
       guard let call = self.call(session) else { return }
-      if let body = progress.body { self.take(answer: body, call) }
-      if call.state == .calling || call.state == .ringing { call.state = progress.body == nil ? .ringing : .early }
+      let isEarly = progress.body.map { self.take(early: $0, call) } ?? false
+      if call.state == .calling || call.state == .ringing { call.state = isEarly ? .early : .ringing }
       self.emit(progress.status == 180 ? .ringing(call.id) : .progress(call.id, status: progress.status))
       self.notifyReferrer(of: call, status: progress.status)
     case .established(let session, let body): self.established(session, body)
@@ -70,7 +71,7 @@ extension AgentCore {
     case .subscriptionEnded(let subscription, let end):
       if self.watchers.ended(subscription) || self.contactWatches.ended(subscription, end) { return }
       self.mailboxEnded(subscription)
-    case .sessionRefreshed(let session, _): if let call = self.call(session) { self.offerSettled(call) }
+    case .sessionRefreshed(let session, let body): self.sessionRefreshed(session, body)
     case .earlyOffer, .progressAcknowledged, .headers, .referAbandoned, .referAccepted,
       .referProgress, .subscriptionRefreshed, .subscriptionAccepted, .publicAddress:
       break
@@ -110,7 +111,20 @@ extension AgentCore {
     self.tellLateCandidates(of: call)
   }
 
-  @discardableResult
+  /// Takes an answer that comes before the call is answered. It is one fork's, or an announcement's: one of no use is passed
+  /// over, and what comes with the 200 counts.
+  private func take(early body: SIPBody, _ call: Call) -> Bool {
+    guard let media = call.media, body.isSessionDescription else { return false }
+    do {
+      try media.receive(answer: body.bytes)
+      self.takeEarlyCandidates(call)
+      return true
+    } catch {
+      self.emit(.warning(call.id, "the peer's early answer can't be used, and is passed over: \(error)"))
+      return false
+    }
+  }
+
   func take(answer body: SIPBody, _ call: Call) -> Bool {
     guard let media = call.media else { return false }
     do {
@@ -155,6 +169,14 @@ extension AgentCore {
     if media.awaitsAnswer, !self.take(reanswer: body, call, media) { return }
     (call.wantsHold, call.formerDirections) = (nil, nil)
     if case .offered = call.move { call.move = .none }
+    self.offerSettled(call)
+  }
+
+  /// A refresh by re-INVITE offers what stands, and its answer may name other ports or keys (RFC 3264 §8): to the peer
+  /// they are in force, so what stands is offered once more, and the answer to that is taken.
+  private func sessionRefreshed(_ session: SessionID, _ body: SIPBody?) {
+    guard let call = self.call(session) else { return }
+    if let body, call.media?.isNews(body.bytes) == true, self.reoffer(call) { return }
     self.offerSettled(call)
   }
 

@@ -54,6 +54,7 @@ extension AgentCore {
     self.abandoned[id] = nil
     if let port = self.eventPorts.removeValue(forKey: id) { self.context.unregister(port) }
     media.release()
+    self.onProgress?()
   }
 
   /// What the audio's transport tells, which may carry the video too.
@@ -71,8 +72,9 @@ extension AgentCore {
       call.firstMedia = call.firstMedia ?? now
       self.emit(.mediaEstablished(call.id))
     case .digit(let digit):
-      if let digit { call.digits.append(digit) }
+      if let digit { call.heard(digit) }
       self.emit(.digit(call.id, digit))
+    case .digitsRefused(let digits): self.refused(digits: digits, call.id)
     case .peerReported:
       guard !self.applications.isEmpty else { break }
       call.owesReport = true

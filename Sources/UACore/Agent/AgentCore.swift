@@ -20,7 +20,8 @@ package final class AgentCore {
   var endpoint: SIPEndpoint
   /// The SIP transports and their connections.
   package private(set) lazy var transports = SIPTransports(
-    owner: self, on: self.main, webSocketHost: self.endpoint.configuration.webSocketHost ?? "")
+    owner: self, on: self.main, webSocketHost: self.endpoint.configuration.webSocketHost ?? "",
+    interface: self.settings.configuration.interfaceName)
   /// Finds where requests go.
   let locations: SIPLocations
   var networkWatch: NetworkWatch?
@@ -82,6 +83,7 @@ package final class AgentCore {
   private(set) lazy var watchers = Watchers(core: self)
   /// Whether the agent takes no new calls: it is about to end.
   package private(set) var isClosing = false
+  private var isClosed = false
 
   /// Makes the modules and decides the plan of every filter; opens nothing yet.
   ///
@@ -178,9 +180,11 @@ package final class AgentCore {
   package var isIdle: Bool { self.calls.isEmpty && self.leaving.isEmpty }
 
   /// Whether, beyond that, every BYE and CANCEL, every DELETE of a call without SIP, and the end of what was published, was
-  /// answered or given up: one that was lost is sent again until then.
+  /// answered or given up: one that was lost is sent again until then. After `close`, whether the media of every call is
+  /// over.
   package var isSettled: Bool {
-    self.isIdle && self.endpoint.census.sessions == 0 && self.farewells == 0 && self.publications.isSettled
+    if self.isClosed { return self.abandoned.isEmpty }
+    return self.isIdle && self.endpoint.census.sessions == 0 && self.farewells == 0 && self.publications.isSettled
   }
 
   package var callCount: Int { self.calls.count }
@@ -230,8 +234,22 @@ package final class AgentCore {
     for account in self.localAccounts { self.retire(account) }
   }
 
-  /// Closes the SIP transports; calls that still exist are forgotten, and their media ends.
+  /// Closes the SIP transports. Whoever waits for a name is told that there is no answer; calls that still exist are
+  /// over, `ended` comes for each, and their media ends.
   package func close() {
+    self.isClosed = true
+    self.networkWatch?.close()
+    self.networkWatch = nil
+    self.transports.close()
+    self.locations.close()
+    for call in self.sortedCalls {
+      if !call.hasSIPEnded {
+        call.end("hangup")
+        self.conclude(call)
+      }
+      if self.calls[call.id] != nil { self.forget(call) }
+    }
+    // Only now, for they hear of all that.
     for application in self.applications {
       application.running.take(AgentNotice(.exit))
       application.running.stop()
@@ -240,14 +258,6 @@ package final class AgentCore {
     self.stopLocalSound()
     self.tones.stop()
     self.statusLine.isOn = false
-    self.networkWatch?.close()
-    self.networkWatch = nil
-    self.transports.close()
-    for (id, call) in self.calls where call.media != nil {
-      self.abandoned[id] = call.media
-      call.media?.stop()
-    }
-    self.calls = [:]
     if let timer { self.context.remove(timer) }
     self.timer = nil
   }
@@ -257,11 +267,20 @@ package final class AgentCore {
   /// Forgets a call when SIP and media are both done with it.
   func finish(_ call: Call) {
     guard call.hasSIPEnded, call.hasMediaEnded, self.calls[call.id] != nil else { return }
+    self.forget(call)
+  }
+
+  /// Tells that a call is over. Media that is not yet goes on without it until its transports have closed.
+  private func forget(_ call: Call) {
     self.notice(.callClosed, call: call, parameter: call.closing)
     self.calls[call.id] = nil
     if let session = call.session { self.bySession[session] = nil }
-    if let port = self.eventPorts.removeValue(forKey: call.id) { self.context.unregister(port) }
-    call.media?.release()
+    if call.hasMediaEnded {
+      if let port = self.eventPorts.removeValue(forKey: call.id) { self.context.unregister(port) }
+      call.media?.release()
+    } else {
+      self.abandoned[call.id] = call.media
+    }
     self.emit(.ended(call.report(now: self.context.now, rxMode: self.settings.configuration.rxMode)))
   }
 

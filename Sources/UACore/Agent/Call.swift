@@ -53,7 +53,10 @@ final class Call {
   var firstMedia: Instant?
   var firstSent: Instant?
   var security: SecurityReport?
-  var digits = ""
+  /// What was heard last of the peer's digits, and how many there were in all.
+  private(set) var digits = ""
+  private(set) var digitCount = 0
+  static let maximumDigits = 256
   var reason = ""
   var failure: ModuleError?
   var status: Int?
@@ -104,6 +107,13 @@ final class Call {
   /// Whether it came in and nobody has answered it yet.
   var isWaiting: Bool { !self.isOutgoing && !self.isAnswered && [.incoming, .ringing, .early].contains(self.state) }
 
+  /// Notes a digit of the peer's, which may send as many as it likes.
+  func heard(_ digit: Character) {
+    if self.digits.count == Self.maximumDigits { self.digits.removeFirst() }
+    self.digits.append(digit)
+    self.digitCount += 1
+  }
+
   /// Notes why the call ends; the first reason stands.
   func end(_ reason: String, failure: ModuleError? = nil, status: Int? = nil) {
     guard self.reason.isEmpty else { return }
@@ -135,7 +145,8 @@ final class Call {
       profile: self.security?.profile.rawValue, dtlsVersion: self.security?.dtlsVersion,
       codec: self.media?.codec.map { "\($0.codec.encodingName)/\($0.codec.clockRate)/\($0.codec.channels)" },
       rxMode: rxMode, isOnHold: self.media?.isOnHold ?? false,
-      isHeldByPeer: self.media?.isHeldByPeer ?? false, digits: self.digits, media: self.statistics,
+      isHeldByPeer: self.media?.isHeldByPeer ?? false, digits: self.digits,
+      digitCount: self.digitCount, media: self.statistics,
       video: self.statistics.video ?? self.videoTransport?.video, videoTransport: self.videoTransport,
       unusedCandidates: self.media?.unusedCandidates ?? UnusedCandidates())
   }

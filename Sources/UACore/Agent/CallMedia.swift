@@ -61,10 +61,11 @@ package final class CallMedia {
     guard let preferred = self.codecs.codecs.first else {
       throw ModuleError(.configuration, "no codec is active: add a module line, for example \"module g711\"")
     }
-    let nominal = CodecParameters(remoteParameters: nil, packetTime: settings.packetTime, bitrate: nil)
+    let packetTime = preferred.packetTime(fitting: settings.packetTime)
+    let nominal = CodecParameters(remoteParameters: nil, packetTime: packetTime, bitrate: nil)
     self.plan = try environment.planner.plan(
       source: settings.source, player: settings.player, format: preferred.pcmFormat(nominal),
-      packetTime: settings.packetTime, stream: stream, failed: failed)
+      packetTime: packetTime, stream: stream, failed: failed)
     self.direction = settings.audioDirection
     self.ssrc = UInt32(truncatingIfNeeded: environment.random())
     self.canonicalName = "apus-\(String(environment.random(), radix: 36))"
@@ -114,18 +115,40 @@ package final class CallMedia {
   /// Takes the answer to our offer. The same answer again changes nothing; another one replaces it (a fork).
   package func receive(answer bytes: [UInt8]) throws {
     guard bytes != self.lastAnswer else { return }
-    if self.lastAnswer != nil, let offered { self.negotiator = offered }
-    let answer = try SessionDescription(parsing: bytes)
-    let negotiated = try self.negotiator.receiveAnswer(answer)
-    self.onDescription(false, false)
-    if let rejection = negotiated[self.audioIndex].rejection { throw MediaRefusal(description: rejection.description) }
-    let remotes = self.remoteSections(of: answer)
-    for (section, remote) in remotes { try section.receiveKeys(answer: remote) }
+    let remotes = try self.agreed(bytes)
+    for (section, _) in remotes { section.keying?.answerStands() }
     self.lastAnswer = bytes
     for (section, remote) in remotes { try section.receiveAddresses(answer: remote) }
     // The stream first: packets that wait for their keys must find it.
     try self.apply()
     for section in self.sections { try section.postKeying(hasRemote: true) }
+  }
+
+  /// Negotiates an answer, keys too; one that can't be used leaves everything as it was.
+  private func agreed(_ bytes: [UInt8]) throws -> [(MediaSection, RemoteMedia)] {
+    let answer = try SessionDescription(parsing: bytes)
+    let before = self.negotiator
+    if self.lastAnswer != nil, let offered { self.negotiator = offered }
+    do {
+      let negotiated = try self.negotiator.receiveAnswer(answer)
+      self.onDescription(false, false)
+      if let rejection = negotiated[self.audioIndex].rejection {
+        throw MediaRefusal(description: rejection.description)
+      }
+      let remotes = self.remoteSections(of: answer)
+      for (section, remote) in remotes { try section.receiveKeys(answer: remote) }
+      return remotes
+    } catch {
+      self.negotiator = before
+      throw error
+    }
+  }
+
+  /// Whether a description of the peer's says something else than the one in force; its origin does not count.
+  func isNews(_ bytes: [UInt8]) -> Bool {
+    guard var given = try? SessionDescription(parsing: bytes), let remote = self.remoteDescription else { return false }
+    given.origin = remote.origin
+    return given != remote
   }
 
   /// Takes candidates that the peer has found since its description.
@@ -321,9 +344,10 @@ package final class CallMedia {
     self.isHeldByPeer = negotiated.isHeldByPeer
     self.negotiated = negotiated
     let pcm = sendCodec.codec.pcmFormat(sendCodec.parameters)
-    if pcm != self.plan.format || negotiated.ptime != self.plan.packetTime, !self.isConfigured {
+    let packetTime = sendCodec.parameters.packetTime
+    if pcm != self.plan.format || packetTime != self.plan.packetTime, !self.isConfigured {
       self.plan = try self.environment.planner.plan(
-        source: self.settings.source, player: self.settings.player, format: pcm, packetTime: negotiated.ptime,
+        source: self.settings.source, player: self.settings.player, format: pcm, packetTime: packetTime,
         stream: self.stream, failed: self.plan.failed)
     }
     let receive = zip(negotiated.receiveCodecs, negotiated.sendCodecs).compactMap { local, remote in
@@ -333,12 +357,12 @@ package final class CallMedia {
     var settings = StreamSettings(
       canSend: negotiated.sends, canReceive: negotiated.receives, sendCodec: sendCodec, receiveCodecs: receive,
       eventSendType: negotiated.sendTelephoneEvent?.payloadType,
-      eventReceiveType: negotiated.receiveTelephoneEvents.first?.payloadType,
+      eventReceiveTypes: PayloadTypeSet(negotiated.receiveTelephoneEvents.map(\.payloadType)),
       redundantType: negotiated.receiveCodecs.first(where: \.isRedundantAudio)?.payloadType,
       levelSendID: level.flatMap { $0.direction.sends ? $0.packetID : nil },
       levelReceiveID: level.flatMap { $0.direction.receives ? $0.packetID : nil },
       transportNumberID: negotiated.tellsArrivals ? negotiated.arrivals?.packetID : nil,
-      mediaID: self.video?.isBundled == true ? self.mediaID(of: negotiated) : nil, packetTime: negotiated.ptime,
+      mediaID: self.video?.isBundled == true ? self.mediaID(of: negotiated) : nil, packetTime: packetTime,
       plan: self.plan)
     settings.opensPinhole = self.settings.opensPinhole && self.settings.mediaNAT == nil
     return settings

@@ -18,7 +18,10 @@ extension CallReport {
       "codec": self.codec.map { .string($0) } ?? .null, "rxmode": .string(self.rxMode.rawValue),
       "rekeys": .integer(media.rekeys), "rtt_ms": media.roundTrip.map { .number($0) } ?? .null,
       "mos": media.meanOpinionScore.map { .number($0) } ?? .null,
-      "tx": ["packets": .integer(media.sentPackets), "bytes": .integer(media.sentBytes)],
+      "tx": [
+        "packets": .integer(media.sentPackets), "bytes": .integer(media.sentBytes),
+        "unencodable": .integer(media.unencodable),
+      ],
       "rx": [
         "packets": .integer(media.receivedPackets), "bytes": .integer(media.receivedBytes),
         "lost": .integer(media.lost), "late": .integer(media.late), "duplicate": .integer(media.duplicate),

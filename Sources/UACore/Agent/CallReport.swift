@@ -45,7 +45,10 @@ package struct CallReport: Sendable {
   package var rxMode: RxMode
   package var isOnHold: Bool
   package var isHeldByPeer: Bool
+  /// The digits that were heard last, 256 at most.
   package var digits: String
+  /// How many were heard in all.
+  package var digitCount = 0
   package var media: TransportStatistics
   /// Nil for a call without video.
   package var video: VideoStatistics?

@@ -68,13 +68,14 @@ package struct CodecSelection: Sendable {
     }
   }
 
-  /// The codec of a negotiated format, with the parameters that the peer gave.
+  /// The codec of a negotiated format, with the parameters that the peer gave, and a packet time that the codec has.
   func negotiated(_ format: CodecFormat, remote: CodecFormat?, packetTime: Int, bitrate: Int? = nil) -> NegotiatedCodec?
   {
     guard let codec = Self.find(format, in: self.codecs) else { return nil }
     return NegotiatedCodec(
       payloadType: format.payloadType, codec: codec,
-      parameters: CodecParameters(remoteParameters: remote?.fmtp, packetTime: packetTime, bitrate: bitrate))
+      parameters: CodecParameters(
+        remoteParameters: remote?.fmtp, packetTime: codec.packetTime(fitting: packetTime), bitrate: bitrate))
   }
 
   private static func find(_ format: CodecFormat, in codecs: [any AudioCodec]) -> (any AudioCodec)? {

@@ -47,8 +47,10 @@ package final class MediaEnvironment {
   /// The address that media towards `peer` leaves from: the one that SIP listens on, where that is a certain one.
   package func localAddress(towards peer: SocketAddress) throws(ModuleError) -> SocketAddress {
     if !self.listen.isUnspecified, self.listen.family == peer.family { return self.listen.with(port: 0) }
-    guard let source = routeSource(to: peer.with(port: 9)) else {
-      throw ModuleError(.unavailable, "there is no route to \(peer.host): no network interface leads there")
+    let interface = self.configuration.interfaceName
+    guard let source = routeSource(to: peer.with(port: 9), by: interface) else {
+      throw ModuleError(
+        .unavailable, "there is no route to \(peer.host): \(SIPTransports.isUnreachable(by: interface))")
     }
     return source.with(port: 0)
   }

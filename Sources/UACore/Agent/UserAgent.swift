@@ -38,17 +38,34 @@ package actor UserAgent {
   ///
   /// - Throws: `ModuleError` or `AdmissionError`; then the agent is of no further use but for `shutDown`.
   package func start(accounts: [CallSettings] = []) throws {
-    let core = try self.main.withContext { context in
+    let core = try self.makeCore()
+    try core.start()
+    self.core = core
+    // Before the loop turns again: nothing that came in was read yet.
+    if !accounts.isEmpty { try self.setAccounts(accounts) }
+  }
+
+  private func makeCore() throws -> AgentCore {
+    guard !self.isLeaving else { throw ModuleError(.unavailable, "the agent has ended") }
+    return try self.main.withContext { context in
       try AgentCore(
         settings: self.settings, main: self.main, context: context,
         loops: TransportLoops(main: self.main, pool: self.pool),
         wallClockOffset: wallClockNanoseconds() - context.now.nanoseconds,
         emit: { [weak self] event in self?.assumeIsolated { $0.take(event) } })
     }
-    try core.start()
-    self.core = core
-    // Before the loop turns again: nothing that came in was read yet.
-    if !accounts.isEmpty { try self.setAccounts(accounts) }
+  }
+
+  /// What `start` would throw, of the modules or of an account, with nothing opened; then the agent is of no further use but
+  /// for `shutDown`.
+  package func rehearse(accounts: [CallSettings]) -> [(account: Int?, error: any Error)] {
+    do {
+      let core = try self.makeCore()
+      return accounts.enumerated().compactMap { index, account in
+        do { try core.validate(account) } catch { return (index, error) }
+        return nil
+      }
+    } catch { return [(nil, error)] }
   }
 
   /// Where SIP listens.
@@ -159,6 +176,8 @@ package actor UserAgent {
   }
 
   /// Ends every call, waits two seconds at most for the peers, and stops the loops.
+  ///
+  /// What is called after that throws that the agent is not running, or does nothing.
   package nonisolated func shutDown() async {
     await self.endCalls()
     self.announce.finish()
@@ -174,11 +193,15 @@ package actor UserAgent {
 
   private func endCalls() async {
     self.isLeaving = true
+    guard self.core != nil else { return }
     self.core?.onProgress = { [weak self] in self?.assumeIsolated { $0.look() } }
     self.core?.hangUpAll()
     await self.waitUntilIdle(milliseconds: 2000)
     self.core?.close()
+    // Media of calls that were not over until then: where it has a thread of its own, that ends with it.
+    await self.waitUntilIdle(milliseconds: 2000)
     self.core = nil
+    self.resumeWaiters()
   }
 
   private func waitUntilIdle(milliseconds: Int64) async {

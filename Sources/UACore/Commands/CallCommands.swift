@@ -171,7 +171,8 @@ extension AgentCore {
     let media = report.media
     return """
       codec \(report.codec ?? "none"), \(report.mediaEncryption) \(report.profile ?? "")
-      sent \(media.sentPackets) packets, \(media.sentBytes) bytes, not taken by the kernel \(media.sendFailures)
+      sent \(media.sentPackets) packets, \(media.sentBytes) bytes, not taken by the kernel \(media.sendFailures), \
+      by the encoder \(media.unencodable)
       received \(media.receivedPackets) packets, \(media.receivedBytes) bytes, lost \(media.lost), late \(media.late), \
       twice \(media.duplicate), jitter \(media.jitter) ms, concealed \(media.concealed) ms, \
       recovered \(media.recovered)

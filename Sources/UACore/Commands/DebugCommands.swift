@@ -21,12 +21,14 @@ extension AgentCore {
       },
       CoreCommand("netstat", key: "n", "where SIP listens, and what its sockets carried") { [unowned self] _ in
         let counters = self.endpoint.counters
-        let listening = self.transports.all.map { "\($0.kind) \($0.localAddress)" }.joined(separator: ", ")
+        // Those without a port open connections only.
+        let listening = self.transports.all.filter { $0.localAddress.port != 0 }
+          .map { "\($0.kind) \($0.localAddress)" }.joined(separator: ", ")
         let connections = self.transports.all.filter { !$0.counts.isEmpty }.map { transport in
-          "\n\(transport.kind) connections: "
+          "\n\(transport.kind)\(transport.kind.isReliable ? " connections" : ""): "
             + transport.counts.map { "\($0.name) \($0.count)" }.joined(separator: ", ")
         }
-        return "SIP listens on \(listening)\n"
+        return "SIP listens on \(listening.isEmpty ? "nothing" : listening)\n"
           + "received \(counters.requestsReceived) requests, \(counters.responsesReceived) responses; "
           + "sent \(counters.requestsSent) requests, \(counters.responsesSent) responses, "
           + "\(counters.retransmissionsSent) again; \(counters.transportFailures) peers were not there"
@@ -36,12 +38,12 @@ extension AgentCore {
         self.settings.configuration.activeModules.joined(separator: "\n")
       },
       CoreCommand("config", "the settings in force") { [unowned self] _ in
-        Self.fields(of: self.shownConfiguration)
+        self.settings.configuration.text(modules: self.settings.available)
       },
       CoreCommand("conf_reload", "read the config file again; calls and sockets stay as they are") {
         [unowned self] _ throws(CommandFailure) in
         guard let reload = self.settings.reload else { throw CommandFailure("there is no config file to read") }
-        self.adopt(try reload())
+        self.settings.configuration.adopt(try reload())
         return "the settings of calls are in force; those of sockets, media and modules need a new start"
       },
       CoreCommand("timers", "SIP's timers") { [unowned self] _ in
@@ -106,15 +108,6 @@ extension AgentCore {
     ]
   }
 
-  /// The settings in force, without what nobody is to be shown.
-  private var shownConfiguration: Configuration {
-    var shown = self.settings.configuration
-    for key in self.settings.available.flatMap({ $0.configKeys }) where key.isSecret {
-      if shown.moduleValues[key.name]?.isEmpty == false { shown.moduleValues[key.name] = "(set)" }
-    }
-    return shown
-  }
-
   /// `name: value`, a line each, of a structure that holds no secret.
   private static func fields(of value: Any) -> String {
     Mirror(reflecting: value).children.map { child in
@@ -128,16 +121,6 @@ extension AgentCore {
   private static func text(of field: some Any) -> String {
     let bytes = Mirror(reflecting: field).children.compactMap { $0.value as? CChar }
     return String(decoding: bytes.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-  }
-
-  /// Takes over those settings that may change while calls stand.
-  private func adopt(_ new: Configuration) {
-    self.settings.configuration.callMaxCalls = new.callMaxCalls
-    self.settings.configuration.callMaxTransfers = new.callMaxTransfers
-    self.settings.configuration.callLocalTimeout = new.callLocalTimeout
-    self.settings.configuration.callHoldOtherCalls = new.callHoldOtherCalls
-    self.settings.configuration.menuCleanNumber = new.menuCleanNumber
-    self.settings.configuration.autoAnswerMethod = new.autoAnswerMethod
   }
 }
 

@@ -67,6 +67,8 @@ package struct CodecPreference: Hashable, Sendable, CustomStringConvertible {
 
 /// One line of the accounts file, typed; what the line lacks has baresip's default.
 package struct Account: Sendable {
+  /// Of the accounts file; 0 where it is from elsewhere.
+  package var line = 0
   /// Nil: not set.
   package var displayName: String?
   package var address: AddressOfRecord

@@ -112,7 +112,8 @@ enum AccountParameters {
       "whether RTCP shares the RTP socket (RFC 5761)"),
     parameter(
       "ptime", .integer(10...120), "20",
-      "milliseconds of audio in a packet"),
+      "milliseconds of audio in a packet; shorter where the codec makes none of that length "
+        + "(opus: 10, 20, 40, 60, 80, 100, 120)"),
     parameter(
       "autelev_pt", .integer(0...127), "0",
       "payload type of telephone events; 0 is `audio_telev_pt`"),

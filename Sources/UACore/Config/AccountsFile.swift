@@ -12,12 +12,15 @@ package enum AccountsFile {
     problems: inout [ConfigProblem]
   ) -> [Account] {
     let drivers = DriverCheck(active: configuration.activeModules, modules: modules)
+    let codecs = text.contains("_codecs") ? CodecNames(configuration, modules) : CodecNames()
     var accounts: [Account] = []
     for (line, content) in ConfigLines(text) {
-      var reading = AccountReading(at: ConfigLocation(file: file, line: line), drivers: drivers)
+      var reading = AccountReading(at: ConfigLocation(file: file, line: line), drivers: drivers, codecs: codecs)
       let account = reading.read(content)
       problems += reading.problems
-      if let account, !reading.problems.hasErrors { accounts.append(account) }
+      guard var account, !reading.problems.hasErrors else { continue }
+      account.line = line
+      accounts.append(account)
     }
     return accounts
   }
@@ -30,15 +33,38 @@ package enum AccountsFile {
   }
 }
 
+/// What the modules bring that are switched on.
+private struct CodecNames {
+  private(set) var audio: [any AudioCodec] = []
+  private(set) var video: [String] = []
+
+  init() {}
+
+  init(_ configuration: Configuration, _ modules: [any Module.Type]) {
+    for name in configuration.activeModules {
+      guard let type = modules.first(where: { $0.name == name }),
+        let module = try? type.init(settings: configuration.settings(for: type))
+      else { continue }
+      for facet in module.facets {
+        switch facet.body {
+        case .codec(let codec): self.audio.append(codec)
+        case .videoCodec(let codec): self.video.append(codec.encodingName.lowercased())
+        default: break
+        }
+      }
+    }
+  }
+}
+
 /// One account line on its way to an `Account`.
 private struct AccountReading {
   let location: ConfigLocation
   let drivers: DriverCheck
+  let codecs: CodecNames
   var problems: [ConfigProblem] = []
 
-  init(at location: ConfigLocation, drivers: DriverCheck) {
-    self.location = location
-    self.drivers = drivers
+  init(at location: ConfigLocation, drivers: DriverCheck, codecs: CodecNames) {
+    (self.location, self.drivers, self.codecs) = (location, drivers, codecs)
   }
 
   /// Which module brings each value of `mediaenc`.
@@ -65,7 +91,16 @@ private struct AccountReading {
     var account = Account(address: address)
     account.displayName = line.displayName
     var seen: Set<String> = []
+    var last = ""
     for parameter in line.parameters {
+      // Half of a password may not be shown.
+      if last.hasSuffix("pass"), AccountParameters.named(parameter.name) == nil,
+        parameter.value == nil || NearestName.of(parameter.name, in: AccountParameters.names) == nil
+      {
+        self.error(last, "a password that has a ; in it stands in double quotes")
+        continue
+      }
+      last = parameter.name
       if seen.insert(parameter.name).inserted {
         self.take(parameter, into: &account)
       } else {
@@ -131,10 +166,10 @@ private struct AccountReading {
     case "natpinhole": account.opensPinhole = value == "yes"
     case "ptime": account.packetTime = Int(value) ?? account.packetTime
     case "autelev_pt": account.telephoneEventPayloadType = value == "0" ? nil : UInt8(value)
-    case "audio_codecs": account.audioCodecs = self.codecs(value)
+    case "audio_codecs": account.audioCodecs = self.audioCodecs(value)
     case "audio_source": account.audioSource = self.device(name, value)
     case "audio_player": account.audioPlayer = self.device(name, value)
-    case "video_codecs": account.videoCodecs = self.names(name, value)
+    case "video_codecs": account.videoCodecs = self.videoCodecs(value)
     case "video_source": account.videoSource = self.device(name, value)
     case "video_display": account.videoDisplay = self.device(name, value)
     case "extra": account.extra = value
@@ -211,20 +246,46 @@ private struct AccountReading {
     }
   }
 
-  private mutating func names(_ parameter: String, _ value: String) -> [String] {
-    items(of: value).compactMap { name in
+  private mutating func videoCodecs(_ value: String) -> [String] {
+    let names: [String] = items(of: value).compactMap { name in
       if !name.isEmpty, !name.contains("/") { return String(name) }
-      self.error(parameter, "\"\(name)\" is not allowed: a video codec is a NAME, for example VP8")
+      self.error("video_codecs", "\"\(name)\" is not allowed: a video codec is a NAME, for example VP8")
       return nil
     }
+    let known = self.codecs.video
+    return self.present(names, "video_codecs", known: known) { known.contains($0.lowercased()) }
   }
 
-  private mutating func codecs(_ value: String) -> [CodecPreference] {
-    items(of: value).compactMap { name in
+  private mutating func audioCodecs(_ value: String) -> [CodecPreference] {
+    let names: [CodecPreference] = items(of: value).compactMap { name in
       if let codec = CodecPreference(name) { return codec }
       self.error("audio_codecs", "\"\(name)\" is not allowed: a codec is NAME, NAME/RATE or NAME/RATE/CHANNELS")
       return nil
     }
+    let known = self.codecs.audio
+    return self.present(names, "audio_codecs", known: known.map { $0.encodingName.lowercased() }) { name in
+      known.contains {
+        name.matches(name: $0.encodingName, clockRate: $0.clockRate, channels: $0.channels)
+      }
+    }
+  }
+
+  /// Those that a module brings; calls go without the others, as long as one is left.
+  private mutating func present<Name>(
+    _ names: [Name], _ parameter: String, known: [String], isThere: (Name) -> Bool
+  ) -> [Name] {
+    let present = names.filter(isThere)
+    guard present.isEmpty else {
+      for name in names where !isThere(name) {
+        self.warning(parameter, "\(name): no module that is switched on brings it; calls go without it")
+      }
+      return present
+    }
+    if !names.isEmpty {
+      let list = known.isEmpty ? "none" : known.joined(separator: ", ")
+      self.error(parameter, "no module that is switched on brings any of these; there are: \(list)")
+    }
+    return present
   }
 
   private mutating func device(_ name: String, _ value: String) -> AudioDevice? {

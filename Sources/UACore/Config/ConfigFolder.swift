@@ -31,6 +31,9 @@ package struct ConfigFolder: Sendable {
     return unsafe String(cString: home) + "/.apus"
   }
 
+  /// Whether there is a config that can be read.
+  package static func isThere(_ path: String) -> Bool { unsafe access("\(path)/config", R_OK) == 0 }
+
   /// Reads all three files and reports every problem; `accounts` and `contacts` may be absent.
   ///
   /// A sound file that a `audio_source` names without a leading slash is looked for in the folder first, then in
@@ -61,7 +64,7 @@ package struct ConfigFolder: Sendable {
       try readText(ifPresent: contactsFile).map {
         ContactsFile.parse($0, file: contactsFile, problems: &problems)
       } ?? []
-    if let audioPath { configuration.audioPath = audioPath }
+    if let audioPath { configuration.override(audioPath: audioPath) }
     let places = [path] + (configuration.audioPath.map { [$0] } ?? [])
     configuration.audioSource = configuration.audioSource?.resolved(in: places)
     configuration.audioAlert = configuration.audioAlert?.resolved(in: places)
@@ -84,13 +87,17 @@ package struct ConfigFolder: Sendable {
   /// Passwords that every user of the machine can read are worth a warning.
   private static func modeWarning(_ path: String, _ text: String) -> ConfigProblem? {
     var status = stat()
-    let passwords = ["auth_pass=", "uas_pass="]
-    guard let line = ConfigLines(text).first(where: { line in passwords.contains { line.content.contains($0) } })?.line,
+    guard let line = ConfigLines(text).first(where: { Self.hasPassword($0.content) })?.line,
       unsafe stat(path, &status) == 0, status.st_mode & 0o007 != 0
     else { return nil }
     return ConfigProblem(
       .warning, file: path, line: line, key: "account",
       "every user of this machine can read the passwords in it: chmod 600 \(path)")
+  }
+
+  private static func hasPassword(_ account: Substring) -> Bool {
+    let server = account.firstRange(of: "stunserver=").map { account[$0.upperBound...].prefix { $0 != ";" } }
+    return ["auth_pass=", "uas_pass=", "stunpass="].contains { account.contains($0) } || server?.contains("@") == true
   }
 
   private static func readText(ifPresent path: String) throws(ConfigFileError) -> String? {

@@ -167,6 +167,13 @@ private struct Reading {
     }
     var configuration = Configuration(self.values, modules: active)
     configuration.moduleValues = self.moduleValues
+    configuration.places = self.seen
+    if let absence = self.modules.first(where: { $0.name == "dns" })?.absence {
+      for key in [CoreKeys.dnsServer.name, CoreKeys.dnsFallback.name] {
+        guard let location = self.seen[key] else { continue }
+        problems.append(location.warning(key, "module dns: \(absence); the system's servers are asked"))
+      }
+    }
     (configuration.dnsServers, configuration.dnsFallbacks) = (self.dnsServers, self.dnsFallbacks)
     return configuration
   }

@@ -82,17 +82,24 @@ package struct Configuration: Sendable {
   package var srtpEngine: String { self.srtpTransform.rawValue }
   /// An interface's name or an address; nil: not set.
   package var netInterface: String?
+  /// The interface that is named; nil where none is, or an address.
+  package var interfaceName: String? { self.netInterface.flatMap { SocketAddress(host: $0, port: 0) == nil ? $0 : nil } }
   /// Nil is both.
   package var netAf: SocketAddress.Family?
   /// In the order of their lines; `CoreKeys.impliedModules` first when they have no line.
   package var activeModules: [String]
   /// The values of all modules' keys that the file sets, validated.
   package var moduleValues: [String: String]
+  /// The core keys' values, in the file's syntax.
+  private(set) var values: CoreValues
+  /// Where the file has each key.
+  var places: [String: ConfigLocation] = [:]
 
   /// All defaults, no module but the implied ones.
   package init() { self.init(CoreValues(), modules: []) }
 
   init(_ values: CoreValues, modules: [String]) {
+    self.values = values
     self.sipListen = Self.listenAddress(values[CoreKeys.sipListen])
     self.sipTransports = Self.transports(values[CoreKeys.sipTransports]).flatMap { $0.isEmpty ? nil : $0 }
     self.sipDefaultTransport = SIPTransportKind(name: values[CoreKeys.sipTransDef]) ?? .udp
@@ -158,6 +165,57 @@ package struct Configuration: Sendable {
   }
 
   /// What a module is made with.
+  /// Takes the place of what the file says (`-n`).
+  package mutating func override(netInterface: String) {
+    self.netInterface = netInterface
+    self.values[CoreKeys.netInterface] = netInterface
+  }
+
+  /// The same (`-4`, `-6`).
+  package mutating func override(netAf: SocketAddress.Family) {
+    self.netAf = netAf
+    self.values[CoreKeys.netAf] = netAf == .ipv6 ? "ipv6" : "ipv4"
+  }
+
+  /// The same (`-p`).
+  mutating func override(audioPath: String) {
+    self.audioPath = audioPath
+    self.values[CoreKeys.audioPath] = audioPath
+  }
+
+  /// Takes over those settings that may change while calls stand.
+  mutating func adopt(_ new: Configuration) {
+    self.callMaxCalls = new.callMaxCalls
+    self.callMaxTransfers = new.callMaxTransfers
+    self.callLocalTimeout = new.callLocalTimeout
+    self.callHoldOtherCalls = new.callHoldOtherCalls
+    self.menuCleanNumber = new.menuCleanNumber
+    self.autoAnswerMethod = new.autoAnswerMethod
+    let keys = [
+      CoreKeys.callMaxCalls, CoreKeys.callMaxTransfers, CoreKeys.callLocalTimeout, CoreKeys.callHoldOtherCalls,
+      CoreKeys.menuCleanNumber, CoreKeys.autoAnswerMethod,
+    ]
+    for key in keys { self.values[key] = new.values[key] }
+  }
+
+  /// What is in force, as a config file's lines; what is secret is not shown.
+  ///
+  /// - Parameter modules: all that are compiled in.
+  func text(modules: [any Module.Type]) -> String {
+    let lists = [CoreKeys.module, CoreKeys.moduleTmp, CoreKeys.moduleApp, CoreKeys.dnsServer, CoreKeys.dnsFallback]
+    let core = CoreKeys.all.filter { key in !lists.contains { $0.name == key.name } }
+    var lines = core.map { ($0.name, self.values[$0]) }
+    lines += self.dnsServers.map { (CoreKeys.dnsServer.name, "\($0)") }
+    lines += self.dnsFallbacks.map { (CoreKeys.dnsFallback.name, "\($0)") }
+    lines += self.activeModules.map { (CoreKeys.module.name, $0) }
+    for key in modules.filter({ self.activeModules.contains($0.name) }).flatMap({ $0.configKeys }) {
+      let value = self.moduleValues[key.name] ?? key.defaultValue
+      lines.append((key.name, key.isSecret && !value.isEmpty ? "(set)" : value))
+    }
+    let width = (lines.map(\.0.count).max() ?? 0) + 2
+    return lines.map { "\($0)\(String(repeating: " ", count: width - $0.count))\($1)" }.joined(separator: "\n")
+  }
+
   package func settings(for module: any Module.Type) -> ModuleSettings {
     ModuleSettings(keys: module.configKeys, values: self.moduleValues)
   }

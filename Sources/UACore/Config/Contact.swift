@@ -61,12 +61,12 @@ package enum ContactsFile {
         allowed = Contact.Access.allCases.map(\.rawValue)
         access = Contact.Access(rawValue: value)
       default:
+        // A rule that is mistyped must not be missed; what other programs wrote there is passed over, as baresip does.
+        let question = NearestName.question(parameter.name, in: ["presence", "dialog", "access"])
+        let message = "a contact has no such parameter\(question)"
+        isValid = isValid && question.isEmpty
         problems.append(
-          location.error(
-            parameter.name,
-            "a contact has no such parameter"
-              + (NearestName.question(parameter.name, in: ["presence", "dialog", "access"]))))
-        isValid = false
+          question.isEmpty ? location.warning(parameter.name, message) : location.error(parameter.name, message))
         continue
       }
       if !allowed.contains(value) {

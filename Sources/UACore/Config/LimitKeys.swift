@@ -28,10 +28,10 @@ enum LimitKeys {
       "Calls at work, ringing ones too; more INVITEs get 503 with Retry-After."),
     Limit(
       "sip_max_invites", 1...1_000_000, \.invitesPerSecond,
-      "INVITEs without credentials that one host may send in a second; then 503."),
+      "INVITEs without a right digest that one host may send in a second; then 503."),
     Limit(
       "sip_max_requests", 1...1_000_000, \.requestsPerSecond,
-      "Other requests without credentials that one host may send in a second; then 503."),
+      "Other requests without a right digest that one host may send in a second; then 503."),
     Limit(
       "sip_max_bad_digests", 1...1_000_000, \.badDigestsPerMinute,
       "Wrong digests that one host may send in a minute; then its requests are dropped."),

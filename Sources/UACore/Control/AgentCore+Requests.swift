@@ -130,12 +130,21 @@ extension AgentCore {
   package func send(digits: String, on id: CallID) {
     guard let call = self.calls[id] else { return }
     switch call.settings.dtmfMode {
-    case .rtpevent: _ = call.media?.post(.sendDigits(digits))
-    case .auto where call.media?.negotiated?.sendTelephoneEvent != nil: _ = call.media?.post(.sendDigits(digits))
+    case .rtpevent: self.post(digits: digits, call)
+    case .auto where call.media?.negotiated?.sendTelephoneEvent != nil: self.post(digits: digits, call)
     case .auto, .info:
       call.infoDigits += digits
       if !call.isSendingInfo { self.sendNextInfo(id) }
     }
+  }
+
+  private func post(digits: String, _ call: Call) {
+    if call.media?.post(.sendDigits(digits)) != true { self.refused(digits: digits, call.id) }
+  }
+
+  /// Digits found no room on their way to the peer, or no media to go by.
+  func refused(digits: String, _ id: CallID) {
+    self.emit(.warning(id, "not sent, for too many digits wait or the call has no audio yet: \(digits)"))
   }
 
   /// INFOs do not overtake each other: the next one leaves when the last one is answered.
@@ -163,7 +172,7 @@ extension AgentCore {
     guard let call = self.call(session) else { return }
     if info.package == .trickleICE { return self.received(candidates: info.body, call) }
     guard let digit = info.digit?.digit, digit != "!" else { return }
-    call.digits.append(digit)
+    call.heard(digit)
     self.emit(.digit(call.id, digit))
     self.emit(.digit(call.id, nil))
   }

@@ -68,12 +68,12 @@ extension AgentCore {
       return self.endpoint.rejectRefer(refer, status: 486, headers: [], now: now)
     }
     if let refusal = self.refusal(of: target, askedIn: call) {
-      self.emit(.warning(call.id, "the peer asks for a call to \(target), which is refused: \(refusal)"))
+      self.emit(.warning(call.id, "the peer asks for a call to \(target.shown), which is refused: \(refusal)"))
       return self.endpoint.rejectRefer(refer, status: 603, headers: [], now: now)
     }
     let referrals = call.referrals + 1
     self.endpoint.acceptRefer(refer, now: now)
-    self.emit(.transfer(call.id, to: "\(target)"))
+    self.emit(.transfer(call.id, to: target.shown))
     var headers = request.inviteHeaders
     if !headers.contains(where: { $0.0 == "Referred-By" }), let by = request.referredBy {
       headers.append(("Referred-By", by))

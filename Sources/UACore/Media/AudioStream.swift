@@ -13,7 +13,7 @@ package struct AudioStream: ~Copyable {
     let canReceive: Bool
     let opensPinhole: Bool
     let eventSendType: UInt8?
-    let eventReceiveType: UInt8?
+    let eventReceiveTypes: PayloadTypeSet
     let redundantType: UInt8?
     let levelSendID: UInt8?
     let levelReceiveID: UInt8?
@@ -44,16 +44,21 @@ package struct AudioStream: ~Copyable {
   private var transmitter: AudioTransmitter?
   private var rtcp: RTCPSession
   private var arrivals: TransportFeedback
+  /// Reports of arrivals that left.
+  private var arrivalReports = 0
   private var random: SeededGenerator
   private var reportRoom = [UInt8](repeating: 0, count: max(RTCPSession.roomNeeded, TransportFeedback.roomNeeded) + 64)
   private let jitterBuffer: JitterBufferSettings
   private var stream: StreamSettings?
-  private var lostAtEnd = (receiving: 0, sending: 0)
+  private var lostAtEnd = (receiving: 0, sending: 0, unencodable: 0)
   /// When the next empty packet may leave, and milliseconds between the last two.
   private var nextPinhole = Instant(nanoseconds: .min)
   private var pinholeWait: Int64 = 10
   /// RFC 6263 §4.6: a NAT keeps a way open for 15 s at least.
   private static let longestPinholeWait: Int64 = 10_000
+  /// When main is told again of a report: the peer may send as many as it likes.
+  private var nextReportNotice = Instant(nanoseconds: .min)
+  private static let reportNoticeInterval: Int64 = 500
 
   /// What the peer said of its last packet.
   private var audioLevel: AudioLevel?
@@ -84,7 +89,7 @@ package struct AudioStream: ~Copyable {
     self.terms = Terms(
       canSend: new.canSend, canReceive: new.canReceive, opensPinhole: new.opensPinhole,
       eventSendType: new.eventSendType,
-      eventReceiveType: new.eventReceiveType, redundantType: new.redundantType, levelSendID: new.levelSendID,
+      eventReceiveTypes: new.eventReceiveTypes, redundantType: new.redundantType, levelSendID: new.levelSendID,
       levelReceiveID: new.levelReceiveID, transportNumberID: new.transportNumberID, mediaID: new.mediaID,
       packetTime: new.packetTime)
     if new.levelReceiveID == nil { self.audioLevel = nil }
@@ -103,7 +108,8 @@ package struct AudioStream: ~Copyable {
       try self.transmitter?.use(codec, packetTime: new.packetTime)
       self.frameCount = new.plan.format.sampleCount(milliseconds: new.packetTime)
     }
-    if let rate = new.receiveCodecs.first?.codec.clockRate { self.receiver.change(clockRate: rate) }
+    let rate = new.receiveCodecs.first?.codec.clockRate
+    if let rate, rate != old?.receiveCodecs.first?.codec.clockRate { self.receiver.change(clockRate: rate) }
     self.playout?.accept(new.receiveCodecs)
     if old?.canReceive != new.canReceive { self.lastHeard = now }
   }
@@ -125,7 +131,10 @@ package struct AudioStream: ~Copyable {
   /// Whether there is an agreement, so that packets can be understood.
   package var isConfigured: Bool { self.terms != nil }
 
-  package mutating func send(digits: String) { self.transmitter?.send(digits: digits) }
+  package mutating func send(digits: String) {
+    let refused = self.transmitter?.send(digits: digits) ?? digits
+    if !refused.isEmpty { self.waiting.append(.digitsRefused(refused)) }
+  }
 
   /// Media can leave from now on: the first packet does not wait for a tick that was set before.
   package mutating func outputIsReady(now: Instant) {
@@ -134,7 +143,7 @@ package struct AudioStream: ~Copyable {
 
   /// Sends RTCP BYE.
   package mutating func sayGoodbye(now: Instant, output: any StreamOutput) {
-    guard self.terms != nil, self.sender.packets > 0 || self.receiver.packets > 0 else { return }
+    guard self.terms != nil, output.canReport, self.sender.packets > 0 || self.receiver.packets > 0 else { return }
     self.reportRoom.withPacket { packet in
       packet.count = self.rtcp.goodbye(now: now, sender: self.sender, receiver: &self.receiver, into: &packet.storage)
       _ = output.send(report: &packet)
@@ -145,7 +154,7 @@ package struct AudioStream: ~Copyable {
   package mutating func finish() {
     self.transmitter?.finish(self.id)
     self.receiveChain?.finish(self.id)
-    self.lostAtEnd = (self.lostReceiving, self.lostSending)
+    self.lostAtEnd = (self.lostReceiving, self.lostSending, self.unencodable)
     self.receiveChain = nil
     self.transmitter = nil
   }
@@ -155,19 +164,20 @@ package struct AudioStream: ~Copyable {
   /// Takes an RTP packet, decrypted; false when it belongs to nothing that was negotiated.
   package mutating func receive(packet: RawSpan, now: Instant) -> Bool {
     guard let terms, let header = try? RTPHeader(parsing: packet) else { return false }
-    let isEvent = header.payloadType == terms.eventReceiveType
+    let isEvent = terms.eventReceiveTypes.contains(header.payloadType)
     let isRedundant = header.payloadType == terms.redundantType
-    guard isEvent || isRedundant || self.playout?.clockRate(of: header.payloadType) != nil else { return false }
+    if !isEvent, !isRedundant {
+      guard let rate = self.playout?.clockRate(of: header.payloadType) else { return false }
+      // A codec of another clock than the last packet's has its jitter reckoned by its own.
+      self.receiver.change(clockRate: rate)
+    }
     self.lastHeard = now
     self.hasTimedOut = false
     switch self.receiver.receive(header, now: now) {
     case .duplicate, .suspect: return true
-    case .restarted:
-      self.playout?.reset()
-      self.arrivals.reset()
+    case .restarted: self.forgetSource()
     case .changedSource:
-      self.playout?.reset()
-      self.arrivals.reset()
+      self.forgetSource()
       self.rtcp.sourceChanged()
     case .accepted: break
     }
@@ -196,6 +206,14 @@ package struct AudioStream: ~Copyable {
     return true
   }
 
+  /// The numbers and timestamps that come now have nothing to do with those that came.
+  private mutating func forgetSource() {
+    self.playout?.reset()
+    self.arrivals.reset()
+    self.eventReceiver.reset()
+    self.reportEvents()
+  }
+
   /// Takes a compound RTCP packet, decrypted; false when it is malformed.
   ///
   /// - Parameter isShared: whether reports about other streams come here too.
@@ -204,7 +222,10 @@ package struct AudioStream: ~Copyable {
     guard let contents = try? self.rtcp.receive(report, from: source, now: now) else { return false }
     if contents.contains(.goodbye) { self.waiting.append(.peerLeft) }
     if contents.contains(.report) {
-      self.waiting.append(.peerReported)
+      if self.nextReportNotice <= now {
+        self.nextReportNotice = now.advanced(byMilliseconds: Self.reportNoticeInterval)
+        self.waiting.append(.peerReported)
+      }
       self.transmitter?.adapt(lossPercent: Int(self.rtcp.remote.fractionLost * 100))
     }
     return true
@@ -303,6 +324,7 @@ package struct AudioStream: ~Copyable {
   }
 
   private mutating func sendReport(now: Instant, _ output: any StreamOutput) {
+    guard output.canReport else { return self.rtcp.postpone(now: now) }
     self.reportRoom.withPacket { packet in
       packet.count = self.rtcp.timeout(
         now: now, sender: self.sender, receiver: &self.receiver, random: &self.random, into: &packet.storage)
@@ -314,7 +336,7 @@ package struct AudioStream: ~Copyable {
     self.reportRoom.withPacket { packet in
       packet.count = self.arrivals.timeout(
         now: now, ssrc: self.rtcp.ssrc, source: self.receiver.ssrc ?? 0, into: &packet.storage)
-      if packet.count > 0 { _ = output.send(report: &packet) }
+      if packet.count > 0, output.send(report: &packet) { self.arrivalReports += 1 }
     }
   }
 
@@ -337,6 +359,14 @@ package struct AudioStream: ~Copyable {
     switch self.transmitter {
     case .some(let transmitter): transmitter.underruns
     case nil: self.lostAtEnd.sending
+    }
+  }
+
+  /// Frames that the encoder refused.
+  private var unencodable: Int {
+    switch self.transmitter {
+    case .some(let transmitter): transmitter.unencodable
+    case nil: self.lostAtEnd.unencodable
     }
   }
 
@@ -366,13 +396,14 @@ package struct AudioStream: ~Copyable {
     all.playedFrames = playout.playedFrames
     all.decodedSamples = playout.decodedSamples
     all.roundTrip = self.rtcp.remote.roundTrip?.inMilliseconds
-    all.sentReports = Int(self.rtcp.packetsSent + self.arrivals.reports)
+    all.sentReports = Int(self.rtcp.packetsSent) + self.arrivalReports
     all.receivedReports = Int(self.rtcp.remote.packets)
     all.audioLevel = self.audioLevel
     all.undecodable = playout.malformed
     all.drops.unknown = all.undecodable
     all.drops.mailboxFull = self.lostReceiving
     all.sourceUnderruns = self.lostSending
+    all.unencodable = self.unencodable
     all.meanOpinionScore = self.meanOpinionScore
     return all
   }
@@ -394,7 +425,9 @@ package enum StreamEvent: Sendable {
   case sending
   case established
   case digit(Character?)
-  /// The peer's sender or receiver report came.
+  /// Digits that will not be sent: too many wait, or there is no agreement yet.
+  case digitsRefused(String)
+  /// The peer's sender or receiver report came, the first one for half a second.
   case peerReported
   case peerLeft
   case timedOut

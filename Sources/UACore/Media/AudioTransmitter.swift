@@ -16,6 +16,8 @@ struct AudioTransmitter: ~Copyable {
   private var room = [UInt8](repeating: 0, count: 1500)
   private var hasEnded = false
   private var samplesPerPacket: UInt32 = 160
+  /// Frames that the encoder refused.
+  private(set) var unencodable = 0
   /// Frames that the source did not have ready in time.
   var underruns: Int { (self.chain as? any LossyStage)?.lostFrames ?? 0 }
 
@@ -24,7 +26,7 @@ struct AudioTransmitter: ~Copyable {
     self.plan = plan
   }
 
-  /// Changes the format.
+  /// Changes the format; digits that are sent, or wait, go on.
   mutating func use(_ codec: NegotiatedCodec, packetTime: Int) throws(ModuleError) {
     let encoder = try codec.codec.makeEncoder(codec.parameters)()
     self.payloadType = codec.payloadType
@@ -34,14 +36,16 @@ struct AudioTransmitter: ~Copyable {
     self.frame = Array(repeating: 0, count: self.plan.format.sampleCount(milliseconds: packetTime))
     self.encoderFrame = Array(repeating: 0, count: encoder.format.sampleCount(milliseconds: packetTime))
     self.samplesPerPacket = UInt32(codec.codec.clockRate * packetTime / 1000)
-    self.events = TelephoneEventSender(clockRate: codec.codec.clockRate)
+    self.events.change(clockRate: codec.codec.clockRate)
   }
 
-  /// Puts digits behind those that wait; what is no digit is passed over.
-  mutating func send(digits: String) {
+  /// Puts digits behind those that wait, and returns those for which too many do; what is no digit is passed over.
+  mutating func send(digits: String) -> String {
+    var refused = ""
     for digit in digits {
-      if let event = TelephoneEvent(digit: digit) { _ = self.events.enqueue(event) }
+      if let event = TelephoneEvent(digit: digit), !self.events.enqueue(event) { refused.append(digit) }
     }
+    return refused
   }
 
   func adapt(lossPercent: Int) { self.encoder?.adapt(lossPercent: lossPercent) }
@@ -97,7 +101,10 @@ struct AudioTransmitter: ~Copyable {
         header.write(into: &packet.storage, elements)
         packet.count = start + count
         _ = output.send(packet: &packet)
-      case .silence, .failed: sender.skip(samples: step)
+      case .silence: sender.skip(samples: step)
+      case .failed:
+        sender.skip(samples: step)
+        self.unencodable += 1
       }
     }
     self.room = room

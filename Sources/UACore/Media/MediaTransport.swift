@@ -247,6 +247,7 @@ package final class MediaTransport {
     case .sending: self.outbox.post(.sending)
     case .established: self.outbox.post(.established)
     case .digit(let digit): self.outbox.post(.digit(digit))
+    case .digitsRefused(let digits): self.outbox.post(.digitsRefused(digits))
     case .peerReported: self.outbox.post(.peerReported)
     case .peerLeft: self.outbox.post(.peerLeft)
     case .timedOut: self.outbox.post(.timedOut)
@@ -281,7 +282,7 @@ package final class MediaTransport {
   private func sayGoodbye(now: Instant) {
     for path in self.paths {
       for component in Component.allCases { _ = self.receiveBatch(on: path, component) }
-      for link in path.links { self.read(path, link) }
+      for link in path.links where path.stream(link)?.isConnecting == false { self.read(path, link) }
     }
     self.stream.sayGoodbye(now: now, output: self)
     self.video?.sayGoodbye(now: now, self)
@@ -456,6 +457,16 @@ extension MediaTransport: StreamOutput {
     }
   }
 
+  package var canReport: Bool {
+    let component: Component = self.usesRTCPMux ? .rtp : .rtcp
+    guard self.canSend,
+      let address = self.usesRTCPMux ? self.path.rtpSource.address : self.path.rtcpSource.address,
+      !address.isUnspecified
+    else { return false }
+    guard case .encrypted = self.security else { return true }
+    return self.keys.hasOutbound(for: component)
+  }
+
   package func send(packet: inout Packet) -> Bool {
     guard self.canSend, let address = self.path.rtpSource.address else { return false }
     if case .encrypted = self.security {
@@ -472,14 +483,11 @@ extension MediaTransport: StreamOutput {
 
   package func send(report packet: inout Packet) -> Bool {
     let component: Component = self.usesRTCPMux ? .rtp : .rtcp
-    guard self.canSend,
-      let address = self.usesRTCPMux ? self.path.rtpSource.address : self.path.rtcpSource.address,
-      !address.isUnspecified
+    guard self.canReport,
+      let address = self.usesRTCPMux ? self.path.rtpSource.address : self.path.rtcpSource.address
     else { return false }
     if case .encrypted = self.security {
-      guard self.keys.hasOutbound(for: component),
-        case .ok = self.keys.protect(&packet, isRTCP: true, on: component)
-      else { return false }
+      guard case .ok = self.keys.protect(&packet, isRTCP: true, on: component) else { return false }
     }
     self.send(packet.bytes, to: address, on: self.path, component)
     return true

@@ -59,6 +59,10 @@ final class RelayStream {
     self.awaitWriting(true)
   }
 
+  /// Whether nothing has come of the connection yet. Until then `step` is for the handler alone: the kernel has no
+  /// error to tell of a connection that is being made, and none of one that stands.
+  var isConnecting: Bool { if case .connecting = self.state { true } else { false } }
+
   /// Says good-bye; after this the handler is not called again, and is released.
   func close() {
     if case .open = self.state, let cipher {

@@ -38,7 +38,9 @@ package enum TransportEvent: ~Copyable, Sendable {
   case established
   /// A telephone event began; nil: it ended.
   case digit(Character?)
-  /// The peer told what it sends and hears (RTCP SR or RR).
+  /// Digits of ours that will not be sent: too many wait, or there is no agreement yet.
+  case digitsRefused(String)
+  /// The peer told what it sends and hears (RTCP SR or RR); at most twice a second.
   case peerReported
   /// The peer left the RTP session (RTCP BYE).
   case peerLeft
@@ -89,6 +91,17 @@ package struct NegotiatedCodec: Sendable {
   }
 }
 
+/// Payload types, 0 to 127, as a plain value: a packet asks for its own without a reference being counted.
+package struct PayloadTypeSet: Equatable, Sendable {
+  private var bits: UInt128 = 0
+
+  package init(_ types: [UInt8] = []) {
+    for type in types { self.bits |= UInt128(1) << UInt128(type) }
+  }
+
+  package func contains(_ type: UInt8) -> Bool { self.bits >> UInt128(type) & 1 == 1 }
+}
+
 /// What was negotiated for a transport; each offer and answer brings a whole new value.
 package struct MediaAgreement: Sendable {
   /// Where the peer receives; nil while nothing may be sent.
@@ -115,7 +128,7 @@ package struct StreamSettings: Sendable {
   package var sendCodec: NegotiatedCodec?
   package var receiveCodecs: [NegotiatedCodec]
   package var eventSendType: UInt8?
-  package var eventReceiveType: UInt8?
+  package var eventReceiveTypes: PayloadTypeSet
   /// Of redundant audio data (RFC 2198), where the peer may send it.
   package var redundantType: UInt8?
   /// Identifiers of the header extension that tells the audio's level; nil without it.
@@ -134,13 +147,13 @@ package struct StreamSettings: Sendable {
 
   package init(
     canSend: Bool, canReceive: Bool, sendCodec: NegotiatedCodec?, receiveCodecs: [NegotiatedCodec],
-    eventSendType: UInt8?, eventReceiveType: UInt8?, redundantType: UInt8? = nil, levelSendID: UInt8? = nil,
+    eventSendType: UInt8?, eventReceiveTypes: PayloadTypeSet, redundantType: UInt8? = nil, levelSendID: UInt8? = nil,
     levelReceiveID: UInt8? = nil, transportNumberID: UInt8? = nil, mediaID: SentMediaID? = nil, packetTime: Int,
     plan: StagePlan
   ) {
     (self.canSend, self.canReceive) = (canSend, canReceive)
     (self.sendCodec, self.receiveCodecs) = (sendCodec, receiveCodecs)
-    (self.eventSendType, self.eventReceiveType) = (eventSendType, eventReceiveType)
+    (self.eventSendType, self.eventReceiveTypes) = (eventSendType, eventReceiveTypes)
     (self.redundantType, self.levelSendID, self.levelReceiveID) = (redundantType, levelSendID, levelReceiveID)
     (self.transportNumberID, self.mediaID) = (transportNumberID, mediaID)
     (self.packetTime, self.plan) = (packetTime, plan)

@@ -78,6 +78,8 @@ package struct TransportStatistics: Sendable {
   package var drops = DropCounters()
   /// Payloads that no decoder took; they are in `receivedPackets` and in `drops.unknown`.
   package var undecodable = 0
+  /// Frames that the encoder refused, so that nothing left in their place.
+  package var unencodable = 0
   /// Datagrams that the kernel did not take.
   package var sendFailures = 0
   /// Frames that a marshalled or stalled source did not have ready in time.

@@ -139,6 +139,7 @@ final class VideoStream {
   }
 
   private func sendReport(now: Instant, _ output: any StreamOutput) {
+    guard output.canReport else { return self.rtcp.postpone(now: now) }
     self.reportRoom.withPacket { packet in
       self.receiver.takeReport { receiver in
         packet.count = self.rtcp.timeout(
@@ -150,7 +151,7 @@ final class VideoStream {
 
   /// Sends RTCP BYE.
   func sayGoodbye(now: Instant, _ output: any StreamOutput) {
-    guard self.isActive, self.sender.rtp.packets > 0 || self.receiver.rtp.packets > 0 else { return }
+    guard self.isActive, output.canReport, self.sender.rtp.packets > 0 || self.receiver.rtp.packets > 0 else { return }
     self.reportRoom.withPacket { packet in
       self.receiver.takeReport { receiver in
         packet.count = self.rtcp.goodbye(

@@ -41,6 +41,8 @@ final class ContactWatch {
   var stage = Stage.idle
   /// Who asks.
   var account: LocalAccount?
+  /// Where its subscription was sent, and how the contact's NOTIFYs come: by which Contact, and over which connection.
+  var way: (target: SIPTarget, contact: SIPURI, flow: SIPFlow?)?
   /// Grows with each attempt: what belongs to an older one has no effect.
   var attempt = 0
   /// How often in a row it was refused, or nobody answered.

@@ -41,7 +41,11 @@ final class ContactWatches {
       switch watch.stage {
       case .idle: self.subscribe(watch)
       case .waiting: if retries { self.subscribe(watch) }
-      case .locating, .subscribed, .over: break
+      case .subscribed:
+        guard self.hasMoved(watch) else { continue }
+        self.end(watch)
+        self.subscribe(watch)
+      case .locating, .over: break
       }
     }
     self.core.drain()
@@ -103,16 +107,40 @@ final class ContactWatches {
       return false
     }
     watch.dialogs = DialogTable()
+    let way = self.way(of: account, towards: first, from: local, identity)
+    watch.way = (first, way.contact, way.flow)
     let id = core.endpoint.subscribe(
       OutgoingSubscription(
         from: NameAddress(displayName: account.settings.displayName, uri: identity), to: NameAddress(uri: uri),
-        contact: core.contact(of: account, towards: first) ?? core.contact(identity, local, first.transport),
+        contact: way.contact,
         targets: targets, local: local, event: watch.key.package.rawValue, accept: [watch.key.package.contentType],
         expires: Self.expires, routeSet: core.routeSet(of: account), account: account.signalling),
       now: core.context.now)
     watch.stage = .subscribed(id)
     core.drain()
     return true
+  }
+
+  /// How NOTIFYs of a peer come to us: by which Contact, and where the peer is our registrar, over which connection.
+  private func way(
+    of account: LocalAccount, towards target: SIPTarget, from local: SocketAddress, _ identity: SIPURI
+  ) -> (contact: SIPURI, flow: SIPFlow?) {
+    let route = account.route?.route
+    return (
+      self.core.contact(of: account, towards: target) ?? self.core.contact(identity, local, target.transport),
+      route?.peer == target.address ? route?.flow : nil
+    )
+  }
+
+  /// Whether the contact's NOTIFYs no longer find us, as our address or our connection is another one now.
+  private func hasMoved(_ watch: ContactWatch) -> Bool {
+    // Who is registering anew is asked again when that is done.
+    guard let account = watch.account, account.mayAsk, let before = watch.way,
+      let identity = try? SIPURI(account.aor),
+      let local = try? self.core.transports.localAddress(before.target.transport, towards: before.target.address)
+    else { return false }
+    let now = self.way(of: account, towards: before.target, from: local, identity)
+    return !now.contact.isEquivalent(to: before.contact) || now.flow != before.flow
   }
 
   private func retry(_ watch: ContactWatch, after pause: Duration) {

@@ -10,6 +10,7 @@ package final class SIPLocations {
   private let main: EventLoop
   /// Who waits for which answer: the same question is asked once at a time.
   private var waiting: [DNSQuestion: [(DNSAnswer) -> Void]] = [:]
+  private var isClosed = false
   private(set) lazy var reference = LoopBound(WeakLocations(locations: self), on: self.main)
 
   package init(resolver: any NameResolver, on main: EventLoop) {
@@ -33,6 +34,16 @@ package final class SIPLocations {
       (self.locator, self.completion) = (locator, completion)
     }
   }
+
+  /// Tells whoever waits, and whoever asks from now on, that there is no answer: main is about to stop.
+  package func close() {
+    self.isClosed = true
+    let waiting = self.waiting
+    self.waiting = [:]
+    for answered in waiting.values.joined() { answered(Self.noAnswer) }
+  }
+
+  private static let noAnswer = DNSAnswer.failed("the agent has ended")
 
   /// Addresses of a host, one of each family that it has, IPv4 first; none where it has no name that is known.
   ///
@@ -73,6 +84,7 @@ package final class SIPLocations {
   }
 
   private func ask(_ question: DNSQuestion, _ answered: @escaping (DNSAnswer) -> Void) {
+    guard !self.isClosed else { return answered(Self.noAnswer) }
     if self.waiting[question] != nil {
       self.waiting[question]?.append(answered)
       return

@@ -26,9 +26,14 @@ package final class SIPTransports {
   package var sourcePorts: [String: UInt16] = [:]
   /// The name that stands for our address in Via and Contact over WebSocket (RFC 7118 §5.1).
   package let webSocketHost: String
+  /// Whose addresses are ours; nil for those of all.
+  private let interface: String?
 
-  /// - Parameter webSocketHost: a name of nobody's, below `.invalid`.
-  package init(owner: any SIPTransportsOwner, on main: EventLoop, webSocketHost: String) {
+  /// - Parameters:
+  ///   - webSocketHost: a name of nobody's, below `.invalid`.
+  ///   - interface: the name of the network interface whose addresses are told to peers; nil for any.
+  package init(owner: any SIPTransportsOwner, on main: EventLoop, webSocketHost: String, interface: String? = nil) {
+    self.interface = interface
     self.owner = owner
     self.main = main
     self.webSocketHost = webSocketHost
@@ -52,7 +57,7 @@ package final class SIPTransports {
   package func transport(_ kind: SIPTransportKind, towards peer: SocketAddress) -> (any SIPTransport)? {
     let some = self.open.filter { $0.kind == kind && $0.reaches(peer.family) }
     // Of several addresses the one that the kernel would take itself, else the first.
-    guard some.count > 1, let source = routeSource(to: peer.with(port: 9)) else { return some.first }
+    guard some.count > 1, let source = routeSource(to: peer.with(port: 9), by: self.interface) else { return some.first }
     return some.first { $0.localAddress.isSameHost(as: source) } ?? some.first
   }
 
@@ -67,10 +72,15 @@ package final class SIPTransports {
     var local = transport.localAddress
     if local.port == 0 { local.port = kind.defaultPort }
     guard local.isUnspecified else { return local }
-    guard let source = routeSource(to: peer.with(port: 9)) else {
-      throw ModuleError(.unavailable, "there is no route to \(peer.host): no network interface leads there")
+    guard let source = routeSource(to: peer.with(port: 9), by: self.interface) else {
+      throw ModuleError(.unavailable, "there is no route to \(peer.host): \(Self.isUnreachable(by: self.interface))")
     }
     return source.with(port: local.port)
+  }
+
+  /// Why there is no address of ours for a peer.
+  static func isUnreachable(by interface: String?) -> String {
+    interface.map { "net_interface \($0) has no address for it" } ?? "no network interface leads there"
   }
 
   private func isNotOpen(_ kind: SIPTransportKind, _ peer: SocketAddress) -> String {
@@ -118,6 +128,14 @@ package final class SIPTransports {
   package func close(_ flow: SIPFlow) {
     self.paths[flow] = nil
     for transport in self.open { transport.close(flow) }
+  }
+
+  /// Closes the connection of a path; of one that names none, each to the same peer and transport. The owner is not
+  /// told.
+  package func close(_ path: SIPPath) {
+    if let flow = path.flow { return self.close(flow) }
+    let some = self.paths.filter { $1.peer == path.peer && $1.transport == path.transport }
+    for flow in some.keys.sorted(by: { $0.number < $1.number }) { self.close(flow) }
   }
 
   /// Closes the connections that left from an address that we no longer have; the owner is told of each.

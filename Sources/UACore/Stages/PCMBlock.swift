@@ -3,6 +3,7 @@ package import ModuleKit
 /// A frame's samples with an owner of their own, for the way to another thread.
 @safe package struct PCMBlock: ~Copyable, @unchecked Sendable {  // the memory is reachable through this value only
   private let memory: UnsafeMutableBufferPointer<Int16>
+  private let count: Int
 
   package init(_ samples: Span<Int16>) {
     self.init(count: samples.count)
@@ -11,6 +12,7 @@ package import ModuleKit
 
   /// Silence.
   package init(count: Int) {
+    self.count = count
     unsafe self.memory = .allocate(capacity: count)
     unsafe self.memory.initialize(repeating: 0)
   }
@@ -25,8 +27,10 @@ package import ModuleKit
     return body(&frame)
   }
 
-  /// Copies what fits; the rest of `samples` becomes silence.
-  package borrowing func copy(into samples: inout MutableSpan<Int16>) {
-    for index in 0..<samples.count { samples[index] = unsafe index < self.memory.count ? self.memory[index] : 0 }
+  /// Copies its samples from `start` on to `place` and what follows it, as many as fit; returns how many.
+  package borrowing func copy(from start: Int, into samples: inout MutableSpan<Int16>, at place: Int) -> Int {
+    let fitting = min(self.count - start, samples.count - place)
+    for index in 0..<fitting { samples[place + index] = unsafe self.memory[start + index] }
+    return fitting
   }
 }

@@ -1,5 +1,8 @@
 package import ModuleKit
 
+/// Milliseconds of the longest frame: SDP can change the packet time while stages live, up to this.
+private let longestFrame = 120
+
 /// A source with a format of its own, heard in the stream's.
 package final class ResamplingSource: AudioStage {
   package let format: AudioFormat
@@ -10,18 +13,19 @@ package final class ResamplingSource: AudioStage {
   private var output: [Int16]
   private var ready = 0
 
-  /// - Parameter packetTime: milliseconds of one frame.
+  /// - Parameter packetTime: milliseconds of the frames that `inner` is asked for, whatever it is asked for itself.
   package init(_ inner: any AudioStage, to format: AudioFormat, packetTime: Int) throws(ModuleError) {
     self.inner = inner
     self.format = format
     self.resampler = try Resampler(from: inner.format, to: format)
     self.input = Array(repeating: 0, count: inner.format.sampleCount(milliseconds: packetTime))
-    self.output = Array(repeating: 0, count: 4 * format.sampleCount(milliseconds: packetTime))
+    // The longest frame may lack its last sample when another one is taken from `inner`.
+    self.output = Array(repeating: 0, count: format.sampleCount(milliseconds: longestFrame + 2 * packetTime))
   }
 
   package func process(_ frame: inout AudioFrame) -> Verdict {
     var verdict = Verdict.forward
-    while self.ready < frame.samples.count, self.ready + frame.samples.count <= self.output.count {
+    while self.ready < min(frame.samples.count, self.output.count) {
       var samples = self.input.mutableSpan
       var inner = AudioFrame(samples: samples, direction: frame.direction, stream: frame.stream)
       if case .end = self.inner.process(&inner) { verdict = .end }
@@ -49,12 +53,11 @@ package final class ResamplingPlayer: AudioStage {
   private let resampler: Resampler
   private var output: [Int16]
 
-  /// - Parameter packetTime: milliseconds of the longest frame.
-  package init(_ inner: any AudioStage, from format: AudioFormat, packetTime: Int) throws(ModuleError) {
+  package init(_ inner: any AudioStage, from format: AudioFormat) throws(ModuleError) {
     self.inner = inner
     self.format = format
     self.resampler = try Resampler(from: format, to: inner.format)
-    self.output = Array(repeating: 0, count: 2 * inner.format.sampleCount(milliseconds: packetTime))
+    self.output = Array(repeating: 0, count: inner.format.sampleCount(milliseconds: longestFrame + 10))
   }
 
   package func process(_ frame: inout AudioFrame) -> Verdict {

@@ -15,7 +15,7 @@ package struct PlannedStage: Sendable {
 package struct StagePlan: Sendable {
   package let format: AudioFormat
   package let stream: StreamID
-  /// Milliseconds of one frame.
+  /// Milliseconds of one frame at first; a later description may ask for longer or shorter ones.
   package let packetTime: Int
   /// The source, then the filters.
   package let transmit: [PlannedStage]
@@ -81,7 +81,7 @@ package struct StagePlan: Sendable {
     guard stage.format != self.format else { return stage }
     switch direction {
     case .transmit: return try ResamplingSource(stage, to: self.format, packetTime: self.packetTime)
-    case .receive: return try ResamplingPlayer(stage, from: self.format, packetTime: self.packetTime)
+    case .receive: return try ResamplingPlayer(stage, from: self.format)
     }
   }
 }

@@ -98,6 +98,7 @@ final class ScriptedPeerCore: SIPTransportReceiver {
     while let action = self.endpoint.nextAction() {
       switch action {
       case .send(let bytes, let path): _ = self.transport?.send(bytes, to: SIPDestination(path.peer))
+      case .close: break
       case .event(let event): self.handle(event)
       }
     }

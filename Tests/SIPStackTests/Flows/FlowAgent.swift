@@ -175,6 +175,7 @@ final class FlowAgent {
         } else {
           self.network.send(bytes, to: path.peer, from: path.local)
         }
+      case .close(let path): self.network.close(path, of: self)
       case .event(let event):
         self.network.note("\(self.index) is told \(event)".prefix(160).description)
         self.handle(event)

@@ -79,6 +79,18 @@ extension FlowNetwork {
     return (connection, 0)
   }
 
+  /// Closes the connections that a path means, at an agent's end; the other is told in its own time.
+  func close(_ path: SIPPath, of agent: FlowAgent) {
+    for connection in self.connections {
+      for end in [0, 1] where connection.isOpen[end] && self.live(connection, end) === agent {
+        let isMeant = path.flow.map { $0 == connection.flow } ?? (connection.ends[1 - end].address == path.peer)
+        guard isMeant else { continue }
+        connection.isOpen[end] = false
+        self.sever(connection, tells: true)
+      }
+    }
+  }
+
   /// Breaks a connection; each end is told in its own time, or never.
   func sever(_ connection: FlowConnection, tells: Bool) {
     connection.isBroken = true

@@ -44,6 +44,8 @@ final class Pair {
   let b: SIPEndpoint
   private(set) var now = Instant(nanoseconds: 1_000_000_000)
   private(set) var sent: [Sent] = []
+  /// Connections that an endpoint gave up.
+  private(set) var closed: [SIPPath] = []
   private(set) var events: [(at: Instant, side: Side, event: SIPEvent)] = []
   private var flights: [Flight] = []
   private var tasks: [Task] = []
@@ -194,6 +196,7 @@ final class Pair {
     case .event(.locate(let id, let uri)):
       let targets = self.locate(uri)
       self.endpoint(side).located(id, targets, now: self.now)
+    case .close(let path): self.closed.append(path)
     case .event(let event):
       self.events.append((self.now, side, event))
       self.onEvent(side, event)

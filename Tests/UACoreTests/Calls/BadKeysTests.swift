@@ -78,6 +78,32 @@ import Testing
     #expect(agents.alice.ended[0].failure == nil && agents.bob.ended[0].failure == nil)
   }
 
+  @Test("an answer whose video has bad keys changes those of neither line", arguments: RxMode.allCases)
+  func videoAnswer(mode: RxMode) throws {
+    let cell = VideoCallTests.VideoCell(mode: mode, encryption: "srtp-mand", isBundled: false, nat: nil)
+    let (agents, _, _) = try VideoCallTests.makeAgents(cell, seed: 95)
+    let call = try agents.establishedCall()
+    agents.run(milliseconds: 500)
+    let descriptions = Descriptions(agents.simulation.network)
+    descriptions.set { message in
+      guard !message.isRequest, let start = message.body.firstIndex(where: { $0.hasPrefix("m=video ") }) else { return }
+      message.body = message.body[..<start] + message.body[start...].map(Fault.tooShort.damaged)
+    }
+    #expect(agents.alice.act { $0.rekey(call) })
+    agents.run(milliseconds: 20)
+    descriptions.set(nil)
+    agents.run(milliseconds: 3000)
+    #expect(agents.alice.warnings.count == 1 && agents.alice.warnings[0].contains("can't be used"))
+    agents.alice.act { $0.hangUp(call) }
+    #expect(agents.runUntilIdle())
+    // What Bob sent under the keys of his answer, until Alice had said what stands.
+    for report in [try #require(agents.alice.ended.first), try #require(agents.bob.ended.first)] {
+      let video = try #require(report.videoTransport)
+      #expect(report.media.drops.total < 10 && video.drops.total < 10, "\(report.media.drops) \(video.drops)")
+      #expect(report.media.receivedPackets > 160 && report.failure == nil, "\(report.media.receivedPackets)")
+    }
+  }
+
   /// Two agents whose descriptions lose their keys on the way: those of requests, or those of answers.
   private func agents(_ way: Way, requests: Bool, isInCall: Bool) throws -> (SimulatedAgents, Descriptions) {
     let agents = try SimulatedAgents(mode: way.mode, encryption: way.encryption, seed: 93)

@@ -1,3 +1,4 @@
+import Handoff
 import ModuleKit
 import NetBase
 import RTPStack
@@ -17,9 +18,9 @@ import Testing
     let session: SessionID
     let target: SocketAddress
 
-    init(mode: RxMode, encryption: String? = nil) throws {
+    init(mode: RxMode, encryption: String? = nil, peer: SIPConfiguration = SIPConfiguration()) throws {
       self.agents = try SimulatedAgents(mode: mode, encryption: encryption)
-      self.peer = try ScriptedPeer(in: self.agents.simulation)
+      self.peer = try ScriptedPeer(in: self.agents.simulation, configuration: peer)
       let (agents, peer) = (self.agents, self.peer)
       let uri = try SIPURI("sip:peer@10.0.0.3")
       self.call = try agents.alice.act { try $0.call(uri, at: peer.address, settings: agents.aliceSettings) }
@@ -82,6 +83,49 @@ import Testing
     }
     agents.run(milliseconds: 10)
     #expect(agents.alice.isEstablished && agents.alice.report?.isHeldByPeer == true)
+  }
+
+  /// Of a peer under DTLS, by the number that its fingerprint is made of.
+  private func dtlsAnswer(_ peer: ScriptedPeer, _ number: Int) -> SIPBody {
+    let fingerprint = Array(repeating: "A\(number)", count: 32).joined(separator: ":")
+    return peer.description(
+      ["a=setup:passive", "a=fingerprint:sha-256 \(fingerprint)", "a=rtcp-mux"], protocolName: "UDP/TLS/RTP/SAVPF",
+      version: number)
+  }
+
+  @Test("under DTLS too another fork may answer than the one that was heard before", arguments: RxMode.allCases)
+  func otherFork(mode: RxMode) throws {
+    let setup = try Setup(mode: mode, encryption: "dtls_srtp")
+    let (agents, peer) = (setup.agents, setup.peer)
+    peer.act { $0.ring(setup.session, status: 183, body: self.dtlsAnswer(peer, 1), now: peer.now) }
+    agents.run(milliseconds: 200)
+    #expect(agents.alice.report?.state == .early)
+    peer.act { $0.accept(setup.session, body: self.dtlsAnswer(peer, 2), now: peer.now) }
+    agents.run(milliseconds: 200)
+    #expect(agents.alice.isEstablished && agents.alice.warnings.isEmpty, "\(agents.alice.warnings)")
+    agents.alice.act { $0.hangUp(setup.call) }
+    #expect(agents.runUntilIdle() && agents.alice.ended[0].failure == nil)
+  }
+
+  @Test("an early answer of no use, or a body that is none, is passed over; what comes with the 200 counts")
+  func uselessEarly() throws {
+    let setup = try Setup(mode: .main)
+    let (agents, peer) = (setup.agents, setup.peer)
+    let bodies = [
+      SIPBody(contentType: "multipart/mixed;boundary=x", bytes: Array("--x\r\n".utf8)),
+      peer.description(protocolName: "RTP/SAVP"),
+    ]
+    for body in bodies {
+      peer.act { $0.ring(setup.session, status: 183, body: body, now: peer.now) }
+      agents.run(milliseconds: 100)
+      #expect(agents.alice.report?.state == .ringing)
+    }
+    #expect(agents.alice.warnings.count == 1, "\(agents.alice.warnings)")
+    peer.act { $0.accept(setup.session, body: peer.description(version: 2), now: peer.now) }
+    setup.sendSecond(from: 1)
+    #expect(agents.alice.isEstablished && agents.alice.report?.media.drops == DropCounters())
+    agents.alice.act { $0.hangUp(setup.call) }
+    #expect(agents.runUntilIdle() && agents.alice.ended[0].media.receivedPackets == 50)
   }
 
   struct BadAnswer: Sendable, CustomTestStringConvertible {
@@ -172,6 +216,45 @@ import Testing
     #expect(agents.runUntilIdle())
     #expect(agents.alice.ended[0].media.receivedPackets == 100)
     #expect(agents.alice.ended[0].media.drops == DropCounters())
+  }
+
+  @Test("who answers a refresh of the session from another port is heard of there, and sent to")
+  func movedByRefresh() throws {
+    let timers = SessionTimerPolicy(use: .requested, interval: 90, refresher: .remote)
+    let setup = try Setup(
+      mode: .pool,
+      peer: SIPConfiguration(
+        allow: [.invite, .ack, .cancel, .bye, .options], policy: CallPolicy(sessionTimers: timers)))
+    let (agents, peer) = (setup.agents, setup.peer)
+    func offers() -> Int { peer.events.count { if case .reoffer = $0 { true } else { false } } }
+    func answer(version: Int) {
+      let text = String(decoding: peer.description(version: version).bytes, as: UTF8.self)
+      let moved = SIPBody(bytes: Array(text.replacing("30000", with: "30010").utf8))
+      peer.act { $0.acceptReinvite(setup.session, body: moved, now: peer.now) }
+    }
+    let port = peer.media.with(port: 30_010)
+    let sent = Locked(0)
+    agents.simulation.network.tap { datagram in
+      if datagram.destination == port { sent.withLock { $0 += 1 } }
+      return true
+    }
+    peer.act { $0.accept(setup.session, body: peer.description(), now: peer.now) }
+    agents.run(milliseconds: 46_000)
+    try #require(offers() == 1 && agents.alice.isEstablished)
+    answer(version: 2)
+    agents.run(milliseconds: 100)
+    try #require(offers() == 2)
+    answer(version: 3)
+    agents.run(milliseconds: 1000)
+    #expect(sent.withLock { $0 } >= 40)
+    // The same answer to the next refresh is no news.
+    agents.run(milliseconds: 45_000)
+    try #require(offers() == 3)
+    answer(version: 4)
+    agents.run(milliseconds: 1000)
+    #expect(offers() == 3 && agents.alice.isEstablished && agents.alice.warnings.isEmpty, "\(agents.alice.warnings)")
+    agents.alice.act { $0.hangUp(setup.call) }
+    #expect(agents.runUntilIdle())
   }
 
   @Test("payload types that were not negotiated are counted and not played")

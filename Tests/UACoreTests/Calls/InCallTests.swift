@@ -1,6 +1,7 @@
 import Handoff
 import ModuleKit
 import NetBase
+import RTPStack
 import TestSupport
 import Testing
 
@@ -160,6 +161,82 @@ import Testing
     #expect(agents.alice.digits == ["9", nil, "9", nil, "0", nil])
   }
 
+  @Test("digits are heard where events are agreed on at the clock of each codec")
+  func digitsOnTwoClocks() throws {
+    let agents = try SimulatedAgents(codec: nil, seed: 3)
+    let call = try agents.establishedCall()
+    agents.alice.act { $0.send(digits: "12", on: call) }
+    agents.bob.act { $0.send(digits: "90", on: agents.bobCall) }
+    agents.run(milliseconds: 2000)
+    #expect(agents.bob.report?.digits == "12" && agents.alice.report?.digits == "90")
+    agents.alice.act { $0.hangUp(call) }
+    #expect(agents.runUntilIdle())
+    for report in [agents.alice.ended[0], agents.bob.ended[0]] { #expect(report.media.drops == DropCounters()) }
+  }
+
+  @Test("of digits without end the last 256 are kept, and all are counted")
+  func digitsWithoutEnd() throws {
+    let agents = try SimulatedAgents()
+    try agents.establishedCall()
+    let id = agents.bobCall
+    agents.bob.act { core in
+      guard let call = core.calls[id] else { return }
+      for number in 0..<1000 {
+        let digit: Character = number < 999 ? "1" : "2"
+        core.handle(.digit(digit), call)
+      }
+    }
+    let report = try #require(agents.bob.report)
+    #expect(report.digits == String(repeating: "1", count: 255) + "2" && report.digitCount == 1000)
+  }
+
+  @Test("digits that wait are sent although the encoder is asked for another bit rate meanwhile")
+  func digitsAndBitrate() throws {
+    let agents = try SimulatedAgents(seed: 3)
+    let call = try agents.establishedCall()
+    agents.alice.act { $0.send(digits: "1234567890", on: call) }
+    agents.run(milliseconds: 300)
+    try agents.alice.act { try $0.calls[call]?.media?.change(bitrate: 32_000) }
+    agents.run(milliseconds: 4000)
+    #expect(agents.bob.report?.digits == "1234567890")
+  }
+
+  @Test("digits for which there is no room are named to the user, and the others are sent")
+  func tooManyDigits() throws {
+    let agents = try SimulatedAgents(seed: 3)
+    let call = try agents.establishedCall()
+    agents.alice.act { $0.send(digits: String(repeating: "1", count: 64) + "234", on: call) }
+    agents.run(milliseconds: 20_000)
+    #expect(agents.bob.report?.digits == String(repeating: "1", count: 64))
+    #expect(agents.alice.warnings.count == 1 && agents.alice.warnings[0].hasSuffix(" 234"), "\(agents.alice.warnings)")
+  }
+
+  @Test("a digit of a new source is heard, however far back its timestamp is")
+  func digitsOfNewSource() throws {
+    let agents = try SimulatedAgents(seed: 3)
+    agents.simulation.network.tap { StandIn.spares($0) }
+    try agents.call()
+    agents.run(milliseconds: 500)
+    let addresses = [agents.alice, agents.bob].map { $0.act { $0.calls.values.first?.media?.localAddress } }
+    let (alice, bob) = (try #require(addresses[0]), try #require(addresses[1]))
+    for (key, timestamp, source) in [(UInt8(1), UInt32(1 << 31), UInt32(0x5EED_0000)), (2, 1000, 0x5EED_0001)] {
+      for sequence in UInt16(1)...4 {
+        let header = RTPHeader(
+          marker: false, payloadType: 101, sequenceNumber: sequence, timestamp: timestamp, ssrc: source)
+        let end = TelephoneEventPayload(event: TelephoneEvent(code: key), isEnd: true, volume: 10, duration: 800)
+        var bytes = [UInt8](repeating: 0, count: RTPHeader.fixedLength + TelephoneEventPayload.length)
+        bytes.withPacket { packet in
+          let start = header.write(into: &packet.storage)
+          end.write(into: &packet.storage, at: start)
+        }
+        agents.simulation.network.inject(bytes, from: bob, to: alice)
+        agents.run(milliseconds: 20)
+      }
+      agents.run(milliseconds: 1000)
+    }
+    #expect(agents.alice.report?.digits == "12" && agents.alice.digits == ["1", nil, "2", nil])
+  }
+
   @Test("digits survive loss", arguments: [UInt64(1), 2, 3, 4])
   func digitsUnderLoss(seed: UInt64) throws {
     let agents = try SimulatedAgents(encryption: "srtp-mand", seed: seed)
@@ -226,6 +303,40 @@ import Testing
     }
   }
 
+  @Test("where the peer wants packets of 30 ms, which opus does not make, it gets shorter ones")
+  func packetTimeOfNoCodec() throws {
+    let agents = try SimulatedAgents(codec: "opus", seed: 23)
+    agents.bobSettings.packetTime = 30
+    let call = try agents.establishedCall()
+    agents.run(milliseconds: 1000)
+    agents.alice.act { $0.hangUp(call) }
+    #expect(agents.runUntilIdle())
+    for report in [agents.alice.ended[0], agents.bob.ended[0]] {
+      #expect(report.media.sentPackets >= 50 && report.media.unencodable == 0, "\(report.media.sentPackets)")
+    }
+  }
+
+  @Test("jitter is reckoned by the clock of the codec that comes, whichever one was agreed on first")
+  func jitterOfSecondCodec() throws {
+    let agents = try SimulatedAgents(codec: nil, seed: 24)
+    agents.simulation.network.setMedia(LinkConditions(delay: 10_000...10_000))
+    agents.simulation.network.tap { StandIn.spares($0) }
+    let call = try agents.call()
+    agents.run(milliseconds: 500)
+    let addresses = [agents.alice, agents.bob].map { $0.act { $0.calls.values.first?.media?.localAddress } }
+    let (alice, bob) = (try #require(addresses[0]), try #require(addresses[1]))
+    #expect(agents.alice.report?.codec?.hasPrefix("opus") == true)
+    for sequence in UInt16(1)...50 {
+      agents.simulation.network.inject(
+        PlainPackets.pcmu(sequence: sequence, ssrc: 0x5EED_0000), from: bob, to: alice)
+      agents.run(milliseconds: 20)
+    }
+    agents.alice.act { $0.hangUp(call) }
+    #expect(agents.runUntilIdle())
+    let media = agents.alice.ended[0].media
+    #expect(media.receivedPackets == 50 && media.jitter == 0, "\(media.receivedPackets), \(media.jitter) ms")
+  }
+
   @Test("late, doubled and reordered packets change no sample", arguments: Cell.all)
   func reordering(cell: Cell) throws {
     let agents = try SimulatedAgents(mode: cell.mode, encryption: cell.encryption, seed: 31)
@@ -264,6 +375,40 @@ import Testing
       #expect(report.media.drops == DropCounters())
       #expect((report.media.meanOpinionScore ?? 0) > 4)
     }
+  }
+
+  @Test(
+    "who rings long before there are keys counts the reports that leave and no others, and the first leaves at once",
+    arguments: [true, false])
+  func reportsAfterRinging(isMuxed: Bool) throws {
+    let agents = try SimulatedAgents(encryption: "dtls_srtp", seed: 7)
+    agents.aliceSettings.usesRTCPMux = isMuxed
+    agents.bobSettings.usesRTCPMux = isMuxed
+    agents.bobSettings.answersAtOnce = false
+    agents.simulation.network.setMedia(LinkConditions(delay: 1_000_000...1_000_000))
+    let sent = Locked(0)
+    agents.simulation.network.tap { datagram in
+      let bytes = datagram.bytes
+      if !datagram.isSignalling, datagram.source.host == "10.0.0.1", bytes.count > 1, bytes[0] >> 6 == 2,
+        (192...223).contains(bytes[1])
+      {
+        sent.withLock { $0 += 1 }
+      }
+      return true
+    }
+    let call = try agents.call()
+    agents.run(milliseconds: 5000)
+    agents.bob.act { $0.answer(agents.bobCall) }
+    let isSecured = agents.simulation.run(milliseconds: 20_000) {
+      agents.alice.events.contains { if case .secured = $0 { true } else { false } }
+    }
+    #expect(isSecured)
+    #expect(agents.simulation.run(milliseconds: 1000) { sent.withLock { $0 } > 0 })
+    agents.run(milliseconds: 10_000)
+    agents.alice.act { $0.hangUp(call) }
+    #expect(agents.runUntilIdle())
+    let left = sent.withLock { $0 }
+    #expect(agents.alice.ended[0].media.sentReports == left && left >= 3, "\(left)")
   }
 
   @Test("test_call_multiple: two calls at once do not touch each other", arguments: Cell.all)

@@ -59,6 +59,18 @@ import Testing
     #expect(sockets > 0 && agents.simulation.network.mediaSocketCount == 0)
   }
 
+  @Test("what is watched at contacts is asked for anew, and told at the new address")
+  func watches() throws {
+    let lab = try PresenceLab()
+    self.move(lab.agents)
+    lab.agents.run(milliseconds: 1000)
+    let trace = lab.agents.alice.trace.withLock { $0.filter { $0.contains("SUBSCRIBE sip:bob@10.0.0.2") } }
+    #expect(trace.last?.contains("Contact: <sip:alice@10.0.0.9:5060>") == true)
+    try lab.bob("/presence busy")
+    lab.agents.run(milliseconds: 1000)
+    #expect(lab.told(.presence) == ["Online", "Busy"])
+  }
+
   @Test("while there is no address the call waits, and is moved as soon as one comes")
   func gap() throws {
     let agents = try SimulatedAgents(encryption: "dtls_srtp")

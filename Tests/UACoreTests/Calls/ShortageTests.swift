@@ -50,6 +50,24 @@ import Testing
     #expect(exhausted.tries.withLock { $0 } == 1 && agents.bob.warnings == ["too many open files"])
   }
 
+  @Test("a message of SIP's that finds the socket full ends no call to its peer, and is sent again")
+  func fullSocket() throws {
+    let agents = try SimulatedAgents()
+    let peer = try ScriptedPeer(in: agents.simulation)
+    let uri = try SIPURI("sip:peer@10.0.0.3")
+    func call() throws {
+      _ = try agents.alice.act { try $0.call(uri, at: peer.address, settings: agents.aliceSettings) }
+    }
+    let network = agents.simulation.network
+    try call()
+    agents.run(milliseconds: 10)
+    network.failSending(from: agents.alice.address, signalling: true, with: .wouldBlock, milliseconds: 300)
+    try call()
+    agents.run(milliseconds: 2000)
+    #expect(network.failedSends(from: agents.alice.address, signalling: true) == 1)
+    #expect(peer.incoming.count == 2 && agents.alice.ended.isEmpty)
+  }
+
   @Test("a transport that can't have a loop of its own is refused, not trapped")
   func threads() {
     let main = EventLoop.start(name: "main")

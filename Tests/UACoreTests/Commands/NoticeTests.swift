@@ -1,5 +1,6 @@
 import Handoff
 import ModuleKit
+import NetBase
 import Runtime
 import TestSupport
 import Testing
@@ -52,6 +53,37 @@ import Testing
     let text = last.json.description
     #expect(last.parameter == "audio" && text.contains(#""rtcp_stats": {"tx": {"sent": "#))
     #expect((last.rtcp?.sent.packets ?? 0) > 500 && (last.rtcp?.received.packets ?? 0) > 500)
+  }
+
+  @Test("a peer's flood of reports is told twice a second, and each is counted", arguments: RxMode.allCases)
+  func flood(mode: RxMode) throws {
+    let agents = try CallControlTests.agents(mode: mode, isAsked: false)
+    let listener = Listener()
+    agents.alice.act { $0.applications = [("listener", listener)] }
+    let network = agents.simulation.network
+    let sent = Locked<Datagram?>(nil)
+    network.tap { datagram in
+      if !datagram.isSignalling, datagram.source.host == "10.0.0.1", datagram.bytes.count == 172 {
+        sent.withLock { $0 = datagram }
+      }
+      return true
+    }
+    try CallControlTests.run("/dial sip:bob@10.0.0.2", agents.alice)
+    agents.run(milliseconds: 500)
+    let ours = try #require(sent.withLock { $0 })
+    // A receiver report with one block, which is about what Alice sends.
+    let report: [UInt8] =
+      [0x81, 201, 0, 7, 0, 0, 0, 9] + Array(ours.bytes[8..<12]) + [UInt8](repeating: 0, count: 20)
+    for _ in 0..<1000 {
+      for _ in 0..<10 { network.inject(report, from: ours.destination, to: ours.source) }
+      agents.run(milliseconds: 1)
+    }
+    agents.run(milliseconds: 50)
+    let count = listener.parameters(.rtcp).count
+    #expect((2...3).contains(count), "\(count)")
+    agents.alice.act { core in for id in core.calls.keys { core.refreshStatistics(id) } }
+    agents.run(milliseconds: 50)
+    #expect((agents.alice.report?.media.receivedReports ?? 0) >= 10_000)
   }
 
   @Test("sound that can't be had is told with an errno and a sentence, and ends the call", arguments: RxMode.allCases)

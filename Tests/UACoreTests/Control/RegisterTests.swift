@@ -27,8 +27,10 @@ import Testing
     /// Users whom the registrar answers by a status of their own.
     let refusals = Locked<[String: Int]>([:])
 
-    /// - Parameter password: what the registrar asks for; nil for none.
-    init(mode: RxMode = .main, password: String? = nil, modules: [String] = []) throws {
+    /// - Parameters:
+    ///   - password: what the registrar asks for; nil for none.
+    ///   - packages: what may be subscribed to there.
+    init(mode: RxMode = .main, password: String? = nil, modules: [String] = [], packages: [String] = []) throws {
       let names = Table(answers: [
         .srv("_sip._udp.example.test"): .srv([
           SRVRecord(priority: 1, weight: 0, port: 5060, target: "reg.example.test")
@@ -43,7 +45,9 @@ import Testing
         }, adjust: { $0.nameResolver = names })
       self.registrar = try ScriptedPeer(
         in: self.agents.simulation,
-        configuration: SIPConfiguration(allow: [.register], digest: DigestAlgorithm.openSSL))
+        configuration: SIPConfiguration(
+          allow: packages.isEmpty ? [.register] : [.register, .subscribe, .notify], eventPackages: packages,
+          digest: DigestAlgorithm.openSSL))
       self.registrar.onRequest = { [unowned registrar = self.registrar, refusals] endpoint, id, request in
         let status = refusals.withLock { $0[request.to.uri.user ?? ""] } ?? 200
         endpoint.respond(id, status: status, now: registrar.now)
@@ -59,6 +63,23 @@ import Testing
 
     func registers() -> [String] {
       self.agents.alice.trace.withLock { $0.filter { $0.contains("REGISTER sip:") } }
+    }
+
+    /// Alice's host is at 10.0.0.9 from now on; she is told so.
+    func move() {
+      let (old, new) = (SocketAddress(ipv4: 0x0A00_0001, port: 0), SocketAddress(ipv4: 0x0A00_0009, port: 0))
+      self.agents.simulation.network.move(host: "10.0.0.1", to: "10.0.0.9")
+      self.agents.alice.act {
+        $0.networkChanged(
+          NetworkChange(gone: [old], new: [new]), addresses: [InterfaceAddress(interface: "sim0", address: new)])
+      }
+    }
+
+    /// The registrar accepts what was subscribed to.
+    func acceptSubscriptions() {
+      for case .subscriptionRequested(let id, _) in self.registrar.events {
+        self.registrar.act { $0.acceptSubscription(id, body: nil, now: self.registrar.now) }
+      }
     }
 
     var states: [LocalAccount.Registration] {
@@ -228,17 +249,82 @@ import Testing
     let lab = try Lab()
     try CallControlTests.run("/uanew <sip:alice@10.0.0.3>;regint=600", lab.agents.alice)
     lab.agents.run(milliseconds: 1000)
-    let (old, new) = (SocketAddress(ipv4: 0x0A00_0001, port: 0), SocketAddress(ipv4: 0x0A00_0009, port: 0))
-    lab.agents.simulation.network.move(host: "10.0.0.1", to: "10.0.0.9")
-    lab.agents.alice.act {
-      $0.networkChanged(
-        NetworkChange(gone: [old], new: [new]), addresses: [InterfaceAddress(interface: "sim0", address: new)])
-    }
+    lab.move()
     lab.agents.run(milliseconds: 1000)
     #expect(lab.registers().count == 2 && lab.states.last == .registered)
     #expect(lab.registers()[1].contains("Contact: <sip:alice@10.0.0.9:5060>;expires=600"))
     #expect(lab.registers()[1].contains("Contact: <sip:alice@10.0.0.1:5060>;expires=0"))
     lab.agents.run(milliseconds: 560_000)
     #expect(lab.registers().count == 3 && lab.registers()[2].contains("10.0.0.1:5060>") == false)
+  }
+
+  @Test("the old address is taken back though the registrar asks for the password anew")
+  func newAddressAfterChallenge() throws {
+    let lab = try Lab(password: "secret")
+    try CallControlTests.run("/uanew <sip:alice@10.0.0.3>;auth_pass=secret;regint=600;mwi=no", lab.agents.alice)
+    // The registrar's nonce lives for five minutes.
+    lab.agents.run(milliseconds: 400_000)
+    lab.move()
+    lab.agents.run(milliseconds: 1000)
+    try #require(lab.registers().count == 4 && lab.states.last == .registered)
+    for register in lab.registers().suffix(2) {
+      #expect(register.contains("Contact: <sip:alice@10.0.0.9:5060>;expires=600"))
+      #expect(register.contains("Contact: <sip:alice@10.0.0.1:5060>;expires=0"))
+    }
+  }
+
+  @Test("a change of network subscribes to the mailbox anew, from the new address; a refresh of the binding does not")
+  func mailboxAtNewAddress() throws {
+    let lab = try Lab(packages: ["message-summary"])
+    try CallControlTests.run("/uanew <sip:alice@10.0.0.3>;regint=600", lab.agents.alice)
+    lab.agents.run(milliseconds: 1000)
+    lab.acceptSubscriptions()
+    lab.agents.run(milliseconds: 1000)
+    // Each once, however often it was repeated.
+    func subscribes(_ host: String, expires seconds: Int) -> Int {
+      let sent = lab.agents.alice.trace.withLock { $0 }.filter {
+        $0.contains("SUBSCRIBE sip:") && $0.contains("Contact: <sip:alice@\(host):5060>\r\n")
+          && $0.contains("Expires: \(seconds)\r\n")
+      }
+      return Set(sent.map { $0.split(separator: "\r\n").first { $0.hasPrefix("Call-ID: ") } }).count
+    }
+    try #require(subscribes("10.0.0.1", expires: 3600) == 1)
+    lab.move()
+    lab.agents.run(milliseconds: 1000)
+    #expect(subscribes("10.0.0.9", expires: 3600) == 1 && subscribes("10.0.0.1", expires: 0) == 1)
+    lab.acceptSubscriptions()
+    lab.agents.run(milliseconds: 1_200_000)
+    #expect(lab.registers().count >= 4)
+    #expect(subscribes("10.0.0.9", expires: 3600) == 1 && subscribes("10.0.0.1", expires: 3600) == 1)
+  }
+
+  @Test(
+    "uareg registers anew what is registering, and what is to leave, and does not take back what it binds",
+    arguments: [false, true])
+  func registerAgain(leaves: Bool) throws {
+    let lab = try Lab()
+    let held = Locked<[IncomingRequestID]>([])
+    lab.registrar.onRequest = { [unowned registrar = lab.registrar] endpoint, id, _ in
+      guard held.withLock({ $0.isEmpty }) else {
+        return endpoint.respond(id, status: 200, now: registrar.now)
+      }
+      held.withLock { $0.append(id) }
+    }
+    try CallControlTests.run("/uanew <sip:alice@10.0.0.3>;regint=300;mwi=no", lab.agents.alice)
+    lab.agents.run(milliseconds: 300)
+    if leaves { try CallControlTests.run("/uareg 0 sip:alice@10.0.0.3", lab.agents.alice) }
+    try CallControlTests.run("/uareg 600 sip:alice@10.0.0.3", lab.agents.alice)
+    lab.agents.run(milliseconds: 700)
+    #expect(lab.states.last == .registered)
+    let first = try #require(held.withLock { $0.first })
+    lab.registrar.act { $0.respond(first, status: 200, now: lab.registrar.now) }
+    lab.agents.run(milliseconds: 5000)
+    #expect(lab.states.last == .registered)
+    #expect(lab.registers().contains { $0.contains("Contact: <sip:alice@10.0.0.1:5060>;expires=600") })
+    #expect(!lab.registers().contains { $0.contains(";expires=0") })
+    // And it goes once it is told to.
+    try CallControlTests.run("/uareg 0 sip:alice@10.0.0.3", lab.agents.alice)
+    lab.agents.run(milliseconds: 1000)
+    #expect(lab.states.last == .unregistered && lab.agents.alice.act { $0.leaving.isEmpty })
   }
 }

@@ -14,6 +14,7 @@ import vp8
     var packets: [[UInt8]] = []
     var again = 0
     let canSend = true
+    let canReport = true
 
     func send(packet: inout Packet) -> Bool {
       self.packets.append(packet.bytes.copied())

@@ -2,6 +2,7 @@ import AllModules
 import Glibc
 import ModuleKit
 import NetBase
+import Runtime
 import TestSupport
 import Testing
 
@@ -129,6 +130,30 @@ private struct DeviceDriver {
       }
       _ = unsafe unlink(recording)
       for number in 2...8 { _ = unsafe unlink("\(folder)/apus-growth-\(getpid())-\(number).wav") }
+    }
+  }
+
+  @Test("calls that nobody answers are over when their agent ends, and leave no descriptor and no thread behind")
+  func unanswered() async {
+    await #expect(processExitsWith: .success) {
+      // A provisional response never comes, so CANCEL does not leave in the time that the agent waits.
+      let silent = try UDPSocket(SocketAddress(ipv4: 0x7F00_0001, port: 0))
+      let target = "sip:nobody@\(silent.localAddress)"
+      func callNobody(_ mode: RxMode) async throws {
+        let device = AudioDevice(driver: "probe", device: ProbeCapture.makeName())
+        let pair = try await LivePair(mode: mode, encryption: nil, player: device)
+        let ended = LivePair.reports(of: pair.alice)
+        for _ in 0..<8 { _ = try await pair.alice.call(target, settings: LivePair.account("alice", nil, device)) }
+        await pair.shutDown()
+        let reasons = await ended.value.map(\.reason)
+        if reasons != Array(repeating: "hangup", count: 8) { exit(3) }
+      }
+      try await callNobody(.main)
+      let before = try await Holdings.settled(at: .none, seconds: 1)
+      for mode in RxMode.allCases { try await callNobody(mode) }
+      let now = try await Holdings.settled(at: before, seconds: 20)
+      if now.exceeds(before) { exit(2) }
+      withExtendedLifetime(silent) {}
     }
   }
 

@@ -199,6 +199,28 @@ import Testing
     #expect((used...used + 3).contains(made), "\(made) made, \(used) used")
   }
 
+  @Test("where the packet time changes, what main made ahead is used up: nothing is lost or made up")
+  func otherPacketTimes() {
+    let main = EventLoop.start(name: "main")
+    defer { main.stop() }
+    let stream = StreamID(number: 1)
+    let producer = MarshalledProducer(
+      on: main, format: Self.format, sampleCount: 160, stream: stream,
+      { () throws(ModuleError) in NumberedSource(format: Self.format) }, failed: { Issue.record("\($0)") })
+    var heard: [Int16] = []
+    for count in [160, 160, 480, 480, 80, 80, 80, 960, 320] {
+      // Main has made by then what it makes ahead.
+      _ = main.sync { _ in }
+      var samples = [Int16](repeating: -1, count: count)
+      var frame = AudioFrame(samples: samples.mutableSpan, direction: .transmit, stream: stream)
+      _ = producer.process(&frame)
+      heard += samples
+    }
+    #expect(heard == Array(0..<2800) && producer.lostFrames == 0)
+    producer.finish(stream)
+    _ = main.sync { _ in }
+  }
+
   @Test("main that stands still costs frames, which are counted, and nothing else")
   func mainIsBusy() throws {
     let (main, worker) = (EventLoop.start(name: "main"), EventLoop.start(name: "worker"))
@@ -255,4 +277,22 @@ import Testing
     main.stop()
     #expect(done.withLock { $0 } && failures.withLock { $0 } == ["no terminal", "no terminal"])
   }
+}
+
+/// A source whose samples count up.
+private final class NumberedSource: AudioStage {
+  let format: AudioFormat
+  private var next: Int16 = 0
+
+  init(format: AudioFormat) { self.format = format }
+
+  func process(_ frame: inout AudioFrame) -> Verdict {
+    for index in 0..<frame.samples.count {
+      frame.samples[index] = self.next
+      self.next += 1
+    }
+    return .forward
+  }
+
+  func finish(_ stream: StreamID) {}
 }

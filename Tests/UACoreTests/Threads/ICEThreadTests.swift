@@ -1,9 +1,28 @@
 import Glibc
 import ModuleKit
+import NetBase
 import TestSupport
 import Testing
 
 @testable import UACore
+
+/// A server whose kernel takes no more connections: whoever connects hears nothing.
+private final class DeafServer {
+  private final class Connection {
+    private let peer: RawPeer
+    init(to address: SocketAddress) throws { self.peer = try RawPeer(to: address) }
+  }
+
+  private let listener = RawPeer.Listener()
+  private var waiting: [Connection] = []
+
+  var address: SocketAddress { self.listener.address }
+
+  init() throws {
+    // One more than the eight that may wait to be accepted.
+    for _ in 0..<9 { self.waiting.append(try Connection(to: self.listener.address)) }
+  }
+}
 
 /// ICE, DTLS, media and reports on one socket, over the kernel's loopback: what baresip's `test_call_webrtc` leaves out in
 /// thread mode.
@@ -49,6 +68,26 @@ import Testing
       #expect(report.media.lost == 0 && report.media.drops == DropCounters(), "\(report.media.drops)")
       #expect(report.media.checkDatagrams > 0 && report.media.accountedDatagrams == report.media.receivedDatagrams)
     }
+  }
+
+  @Test("a hang-up does not wait for a TURN server whose connection is still being made", arguments: RxMode.allCases)
+  func unconnected(mode: RxMode) async throws {
+    let server = try DeafServer()
+    let device = AudioDevice(driver: "probe", device: ProbeCapture.makeName())
+    let pair = try await LivePair(mode: mode, encryption: "dtls_srtp", player: device, nat: "ice")
+    var account = LivePair.account("alice", "dtls_srtp", device, "ice")
+    account.natServers = [try STUNServerURI("turn:u:p@\(server.address)?transport=tcp")]
+    let call = try await pair.alice.call("sip:bob@127.0.0.1:\(pair.port)", settings: account)
+    try await Task.sleep(for: .milliseconds(100))
+    let began = ContinuousClock.now
+    await pair.alice.hangUp(call)
+    await pair.alice.waitUntilIdle()
+    // A server that has relayed something is given 1.2 s to say that it does no longer.
+    let took = ContinuousClock.now - began
+    #expect(took < .milliseconds(600), "\(took)")
+    await pair.shutDown()
+    #expect(pair.violations.all.isEmpty, "\(Set(pair.violations.all))")
+    withExtendedLifetime(server) {}
   }
 
   @Test("a hang-up meets the checks at any moment, under loss", arguments: RxMode.allCases)

@@ -1,10 +1,20 @@
 import Glibc
 import Handoff
 import ModuleKit
+import SIPStack
 import TestSupport
 import Testing
 
 @testable import UACore
+
+/// Never answers.
+private struct SilentResolver: NameResolver {
+  let asked = Locked(0)
+
+  func resolve(_ question: DNSQuestion, completion: @escaping @Sendable (DNSAnswer) -> Void) {
+    self.asked.withLock { $0 += 1 }
+  }
+}
 
 /// The end of transports, with threads that ThreadSanitizer sees.
 @Suite(.serialized, .timeLimit(.minutes(5))) struct StopTests {
@@ -54,6 +64,19 @@ import Testing
       await pair.shutDown()
       #expect(pair.violations.all.isEmpty, "\(Set(pair.violations.all))")
     }
+  }
+
+  @Test("a call that waits for a name fails when its agent ends")
+  func silentNames() async throws {
+    let device = AudioDevice(driver: "probe", device: ProbeCapture.makeName())
+    let names = SilentResolver()
+    let pair = try await LivePair(mode: .main, encryption: nil, player: device) { $0.nameResolver = names }
+    let call = Task {
+      try await pair.alice.call("sip:bob@example.com", settings: LivePair.account("alice", nil, device))
+    }
+    while names.asked.withLock({ $0 }) == 0 { try await Task.sleep(for: .milliseconds(10)) }
+    await pair.shutDown()
+    await #expect(throws: ModuleError.self) { try await call.value }
   }
 
   @Test("a hang-up does not wait for a transport that is stuck in a driver", arguments: [RxMode.thread, .pool])
