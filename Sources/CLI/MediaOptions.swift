@@ -30,7 +30,9 @@ enum MediaNATChoice: String, CaseIterable, Sendable {
 /// What `call`, `demo` and `load` share. Nil is the command's own default.
 struct MediaOptions: ParsableArguments {
   @Option(
-    help: ArgumentHelp("Encryption: none, srtp, srtp-mand, srtp-mandf, dtls_srtp; none by default, in demo dtls_srtp.", valueName: "method"),
+    help: ArgumentHelp(
+      "Encryption: none, srtp, srtp-mand, srtp-mandf, dtls_srtp; none by default, in demo dtls_srtp.",
+      valueName: "method"),
     transform: Parse.choice)
   var mediaenc: MediaEncryptionChoice?
 
@@ -40,11 +42,14 @@ struct MediaOptions: ParsableArguments {
   var codec: CodecPreference?
 
   @Option(
-    help: ArgumentHelp("Where media is received: main, thread, pool; main by default, in demo thread, in load pool.", valueName: "mode"), transform: Parse.choice)
+    help: ArgumentHelp(
+      "Where media is received: main, thread, pool; main by default, in demo thread, in load pool.", valueName: "mode"),
+    transform: Parse.choice)
   var rxmode: RxMode?
 
   @Option(
-    help: ArgumentHelp("For modules that promise too little: reject, lock, marshal; lock by default.", valueName: "policy"),
+    help: ArgumentHelp(
+      "For modules that promise too little: reject, lock, marshal; lock by default.", valueName: "policy"),
     transform: Parse.choice)
   var rxmodePolicy: AdmissionPolicy?
 
@@ -55,7 +60,8 @@ struct MediaOptions: ParsableArguments {
   var rekeyEvery: Int?
 
   @Option(
-    help: ArgumentHelp("What offers new keys: invite, update; invite by default.", valueName: "method"), transform: Parse.choice)
+    help: ArgumentHelp("What offers new keys: invite, update; invite by default.", valueName: "method"),
+    transform: Parse.choice)
   var rekeyMethod: RekeyMethod?
 
   @Option(
@@ -64,14 +70,19 @@ struct MediaOptions: ParsableArguments {
   var loss: Double = 0
 
   @Option(
-    help: ArgumentHelp("How long a call lasts; 10 by default, in call until somebody hangs up.", valueName: "number"), transform: Parse.positive)
+    help: ArgumentHelp("How long a call lasts; 10 by default, in call until somebody hangs up.", valueName: "number"),
+    transform: Parse.positive)
   var seconds: Double?
 
   @Option(
-    help: ArgumentHelp("Whether RTCP shares the RTP socket; no by default; in demo, and in load without a peer, yes.", valueName: "yes|no"), transform: Parse.yesOrNo)
+    help: ArgumentHelp(
+      "Whether RTCP shares the RTP socket; no by default; in demo, and in load without a peer, yes.",
+      valueName: "yes|no"), transform: Parse.yesOrNo)
   var rtcpMux: Bool?
 
-  @Option(help: ArgumentHelp("NAT traversal: none, stun, turn, ice; none by default.", valueName: "method"), transform: Parse.choice)
+  @Option(
+    help: ArgumentHelp("NAT traversal: none, stun, turn, ice; none by default.", valueName: "method"),
+    transform: Parse.choice)
   var medianat: MediaNATChoice?
 
   @Option(
@@ -95,7 +106,7 @@ struct MediaOptions: ParsableArguments {
   /// - Parameter usual: the encryption without `--mediaenc`.
   func validate(usual: MediaEncryptionChoice) throws {
     if self.rekeyEvery != nil, (self.mediaenc ?? usual) == .none {
-      throw ValidationError("--rekey-every needs a --mediaenc, and one other than none")
+      throw ValidationError("--rekey-every needs a --mediaenc other than none")
     }
   }
 }

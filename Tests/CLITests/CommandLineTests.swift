@@ -59,6 +59,9 @@ struct CommandLineTests {
   @Test(
     "what is wrong is said in one line, with exit code 64",
     arguments: [
+      (["call", "sip:x@y", "--rekey-every", "9"], "--rekey-every needs a --mediaenc other than none"),
+      (["load", "--seconds", "0"], "it takes a number above 0, and 31536000 at most"),
+      (["call", "sip:x@y", "--stunserver", "stun:192.0.2.1"], "--stunserver is asked by --medianat"),
       (["demo", "--mediaenc", "rot13"], "it takes one of none, srtp, srtp-mand, srtp-mandf, dtls_srtp"),
       (["demo", "--rxmode", "fast"], "it takes one of main, thread, pool"),
       (["demo", "--rxmode-policy", "x"], "it takes one of reject, lock, marshal"),

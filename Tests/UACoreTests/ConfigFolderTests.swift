@@ -179,6 +179,41 @@ struct ConfigFolderTests {
     _ = try ConfigFolder.load(path: path.path, modules: [], problems: &problems)
     #expect(problems.map(\.severity) == [.warning])
   }
+
+  @Test("what only shows when modules are made is found without opening anything, each with its line")
+  func rehearsal() async throws {
+    let path = try TemporaryFolder()
+    try path.write(
+      "module g711\nmodule aufile\nmodule dtls_srtp\nsip_cafile nothere.pem\nctrl_tcp_listen foo\nmodule ctrl_tcp\n",
+      to: "config")
+    try path.write(
+      "<sip:a@x>;audio_codecs=opus,pcmu\n<sip:b@x>;audio_source=aufile,nothere.wav;audio_codecs=pcmu\n", to: "accounts")
+    var problems: [ConfigProblem] = []
+    var folder = try ConfigFolder.load(path: path.path, modules: shippedModules, problems: &problems)
+    #expect(
+      problems.map(\.description) == [
+        "\(path.path)/accounts:1: warning: audio_codecs: opus: no module that is switched on brings it; calls go without it"
+      ])
+    #expect(folder.accounts.map { $0.audioCodecs.map(\.name) } == [["pcmu"], ["pcmu"]])
+    var found = await folder.rehearse(modules: shippedModules)
+    #expect(found.map(\.line) == [4, 5] && found.map(\.key) == ["sip_cafile", "ctrl_tcp_listen"], "\(found)")
+    folder.configuration.moduleValues["ctrl_tcp_listen"] = "127.0.0.1:0"
+    found = await folder.rehearse(modules: shippedModules)
+    #expect(found.map(\.line) == [4, 2] && found.last?.file == "\(path.path)/accounts", "\(found)")
+    #expect(found.last?.message.contains("nothere.wav") == true, "\(found)")
+  }
+
+  @Test(
+    "passwords that everybody can read are warned of, wherever they stand",
+    arguments: ["auth_pass=x", "stunpass=x", "stunserver=turn:u:p@192.0.2.1", "stunserver=turn:192.0.2.1"])
+  func readable(parameter: String) throws {
+    let path = try TemporaryFolder()
+    try path.write("module ice\n", to: "config")
+    try path.write("<sip:a@x>;\(parameter)\n", to: "accounts")
+    var problems: [ConfigProblem] = []
+    _ = try ConfigFolder.load(path: path.path, modules: shippedModules, problems: &problems)
+    #expect(problems.count { $0.message.contains("chmod 600") } == (parameter.hasSuffix("turn:192.0.2.1") ? 0 : 1))
+  }
 }
 
 /// A folder that is removed with its owner.

@@ -18,7 +18,8 @@ struct LoadCommand: AsyncParsableCommand {
   var peer: String?
 
   @Option(
-    help: ArgumentHelp("Calls at the same time; 10 by default.", valueName: "number"), transform: Parse.integer(1...1_000_000))
+    help: ArgumentHelp("Calls at the same time; 10 by default.", valueName: "number"),
+    transform: Parse.integer(1...1_000_000))
   var calls: Int = 10
 
   @Option(

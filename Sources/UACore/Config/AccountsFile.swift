@@ -274,16 +274,16 @@ private struct AccountReading {
   private mutating func present<Name>(
     _ names: [Name], _ parameter: String, known: [String], isThere: (Name) -> Bool
   ) -> [Name] {
+    // Where there is none at all, who calls is told.
+    guard !known.isEmpty, !names.isEmpty else { return names }
     let present = names.filter(isThere)
-    guard present.isEmpty else {
+    if present.isEmpty {
+      let list = known.joined(separator: ", ")
+      self.error(parameter, "no module that is switched on brings any of these; there are: \(list)")
+    } else {
       for name in names where !isThere(name) {
         self.warning(parameter, "\(name): no module that is switched on brings it; calls go without it")
       }
-      return present
-    }
-    if !names.isEmpty {
-      let list = known.isEmpty ? "none" : known.joined(separator: ", ")
-      self.error(parameter, "no module that is switched on brings any of these; there are: \(list)")
     }
     return present
   }

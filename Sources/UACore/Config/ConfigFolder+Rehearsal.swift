@@ -23,15 +23,16 @@ extension ConfigFolder {
     return problems
   }
 
-  /// Where the words of an error came from: its first is a key, if it is about one.
+  /// Where the words of an error came from: the first of them that is a key of the file.
   ///
   /// - Parameter account: whose settings are meant.
   package func problem(_ error: any Error, of account: Account? = nil) -> ConfigProblem {
     let text = (error as? ModuleError)?.message ?? "\(error)"
-    let key = String(text.prefix { $0 != " " && $0 != ":" })
-    let rest = String(text.dropFirst(key.count).drop { $0 == " " || $0 == ":" })
-    let isOfAccount = account.map { Self.sets(key, $0) } ?? false
-    if !isOfAccount, let place = self.configuration.places[key] { return place.error(key, rest) }
+    let words = text.split { $0 == " " || $0 == ":" }.map(String.init)
+    let key = words.first { $0 != CoreKeys.module.name && self.configuration.places[$0] != nil }
+    if let key, let place = self.configuration.places[key], !(account.map { Self.sets(key, $0) } ?? false) {
+      return place.error(key, key == words.first ? String(text.dropFirst(key.count + 1)) : text)
+    }
     if let account, account.line > 0 {
       return ConfigLocation(file: "\(self.path)/accounts", line: account.line).error("account", text)
     }

@@ -83,7 +83,9 @@ package struct Configuration: Sendable {
   /// An interface's name or an address; nil: not set.
   package var netInterface: String?
   /// The interface that is named; nil where none is, or an address.
-  package var interfaceName: String? { self.netInterface.flatMap { SocketAddress(host: $0, port: 0) == nil ? $0 : nil } }
+  package var interfaceName: String? {
+    self.netInterface.flatMap { SocketAddress(host: $0, port: 0) == nil ? $0 : nil }
+  }
   /// Nil is both.
   package var netAf: SocketAddress.Family?
   /// In the order of their lines; `CoreKeys.impliedModules` first when they have no line.
@@ -208,9 +210,12 @@ package struct Configuration: Sendable {
     lines += self.dnsServers.map { (CoreKeys.dnsServer.name, "\($0)") }
     lines += self.dnsFallbacks.map { (CoreKeys.dnsFallback.name, "\($0)") }
     lines += self.activeModules.map { (CoreKeys.module.name, $0) }
-    for key in modules.filter({ self.activeModules.contains($0.name) }).flatMap({ $0.configKeys }) {
-      let value = self.moduleValues[key.name] ?? key.defaultValue
-      lines.append((key.name, key.isSecret && !value.isEmpty ? "(set)" : value))
+    for module in modules {
+      for key in module.configKeys where self.activeModules.contains(module.name) || self.moduleValues[key.name] != nil
+      {
+        let value = self.moduleValues[key.name] ?? key.defaultValue
+        lines.append((key.name, key.isSecret && !value.isEmpty ? "(set)" : value))
+      }
     }
     let width = (lines.map(\.0.count).max() ?? 0) + 2
     return lines.map { "\($0)\(String(repeating: " ", count: width - $0.count))\($1)" }.joined(separator: "\n")

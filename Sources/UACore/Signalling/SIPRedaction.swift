@@ -68,8 +68,9 @@ package enum SIPRedaction {
   private static func withoutPasswords(_ text: String) -> String {
     var result = ""
     var rest = text[...]
-    while let scheme = ["sip:", "sips:"].compactMap({ rest.firstRange(of: $0) }).min(by: { $0.lowerBound < $1.lowerBound })
-    {
+    while let scheme = ["sip:", "sips:"].compactMap({ rest.firstRange(of: $0) }).min(by: {
+      $0.lowerBound < $1.lowerBound
+    }) {
       result += rest[..<scheme.upperBound]
       rest = rest[scheme.upperBound...]
       let user = rest.prefix { $0 != "@" && $0 != ">" && $0 != ";" && $0 != " " && !$0.isNewline && $0 != "\"" }

@@ -57,7 +57,9 @@ package final class SIPTransports {
   package func transport(_ kind: SIPTransportKind, towards peer: SocketAddress) -> (any SIPTransport)? {
     let some = self.open.filter { $0.kind == kind && $0.reaches(peer.family) }
     // Of several addresses the one that the kernel would take itself, else the first.
-    guard some.count > 1, let source = routeSource(to: peer.with(port: 9), by: self.interface) else { return some.first }
+    guard some.count > 1, let source = routeSource(to: peer.with(port: 9), by: self.interface) else {
+      return some.first
+    }
     return some.first { $0.localAddress.isSameHost(as: source) } ?? some.first
   }
 
