@@ -249,7 +249,7 @@ let package = Package(
     moduleTests("mixausrc"),
     moduleTests("aubridge", ["Runtime"]),
     moduleTests("vumeter", ["Runtime"]),
-    moduleTests("whip", ["HTTPClient", "HTTPServer", "Runtime", "UACore", "AllModules"]),
+    moduleTests("whip", ["HTTPClient", "HTTPServer", "Runtime", "SDPCodec", "UACore", "AllModules"]),
     moduleTests("httpd", ["HTTPServer", "Runtime"]),
     moduleTests("ctrl_tcp", ["Runtime"]),
     moduleTests("presence"),

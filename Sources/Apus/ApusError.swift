@@ -14,6 +14,8 @@ public struct ApusError: Error, Sendable, CustomStringConvertible {
     case unavailable
     /// The peer refused, or the call ended badly.
     case refused
+    /// The task that waited was cancelled; what it waited for goes on.
+    case cancelled
   }
 
   /// What kind of trouble.

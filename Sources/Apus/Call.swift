@@ -38,6 +38,8 @@ public final class Call: Sendable, Identifiable {
   }
 
   private struct State {
+    /// Who tells what happens; until the end, for the program may have let go of it.
+    var owner: UserAgent?
     var isEstablished = false
     var report: CallReport?
     var waiters: [CheckedContinuation<Void, Never>] = []
@@ -61,11 +63,13 @@ public final class Call: Sendable, Identifiable {
   private let agent: UACore.UserAgent
   private let pipes: ProgramAudio.Pipes
   private let videoPipes: ProgramVideo.Pipes
-  private let state = Locked(State())
+  private let state: Locked<State>
 
   init(
-    id: CallID, peer: String, agent: UACore.UserAgent, pipes: ProgramAudio.Pipes, videoPipes: ProgramVideo.Pipes
+    id: CallID, peer: String, owner: UserAgent, agent: UACore.UserAgent, pipes: ProgramAudio.Pipes,
+    videoPipes: ProgramVideo.Pipes
   ) {
+    self.state = Locked(State(owner: owner))
     self.id = id.number
     self.callID = id
     self.peer = peer
@@ -79,14 +83,17 @@ public final class Call: Sendable, Identifiable {
 
   /// Waits until the call is answered.
   ///
-  /// - Throws: why it was not.
+  /// - Throws: why it was not; code `cancelled` where the task that waits was cancelled before.
   public func waitUntilEstablished() async throws(ApusError) {
     await self.wait { $0.isEstablished || $0.report != nil }
-    guard let report = self.state.withLock({ $0.isEstablished ? nil : $0.report }) else { return }
+    let (isEstablished, report) = self.state.withLock { ($0.isEstablished, $0.report) }
+    guard !isEstablished else { return }
+    guard let report else { throw ApusError(.cancelled, "the task that waited for the answer was cancelled") }
     throw report.failure.map { ApusError($0) } ?? ApusError(.refused, "the call ended: \(report.reason)")
   }
 
-  /// Waits until the call is over, and tells how it was.
+  /// Waits until the call is over, and tells how it was; without reason and figures where the task that waits was
+  /// cancelled before.
   public func waitUntilEnded() async -> Summary {
     await self.wait { $0.report != nil }
     let report = self.state.withLock { $0.report }
@@ -103,7 +110,7 @@ public final class Call: Sendable, Identifiable {
   /// Ends the call, whatever its state.
   public func hangUp() async { await self.agent.hangUp(self.callID) }
 
-  /// Holds the peer, or resumes.
+  /// Holds the peer, or resumes: by an offer of ours, or in the next offer or answer of a call without SIP.
   public func setHold(_ isHeld: Bool) async { await self.agent.setHold(self.callID, isHeld) }
 
   /// Sends silence, or sound again.
@@ -112,7 +119,7 @@ public final class Call: Sendable, Identifiable {
   /// Sends digits (0-9 * # A-D) as telephone events.
   public func send(digits: String) async { await self.agent.send(digits: digits, on: self.callID) }
 
-  /// Changes the SRTP keys while media flows; false where the encryption can't, or a change is under way.
+  /// Changes the SRTP keys while media flows; false where the encryption can't, a change is under way, or there is no SIP.
   public func rekey() async -> Bool { await self.agent.rekey(self.callID) }
 
   /// Plays 16-bit mono samples at the agent's sample rate to the peer, after those handed over before.
@@ -145,7 +152,7 @@ public final class Call: Sendable, Identifiable {
     case .lateCandidates(_, let candidates, let mediaID):
       self.continuation.yield(.lateCandidates(candidates, mediaID: mediaID))
     case .ended(let report):
-      self.change { $0.report = report }
+      self.change { ($0.report, $0.owner) = (report, nil) }
       self.continuation.yield(.ended(report.reason))
       self.continuation.finish()
     default: break
@@ -162,16 +169,23 @@ public final class Call: Sendable, Identifiable {
     for waiter in waiters { waiter.resume() }
   }
 
+  /// Until then, or until the task that waits is cancelled.
   private func wait(until condition: @Sendable (State) -> Bool) async {
-    while !self.state.withLock({ condition($0) }) {
-      await withCheckedContinuation { continuation in
-        let isDone = self.state.withLock { state in
-          if condition(state) { return true }
-          state.waiters.append(continuation)
-          return false
+    await withTaskCancellationHandler {
+      while !Task.isCancelled, !self.state.withLock({ condition($0) }) {
+        await withCheckedContinuation { continuation in
+          let isDone = self.state.withLock { state in
+            // A task is cancelled before its handler below takes the lock, so no waiter is overlooked.
+            if Task.isCancelled || condition(state) { return true }
+            state.waiters.append(continuation)
+            return false
+          }
+          if isDone { continuation.resume() }
         }
-        if isDone { continuation.resume() }
       }
+    } onCancel: {
+      // All look again; those who are not cancelled wait on.
+      self.change { _ in }
     }
   }
 }

@@ -7,6 +7,7 @@ internal import UACore
 /// A SIP user agent: makes calls, takes calls, carries their media.
 ///
 /// Every method may be called from any task. Several agents live in one process, each with a main loop of its own.
+/// A call keeps its agent until it has ended.
 public final class UserAgent: Sendable {
   /// How media is encrypted.
   public enum Encryption: String, Sendable, CaseIterable {
@@ -163,7 +164,7 @@ public final class UserAgent: Sendable {
     let (pipes, videoPipes) = (self.audio.pipes(of: stream), self.video.pipes(of: stream))
     return self.calls.withLock { calls in
       if let call = calls.known[id] { return call }
-      let call = Call(id: id, peer: peer, agent: self.core, pipes: pipes, videoPipes: videoPipes)
+      let call = Call(id: id, peer: peer, owner: self, agent: self.core, pipes: pipes, videoPipes: videoPipes)
       calls.known[id] = call
       for event in calls.early.removeValue(forKey: id) ?? [] {
         call.take(event)

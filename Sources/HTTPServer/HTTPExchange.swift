@@ -21,6 +21,8 @@ final class HTTPExchange: ChannelDuplexHandler {
 
   private let link: HTTPLink
   private var state = State.waiting
+  /// Whether the last request wants a response's head only (RFC 9110 §9.3.2).
+  private var isHead = false
   private var body: [UInt8] = []
   private var deadline: Scheduled<Void>?
 
@@ -34,9 +36,15 @@ final class HTTPExchange: ChannelDuplexHandler {
     switch (self.unwrapInboundIn(data), self.state) {
     case (.head(let head), .waiting):
       self.state = .gathering(head)
+      self.isHead = head.method == .HEAD
       self.body = []
       let length = head.headers.first(name: "Content-Length").flatMap { Int($0) } ?? 0
-      if length > self.link.limits.bodyLength { self.refuseOversize(context) }
+      if length > self.link.limits.bodyLength {
+        self.refuseOversize(context)
+      } else if Self.expectsContinue(head) {
+        let invitation = HTTPResponseHead(version: .http1_1, status: .continue)
+        context.writeAndFlush(self.wrapOutboundOut(.head(invitation)), promise: nil)
+      }
     case (.body(let buffer), .gathering):
       guard self.body.count + buffer.readableBytes <= self.link.limits.bodyLength else {
         return self.refuseOversize(context)
@@ -44,7 +52,7 @@ final class HTTPExchange: ChannelDuplexHandler {
       self.body += buffer.readableBytesView
     case (.end, .gathering(let head)):
       self.deadline?.cancel()
-      self.state = .answering(keepsAlive: head.isKeepAlive)
+      self.state = .answering(keepsAlive: head.isKeepAlive && !Self.wantsAnotherProtocol(head))
       self.link.hand(self.request(head, context), to: context.channel)
     case (_, .sending), (_, .closing), (.head, _), (.body, _), (.end, _): break
     }
@@ -65,6 +73,16 @@ final class HTTPExchange: ChannelDuplexHandler {
     context.close(promise: nil)
   }
 
+  /// Whether the peer may wait for a 100 before it sends the body (RFC 9110 §10.1.1).
+  private static func expectsContinue(_ head: HTTPRequestHead) -> Bool {
+    head.version != .http1_0 && head.headers[canonicalForm: "Expect"].contains { $0.lowercased() == "100-continue" }
+  }
+
+  /// Another protocol may follow such a request, so NIO reads nothing more of its connection.
+  private static func wantsAnotherProtocol(_ head: HTTPRequestHead) -> Bool {
+    head.method == .CONNECT || head.headers.contains(name: "Upgrade")
+  }
+
   private func request(_ head: HTTPRequestHead, _ context: ChannelHandlerContext) -> HTTPRequest {
     let path = head.uri.prefix { $0 != "?" && $0 != "#" }
     return HTTPRequest(
@@ -82,7 +100,7 @@ final class HTTPExchange: ChannelDuplexHandler {
     switch response.body {
     case .bytes(let bytes):
       self.writeHead(of: response, length: bytes.count, keepsAlive: keepsAlive, context)
-      if !bytes.isEmpty {
+      if !bytes.isEmpty, !self.isHead {
         context.write(self.wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: bytes)))), promise: nil)
       }
       self.complete(keepsAlive: keepsAlive, context)
@@ -91,6 +109,7 @@ final class HTTPExchange: ChannelDuplexHandler {
         return self.write(HTTPResponse(404, "the file is gone"), keepsAlive: keepsAlive, context)
       }
       self.writeHead(of: response, length: file.rest, keepsAlive: keepsAlive, context)
+      guard !self.isHead else { return self.complete(keepsAlive: keepsAlive, context) }
       self.state = .sending(file, keepsAlive: keepsAlive)
       self.sendPiece(context)
     }

@@ -64,4 +64,6 @@ public struct VideoPayloadPlace: OptionSet, Sendable {
   public static let beginsFrame = VideoPayloadPlace(rawValue: 1)
   /// The frame that it is of can be decoded without those before it.
   public static let isOfKeyFrame = VideoPayloadPlace(rawValue: 2)
+  /// It brings nothing to the frame, as a payload of a type that is to be ignored; it is sound, and is not appended.
+  public static let isIgnored = VideoPayloadPlace(rawValue: 4)
 }

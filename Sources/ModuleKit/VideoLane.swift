@@ -4,8 +4,8 @@ internal import Synchronization
 
 /// Carries encoded frames from one owner to another, who may be on another thread; bounded, and its rooms are used again.
 ///
-/// A frame that finds the lane full is dropped with all those after it up to the next key frame, and a key frame is asked for:
-/// who takes can decode all that it gets.
+/// A frame that finds the lane full is dropped with all those after it up to the next key frame, and a key frame is asked for
+/// once the reader has taken something again: before that it would find no room either. Who takes can decode all that it gets.
 package final class VideoLane: Sendable {
   private let frames: Mailbox<Frame>
   private let rooms: Mailbox<VideoFrameRoom>
@@ -14,15 +14,27 @@ package final class VideoLane: Sendable {
   /// The writer's.
   private let isBroken = Atomic<Bool>(true)
   private let dropped = Atomic<Int>(0)
+  /// The writer's: how many frames were taken when a frame found the lane full; -1 when none has since the last key frame.
+  private let takenWhenFull = Atomic<Int>(-1)
+  /// The reader's.
+  private let taken = Atomic<Int>(0)
+  /// Whether the writer waits for the reader to take something.
+  private let isAwaited = Atomic<Bool>(false)
+  private let wakeWriter: @Sendable () -> Void
 
   /// - Parameters:
   ///   - capacity: frames that may wait.
   ///   - limit: bytes of the longest frame.
   ///   - wake: called after each frame that was put.
-  package init(capacity: Int, limit: Int, wake: @escaping @Sendable () -> Void) {
+  ///   - wakeWriter: called, by the reader, when there is room after a frame found none. The writer's next frame does
+  ///     without: it is followed by a look at `takeKeyFrameRequest`.
+  package init(
+    capacity: Int, limit: Int, wake: @escaping @Sendable () -> Void, wakeWriter: @escaping @Sendable () -> Void = {}
+  ) {
     self.frames = Mailbox(capacity: capacity, wake: wake)
     self.rooms = Mailbox(capacity: capacity) {}
     self.limit = limit
+    self.wakeWriter = wakeWriter
   }
 
   /// Frames that were dropped because the lane was full or they were too long, and those that need them.
@@ -36,6 +48,7 @@ package final class VideoLane: Sendable {
     if info.isKeyFrame {
       self.isBroken.store(false, ordering: .relaxed)
       self.wantsKeyFrame.store(false, ordering: .relaxed)
+      self.takenWhenFull.store(-1, ordering: .relaxed)
     } else if self.isBroken.load(ordering: .relaxed) {
       self.dropped.add(1, ordering: .relaxed)
       return false
@@ -45,22 +58,36 @@ package final class VideoLane: Sendable {
     guard fits else {
       self.rooms.post(room)
       self.lose()
+      self.wantsKeyFrame.store(true, ordering: .relaxed)
       return false
     }
+    // Before the offer: where it is refused, whatever is taken from now on makes room.
+    let taken = self.taken.load(ordering: .acquiring)
     guard let refused = self.frames.offer(Frame(room: room, info: info, time: now)) else { return true }
     self.rooms.post(refused.room)
     self.lose()
+    self.takenWhenFull.store(taken, ordering: .relaxed)
+    self.isAwaited.store(true, ordering: .releasing)
     return false
   }
 
   /// For the writer: whether its next frame should be a key frame; answered once.
-  package func takeKeyFrameRequest() -> Bool { self.wantsKeyFrame.exchange(false, ordering: .relaxed) }
+  package func takeKeyFrameRequest() -> Bool {
+    let full = self.takenWhenFull.load(ordering: .relaxed)
+    if full >= 0, self.taken.load(ordering: .acquiring) != full {
+      self.takenWhenFull.store(-1, ordering: .relaxed)
+      self.wantsKeyFrame.store(true, ordering: .relaxed)
+    }
+    return self.wantsKeyFrame.exchange(false, ordering: .relaxed)
+  }
 
   /// For the reader: gives `body` the oldest frame, and when it was put; false when there is none.
   package func take(_ body: (RawSpan, VideoFrameInfo, Instant) -> Void) -> Bool {
     guard let frame = self.frames.take() else { return false }
+    self.taken.add(1, ordering: .releasing)
     frame.pass(to: body)
     self.rooms.post(frame.room)
+    if self.isAwaited.exchange(false, ordering: .acquiring) { self.wakeWriter() }
     return true
   }
 
@@ -76,7 +103,6 @@ package final class VideoLane: Sendable {
   private func lose() {
     self.dropped.add(1, ordering: .relaxed)
     self.isBroken.store(true, ordering: .relaxed)
-    self.wantsKeyFrame.store(true, ordering: .relaxed)
   }
 }
 

@@ -139,6 +139,46 @@ import Testing
     await agent.shutDown()
   }
 
+  @Test("a call whose agent the program has let go of is told what happens, to its end", .timeLimit(.minutes(1)))
+  func droppedAgent() async throws {
+    let bob = try await UserAgent(Self.configuration("bob", .none))
+    func dial() async throws -> Call {
+      let alice = try await UserAgent(Self.configuration("alice", .none))
+      return try await alice.call("sip:bob@\(bob.address)")
+    }
+    let call = try await dial()
+    var incoming = bob.incomingCalls.makeAsyncIterator()
+    let his = try #require(await incoming.next())
+    await his.answer()
+    try await call.waitUntilEstablished()
+    await his.hangUp()
+    #expect(await call.waitUntilEnded().reason == "hangup")
+    for await _ in call.events {}
+    await bob.shutDown()
+  }
+
+  @Test("who is cancelled waits no more for a call, and the others wait on")
+  func cancelledWaits() async throws {
+    let agent = try await UserAgent(Self.configuration("alice", .none))
+    let call = try await agent.connection(to: "bob").call
+    let (answer, end) = (Task { try await call.waitUntilEstablished() }, Task { await call.waitUntilEnded() })
+    let patient = Task { await call.waitUntilEnded() }
+    // Ends whoever waits on wrongly.
+    let patience = Task {
+      try await Task.sleep(for: .seconds(5))
+      await agent.shutDown()
+    }
+    try await Task.sleep(for: .milliseconds(50))
+    answer.cancel()
+    end.cancel()
+    let error = await #expect(throws: ApusError.self) { try await answer.value }
+    #expect(error?.code == .cancelled)
+    #expect(await end.value.reason.isEmpty)
+    patience.cancel()
+    await agent.shutDown()
+    #expect(await patient.value.reason == "hangup")
+  }
+
   @Test("a bad address is refused before anything is sent")
   func badAddress() async throws {
     var configuration = UserAgent.Configuration()

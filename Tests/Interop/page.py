@@ -60,6 +60,36 @@ WIDE = """[document.documentElement, ...document.querySelectorAll('.card')].filt
 PEERS = ("page at", "sip:bob")
 # How often it fetched a recording.
 FETCHED = "performance.getEntriesByType('resource').filter(each => each.name.includes('/recordings/')).length"
+# Keeps the browser's question for the microphone open until `allow()`, and counts the offers that leave.
+PROMPT = """(() => {
+  const capture = navigator.mediaDevices.getUserMedia, send = window.fetch;
+  navigator.mediaDevices.getUserMedia = async () => {
+    await new Promise(done => window.allow = done);
+    return window.captured = await capture();
+  };
+  window.offers = 0;
+  window.fetch = (path, options) => {
+    if (options?.method == 'POST') offers++;
+    return send(path, options);
+  };
+})()"""
+# Lets the next questions about the talk fail, in two ways, which `failing` counts down.
+FAILING = """(() => {
+  const send = window.fetch;
+  window.failing = 2;
+  window.fetch = async (path, options) => {
+    if (!failing || !path.startsWith('/talks/') || options?.method) return send(path, options);
+    failing--;
+    if (failing) return new Response('busy', {status: 503});
+    throw new TypeError('the network has changed');
+  };
+})()"""
+# A recording that is told with the right token only.
+RECORDED = """(() => {
+  const send = window.fetch;
+  window.fetch = async (path, options) => path == '/recordings' && options.headers.Authorization == 'Bearer %s'
+    ? new Response('{"recordings": ["one.wav"]}') : send(path, options);
+})()"""
 # How the page is looked at.
 VIEWS = [("wide-light", 1200, 800, "light"), ("wide-dark", 1200, 800, "dark"), ("narrow-light", 390, 1500, "light"),
          ("narrow-dark", 390, 1500, "dark")]
@@ -247,13 +277,49 @@ def nobody(mode):
         check(page.run("document.getElementById('end').hidden"), "the button to hang up is still there")
 
 
+def unasked(mode):
+    """Who hangs up while the browser asks for the microphone calls nobody, and is not listened to."""
+    with Page(mode) as page:
+        page.run(PROMPT)
+        page.press("echo")
+        wait_for(lambda: page.run("!!window.allow"), 5, "the page asks for the microphone")
+        page.press("end")
+        page.reads("state", "Over.")
+        page.run("allow()")
+        wait_for(lambda: page.run("!!window.captured"), 5, "the microphone is allowed")
+        time.sleep(1.5)
+        tracks = page.run("captured.getTracks().map(each => each.readyState)")
+        offers, connections = page.run("offers"), page.run("connections.length")
+        page.reads("state", "Over.")
+    check(tracks == ["ended"], f"the microphone is {tracks}")
+    check((offers, connections) == (0, 0), f"{offers} offers left, {connections} connections were made")
+
+
+def busy(mode):
+    """A question about the talk that fails does not end it."""
+    with Page(mode) as page:
+        page.press("echo")
+        page.reads("state", "You hear yourself.")
+        page.run(FAILING)
+        wait_for(lambda: page.run("failing") == 0, 10, "two questions have failed")
+        time.sleep(1.5)
+        page.reads("state", "You hear yourself.")
+        check(not page.run("document.getElementById('end').hidden"), "the talk has ended on the page")
+        check(page.card("page at"), "the call has ended")
+        page.press("end")
+        page.reads("state", "Over.")
+        page.reads("summary", "0 calls")
+
+
 def by_token(mode):
     with Page(mode, secure=True) as page:
         wait_for(lambda: not page.run("document.getElementById('entry').hidden"), 10, "the page asks for the token")
+        page.run(RECORDED % page.token)
         for word, is_right in (("guess", False), (page.token, True)):
             page.run(f"document.getElementById('token').value = '{word}'; document.getElementById('entry').requestSubmit()")
             page.reads("summary", "0 calls" if is_right else "the token is missing or wrong")
-        check(page.run("document.getElementById('entry').hidden"), "the page asks for the token still")
+        wait_for(lambda: page.run("document.getElementById('entry').hidden"), 5, "the page asks for the token no more")
+        wait_for(lambda: page.run("document.querySelectorAll('#recordings li').length") == 1, 5, "the recordings are there")
         page.press("echo")
         page.reads("state", "You hear yourself.")
         wait_for(lambda: page.card("page at"), 5, "the call has a card")
@@ -266,6 +332,7 @@ cases = [(f"the page, echo, {mode}", echo, mode) for mode in MODES]
 cases += [(f"the page, a recording, {mode}", recording, mode) for mode in MODES[:2]]
 cases += [(f"the page calls baresip through apus, {mode}", gateway, mode) for mode in MODES]
 cases += [("how the page looks", looks, "thread"), ("the page, whom nobody can call", nobody, "main"), ("the page by https and a token", by_token, "thread")]
+cases += [("the page, hung up before the microphone is allowed", unasked, "main"), ("the page, questions that fail", busy, "main")]
 report = Report()
 report.run(cases, at_once=2)
 report.finish()

@@ -313,6 +313,37 @@ func stream(_ count: Int, first: Int = 100, interval: Double = 20, samples: Int 
     #expect(playout.buffer.statistics.missing == 1)
   }
 
+  @Test(
+    "where the slots hold less than the least delay, they are filled and play begins",
+    arguments: [JitterMode.fixed(milliseconds: 100...200), .adaptive(milliseconds: 100...200)], [3.0, 17])
+  func fewSlots(_ mode: JitterMode, _ start: Double) {
+    var playout = Playout(mode: mode, slots: 4)
+    playout.run(stream(500), ticksFrom: start, until: 11_000)
+    #expect(playout.played == Array(100..<600))
+    let statistics = playout.buffer.statistics
+    #expect(statistics.overflow == 0 && statistics.stretched == 0 && statistics.skipped == 0)
+  }
+
+  @Test("a peer whose packets are so short that the slots hold less than the least delay is heard")
+  func shortPackets() {
+    let packets = stream(300, interval: 10, samples: 80)
+    let lengths = Dictionary(uniqueKeysWithValues: packets.map { (UInt16($0.sequence), 80) })
+    var playout = Playout(mode: .fixed(milliseconds: 500...1000), samplesOf: lengths)
+    playout.run(packets, until: 4000)
+    #expect(playout.played.count > 290, "\(playout.played.count)")
+  }
+
+  @Test("without delay, what a burst leaves waiting does not wait for the rest of the call")
+  func burstWithoutDelay() {
+    var packets = stream(100)
+    for index in 0..<10 { packets[index].arrival = 180 }
+    var playout = Playout(mode: .off)
+    playout.run(packets, ticksFrom: 183, until: 1180)
+    #expect(playout.buffer.held <= 3, "\(playout.buffer.held)")
+    #expect(playout.buffer.statistics.overflow == 7)
+    #expect(playout.played.count == 50)
+  }
+
   @Test("a stall within the maximum costs no packet; the delay grows instead")
   func stall() {
     var packets = stream(200)

@@ -44,4 +44,25 @@ import Testing
     line.rtcpMux = false
     #expect(try agent.makeOffer([line]).groups.isEmpty)
   }
+
+  @Test("a later offer has the names that the peer chose, and none twice", arguments: [true, false])
+  func names(takesVideo: Bool) throws {
+    var agent = try agent()
+    agent.usesBundle = true
+    try agent.receiveOffer(
+      try peer(
+        "a=group:BUNDLE v a", "m=video 5000 RTP/AVP 96", "a=mid:v", "a=rtcp-mux", "a=rtpmap:96 VP8/90000",
+        "m=audio 5000 RTP/AVP 0", "a=mid:a", "a=rtcp-mux"))
+    var sound = try audio([pcmu], rtcpMux: true)
+    sound.mid = "0"
+    var picture = try video([CodecCapability("VP8", clockRate: 90000)], at: "192.0.2.1:10000")
+    (picture.rtcpMux, picture.mid) = (true, "0")
+    let lines = [takesVideo ? picture : nil, sound]
+    _ = try agent.makeAnswer(lines)
+    let offer = try agent.makeOffer(lines)
+    #expect(offer.media.map(\.mid) == ["v", "a"])
+    #expect(offer.bundles == [takesVideo ? ["v", "a"] : ["a"]])
+    sound.mid = "a"
+    #expect(try agent.makeOffer(lines + [sound]).media.map(\.mid) == ["v", "a", "0"])
+  }
 }

@@ -72,6 +72,22 @@ import Testing
     #expect(offer.media.map(\.formats) == [["96", "101"], ["97"]])
   }
 
+  @Test("what a line has not agreed on gets no number that was agreed on for another, be that a later one")
+  func acrossAgreedLines() throws {
+    var agent = try agent()
+    try agent.receiveOffer(
+      try peer(
+        "a=group:BUNDLE 0 1", "m=audio 5000 RTP/AVP 111", "a=mid:0", "a=rtpmap:111 opus/48000/2",
+        "m=video 5000 RTP/AVP 96", "a=mid:1", "a=rtpmap:96 VP8/90000"))
+    let wide = CodecCapability.telephoneEvent(clockRate: 48000)
+    let lines = [
+      try audio([opus, pcmu, events, wide]),
+      try video([CodecCapability("VP8", clockRate: 90000)], at: "192.0.2.1:6000"),
+    ]
+    _ = try agent.makeAnswer(lines)
+    #expect(try agent.makeOffer(lines).media.map(\.formats) == [["111", "0", "101", "97"], ["96"]])
+  }
+
   @Test("when the numbers run out the last codecs are dropped, not trapped")
   func exhaustion() throws {
     var agent = try agent()

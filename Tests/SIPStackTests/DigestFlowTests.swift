@@ -15,7 +15,7 @@ struct DigestFlowTests {
     let pair = Pair(configuration: configuration)
     let ours = pair.a.addAccount(SIPAccountSettings(credentials: credentials("alice", password)))
     let theirs = pair.b.addAccount(SIPAccountSettings(required: credentials("alice", "secret"), realm: "lab"))
-    pair.b.accountOfRequest = { _, _, _ in theirs }
+    pair.b.accountOfRequest = { _, _, _, _ in theirs }
     pair.onEvent = { [unowned pair] side, event in
       if side == .b, case .incomingRequest(let id, _) = event { pair.b.respond(id, status: 200, now: pair.now) }
     }
@@ -117,6 +117,20 @@ struct DigestFlowTests {
     pair.inject(copy.serialized(), to: .b, from: Pair.addressA)
     #expect(pair.count("200 MESSAGE", from: .b) == before)
     #expect(pair.sent.last?.message.headers["WWW-Authenticate"]?.contains("stale=true") == true)
+  }
+
+  @Test("credentials hold though a proxy has put another URI in the request line (RFC 3261 §22.4)")
+  func forwarded() throws {
+    let (pair, account) = Self.pair()
+    // The one with credentials is the proxy's to bring.
+    pair.link = { sent in sent.message.headers["Authorization"] == nil ? [10] : [] }
+    Self.message(pair, account)
+    pair.run(100)
+    var copy = try #require(pair.all("MESSAGE", from: .a).last).message
+    #expect(copy.headers["Authorization"]?.contains("uri=\"sip:bob@192.0.2.2\"") == true)
+    copy.startLine = .request(.message, Pair.uri("sip:bob@10.0.0.9:5060"))
+    pair.inject(copy.serialized(), to: .b, from: Pair.addressA)
+    #expect(pair.sent.last?.name == "200 MESSAGE" && pair.b.counters.badDigests == 0)
   }
 
   @Test("a nonce that is not ours, another URI or another body is refused")

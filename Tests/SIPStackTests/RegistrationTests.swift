@@ -40,7 +40,7 @@ struct RegistrationTests {
     /// Makes B of `pair` a registrar that asks for alice's password; what A registers with, who knows it.
     static func guarded(_ pair: Pair) -> RegistrationSettings {
       let theirs = pair.b.addAccount(SIPAccountSettings(required: credentials("alice", "secret"), realm: "lab"))
-      pair.b.accountOfRequest = { _, _, _ in theirs }
+      pair.b.accountOfRequest = { _, _, _, _ in theirs }
       pair.onEvent = { [unowned pair] side, event in
         if side == .b, case .incomingRequest(let id, _) = event { pair.b.respond(id, status: 200, now: pair.now) }
       }
@@ -335,7 +335,7 @@ struct RegistrationTests {
     let configuration = SIPConfiguration(allow: [.register], digest: toyDigest)
     let pair = Pair(configuration: configuration)
     let theirs = pair.b.addAccount(SIPAccountSettings(required: credentials("alice", "secret"), realm: "lab"))
-    pair.b.accountOfRequest = { _, _, _ in theirs }
+    pair.b.accountOfRequest = { _, _, _, _ in theirs }
     let ours = pair.a.addAccount(SIPAccountSettings(credentials: credentials("alice", "guess")))
     var settings = Lab.settings()
     settings.account = ours

@@ -67,6 +67,27 @@ struct RequestFlowTests {
     pair.expectEmpty()
   }
 
+  @Test(
+    "the next contact is tried too when one is overloaded, silent or not there", arguments: ["503", "silent", "dead"])
+  func redirectPastFailure(how: String) throws {
+    let (pair, account) = Self.redirecting()
+    DigestFlowTests.message(pair, account)
+    try DigestFlowTests.answer(pair, 302, [("Contact", "<sip:c@192.0.2.30>;q=0.1, <sip:d@192.0.2.31>;q=0.7")])
+    #expect(Self.target(pair) == "sip:d@192.0.2.31 at 192.0.2.31:5060")
+    switch how {
+    case "503": try DigestFlowTests.answer(pair, 503)
+    case "silent": pair.run(33_000)
+    default:
+      let address = try #require(pair.sent.last).to
+      pair.act { pair.a.transportFailed(to: address, error: "refused", now: $0) }
+    }
+    #expect(Self.target(pair) == "sip:c@192.0.2.30 at 192.0.2.30:5060")
+    try DigestFlowTests.answer(pair, 200)
+    #expect(DigestFlowTests.results(pair) == ["200 Proxy"])
+    pair.runToEnd()
+    pair.expectEmpty()
+  }
+
   @Test("a circle of redirects ends, and so does a chain without end")
   func circle() throws {
     let (pair, account) = Self.redirecting()

@@ -20,20 +20,22 @@ package struct ALSA: Module {
       return [
         .source(
           .confined { request throws(ModuleError) in
-            let (name, figures) = try device(request, "audio_source", shelf)
+            let name = try device(request, "audio_source")
             let format = request.format
             return { () throws(ModuleError) in
-              DeviceThread.capture(format, figures) { () throws(DeviceLoss) in
+              let figures = figures(request, "capture \(name)", shelf)
+              return DeviceThread.capture(format, figures) { () throws(DeviceLoss) in
                 try ALSADevice(name, .transmit, format, figures)
               }
             }
           }),
         .player(
           .confined { request throws(ModuleError) in
-            let (name, figures) = try device(request, "audio_player", shelf)
+            let name = try device(request, "audio_player")
             let format = request.format
             return { () throws(ModuleError) in
-              DeviceThread.playback(format, figures) { () throws(DeviceLoss) in
+              let figures = figures(request, "playback \(name)", shelf)
+              return DeviceThread.playback(format, figures) { () throws(DeviceLoss) in
                 try ALSADevice(name, .receive, format, figures)
               }
             }
@@ -59,15 +61,16 @@ package struct ALSA: Module {
 }
 
 #if ALSA
-  private func device(
-    _ request: AudioRequest, _ facet: String, _ shelf: Locked<DeviceShelf>
-  ) throws(ModuleError) -> (name: String, figures: DeviceFigures) {
+  private func device(_ request: AudioRequest, _ facet: String) throws(ModuleError) -> String {
     let name = request.device.isEmpty ? "default" : request.device
     try ALSALibrary.check(name, facet)
-    let way = facet == "audio_source" ? "capture" : "playback"
-    let figures = DeviceFigures(
-      stream: request.stream, title: "\(way) \(name)", sampleRate: request.format.sampleRate)
+    return name
+  }
+
+  /// Those of a use that begins now: one that was only planned is never over, and nobody would take it off the shelf.
+  private func figures(_ request: AudioRequest, _ title: String, _ shelf: Locked<DeviceShelf>) -> DeviceFigures {
+    let figures = DeviceFigures(stream: request.stream, title: title, sampleRate: request.format.sampleRate)
     shelf.withLock { $0.add(figures) }
-    return (name, figures)
+    return figures
   }
 #endif

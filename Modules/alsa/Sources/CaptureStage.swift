@@ -4,9 +4,9 @@ internal import Synchronization
 
 /// What a device hears, in the call's time; owned by the stream, the device's thread fills the ring.
 final class CaptureStage: AudioStage {
-  /// Milliseconds between device and stream, on average.
+  /// Milliseconds between device and stream, on average; more where the stream's frames are long.
   static let depth = 80
-  /// Above so much, the excess is skipped at once.
+  /// Above so much, or two frames more than there should be, the excess is skipped at once.
   static let most = 240
 
   let format: AudioFormat
@@ -41,13 +41,18 @@ final class CaptureStage: AudioStage {
   /// False when the device has nothing yet, or was late.
   private func fill(_ samples: inout MutableSpan<Int16>) -> Bool {
     let channels = self.format.channels
-    let depth = self.format.sampleCount(milliseconds: Self.depth)
+    let frame = samples.count / channels * 1000 / self.format.sampleRate
+    if self.figures.frame.load(ordering: .relaxed) != frame {
+      self.figures.frame.store(frame, ordering: .relaxed)
+      self.control.aim(at: self.format.sampleRate * self.figures.depth / 1000)
+    }
+    let depth = self.format.sampleCount(milliseconds: self.figures.depth)
     if self.isFilling {
-      guard self.reader.ready >= max(depth, 2 * samples.count) else { return false }
+      guard self.reader.ready >= depth else { return false }
       self.isFilling = false
       self.control.forget()
     }
-    if self.reader.ready > self.format.sampleCount(milliseconds: Self.most) {
+    if self.reader.ready > max(self.format.sampleCount(milliseconds: Self.most), depth + 2 * samples.count) {
       self.skip(self.reader.ready - depth)
       self.control.forget()
     }

@@ -23,6 +23,8 @@ final class DeviceFigures: Sendable {
   let queued = Atomic<Int>(-1)
   /// Blocks that wait in the device's own buffer; a Bluetooth headset is far behind it.
   let held = Atomic<Int>(0)
+  /// Milliseconds of the stream's frames; 0 before the first.
+  let frame = Atomic<Int>(0)
   /// Parts per million by which the device's clock is faster than the call's.
   let drift = Atomic<Int>(0)
   /// Blocks put in and left out to make up for it.
@@ -57,6 +59,9 @@ final class DeviceFigures: Sendable {
     let nanoseconds = self.clock() - self.looked.load(ordering: .relaxed)
     return max(0, min(nanoseconds, 50_000_000)) * self.sampleRate / 1_000_000_000
   }
+
+  /// Milliseconds that should wait: a whole frame is taken at once, and 60 more are for a device that is late.
+  var depth: Int { max(CaptureStage.depth, self.frame.load(ordering: .relaxed) + 60) }
 
   var isWanted: Bool { !self.isFinished.load(ordering: .acquiring) }
 

@@ -28,8 +28,8 @@ enum DeviceThread {
 
   /// Milliseconds that a device is read or written at once, and that the thread sleeps in one piece.
   private static let turn = 10
-  /// Milliseconds that may wait for a player; of more, the oldest is skipped.
-  private static let mostHeld = 160
+  /// Milliseconds that may wait for a player beyond what should be there; of more, the oldest is skipped.
+  private static let headroom = 80
   private static let longestPause = 1000
 
   static func capture(_ format: AudioFormat, _ figures: DeviceFigures, open: @escaping Opening) -> CaptureStage {
@@ -39,9 +39,10 @@ enum DeviceThread {
     let slot = Locked(ends.writer.take())
     self.start(figures) {
       guard var writer = slot.withLock({ $0.take() }) else { return }
-      let most = format.sampleCount(milliseconds: CaptureStage.most / 2)
       var chunk = [Int16](repeating: 0, count: format.sampleCount(milliseconds: Self.turn))
       Self.keepOpen(figures, open) { device throws(DeviceLoss) in
+        let frame = figures.frame.load(ordering: .relaxed)
+        let most = format.sampleCount(milliseconds: max(CaptureStage.most / 2, figures.depth + frame))
         // A device without a clock brings whatever it is asked for: what it has stays there.
         guard writer.filled < most || device.queued >= 0 else { return false }
         var room = chunk.mutableSpan
@@ -103,8 +104,8 @@ enum DeviceThread {
   /// After a stop of the device, or its return: what it would play late is not played.
   static func skipOld(_ reader: inout PCMReader, _ format: AudioFormat, _ figures: DeviceFigures) {
     let held = figures.held.load(ordering: .relaxed) * format.channels
-    guard reader.ready + held > format.sampleCount(milliseconds: Self.mostHeld) else { return }
-    let excess = reader.ready + held - format.sampleCount(milliseconds: CaptureStage.depth)
+    guard reader.ready + held > format.sampleCount(milliseconds: figures.depth + Self.headroom) else { return }
+    let excess = reader.ready + held - format.sampleCount(milliseconds: figures.depth)
     let skipped = reader.skip(excess / format.channels * format.channels)
     figures.skipped.add(skipped / format.channels, ordering: .relaxed)
   }

@@ -18,7 +18,7 @@ struct DriftControl {
   private var meter = DriftMeter()
   private let rate: Double
   /// Microseconds.
-  private let target: Double
+  private var target: Double
   /// Frames of 10 ms are the shortest.
   private var levels = Median(capacity: 100)
   private var distances = Median(capacity: 100)
@@ -33,6 +33,9 @@ struct DriftControl {
     self.rate = Double(rate)
     self.target = Double(target) / Double(rate) * 1_000_000
   }
+
+  /// Another target, in blocks, from now on.
+  mutating func aim(at target: Int) { self.target = self.microseconds(target) }
 
   /// - Parameters:
   ///   - level: blocks that the buffer held.

@@ -10,6 +10,7 @@ final class PlaybackStage: AudioStage {
   private var converter: RateConverter
   private var control: DriftControl
   private var scratch: [Int16]
+  private var hasBegun = false
 
   init(format: AudioFormat, figures: DeviceFigures, writer: consuming PCMWriter) {
     self.format = format
@@ -25,6 +26,8 @@ final class PlaybackStage: AudioStage {
   func process(_ frame: inout AudioFrame) -> Verdict {
     let channels = self.format.channels
     let blocks = frame.samples.count / channels
+    self.figures.frame.store(blocks * 1000 / self.format.sampleRate, ordering: .relaxed)
+    if !self.hasBegun { self.begin(with: frame.samples.count) }
     let waiting = self.writer.filled / channels
     // A device that is away: what it would play late is not played.
     guard waiting < self.format.sampleRate * CaptureStage.most / 1000,
@@ -50,6 +53,17 @@ final class PlaybackStage: AudioStage {
     self.figures.inserted.store(self.converter.inserted, ordering: .relaxed)
     self.figures.dropped.store(self.converter.dropped, ordering: .relaxed)
     return .drop
+  }
+
+  /// A device starts with what it should have before each frame. A first frame of that length starts it alone, and
+  /// nothing would be left when the next is due: silence goes first.
+  private func begin(with count: Int) {
+    self.hasBegun = true
+    let depth = self.format.sampleCount(milliseconds: CaptureStage.depth)
+    guard count >= depth else { return }
+    // Once, before there is anything to be late for.
+    let silence = [Int16](repeating: 0, count: depth)
+    _ = self.writer.write(silence.span)
   }
 
   func finish(_ stream: StreamID) { self.figures.isFinished.store(true, ordering: .releasing) }

@@ -33,17 +33,20 @@ private let seconds: Int = {
 
 /// Calls `device` every 10 ms of a clock that is faster by `drift`, and `call` every 20 ms, with some jitter.
 ///
-/// - Parameter burst: the device moves so many times 10 ms at once.
+/// - Parameters:
+///   - burst: the device moves so many times 10 ms at once.
+///   - frame: milliseconds from one `call` to the next.
 private func run(
-  _ time: VirtualTime, drift: Double, burst: Int = 1, seconds: Int = seconds, device: (Int) -> Void, call: (Int) -> Void
+  _ time: VirtualTime, drift: Double, burst: Int = 1, frame: Int = 20, seconds: Int = seconds, device: (Int) -> Void,
+  call: (Int) -> Void
 ) {
   let start = time.value
   var (deviceTurn, callTurn, noise) = (burst, 1, UInt32(1))
-  while callTurn < seconds * 50 {
+  while callTurn < seconds * 1000 / frame {
     noise = noise &* 1_664_525 &+ 1_013_904_223
     let jitter = Int(noise >> 16) * 50
     let deviceTime = start + Int(Double(deviceTurn) * 10_000_000 / (1 + drift / 1_000_000))
-    let callTime = start + callTurn * 20_000_000
+    let callTime = start + callTurn * frame * 1_000_000
     if deviceTime < callTime {
       time.set(deviceTime)
       for _ in 0..<burst { device(deviceTurn) }
@@ -116,6 +119,57 @@ private func run(
     #expect(abs(measured - drift) < 20, "\(measured) ppm measured, \(drift) ppm true")
     let waiting = reader.ready
     #expect(abs(waiting - depth) < 320, "\(waiting) samples wait")
+  }
+
+  @Test(
+    "frames as long as a packet may be are never silent after the start, and none is late", arguments: [60, 100, 120],
+    [1, 3])
+  func longCapture(milliseconds: Int, burst: Int) {
+    let time = VirtualTime()
+    let figures = time.figures()
+    var ends = PCMRing(capacity: 4096).ends()
+    guard var writer = ends.writer.take(), let reader = ends.reader.take() else { preconditionFailure("a new ring") }
+    let stage = CaptureStage(format: format, figures: figures, reader: reader)
+    let chunk = [Int16](repeating: 1000, count: 80)
+    var frame = [Int16](repeating: 0, count: format.sampleCount(milliseconds: milliseconds))
+    var silent = 0
+    run(time, drift: 300, burst: burst, frame: milliseconds, seconds: 60) { _ in
+      figures.looked(queued: 0, held: 0)
+      if writer.write(chunk.span) < 80 { silent += 1 }
+    } call: { turn in
+      var part = AudioFrame(samples: frame.mutableSpan, direction: .transmit, stream: stream)
+      _ = stage.process(&part)
+      if turn * milliseconds > 1000, frame[80] == 0 { silent += 1 }
+    }
+    #expect(silent == 0 && figures.lateFrames.load(ordering: .relaxed) == 0)
+    #expect(figures.skipped.load(ordering: .relaxed) == 0)
+  }
+
+  @Test(
+    "a speaker that gets frames as long as a packet may be never runs dry, and nothing is skipped",
+    arguments: [100, 120], [1, 3])
+  func longPlayback(milliseconds: Int, burst: Int) {
+    let time = VirtualTime()
+    let figures = time.figures()
+    var ends = PCMRing(capacity: 4096).ends()
+    guard let writer = ends.writer.take(), var reader = ends.reader.take() else { preconditionFailure("a new ring") }
+    let stage = PlaybackStage(format: format, figures: figures, writer: writer)
+    var chunk = [Int16](repeating: 0, count: 80)
+    var frame = [Int16](repeating: 1000, count: format.sampleCount(milliseconds: milliseconds))
+    var dry = 0
+    var isStarted = false
+    run(time, drift: 300, burst: burst, frame: milliseconds, seconds: 60) { _ in
+      isStarted = isStarted || reader.ready >= depth
+      guard isStarted else { return }
+      figures.looked(queued: 0, held: 0)
+      DeviceThread.skipOld(&reader, format, figures)
+      var room = chunk.mutableSpan
+      if reader.read(into: &room) < 80 { dry += 1 }
+    } call: { _ in
+      var part = AudioFrame(samples: frame.mutableSpan, direction: .receive, stream: stream)
+      _ = stage.process(&part)
+    }
+    #expect(dry == 0 && figures.skipped.load(ordering: .relaxed) == 0)
   }
 
   @Test("a microphone that begins with a backlog, and one that stands still, are not taken for one whose clock is off")

@@ -1,5 +1,6 @@
 #if ALSA
   import Foundation
+  import Handoff
   import ModuleKit
   import Testing
 
@@ -83,6 +84,21 @@
       let heard = written()
       let first = try #require(heard.firstIndex(of: 1))
       #expect(Array(heard[first..<(first + 3999)]) == Array(1...3999))
+    }
+
+    @Test("a device's use is on the list from its beginning; one that was only planned never is")
+    func planned() throws {
+      _ = folder
+      let module = try ALSA(settings: ModuleSettings(keys: []))
+      guard case .application(let provider) = module.facets[3].body else { preconditionFailure("not an application") }
+      let shelf = try #require(provider as? DeviceWatchProvider).shelf
+      let request = AudioRequest(device: "quiet", format: format, stream: stream, direction: .transmit)
+      guard case .source(.confined(let prepare)) = module.facets[0].body else { preconditionFailure("not a source") }
+      let make = try prepare(request)
+      #expect(shelf.withLock { $0.figures.count } == 0)
+      let stage = try make()
+      #expect(shelf.withLock { $0.figures.count } == 1)
+      stage.finish(stream)
     }
 
     @Test("a device that ALSA does not know is one sentence; one that is not there is silence")

@@ -9,6 +9,7 @@ final class H264Depacketizer: VideoDepacketizer {
   func place(of payload: RawSpan) -> VideoPayloadPlace? {
     guard let form = PayloadForm(payload) else { return nil }
     switch form {
+    case .ignored: return .isIgnored
     case .single(let type): return Self.place(type, isStart: true)
     case .fragment(let type, let isStart, _): return Self.place(type, isStart: isStart)
     case .aggregate:
@@ -26,6 +27,7 @@ final class H264Depacketizer: VideoDepacketizer {
     guard let form = PayloadForm(payload) else { return false }
     if frame.count == 0 { self.fragmented = nil }
     switch form {
+    case .ignored: return true
     case .single: return self.fragmented == nil && frame.append(unit: payload)
     case .aggregate:
       var offset = 1
@@ -60,6 +62,8 @@ final class H264Depacketizer: VideoDepacketizer {
 
 /// A payload's structure (RFC 6184 §5.2); one that is interleaved has none here.
 private enum PayloadForm {
+  /// Of a type without a meaning (§5.2, table 1).
+  case ignored
   case single(UInt8)
   case aggregate
   case fragment(UInt8, isStart: Bool, isEnd: Bool)
@@ -70,6 +74,7 @@ private enum PayloadForm {
     guard payload.byteCount > 0, payload.uint8(at: 0) & 0x80 == 0 else { return nil }
     let type = payload.uint8(at: 0) & 0x1F
     switch type {
+    case 0, 30, 31: self = .ignored
     case NALUnitType.single: self = .single(type)
     case NALUnitType.stapA:
       guard payload.isAggregate else { return nil }

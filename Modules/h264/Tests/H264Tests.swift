@@ -161,9 +161,9 @@ private let pps = unit(0x68, 5)
   }
 
   @Test(
-    "what is malformed, interleaved or reserved is refused",
+    "what is malformed or interleaved is refused",
     arguments: [
-      [], [0x00, 1], [0xE5, 1], [0x7E, 1], [0x7F, 1], [0x79, 0, 0, 0, 1, 0x65], [0x7A, 1], [0x7B, 1],
+      [], [0x80, 1], [0xE5, 1], [0xFE, 1], [0xFF, 1], [0x79, 0, 0, 0, 1, 0x65], [0x7A, 1], [0x7B, 1],
       [0x7D, 0x85, 0, 0],
       [0x78], [0x78, 0], [0x78, 0, 0], [0x78, 0, 1], [0x78, 0, 2, 0x67], [0x78, 0, 1, 0x67, 0],
       [0x78, 0, 1, 0x67, 0, 0],
@@ -174,6 +174,15 @@ private let pps = unit(0x68, 5)
     let depacketizer = codec.makeDepacketizer()
     #expect(place(payload, depacketizer) == nil)
     #expect(frame([payload], depacketizer) == nil)
+  }
+
+  @Test(
+    "§5.2: a payload of a type without a meaning is ignored",
+    arguments: [[0x00, 1], [0x7E, 1], [0x7F, 1], [0x1E]] as [[UInt8]])
+  func ignored(payload: [UInt8]) {
+    let depacketizer = codec.makeDepacketizer()
+    #expect(place(payload, depacketizer) == .isIgnored)
+    #expect(frame([payload, [0x41, 1]], depacketizer) == [0, 0, 0, 1, 0x41, 1])
   }
 
   @Test("parts count only from a NAL unit's first to its last, within one frame")

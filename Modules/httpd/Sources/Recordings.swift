@@ -24,12 +24,22 @@ package final class Recordings {
     }
   }
 
-  /// The path of a new file.
+  /// The path of a new file. Nothing goes for it until `removeOldest`; `drop` takes it back.
   func make() -> String {
     let name = "\(UUID().uuidString).wav"
     self.made.insert(name, at: 0)
-    while self.made.count > Self.most { try? FileManager.default.removeItem(at: self.url(self.made.removeLast())) }
     return self.url(name).path
+  }
+
+  /// A new one is recorded: the oldest goes where there are too many.
+  func removeOldest() {
+    while self.made.count > Self.most { try? FileManager.default.removeItem(at: self.url(self.made.removeLast())) }
+  }
+
+  /// Nothing is recorded there after all.
+  func drop(_ path: String) {
+    self.made.removeAll { self.url($0).path == path }
+    try? FileManager.default.removeItem(atPath: path)
   }
 
   /// Those that have something to hear.

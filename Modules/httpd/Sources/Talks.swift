@@ -44,14 +44,16 @@ package final class Talks {
   ) {
     self.count += 1
     let (near, far) = ("httpd-\(self.count)-near", "httpd-\(self.count)-far")
+    let recording = partner == .recording ? self.recordings.make() : nil
     let sound =
       switch partner {
       case .echo: Self.sound(source: near, player: near)
       case .sip: Self.sound(source: far, player: near)
       case .recording:
-        CallSound(source: nil, player: AudioDevice(driver: "aufile", device: self.recordings.make()))
+        CallSound(source: nil, player: recording.map { AudioDevice(driver: "aufile", device: $0) })
       }
     self.host.answer(offer, from: "page at \(peer)", sound: sound) { [weak self] result in
+      if case .failure = result, let recording { self?.recordings.drop(recording) }
       then(
         result.flatMap { answered in
           guard let self else { return .failure(ModuleError(.unavailable, "the page is no longer served")) }
@@ -66,6 +68,7 @@ package final class Talks {
     switch partner {
     case .echo: break
     case .recording:
+      self.recordings.removeOldest()
       self.loop.schedule(at: self.loop.now.advanced(by: .seconds(Self.longestRecording))) { [weak self] in self?.end(id)
       }
     case .sip(let target):

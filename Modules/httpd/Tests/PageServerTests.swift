@@ -157,10 +157,27 @@ internal import Testing
     let name = try #require(recordings.names.first)
     #expect(recordings.path(of: name) == path)
     #expect(recordings.path(of: "../\(name)") == nil && recordings.path(of: "/etc/passwd") == nil)
-    for _ in 0..<Recordings.most { try Data("RIFF".utf8).write(to: URL(filePath: recordings.make())) }
+    for _ in 0..<Recordings.most {
+      try Data("RIFF".utf8).write(to: URL(filePath: recordings.make()))
+      recordings.removeOldest()
+    }
     #expect(recordings.names.count == Recordings.most && recordings.path(of: name) == nil)
     recordings.remove()
     #expect(!FileManager.default.fileExists(atPath: URL(filePath: path).deletingLastPathComponent().path))
+  }
+
+  @Test("a recording whose offer is refused costs none of the others; one that begins costs the oldest")
+  func refusedRecording() throws {
+    let running = try Running(recordings: Recordings.most)
+    defer { running.stop() }
+    for path in running.recordings { try Data("RIFF".utf8).write(to: URL(filePath: path)) }
+    let before = try running.request("GET /recordings")
+    for path in running.recordings { #expect(before.contains(URL(filePath: path).lastPathComponent)) }
+    #expect(try running.talk(#"{"with":"record","offer":"refused"}"#).hasPrefix("HTTP/1.1 400 "))
+    #expect(body(of: try running.request("GET /recordings")) == body(of: before))
+    #expect(running.recordings.allSatisfy { FileManager.default.fileExists(atPath: $0) })
+    #expect(try running.talk(Talk.record).hasPrefix("HTTP/1.1 201 "))
+    #expect(running.recordings.filter { !FileManager.default.fileExists(atPath: $0) } == [running.recording])
   }
 
   @Test("a recording comes whole, in more than one piece, and one whose file is gone is told so")
@@ -221,16 +238,16 @@ private final class Running {
   private let tally = HTTPTally()
   private let served: ServedApplication
   private let folder = FileManager.default.temporaryDirectory.appending(path: "apus-page-\(UUID().uuidString)")
-  private let made = Locked("")
+  private let made = Locked<[String]>([])
   let levels = LevelBoard()
 
-  init(_ adjust: (inout HTTPAccess) -> Void = { _ in }) throws {
+  init(recordings count: Int = 1, _ adjust: (inout HTTPAccess) -> Void = { _ in }) throws {
     var access = HTTPAccess(listen: SocketAddress(ipv4: 0x7F00_0001, port: 0))
     adjust(&access)
     let (tally, levels, folder, made, final) = (self.tally, self.levels, self.folder.path, self.made, access)
     self.served = try ServedApplication { loop, host throws(ModuleError) in
       let recordings = try Recordings(folder: folder)
-      made.withLock { $0 = recordings.make() }
+      made.withLock { $0 = (0..<count).map { _ in recordings.make() } }
       let server = try PageServer(
         final, tally: tally, levels: levels, talks: Talks(host: host, recordings: recordings, loop: loop), host: host)
       return (server, server.address.port)
@@ -240,8 +257,9 @@ private final class Running {
   var counters: HTTPCounters { self.tally.counters }
   var log: [String] { self.served.log.withLock { $0 } }
   var port: UInt16 { self.served.port }
-  /// Where a recording may be: there is no file there yet.
-  var recording: String { self.made.withLock { $0 } }
+  /// Where recordings may be, the oldest first: there are no files there yet.
+  var recordings: [String] { self.made.withLock { $0 } }
+  var recording: String { self.recordings[0] }
 
   func request(
     _ line: String, host: String? = nil, headers: [String] = [], type: String? = nil, body: String = ""

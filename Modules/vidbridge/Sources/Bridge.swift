@@ -49,7 +49,8 @@ final class Route: Sendable {
   private let wakeSink: @Sendable () -> Void
 
   init(from sink: Port, to source: Port) {
-    self.lane = VideoLane(capacity: Self.capacity, limit: Self.longest, wake: source.request.wake)
+    self.lane = VideoLane(
+      capacity: Self.capacity, limit: Self.longest, wake: source.request.wake, wakeWriter: sink.request.wake)
     self.sink = sink.number
     self.wakeSink = sink.request.wake
   }

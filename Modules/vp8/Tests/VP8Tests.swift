@@ -91,7 +91,9 @@ private let codec = VP8Codec()
     ("all of them, 7 bits, within a frame", [0x80, 0xF0, 0x12, 0x07, 0x45], []),
   ]
 
-  @Test("every form of the descriptor is read, and refused when it is cut off", arguments: descriptors)
+  @Test(
+    "every form of the descriptor is read, refused when it is cut off, and ignored when nothing follows it",
+    arguments: descriptors)
   func extensions(name: String, descriptor: [UInt8], expected: VideoPayloadPlace) {
     let depacketizer = codec.makeDepacketizer()
     let body: [UInt8] = [0x10, 0xAA, 0xBB]
@@ -99,7 +101,9 @@ private let codec = VP8Codec()
     #expect(frame([descriptor + body], depacketizer) == body)
     let isStart = expected.contains(.beginsFrame)
     #expect(place(descriptor + [0x11], depacketizer) == (isStart ? .beginsFrame : []))
-    for count in 0...descriptor.count {
+    #expect(place(descriptor, depacketizer) == .isIgnored)
+    #expect(frame([descriptor, descriptor + body], depacketizer) == body)
+    for count in 0..<descriptor.count {
       #expect(place(Array(descriptor[..<count]), depacketizer) == nil, "\(count) bytes")
       #expect(frame([Array(descriptor[..<count])], depacketizer) == nil, "\(count) bytes")
     }

@@ -5,19 +5,28 @@ internal import SDPCodec
 struct ICEFragment {
   private let usernameFragment: String
   private let password: String
-  private let candidates: [SDPAttribute]
+  private let candidates: [Candidate]
+
+  private struct Candidate {
+    let attribute: SDPAttribute
+    /// The `mid` of the section that it is for, where the fragment says so.
+    let mediaID: String?
+  }
 
   /// Nil when it names no credentials, or some that ICE does not allow.
   init?(parsing body: [UInt8]) {
     var named: [String: String] = [:]
-    var candidates: [SDPAttribute] = []
+    var candidates: [Candidate] = []
+    var mediaID: String?
     for line in String(decoding: body, as: UTF8.self).split(whereSeparator: \.isNewline) {
+      if line.hasPrefix("m=") { mediaID = nil }
       guard line.hasPrefix("a=") else { continue }
       let parts = line.dropFirst(2).split(separator: ":", maxSplits: 1).map(String.init)
       guard parts.count == 2 else { continue }
       switch parts[0] {
       case "ice-ufrag", "ice-pwd": named[parts[0]] = named[parts[0]] ?? parts[1]
-      case "candidate": candidates.append(SDPAttribute(parts[0], parts[1]))
+      case "mid": mediaID = parts[1]
+      case "candidate": candidates.append(Candidate(attribute: SDPAttribute(parts[0], parts[1]), mediaID: mediaID))
       default: continue
       }
     }
@@ -45,19 +54,23 @@ struct ICEFragment {
     for index in offer.media.indices {
       merged.media[index].attributes = self.merged(into: offer.media[index].attributes, isRestart)
     }
-    // What is bundled has the candidates of its first section.
+    // Those that name no section are the first one's, whose transport has what is bundled.
     guard let first = offer.media.firstIndex(where: { $0.port != 0 }) else { return merged }
-    let known = Set(merged.media[first].attributes)
-    merged.media[first].attributes += self.candidates.filter { !known.contains($0) }
-    let count = merged.media[first].attributes.count { $0.name == "candidate" }
+    let known = merged.media.map { Set($0.attributes) }
+    for candidate in self.candidates {
+      let named = candidate.mediaID.flatMap { mediaID in offer.media.firstIndex { $0.mid == mediaID } }
+      let index = named ?? first
+      if !known[index].contains(candidate.attribute) { merged.media[index].attributes.append(candidate.attribute) }
+    }
+    let count = merged.media.reduce(0) { $0 + $1.candidates.count }
     return count <= Self.maximumCandidates ? merged : nil
   }
 
   private func merged(into attributes: [SDPAttribute], _ isRestart: Bool) -> [SDPAttribute] {
     attributes.compactMap { attribute in
       switch attribute.name {
-      case "ice-ufrag": SDPAttribute("ice-ufrag", self.usernameFragment)
-      case "ice-pwd": SDPAttribute("ice-pwd", self.password)
+      case "ice-ufrag" where isRestart: SDPAttribute("ice-ufrag", self.usernameFragment)
+      case "ice-pwd" where isRestart: SDPAttribute("ice-pwd", self.password)
       case "candidate", "end-of-candidates": isRestart ? nil : attribute
       default: attribute
       }

@@ -130,7 +130,8 @@ package final class WHIPServer: Application {
       return reply(HTTPResponse(428, "If-Match says which ICE session is meant: its ETag, or * for a new one"))
     }
     let continues = fragment.continues(session.offer)
-    guard continues ? wanted == session.tag : wanted == "*" else {
+    // `*` is true of whatever exists (RFC 9110 §13.1.1), so some clients send nothing else.
+    guard wanted == "*" || (continues && wanted == session.tag) else {
       return reply(HTTPResponse(412, "the ICE session is another one by now"))
     }
     guard let offer = fragment.merged(into: session.offer) else {

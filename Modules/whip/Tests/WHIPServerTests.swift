@@ -4,6 +4,7 @@ internal import Handoff
 internal import ModuleKit
 internal import NetBase
 internal import Runtime
+internal import SDPCodec
 internal import TestSupport
 internal import Testing
 
@@ -38,10 +39,7 @@ internal import Testing
     func patch(_ match: String?, _ body: String, type: String = "application/trickle-ice-sdpfrag") throws -> String {
       try running.request("PATCH \(path)", headers: match.map { ["If-Match: \($0)"] } ?? [], type: type, body: body)
     }
-    func fragment(_ name: String) -> String {
-      "a=ice-ufrag:\(name)\r\na=ice-pwd:0123456789012345678901\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\n"
-        + "a=candidate:1 1 udp 1 127.0.0.1 9 typ host\r\n"
-    }
+    func fragment(_ name: String) -> String { Self.fragment(name) }
     let refused = [
       try patch("\"ours0\"", fragment("theirs"), type: "application/sdp"), try patch("*", "a=ice-ufrag:theirs\r\n"),
       try patch(nil, fragment("theirs")), try patch("\"old\"", fragment("theirs")),
@@ -63,6 +61,42 @@ internal import Testing
     #expect(try patch("\"ours2\"", fragment("other") + crowd).hasPrefix("HTTP/1.1 413 "))
     #expect(try patch("*", "a=ice-ufrag\r\na=ice-pwd\r\n").hasPrefix("HTTP/1.1 400 "))
     #expect(running.log.count == 4)
+  }
+
+  /// Credentials and a candidate, as a client sends them.
+  private static func fragment(_ name: String) -> String {
+    "a=ice-ufrag:\(name)\r\na=ice-pwd:0123456789012345678901\r\nm=audio 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:0\r\n"
+      + "a=candidate:1 1 udp 1 127.0.0.1 9 typ host\r\n"
+  }
+
+  @Test("If-Match: * is true of later candidates too, and the ETag stays (RFC 9110 §13.1.1)")
+  func patchOfAny() throws {
+    let running = try Running()
+    defer { running.stop() }
+    let created = try running.request("POST /whip", type: "application/sdp", body: Offer.sending.text)
+    let path = try #require(header("Location", of: created))
+    for match in ["*", "\"ours0\"", "*"] {
+      let response = try running.request(
+        "PATCH \(path)", headers: ["If-Match: \(match)"], type: "application/trickle-ice-sdpfrag",
+        body: Self.fragment("theirs"))
+      #expect(response.hasPrefix("HTTP/1.1 204 ") && header("ETag", of: response) == nil, "\(match): \(response)")
+    }
+  }
+
+  @Test("a candidate is its section's, as a=mid says, with the credentials that are there (RFC 8840 §9)")
+  func sections() throws {
+    let head = "v=0\r\no=- 1 1 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 0.0.0.0\r\nt=0 0\r\n"
+    func line(_ kind: String, _ mid: String, _ name: String) -> String {
+      "m=\(kind) 9 UDP/TLS/RTP/SAVPF 0\r\na=mid:\(mid)\r\na=ice-ufrag:\(name)\r\na=ice-pwd:0123456789012345678901\r\n"
+    }
+    let offer = try SessionDescription(parsing: head + line("video", "0", "others") + line("audio", "1", "theirs"))
+    for (mid, counts) in [("a=mid:1\r\n", [0, 1]), ("a=mid:0\r\n", [1, 0]), ("", [1, 0])] {
+      let body = Self.fragment("theirs").split(separator: "a=mid:0\r\n").joined(separator: mid)
+      let fragment = try #require(ICEFragment(parsing: Array(body.utf8)))
+      let merged = try #require(fragment.merged(into: offer))
+      #expect(merged.media.map(\.candidates.count) == counts, "\(mid)")
+      #expect(merged.media.map(\.iceUfrag) == ["others", "theirs"])
+    }
   }
 
   @Test(
@@ -133,6 +167,50 @@ internal import Testing
     #expect(client.text().hasPrefix("HTTP/1.1 413 "))
     #expect(running.counters.oversize == 2)
     #expect(running.log.isEmpty)
+  }
+
+  @Test("HEAD gets a head only, so the next response follows it at once (RFC 9110 §9.3.2)")
+  func head() throws {
+    let running = try Running()
+    defer { running.stop() }
+    let client = try running.client()
+    client.send("HEAD /whip HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+    client.send("GET /whip HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+    let parts = client.text().split(separator: "\r\n\r\n").map { String($0) }
+    try #require(parts.count == 3, "\(parts)")
+    #expect(parts[0].hasPrefix("HTTP/1.1 405 ") && parts[1].hasPrefix("HTTP/1.1 405 "), "\(parts)")
+    #expect(header("Content-Length", of: parts[0]) == "\(parts[2].utf8.count)")
+  }
+
+  @Test("a request that asks for another protocol is answered, and its connection ends: nothing more is read of it")
+  func upgrade() throws {
+    let running = try Running()
+    defer { running.stop() }
+    let client = try running.client()
+    client.send(
+      "POST /whip HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: h2c\r\nContent-Length: 0\r\n\r\n")
+    let response = client.text()
+    #expect(response.hasPrefix("HTTP/1.1 415 ") && header("Connection", of: response) == "close", "\(response)")
+  }
+
+  @Test("who expects 100 gets it before the body is sent, and 413 where the body is too long (RFC 9110 §10.1.1)")
+  func expectation() throws {
+    let running = try Running()
+    defer { running.stop() }
+    func head(_ length: Int) -> String {
+      "POST /whip HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Type: application/sdp\r\n"
+        + "Expect: 100-continue\r\nContent-Length: \(length)\r\n\r\n"
+    }
+    let client = try running.client()
+    let offer = Offer.sending.text
+    client.send(head(offer.utf8.count))
+    let invitation = client.text(until: "\r\n\r\n")
+    #expect(invitation == "HTTP/1.1 100 Continue\r\n\r\n")
+    client.send(offer)
+    #expect(client.text().hasPrefix("HTTP/1.1 201 "))
+    let other = try running.client()
+    other.send(head(1_000_000))
+    #expect(other.text().hasPrefix("HTTP/1.1 413 "))
   }
 
   @Test("a request that does not arrive in time loses its connection, and others are served meanwhile")

@@ -139,7 +139,7 @@ extension JitterBuffer {
     while self.slots.held > 0, sequence - self.lowest >= Int64(self.slots.count) { self.dropLowest() }
   }
 
-  private mutating func dropLowest() {
+  mutating func dropLowest() {
     self.statistics.overflow += 1
     self.position = max(self.position, self.slots[self.lowest].media + self.duration)
     self.removeLowest()

@@ -9,12 +9,15 @@ extension JitterBuffer {
     case .idle, .paused: return .empty
     case .buffering:
       guard self.slots.held > 0 else { return .empty }
-      guard self.delay(clock) >= self.target else { return .buffering }
+      // With every slot in use, the next packet would push the oldest out.
+      let isFull = self.highest - self.lowest >= Int64(self.slots.count - 1)
+      guard isFull || self.delay(clock) >= self.target else { return .buffering }
       self.state = .playing
       self.floor = self.lowest - 1
-      (self.starved, self.lastAdjustment) = (0, clock)
+      (self.starved, self.lastAdjustment, self.leastHeld) = (0, clock, .max)
     case .playing: break
     }
+    if !self.isTimed { self.limitBacklog(clock) }
     guard self.slots.held > 0 else { return self.underrun() }
     guard self.isTimed else { return self.popUntimed() }
 
@@ -59,6 +62,16 @@ extension JitterBuffer {
     self.statistics.missing += 1
     self.hasFollowing = self.concealedInGap == min(missing, 5)
     return .missing(samples: Int(self.duration))
+  }
+
+  /// Without delay: of what a burst left waiting, and nobody needed for half a second, three packets stay, but no more
+  /// than a tenth of a second.
+  private mutating func limitBacklog(_ clock: Int64) {
+    self.leastHeld = min(self.leastHeld, self.slots.held)
+    guard clock - self.lastAdjustment >= self.clock.rate / 2 else { return }
+    let most = max(1, min(3, self.clock.rate / 10 / self.duration))
+    for _ in 0..<max(0, self.leastHeld - Int(most)) { self.dropLowest() }
+    (self.leastHeld, self.lastAdjustment) = (.max, clock)
   }
 
   /// Plays a part of the gap before the oldest packet: the packets that are lost, or the sender's pause.

@@ -79,6 +79,8 @@ package struct JitterBuffer: ~Copyable {
   var starved: Int64 = 0
   var lateSince: Int64?
   var lastAdjustment: Int64 = 0
+  /// Without delay: the fewest packets that were there at a `pop` since the last adjustment.
+  var leastHeld = Int.max
   var hasFollowing = false
   var concealedInGap = 0
 
@@ -152,11 +154,14 @@ package struct JitterBuffer: ~Copyable {
     (self.suspectNext, self.lastPlayed, self.lateSince, self.hasFollowing) = (nil, nil, nil, false)
   }
 
+  /// Never more than the slots hold: the oldest packet would be dropped before its time comes.
   var target: Int64 {
-    switch self.mode {
-    case .off, .fixed: self.minimum
-    case .adaptive: min(max(self.delays.wantedDelay + self.duration / 2, self.minimum), self.maximum)
-    }
+    let wanted =
+      switch self.mode {
+      case .off, .fixed: self.minimum
+      case .adaptive: min(max(self.delays.wantedDelay + self.duration / 2, self.minimum), self.maximum)
+      }
+    return min(wanted, Int64(self.slots.count - 1) * self.duration)
   }
 
   var isTimed: Bool {

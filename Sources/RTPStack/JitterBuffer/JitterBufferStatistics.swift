@@ -12,7 +12,7 @@ package struct JitterBufferStatistics: Equatable, Sendable {
   package internal(set) var late: UInt64 = 0
   /// Packets that were there before.
   package internal(set) var duplicates: UInt64 = 0
-  /// Packets dropped because there was no room, or more delay than the maximum.
+  /// Packets dropped because there was no room, or more delay than the mode allows.
   package internal(set) var overflow: UInt64 = 0
   /// Packets dropped by the adaptive mode to bring the delay down.
   package internal(set) var skipped: UInt64 = 0

@@ -21,7 +21,7 @@ package struct RTPReceiver: Sendable {
 
   /// Jumps forward up to this many are loss (RFC 3550 A.1, MAX_DROPOUT).
   package static let maximumDropout = 3000
-  /// Packets up to this far back are reordered (A.1, MAX_MISORDER).
+  /// Packets up to this far back are reordered (A.1, MAX_MISORDER), where nothing is asked for again.
   package static let maximumMisorder = 100
 
   /// The source that is heard; nil before its first packet.
@@ -37,6 +37,7 @@ package struct RTPReceiver: Sendable {
   package private(set) var lastHeard: Instant?
 
   private let probationLength: Int
+  private let misorder: Int
   private var clock: MediaClock
   private var sequence = SequenceState(first: 0)
   private var candidate: Candidate?
@@ -47,14 +48,19 @@ package struct RTPReceiver: Sendable {
   private var scaledJitter: UInt64 = 0
 
   /// A receiver for a stream of `clockRate`. `probation` is how many packets in sequence must come before the first is
-  /// accepted (A.1, MIN_SEQUENTIAL less one); 0 suits a source that signalling or SRTP vouches for.
-  package init(clockRate: Int, probation: Int = 0) {
+  /// accepted (A.1, MIN_SEQUENTIAL less one); 0 suits a source that signalling or SRTP vouches for. `misorder` is how far
+  /// back a packet is not suspect: further than usual where lost packets are sent again.
+  package init(clockRate: Int, probation: Int = 0, misorder: Int = RTPReceiver.maximumMisorder) {
     self.clock = MediaClock(rate: clockRate, origin: Instant(nanoseconds: 0))
     self.probationLength = probation
+    self.misorder = misorder
   }
 
   /// Judges a packet that was authenticated, if the stream has authentication, and counts it.
-  package mutating func receive(_ header: RTPHeader, now: Instant) -> Verdict {
+  ///
+  /// - Parameter isMissing: whether the caller knows that it did not come yet. Only the last 128 numbers are known here; an
+  ///   older one is a duplicate without this.
+  package mutating func receive(_ header: RTPHeader, now: Instant, isMissing: Bool = false) -> Verdict {
     guard let ssrc = self.ssrc else {
       guard self.probationLength == 0 || self.confirms(header, after: self.probationLength) else { return .suspect }
       self.start(header)
@@ -80,9 +86,10 @@ package struct RTPReceiver: Sendable {
       self.count(header, now: now)
       return .accepted
     }
-    if 0x10000 - step <= Self.maximumMisorder {
+    let age = 0x10000 - step
+    if age <= self.misorder {
       self.candidate = nil
-      guard self.sequence.fill(age: 0x10000 - step) else {
+      guard age < SequenceWindow.length || isMissing, self.sequence.fill(age: age) else {
         self.duplicates += 1
         return .duplicate
       }

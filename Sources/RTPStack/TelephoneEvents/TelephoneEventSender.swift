@@ -42,6 +42,8 @@ package struct TelephoneEventSender: Sendable {
   private var minimum: UInt32
   private var gap: UInt32
   private var clockRate: UInt32
+  /// What a full segment is on the clock of the timestamps.
+  private var segmentStep: UInt32 = 0xFFFF
   private var state = State.idle
   /// Waiting entries: a ring that never grows past its limit.
   private var queue: [Entry] = []
@@ -93,8 +95,11 @@ package struct TelephoneEventSender: Sendable {
   }
 
   /// Changes the clock rate with the codec: what is sent and what waits goes on, each as long as before.
-  package mutating func change(clockRate: Int) {
+  ///
+  /// - Parameter timestampRate: that of the timestamps, where events are agreed on at a clock of their own.
+  package mutating func change(clockRate: Int, timestampRate: Int? = nil) {
     let (old, new) = (UInt64(self.clockRate), UInt64(clockRate))
+    self.segmentStep = UInt32(clamping: 0xFFFF * UInt64(timestampRate ?? clockRate) / new)
     guard old != new else { return }
     func units(_ before: UInt32) -> UInt32 { UInt32(clamping: UInt64(before) * new / old) }
     func rescaled(_ before: Active) -> Active {
@@ -152,7 +157,7 @@ package struct TelephoneEventSender: Sendable {
       // A new segment starts where the field of the old one is full (§2.5.1.3).
       var full = active
       full.segment = 0xFFFF
-      active.timestamp &+= 0xFFFF
+      active.timestamp &+= self.segmentStep
       active.segment -= 0xFFFF
       active.isFirst = false
       self.state = isEnd ? .ending(active, left: 3) : .sending(active)

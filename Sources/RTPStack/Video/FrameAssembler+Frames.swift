@@ -6,15 +6,19 @@ extension FrameAssembler {
       switch self[self.cursor] {
       case .missing: return nil
       case .lost: self.passLost()
-      case .held(let packet) where packet.isPadding: self.passPadding()
       case .held(let packet):
         // Another timestamp ends a frame without a marker; the packet itself is looked at next.
-        let isEnd = self.partial.map { $0.timestamp != packet.timestamp } ?? false
-        if !isEnd {
+        var isEnd = self.partial.map { $0.timestamp != packet.timestamp } ?? false
+        if packet.isPadding {
+          // A payload that is ignored may be the last of its frame; padding of another time says nothing of it.
+          isEnd = packet.hasMarker && self.partial != nil && !isEnd
+          self.passPadding()
+        } else if !isEnd {
           self.take(packet)
           self.cursor += 1
+          isEnd = packet.hasMarker
         }
-        guard isEnd || packet.hasMarker else { continue }
+        guard isEnd else { continue }
         guard !self.mayBeginEarlier else {
           (self.cursor, self.partial) = (self.first, nil)
           return nil

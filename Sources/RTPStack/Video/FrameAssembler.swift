@@ -107,7 +107,8 @@ package struct FrameAssembler: ~Copyable {
     self.slab = PacketSlab(count: capacity, longest: Self.longestPayload)
   }
 
-  /// Takes a packet when it comes. An empty payload is padding: it fills its number, and is of no frame.
+  /// Takes a packet when it comes. An empty payload is padding: it fills its number, and is of no frame; its marker
+  /// ends the frame of its timestamp.
   package mutating func insert(
     _ header: RTPHeader, payload: RawSpan, beginsFrame: Bool, isOfKeyFrame: Bool, now: Instant
   ) {
@@ -125,6 +126,13 @@ package struct FrameAssembler: ~Copyable {
     if beginsFrame, sequence == self.first { self.beginning = nil }
     if isOfKeyFrame { self.keyFrame = (max(sequence, self.keyFrame?.sequence ?? sequence), now) }
     self.passHeld()
+  }
+
+  /// Whether a number is missing, and still waited for.
+  package func isMissing(_ number: UInt16) -> Bool {
+    let sequence = self.highest + Int64(Int16(bitPattern: number &- UInt16(truncatingIfNeeded: self.highest)))
+    guard self.hasBegun, sequence >= self.first, sequence <= self.highest else { return false }
+    return if case .missing = self[sequence] { true } else { false }
   }
 
   /// The payload of a packet of a frame that was delivered and not released; empty for any other.

@@ -100,10 +100,23 @@ extension MediaDescription {
     self.attributes += local.attributes
   }
 
-  /// The same line with port 0: rejected in an answer, removed in an offer (RFC 3264 §6, §8.2).
-  var disabled: MediaDescription {
+  /// The same line with port 0: rejected in an answer, removed in an offer (RFC 3264 §6, §8.2). Where `used`, a line
+  /// beside it, has ICE and DTLS, this one names them too: some peers refuse a description over a line without.
+  func disabled(beside used: LocalMedia?) -> MediaDescription {
     var section = MediaDescription(kind: self.kind, port: 0, protocolName: self.protocolName, formats: self.formats)
     if let mid = self.mid { section.add("mid", mid) }
+    let shared = (used?.attributes ?? []).filter { SDPAttribute.sharedNames.contains($0.name) }
+    let names = Set(shared.map(\.name))
+    guard names.contains("ice-ufrag"), names.contains("setup") else { return section }
+    if self.rtcpMux { section.add("rtcp-mux") }
+    section.attributes += shared
     return section
   }
+}
+
+extension SDPAttribute {
+  /// What of a transport's attributes may stand in every line that has it, other than addresses.
+  package static let sharedNames: Set<String> = [
+    "ice-ufrag", "ice-pwd", "ice-options", "fingerprint", "setup", "tls-id",
+  ]
 }

@@ -69,7 +69,8 @@ package struct OfferAnswer: Sendable {
     let count = max(local.count, known.count)
     guard count <= SDPLimits.media else { throw .tooManyMedia(count) }
     var lines: [OfferedLine?] = []
-    var elsewhere: Set<UInt8> = []
+    var offered: Set<UInt8> = []
+    var names = Set(known.compactMap(\.mid))
     for index in 0..<count {
       guard index < local.count, var media = local[index], media.address.port != 0 else {
         guard index < known.count else { throw .unknownMedia(index: index) }
@@ -78,23 +79,32 @@ package struct OfferAnswer: Sendable {
       }
       let codecs = keepingUsefulTelephoneEvents(media.codecs, \.identity)
       let numbers = index < self.payloadTypes.count ? self.payloadTypes[index] : PayloadTypes()
-      let formats = numbers.assign(codecs, avoiding: elsewhere).withRepairedTypes
+      // Those of lines that follow too: in one group a number means one codec (RFC 9143 §9.1.1).
+      let elsewhere = self.payloadTypes.enumerated().filter { $0.offset != index }.flatMap { $0.element.agreedNumbers }
+      let formats = numbers.assign(codecs, avoiding: offered.union(elsewhere)).withRepairedTypes
       guard isUseful(formats.map(\.identity), wanted: codecs.map(\.identity)) else { throw .noCodec(index: index) }
-      elsewhere.formUnion(formats.map(\.payloadType))
+      offered.formUnion(formats.map(\.payloadType))
       media.extensions = media.extensions.numbered(
         as: index < self.negotiated.count ? self.negotiated[index].extensions : [])
+      // A line keeps the name that was agreed on, which may be the peer's choice.
+      if index < known.count, let mid = known[index].mid {
+        media.mid = mid
+      } else if let wished = media.mid {
+        media.mid = names.insertUnlike(wished)
+      }
       lines.append(OfferedLine(local: media, formats: formats))
     }
-    let connection = self.sessionConnection(lines.lazy.compactMap { $0?.local }.first)
+    let used = lines.lazy.compactMap { $0?.local }.first
+    let connection = self.sessionConnection(used)
     let sections = lines.enumerated().map { index, line in
       if let line {
         MediaDescription(line.local, formats: line.formats, session: connection)
       } else {
-        known[index].disabled
+        known[index].disabled(beside: used)
       }
     }
-    let names = lines.compactMap { $0?.local }.filter(\.rtcpMux).compactMap(\.mid)
-    let offer = self.send(sections, connection: connection, bundles: [names])
+    let bundle = lines.compactMap { $0?.local }.filter(\.rtcpMux).compactMap(\.mid)
+    let offer = self.send(sections, connection: connection, bundles: [bundle])
     for (index, line) in lines.enumerated() { self.reserve(line?.formats ?? [], at: index) }
     self.phase = .offered(offer, lines: lines)
     return offer
@@ -168,8 +178,12 @@ package struct OfferAnswer: Sendable {
         sections.append(MediaDescription(line, formats: pairs.map(\.local), session: connection))
       case .failure(let reason):
         negotiated.append(NegotiatedMedia(rejected: remote.section, index: remote.index, because: reason.rejection))
-        sections.append(remote.section.disabled)
+        sections.append(remote.section)
       }
+    }
+    let used = zip(local, negotiated).first { $1.isActive }?.0
+    for (index, line) in negotiated.enumerated() where !line.isActive {
+      sections[index] = sections[index].disabled(beside: used)
     }
     let reasons = negotiated.compactMap(\.rejection)
     if reasons.count == media.count, reasons.contains(where: { $0 != .notOffered && $0 != .notWanted }) {
@@ -251,5 +265,17 @@ package struct OfferAnswer: Sendable {
       self.payloadTypes[line.index].settle(line.receiveCodecs + line.receiveTelephoneEvents)
     }
     self.phase = .stable
+  }
+}
+
+extension Set<String> {
+  /// Puts in `wished`, or the first number that is not there where it is, and returns that.
+  fileprivate mutating func insertUnlike(_ wished: String) -> String {
+    var (name, number) = (wished, 0)
+    while !self.insert(name).inserted {
+      name = "\(number)"
+      number += 1
+    }
+    return name
   }
 }

@@ -5,6 +5,9 @@ struct PayloadTypes: Hashable, Sendable {
   /// The number that each codec was agreed under last; later offers use it again.
   private var agreed: [CodecIdentity: UInt8] = [:]
 
+  /// The numbers that codecs were agreed under last.
+  var agreedNumbers: [UInt8] { Array(self.agreed.values) }
+
   /// Notes what both sides have settled on.
   mutating func settle(_ formats: [CodecFormat]) {
     for format in formats {
@@ -26,7 +29,8 @@ struct PayloadTypes: Hashable, Sendable {
     var numbers = [UInt8?](repeating: nil, count: codecs.count)
     var taken: Set<UInt8> = []
     for (index, codec) in codecs.enumerated() {
-      let wishes = [self.agreed[codec.identity], codec.payloadType, PayloadTypes.fixedNumber(codec.identity)]
+      let wished = codec.payloadType.flatMap { avoiding.contains($0) ? nil : $0 }
+      let wishes = [self.agreed[codec.identity], wished, PayloadTypes.fixedNumber(codec.identity)]
       guard
         let number = wishes.lazy.compactMap({ $0 }).first(where: {
           $0 < 128 && !taken.contains($0) && self.allows($0, codec.identity)
@@ -40,8 +44,7 @@ struct PayloadTypes: Hashable, Sendable {
     for (index, codec) in codecs.enumerated() where numbers[index] == nil {
       let candidates = codec.identity.isTelephoneEvent ? [101] + order : order
       let free = candidates.filter { !taken.contains($0) && self.allows($0, codec.identity) }
-      let preferred = codec.identity.isTelephoneEvent ? free.first : free.first { !avoiding.contains($0) }
-      guard let number = preferred ?? free.first else { continue }
+      guard let number = free.first(where: { !avoiding.contains($0) }) ?? free.first else { continue }
       numbers[index] = number
       taken.insert(number)
     }

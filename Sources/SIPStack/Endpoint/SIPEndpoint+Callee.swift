@@ -26,8 +26,8 @@ extension SIPEndpoint {
 
   /// Answers the call with 200; `established` follows with the ACK.
   ///
-  /// - Parameter body: the answer, or the offer when the INVITE had none. Left out where the offer went in a reliable
-  ///   provisional response.
+  /// - Parameter body: the answer, or the offer when the INVITE had none. Left out where it went in a reliable provisional
+  ///   response: that exchange is complete, and an UPDATE may have changed it since.
   package func accept(_ id: SessionID, headers: [(String, String)] = [], body: SIPBody?, now: Instant) {
     guard let session = self.sessions[id], case .incoming(let transaction) = session.state else { return }
     if var reliable = session.reliable, reliable.outstanding?.hasBody == true {
@@ -46,7 +46,7 @@ extension SIPEndpoint {
     session.reliable?.stop()
     session.state = .answered
     session.provisionalRefresh = nil
-    let isOfferDone = transaction.request.bytes.isEmpty && session.dialog?.exchange == .complete
+    let isOfferDone = session.dialog?.exchange == .complete
     if body != nil, !isOfferDone { session.localDescription = body }
     session.dialog?.exchange = .complete
     self.answer(session, transaction, body: isOfferDone ? nil : body, isReoffer: false, headers: headers, now)

@@ -206,7 +206,9 @@ extension SIPEndpoint {
     case .no:
       self.acknowledge(session, transaction, body: nil)
       session.state = .confirmed
-      self.emit(.established(session.id, response.message.body))
+      // What a reliable response has answered stands, whatever the 2xx says (RFC 3261 §13.2.1), until an UPDATE.
+      let early = record.localDescription == nil ? record.answer : nil
+      self.emit(.established(session.id, record.exchange == .complete ? early : response.message.body))
     }
     self.settle(session)
   }

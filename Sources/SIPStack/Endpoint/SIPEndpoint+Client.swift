@@ -121,7 +121,7 @@ extension SIPEndpoint {
     case .timedOut:
       self.settle(transaction)
       self.closeIfSilent(transaction, now)
-      if !self.failOver(transaction, isTransportFailure: false, now) { self.fail(transaction, .timeout, now) }
+      if !self.goOn(transaction, isTransportFailure: false, now) { self.fail(transaction, .timeout, now) }
     case .none, .deliver, .acknowledge, .acknowledgeAndDeliver: self.settle(transaction)
     }
   }

@@ -74,7 +74,7 @@ extension SIPEndpoint {
       self.counters.transportFailures += 1
       transaction.abandon()
       self.settle(transaction)
-      if !self.failOver(transaction, isTransportFailure: true, now) {
+      if !self.goOn(transaction, isTransportFailure: true, now) {
         self.fail(transaction, .unreachable(error), now)
       }
     }

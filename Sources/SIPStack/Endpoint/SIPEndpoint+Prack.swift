@@ -36,7 +36,7 @@ extension SIPEndpoint {
     case .none where progress.body != nil:
       record.exchange = .received
       return self.emit(.earlyOffer(session.id, progress))
-    case .offered where progress.body != nil: record.exchange = .complete
+    case .offered where progress.body != nil: (record.exchange, record.answer) = (.complete, progress.body)
     case .none, .offered, .received, .complete: break
     }
     self.sendPrack(number, transaction, record, session, body: nil, now)

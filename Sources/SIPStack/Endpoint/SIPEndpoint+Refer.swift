@@ -38,6 +38,7 @@ extension SIPEndpoint {
     let contact = NameAddress(uri: call.contact)
     let subscription = self.makeSubscription(
       .subscriber, isRefer: true, event: "refer", start: paths[0], contact: contact)
+    subscription.account = call.account
     var request = self.request(.refer, uri: call.requestURI, from: from, to: call.to, routes: call.routeSet)
     let headers =
       [("Contact", contact.description)] + self.capabilities(self.configuration.policy)

@@ -16,7 +16,8 @@ extension SIPEndpoint {
   }
 
   /// Whether a change of the session is under way, ours or the peer's, so that another must wait (RFC 3261 §14.1);
-  /// `reofferAnswered`, `reofferFailed`, `reofferAcknowledged`, `reofferCancelled` or `sessionRefreshed` tells its end.
+  /// `reofferAnswered`, `reofferFailed`, `reofferAcknowledged`, `reofferCancelled`, `sessionRefreshed` or
+  /// `sessionRefreshFailed` tells its end, and for the peer's UPDATE `acceptReinvite` or `rejectReinvite` is the end.
   package func isChanging(_ id: SessionID) -> Bool {
     guard let session = self.sessions[id] else { return false }
     return session.outgoingReoffer != nil || session.incomingReoffer != nil || session.answer != nil

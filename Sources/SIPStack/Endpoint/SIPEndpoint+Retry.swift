@@ -80,7 +80,7 @@ extension SIPEndpoint {
         return .deliver(reason: reason)
       }
     case 300..<400 where account?.followsRedirects ?? false: return self.redirect(transaction, response, now)
-    case 503: return self.failOver(transaction, isTransportFailure: false, now) ? .again : .deliver(reason: nil)
+    case 503: return self.goOn(transaction, isTransportFailure: false, now) ? .again : .deliver(reason: nil)
     default:
       // The next contact of a redirect is tried when one refuses (RFC 3261 §8.1.3.4); 6xx is final for all.
       guard (400..<600).contains(status), !transaction.submission.redirects.isEmpty else {
@@ -130,6 +130,15 @@ extension SIPEndpoint {
 
   /// How many URIs one request is led to in all.
   static let maximumRedirects = 10
+
+  /// Sends the request of a transaction that failed to its next target, or where there is none to the next contact of a
+  /// redirect (RFC 3261 §8.1.3.4).
+  ///
+  /// - Returns: false when there is neither, or when nobody waits for the result any more.
+  func goOn(_ transaction: ClientTransaction, isTransportFailure: Bool, _ now: Instant) -> Bool {
+    if self.failOver(transaction, isTransportFailure: isTransportFailure, now) { return true }
+    return self.isWanted(transaction) && self.followRedirect(transaction, transaction.submission, now)
+  }
 
   private func followRedirect(
     _ transaction: ClientTransaction, _ submission: Submission, _ now: Instant

@@ -48,7 +48,7 @@ extension SIPEndpoint {
       return self.refuse(transaction, refusal.status, headers: refusal.headers, now)
     }
     self.merges[transaction.mergeKey] = transaction.key
-    transaction.account = self.accountOfRequest(method, transaction.uri, source)
+    transaction.account = self.accountOfRequest(method, transaction.uri, essentials.to.uri, source)
     // What can only belong to a dialog belongs to none here.
     if [.bye, .update, .prack].contains(method) { return self.refuse(transaction, 481, now) }
     guard self.admits(transaction, source: source, now) else { return }

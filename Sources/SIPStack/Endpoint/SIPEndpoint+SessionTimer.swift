@@ -103,6 +103,7 @@ extension SIPEndpoint {
     } else {
       session.sessionTimer?.refreshAt = now.advanced(by: .seconds(10))
     }
+    self.emit(.sessionRefreshFailed(session.id))
     self.settle(session)
   }
 }

@@ -30,9 +30,9 @@ package final class SIPEndpoint {
   var inviteRate: SourceLimiter
   var requestRate: SourceLimiter
   var badDigests: SourceLimiter
-  /// Which account a request outside a dialog is for; asked before anything else is done with it. It must not call back
-  /// into the endpoint.
-  package var accountOfRequest: (SIPMethod, SIPURI, SIPPath) -> SIPAccountID? = { _, _, _ in nil }
+  /// Which account a request outside a dialog is for, by its method, request URI, To and the way that it came; asked
+  /// before anything else is done with it. It must not call back into the endpoint.
+  package var accountOfRequest: (SIPMethod, SIPURI, SIPURI, SIPPath) -> SIPAccountID? = { _, _, _, _ in nil }
   var dialogs: [DialogID: DialogRecord] = [:]
   var subscriptions: [SubscriptionID: Subscription] = [:]
   /// Subscriptions of ours whose dialog is not known yet, by a name without remote tag.

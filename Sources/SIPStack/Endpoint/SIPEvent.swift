@@ -37,8 +37,9 @@ package enum SIPEvent: Sendable {
   case progressAcknowledged(SessionID, SIPBody?)
   /// The 2xx to an INVITE without offer, with the peer's offer: the user owes `acknowledge(_:body:now:)`.
   case answered(SessionID, offer: SIPBody?)
-  /// The call stands. Caller: the 2xx's body, its ACK is sent (nil after `acknowledge`). Callee: the ACK has come, with
-  /// its body when the offer was in our 2xx.
+  /// The call stands. Caller: its ACK is sent; the body is the 2xx's, or the answer that a reliable provisional response
+  /// of this dialog brought before (nil after `acknowledge`, and where an UPDATE came since). Callee: the ACK has come,
+  /// with its body when the offer was in our 2xx.
   case established(SessionID, SIPBody?)
   /// A re-INVITE, or an UPDATE or a PRACK with a body: the user owes `acceptReinvite` or `rejectReinvite`. Without a
   /// body the peer asks for an offer.
@@ -54,6 +55,8 @@ package enum SIPEvent: Sendable {
   /// A refresh of ours went through (RFC 4028); a re-INVITE's answer is here, and as before unless the peer changes:
   /// then the user offers again, for nothing of this one is in force here.
   case sessionRefreshed(SessionID, SIPBody?)
+  /// A refresh of ours was refused, and is tried again later: what waited for its end may go on.
+  case sessionRefreshFailed(SessionID)
   /// The header fields of the peer's final response to an INVITE, of its re-INVITE or of its BYE or CANCEL: always ahead
   /// of the event that the message leads to. `status` is nil for a request.
   case headers(SessionID, SIPMethod, status: Int?, SIPHeaders)

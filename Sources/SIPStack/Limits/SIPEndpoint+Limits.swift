@@ -49,7 +49,7 @@ extension SIPEndpoint {
     _ request: SIPMessage, _ essentials: SIPEssentials, _ uri: SIPURI, _ path: SIPPath, _ now: Instant
   ) -> Bool {
     guard essentials.to.tag == nil, request.headers["Authorization"] != nil,
-      let account = self.accountOfRequest(essentials.cseq.method, uri, path),
+      let account = self.accountOfRequest(essentials.cseq.method, uri, essentials.to.uri, path),
       let server = self.accounts[account]?.server
     else { return false }
     return server.verdict(on: request, isUse: false, now: now) == .granted

@@ -113,6 +113,12 @@ package struct SIPURI: Hashable, Sendable, CustomStringConvertible {
   /// The user part with its escapes resolved.
   package var unescapedUser: String? { self.user.map(Self.unescape) }
 
+  /// Whether the user part is `user`, whichever characters either has escaped (RFC 3261 §19.1.4).
+  package func hasUser(_ user: String?) -> Bool { self.unescapedUser == user.map(Self.unescape) }
+
+  /// Whether the host is `host`, in whatever case (RFC 3261 §19.1.4).
+  package func hasHost(_ host: String) -> Bool { self.host.isSame(ignoringCaseOf: host) }
+
   /// `text` with everything escaped that a user part may not hold as it is (RFC 3261 §25.1).
   package static func escape(user text: String) -> String {
     let digits = Array("0123456789ABCDEF".utf8)

@@ -83,4 +83,6 @@ package struct RegistrationResult: Sendable {
   package let isOutbound: Bool
   /// The path that was used, with its flow where it has one.
   package let route: SIPPath
+  /// The one of the settings' servers that it was sent to.
+  package let server: SIPURI
 }

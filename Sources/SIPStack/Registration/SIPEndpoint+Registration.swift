@@ -37,7 +37,9 @@ extension SIPEndpoint {
     if registration.isBound, registration.settings.instance == nil {
       registration.boundContact = registration.boundContact ?? registration.contact
     }
-    (registration.failures, registration.server) = (0, 0)
+    registration.failures = 0
+    // The flow that a binding is refreshed over leads to the server that it has.
+    if !registration.isBound || registration.path?.flow == nil { registration.server = 0 }
     self.beginRound(registration, now)
     return true
   }
@@ -353,7 +355,8 @@ extension SIPEndpoint {
             expires: expires, contacts: contacts, contact: ours ?? sent ?? registration.settings.addressOfRecord,
             serviceRoute: addresses("Service-Route"), path: addresses("Path"),
             associatedURIs: addresses("P-Associated-URI"), publicGRUU: gruu("pub-gruu"),
-            temporaryGRUU: gruu("temp-gruu"), isOutbound: isOutbound, route: transaction.path))))
+            temporaryGRUU: gruu("temp-gruu"), isOutbound: isOutbound, route: transaction.path,
+            server: registration.settings.servers[registration.server % registration.settings.servers.count]))))
     self.settle(registration)
   }
 

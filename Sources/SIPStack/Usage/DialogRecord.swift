@@ -22,6 +22,8 @@ final class DialogRecord {
   /// RSeq of the last provisional response that we confirmed (RFC 3262 §4).
   var confirmedProvisional: UInt32?
   var exchange = Exchange.none
+  /// The peer's answer to the offer of our INVITE, where a reliable provisional response brought it.
+  var answer: SIPBody?
   /// Our side of what was agreed in this dialog alone, while it is an early one of several.
   var localDescription: SIPBody?
   /// PRACKs of ours that wait for a response: an UPDATE that overtook one would make its number too low.

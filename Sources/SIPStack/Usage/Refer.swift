@@ -44,6 +44,8 @@ package struct OutgoingRefer: Sendable {
   package var isObserved: Bool
   package var headers: [(String, String)]
   package var routeSet: [NameAddress]
+  /// Whose credentials it carries.
+  package var account: SIPAccountID?
 
   /// - Parameters:
   ///   - requestURI: the URI of `to` when nil.
@@ -52,13 +54,13 @@ package struct OutgoingRefer: Sendable {
     from: NameAddress, to: NameAddress, requestURI: SIPURI? = nil, contact: SIPURI, targets: [SIPTarget],
     local: SocketAddress, target: NameAddress, replaces: Replaces? = nil,
     referredBy: NameAddress? = nil, isObserved: Bool = true, headers: [(String, String)] = [],
-    routeSet: [NameAddress] = []
+    routeSet: [NameAddress] = [], account: SIPAccountID? = nil
   ) {
     (self.from, self.to, self.requestURI, self.contact) = (from, to, requestURI ?? to.uri, contact)
     precondition(!targets.isEmpty, "a REFER without a target")
     (self.targets, self.local, self.target) = (targets, local, target)
     (self.replaces, self.referredBy, self.isObserved) = (replaces, referredBy, isObserved)
-    (self.headers, self.routeSet) = (headers, routeSet)
+    (self.headers, self.routeSet, self.account) = (headers, routeSet, account)
   }
 }
 

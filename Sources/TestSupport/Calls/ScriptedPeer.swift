@@ -3,11 +3,11 @@ package import NetBase
 package import Runtime
 package import SIPStack
 
-/// A SIP peer at 10.0.0.3 that does what a test says, with descriptions that the test writes.
+/// A SIP peer, mostly at 10.0.0.3, that does what a test says, with descriptions that the test writes.
 package final class ScriptedPeer: SIPTransportReceiver {
   package let main: EventLoop
-  package let address = SocketAddress(ipv4: 0x0A00_0003, port: 5060)
-  package let media = SocketAddress(ipv4: 0x0A00_0003, port: 30_000)
+  package let address: SocketAddress
+  package let media: SocketAddress
   package private(set) var events: [SIPEvent] = []
   package private(set) var incoming: [(id: SessionID, invite: IncomingInvite)] = []
   private let endpoint: SIPEndpoint
@@ -18,7 +18,11 @@ package final class ScriptedPeer: SIPTransportReceiver {
   /// Called for every request outside a call, as the peer's loop.
   package var onRequest: (SIPEndpoint, IncomingRequestID, IncomingRequest) -> Void = { _, _, _ in }
 
-  package init(in simulation: Simulation, configuration: SIPConfiguration = SIPConfiguration()) throws {
+  package init(
+    in simulation: Simulation, host: UInt32 = 0x0A00_0003, configuration: SIPConfiguration = SIPConfiguration()
+  ) throws {
+    self.address = SocketAddress(ipv4: host, port: 5060)
+    self.media = SocketAddress(ipv4: host, port: 30_000)
     self.main = simulation.makeLoop()
     self.endpoint = SIPEndpoint(configuration: configuration, generator: SeededGenerator(seed: 9))
     self.context = self.main.asOwner { $0 }
@@ -75,7 +79,7 @@ package final class ScriptedPeer: SIPTransportReceiver {
   package func description(_ lines: [String] = [], protocolName: String = "RTP/AVP", version: Int = 1) -> SIPBody {
     let text =
       ([
-        "v=0", "o=- 7 \(version) IN IP4 10.0.0.3", "s=-", "c=IN IP4 10.0.0.3", "t=0 0",
+        "v=0", "o=- 7 \(version) IN IP4 \(self.media.host)", "s=-", "c=IN IP4 \(self.media.host)", "t=0 0",
         "m=audio 30000 \(protocolName) 0 101", "a=rtpmap:0 PCMU/8000", "a=rtpmap:101 telephone-event/8000",
       ] + lines).joined(separator: "\r\n") + "\r\n"
     return SIPBody(bytes: Array(text.utf8))

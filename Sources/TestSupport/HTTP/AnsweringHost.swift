@@ -2,7 +2,7 @@ package import Handoff
 package import ModuleKit
 package import Runtime
 
-/// An agent that answers every offer, and calls everybody but `nobody`; it writes down what it was asked.
+/// An agent that answers every offer but `refused`, and calls everybody but `nobody`; it writes down what it was asked.
 package final class AnsweringHost: ApplicationHost {
   package let main: EventLoop
   private let log: Locked<[String]>
@@ -27,6 +27,7 @@ package final class AnsweringHost: ApplicationHost {
   package func answer(
     _ offer: [UInt8], from peer: String, sound: CallSound?, then: @escaping (Result<AnsweredCall, ModuleError>) -> Void
   ) {
+    guard offer != Array("refused".utf8) else { return then(.failure(ModuleError(.peer, "no such offer"))) }
     let call = self.begin()
     self.note("answer \(call) for \(peer)\(Self.text(of: sound))")
     then(.success(AnsweredCall(call: call, answer: self.description)))

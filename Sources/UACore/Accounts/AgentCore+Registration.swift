@@ -66,7 +66,7 @@ extension AgentCore {
     let registrar = Self.registrar(of: line, identity)
     self.locate(registrar, for: account) { [weak self] result in
       guard let self else { return }
-      guard let targets = try? result.get(), let first = targets.first, let local = first.local else {
+      guard let way = try? result.get(), let first = way.targets.first, let local = first.local else {
         return then(.failed(.unreachable("its address is not known")))
       }
       var contact = NameAddress(uri: self.contact(identity, local, first.transport))
@@ -75,7 +75,7 @@ extension AgentCore {
         OutgoingRequest(
           .register, to: NameAddress(uri: identity),
           from: NameAddress(displayName: account.settings.displayName, uri: identity), requestURI: registrar,
-          targets: targets, local: local, routeSet: self.routeSet(of: account),
+          targets: way.targets, local: local, routeSet: way.routeSet,
           headers: [("Contact", contact.description), ("Expires", "0")], account: account.signalling),
         now: self.context.now)
       self.await(request, then)

@@ -132,26 +132,42 @@ extension AgentCore {
 
   // MARK: In a call
 
-  /// Offers hold or resume; while another change is under way, the peer's or ours, as soon as that is done with.
+  /// Offers hold or resume; while another change is under way, the peer's or ours, as soon as that is done with. Without
+  /// SIP the next offer or answer says it.
   package func setHold(_ id: CallID, _ isHeld: Bool) {
     guard let call = self.calls[id], let media = call.media, call.state == .established else { return }
-    guard call.gathering == nil, !media.awaitsAnswer, !(call.session.map { self.endpoint.isChanging($0) } ?? false)
-    else {
+    guard let session = call.session else {
+      media.isOnHold = isHeld
+      return
+    }
+    guard call.gathering == nil, !media.awaitsAnswer, !self.endpoint.isChanging(session) else {
       call.nextHold = isHeld
       return
     }
+    let wasOnHold = media.isOnHold
     media.isOnHold = isHeld
-    call.wantsHold = isHeld
-    if !self.reoffer(call) { media.isOnHold = !isHeld }
+    // Where the offer comes to nothing, only what it was to change is as before.
+    call.wantsHold = isHeld == wasOnHold ? nil : isHeld
+    if !self.reoffer(call) { (media.isOnHold, call.wantsHold) = (wasOnHold, nil) }
   }
 
   /// Offers new keys, as `rekey_method` says; false where the media encryption can't change them, an offer waits for its
-  /// answer, or the last new keys are not in use both ways yet: the peer keeps a few old ones only.
+  /// answer, there is no SIP to offer them by, or the last new keys are not in use both ways yet: the peer keeps a few
+  /// old ones only.
   package func rekey(_ id: CallID) -> Bool {
-    guard let call = self.calls[id], let media = call.media, call.state == .established, !media.awaitsAnswer,
-      !media.isRekeying, media.requestRekey()
+    guard let call = self.calls[id], let media = call.media, call.state == .established, call.session != nil,
+      !media.awaitsAnswer, !media.isRekeying, media.requestRekey()
     else { return false }
     return self.reoffer(call, byUpdate: self.settings.configuration.rekeyMethod == .update)
+  }
+
+  /// A key has protected nearly all that it may. Without SIP new ones are in the next offer.
+  func renewKeys(of call: Call) {
+    guard call.session == nil, let media = call.media else {
+      _ = self.rekey(call.id)
+      return
+    }
+    if !media.isRekeying { _ = media.requestRekey() }
   }
 
   /// Offers to check anew where media goes, which it does as before meanwhile; false without checks, and while an offer

@@ -52,7 +52,7 @@ extension AgentCore {
   private func admission(of invite: IncomingInvite) -> IncomingAdmission {
     if self.isClosing { return .refused(503, nil, headers: self.retryLater) }
     guard !self.localAccounts.isEmpty else { return .refused(480, nil) }
-    guard let account = self.account(for: invite.requestURI) else { return .refused(404, nil) }
+    guard let account = self.account(of: invite) else { return .refused(404, nil) }
     if !account.settings.acceptsRequests { return .refused(403, nil) }
     if let route = account.route, account.settings.account?.checksOrigin == true,
       !route.route.peer.isSameHost(as: invite.source)
@@ -134,11 +134,14 @@ extension AgentCore {
     self.answer(id)
   }
 
-  /// Puts every call that stands, but one and the call whose place it takes, on hold.
+  /// Puts every call that stands, but one and the call whose place it takes, on hold; those without SIP are not ours to
+  /// describe.
   func holdOthers(than id: CallID?) {
     let replaced = id.flatMap { self.calls[$0]?.replaced }
     for call in self.calls.values.sorted(by: { $0.id.number < $1.id.number })
-    where call.id != id && call.id != replaced && call.state == .established && call.media?.isOnHold == false {
+    where call.id != id && call.id != replaced && call.state == .established && call.session != nil
+      && call.media?.isOnHold == false
+    {
       self.setHold(call.id, true)
     }
   }

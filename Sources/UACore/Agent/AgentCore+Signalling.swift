@@ -72,6 +72,9 @@ extension AgentCore {
       if self.watchers.ended(subscription) || self.contactWatches.ended(subscription, end) { return }
       self.mailboxEnded(subscription)
     case .sessionRefreshed(let session, let body): self.sessionRefreshed(session, body)
+    case .sessionRefreshFailed(let session):
+      guard let call = self.call(session) else { return }
+      self.offerSettled(call)
     case .earlyOffer, .progressAcknowledged, .headers, .referAbandoned, .referAccepted,
       .referProgress, .subscriptionRefreshed, .subscriptionAccepted, .publicAddress:
       break
@@ -140,9 +143,11 @@ extension AgentCore {
   func reoffered(_ session: SessionID, _ body: SIPBody?, _ method: SIPMethod) {
     guard let call = self.call(session), let media = call.media else { return }
     let now = self.context.now
+    var withdrawn: (Bool?, CallDirections?, Bool)?
     if media.awaitsAnswer, self.endpoint.withdrawReoffer(session) {
       // Both have offered at once, and the peer comes first: what ours was to change, our answer says.
       media.rollback()
+      withdrawn = (call.wantsHold, call.formerDirections, call.saysWhatStands)
       (call.wantsHold, call.formerDirections, call.saysWhatStands) = (nil, nil, false)
       if case .offered(let refusals) = call.move { call.move = .needed(refusals: refusals) }
     }
@@ -154,6 +159,8 @@ extension AgentCore {
         self.endpoint.acceptReinvite(session, body: SIPBody(bytes: answer), now: now)
         if method != .invite { media.answerStands() }
         if media.isHeldByPeer != wasHeld { self.emit(.held(call.id, media.isHeldByPeer)) }
+        // Only a re-INVITE has an ACK that will settle it.
+        if method != .invite { self.offerSettled(call) }
       } else {
         call.isLateOffer = true
         self.endpoint.acceptReinvite(session, body: SIPBody(bytes: try media.makeOffer()), now: now)
@@ -161,6 +168,12 @@ extension AgentCore {
     } catch {
       self.endpoint.rejectReinvite(session, status: 488, now: now)
       self.emit(.warning(call.id, "an offer of the peer's was refused: \(error)"))
+      guard let withdrawn else { return }
+      // No answer said what ours was to change: it goes again.
+      (call.wantsHold, call.formerDirections, call.saysWhatStands) = withdrawn
+      if self.reoffer(call) { return }
+      self.cameToNothing(call, media)
+      self.offerSettled(call)
     }
   }
 

@@ -99,7 +99,7 @@ extension AgentCore {
     case .rekeyFailed(let error):
       call.media?.section.rekeyFailed()
       self.emit(.warning(call.id, "the keys stay as they were: \(error.message)"))
-    case .keyWornOut: _ = self.rekey(call.id)
+    case .keyWornOut: self.renewKeys(of: call)
     case .closed(let statistics):
       call.statistics = statistics
       if let media = call.media { self.closed(media.section, call) }
@@ -118,7 +118,7 @@ extension AgentCore {
     case .rekeyFailed(let error):
       section.rekeyFailed()
       self.emit(.warning(call.id, "the keys of the video stay as they were: \(error.message)"))
-    case .keyWornOut: _ = self.rekey(call.id)
+    case .keyWornOut: self.renewKeys(of: call)
     case .closed(let statistics):
       call.videoTransport = statistics
       self.closed(section, call)

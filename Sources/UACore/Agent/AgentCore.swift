@@ -129,6 +129,7 @@ package final class AgentCore {
     sip.digest = DigestAlgorithm.openSSL
     sip.limits = configuration.sipLimits
     sip.tollNumbers = configuration.tollNumbers
+    sip.messagesAwaitAnswer = true
     self.endpoint = SIPEndpoint(configuration: sip, generator: generator)
   }
 
@@ -140,13 +141,15 @@ package final class AgentCore {
       self.endpoint.timeout(now: self.context.now)
       self.drain()
     }
-    self.endpoint.accountOfRequest = { [unowned self] _, uri, _ in self.account(for: uri)?.signalling }
+    self.endpoint.accountOfRequest = { [unowned self] _, uri, to, path in
+      self.account(for: uri, to: to, from: path.peer, flow: path.flow)?.signalling
+    }
     self.onNetworkChange = { [unowned self] _ in
       for account in self.localAccounts where account.registrationID != nil { self.register(account) }
       self.updatePresence(retries: true)
     }
     self.endpoint.policyForCall = { [unowned self] invite in
-      self.account(for: invite.requestURI).map { Self.policy(of: $0.settings) } ?? CallPolicy()
+      self.account(of: invite).map { Self.policy(of: $0.settings) } ?? CallPolicy()
     }
     self.serveEventPackages()
     try self.startApplications()

@@ -31,7 +31,7 @@ final class Call {
   /// What the peer has trickled before its description was taken.
   var earlyCandidates: [CandidateFragment.Section] = []
   static let maximumEarlyCandidates = 16
-  /// The answer that went out with early media, which the 2xx repeats.
+  /// The answer that went out with early media, which the 2xx repeats where no PRACK has confirmed it.
   var earlyAnswer: [UInt8]?
   /// Whether it is answered by itself, or was; then a person's `accept` comes too late.
   var answersItself = false
@@ -45,6 +45,8 @@ final class Call {
   var pendingTransfer: CallTransfer?
   /// The REFER that asked for this call, while the one who sent it waits for news.
   var refer: ReferID?
+  /// Whether a REFER in it was accepted, and it is not known yet where its target is: another one has to wait.
+  var isReferring = false
   /// How many REFERs in a row have led to it.
   var referrals = 0
   var established: Instant?

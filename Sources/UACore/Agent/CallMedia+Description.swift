@@ -12,7 +12,7 @@ extension CallMedia {
       address: self.section.described, rtcpPort: self.section.describedRTCPPort, codecs: self.capabilities,
       ptime: self.settings.packetTime, direction: self.localDirection,
       rtcpMux: self.settings.usesRTCPMux, rtcpRsize: self.takesWhatIsOffered(\.rtcpRsize),
-      ssrc: self.ssrc, cname: self.canonicalName, mid: self.mid(0),
+      ssrc: self.ssrc, cname: self.canonicalName, mid: self.mid(self.audioIndex),
       extensions: self.extensions,
       feedback: self.feedback,
       attributes: attributes.map { SDPAttribute($0.name, $0.value) })

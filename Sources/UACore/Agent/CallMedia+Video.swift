@@ -42,6 +42,11 @@ extension CallMedia {
     }
     var line = try self.localVideo(video, attributes: [])
     line.isBundleOnly = isFirst
+    // As the audio's, for peers that want them in every line; the group's first has the addresses (RFC 9143 §7.1).
+    let isTagged = index < self.audioIndex
+    line.attributes = (lines[self.audioIndex]?.attributes ?? []).filter {
+      isTagged || SDPAttribute.sharedNames.contains($0.name)
+    }
     lines[index] = line
   }
 

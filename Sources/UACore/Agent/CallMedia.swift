@@ -345,7 +345,11 @@ package final class CallMedia {
     self.negotiated = negotiated
     let pcm = sendCodec.codec.pcmFormat(sendCodec.parameters)
     let packetTime = sendCodec.parameters.packetTime
-    if pcm != self.plan.format || packetTime != self.plan.packetTime, !self.isConfigured {
+    let isOther = pcm != self.plan.format || packetTime != self.plan.packetTime
+    if isOther || self.plan.isIncomplete, !self.isConfigured {
+      // Before the devices are asked again: while the first plan holds a recording's name, the second gets another.
+      // Where the second fails, the next description plans anew.
+      self.plan = self.plan.emptied
       self.plan = try self.environment.planner.plan(
         source: self.settings.source, player: self.settings.player, format: pcm, packetTime: packetTime,
         stream: self.stream, failed: self.plan.failed)
@@ -364,6 +368,7 @@ package final class CallMedia {
       transportNumberID: negotiated.tellsArrivals ? negotiated.arrivals?.packetID : nil,
       mediaID: self.video?.isBundled == true ? self.mediaID(of: negotiated) : nil, packetTime: packetTime,
       plan: self.plan)
+    settings.eventClockRate = negotiated.sendTelephoneEvent.map { Int($0.clockRate) }
     settings.opensPinhole = self.settings.opensPinhole && self.settings.mediaNAT == nil
     return settings
   }
@@ -376,20 +381,37 @@ package final class CallMedia {
     /// Nil where there is none that can be taken.
     let video: CallVideo.Choice?
     /// Whose transport the audio's section gets: what is bundled has that of its group's first.
-    let transport: RemoteMedia
+    var transport: RemoteMedia
   }
 
   /// The first audio line of the peer's offer that can be taken, and the video beside it; nil without one.
   func choose(from media: [RemoteMedia], of offer: SessionDescription) -> Taken? {
     guard let audio = media.first(where: { $0.kind == .audio && self.section.accepts($0) }) else { return nil }
     let video = self.video?.choose(from: media, of: offer, beside: audio, usesBundle: self.negotiator.usesBundle)
-    let first = video?.isBundled == true ? offer.taggedIndex(of: audio.section) : nil
-    return Taken(audio: audio, video: video, transport: first.map { media[$0] } ?? audio)
+    var taken = Taken(audio: audio, video: video, transport: audio)
+    if self.negotiator.usesBundle, let first = offer.taggedIndex(of: audio.section).map({ media[$0] }),
+      video?.isBundled == true || audio.hasTransport(of: first)
+    {
+      taken.transport = first
+      // What the audio goes by on it; the first may be a line of data.
+      taken.transport.section.protocolName = audio.protocolName
+      if audio.rtcpMux, !first.rtcpMux { taken.transport.add("rtcp-mux") }
+    }
+    return taken
   }
 
   private func refusal(of media: [RemoteMedia]) -> String {
     guard let audio = media.first(where: { $0.kind == .audio && !$0.isDisabled }) else { return "no audio was offered" }
     return
       "the offered protocol \(audio.protocolName) does not go with mediaenc \(self.section.encryption?.id ?? "none")"
+  }
+}
+
+extension RemoteMedia {
+  /// Whether this line has the transport of its group's first, be that one taken or not: it has none, or the same checks
+  /// and no candidates of its own.
+  fileprivate func hasTransport(of first: RemoteMedia) -> Bool {
+    if self.section.isBundleOnly { return true }
+    return self.rtcpMux && self.candidates.isEmpty && self.iceUfrag != nil && self.iceUfrag == first.iceUfrag
   }
 }

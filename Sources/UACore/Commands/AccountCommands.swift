@@ -15,7 +15,7 @@ extension AgentCore {
           throw CommandFailure("/uareg takes a number of seconds")
         }
         let account = try self.named(words.dropFirst().first ?? "")
-        if interval == 0 { self.retire(account) } else { self.register(account, interval: interval) }
+        if interval == 0 { self.leaveRegistrar(account) } else { self.register(account, interval: interval) }
         return "\(account.aor): \(account.registration.text)"
       },
       CoreCommand("uafind", "ACCOUNT", "make an account the current one") {

@@ -45,25 +45,29 @@ extension AgentCore {
 
   /// - Parameters:
   ///   - sound: nil as the account says.
+  ///   - limit: how many calls there may be by the time that it is known where the target is.
   ///   - then: called once, on main, at once or later.
   func place(
     _ target: SIPURI, from account: LocalAccount, headers: [(String, String)],
-    directions: CallDirections = CallDirections(), sound: CallSound? = nil,
+    directions: CallDirections = CallDirections(), sound: CallSound? = nil, limit: Int = .max,
     then: @escaping (Result<CallID, CommandFailure>) -> Void
   ) {
     if self.isClosing { return then(.failure(CommandFailure("the agent is about to end"))) }
     self.locate(target, for: account) { [weak self] result in
       guard let self else { return }
       do {
+        if self.isClosing { throw CommandFailure("the agent is about to end") }
+        if self.calls.count > limit { throw CommandFailure("there are too many calls already (call_max_calls)") }
         var settings = account.settings
         (settings.audioDirection, settings.videoDirection) = (directions.audio, directions.video)
         if let sound { (settings.source, settings.player) = (sound.source, sound.player) }
         let own = account.headers.map { ($0.name, $0.value) }
+        let way = try result.get()
         then(
           .success(
             try self.call(
-              target, at: try result.get(), settings: settings, headers: own + headers,
-              routeSet: self.routeSet(of: account), account: account)))
+              target, at: way.targets, settings: settings, headers: own + headers, routeSet: way.routeSet,
+              account: account)))
       } catch {
         then(.failure(CommandFailure("\(error)")))
       }
@@ -74,32 +78,47 @@ extension AgentCore {
   ///
   /// - Parameter then: called once, on main, at once or later.
   func locate(
-    _ target: SIPURI, for account: LocalAccount, then: @escaping (Result<[SIPTarget], ModuleError>) -> Void
+    _ target: SIPURI, for account: LocalAccount, then: @escaping (Result<RequestWay, ModuleError>) -> Void
   ) {
+    let service = account.route?.serviceRoute ?? []
+    let proxies = self.proxies(of: account)
     // A registrar that keeps our flow routes calls over it (RFC 5626 §4.3).
     if let route = account.route, route.isOutbound {
       let path = route.route
-      return then(
-        .success([
-          SIPTarget(
-            address: path.peer, transport: path.transport, serverName: path.serverName, local: path.local,
-            flow: path.flow)
-        ]))
+      let first = SIPTarget(
+        address: path.peer, transport: path.transport, serverName: path.serverName, local: path.local, flow: path.flow)
+      let routeSet = service.isEmpty ? Array(proxies.prefix(1)) : service
+      return then(.success(RequestWay(targets: [first], routeSet: routeSet)))
     }
-    if let first = account.route?.serviceRoute.first { return self.locate(first.uri, completion: then) }
-    let proxies = account.settings.account?.outbound.compactMap { try? SIPURI($0) } ?? []
-    guard let first = proxies.first else { return self.locate(target, completion: then) }
-    self.locate(first) { [weak self] result in
+    if let first = service.first { return self.locate(first.uri, routeSet: service, then: then) }
+    guard let first = proxies.first else { return self.locate(target, routeSet: [], then: then) }
+    self.locate(first.uri, routeSet: [first]) { [weak self] result in
       guard let self, case .failure = result, proxies.count > 1 else { return then(result) }
-      self.locate(proxies[1], completion: then)
+      self.locate(proxies[1].uri, routeSet: [proxies[1]], then: then)
     }
   }
 
-  /// The proxies that an account's requests pass (RFC 3261 §8.1.2, RFC 3608).
-  func routeSet(of account: LocalAccount) -> [NameAddress] {
-    if let route = account.route?.serviceRoute, !route.isEmpty { return route }
-    guard let proxy = account.settings.account?.outbound.first, var uri = try? SIPURI(proxy) else { return [] }
-    if !uri.parameters.contains("lr") { uri.parameters.set("lr", nil) }
-    return [NameAddress(uri: uri)]
+  private func locate(
+    _ hop: SIPURI, routeSet: [NameAddress], then: @escaping (Result<RequestWay, ModuleError>) -> Void
+  ) {
+    self.locate(hop) { result in then(result.map { RequestWay(targets: $0, routeSet: routeSet) }) }
   }
+
+  /// The account's outbound proxies as Route has them, in the order in which they are tried: the one that took the
+  /// REGISTER comes first, for the others may be down.
+  private func proxies(of account: LocalAccount) -> [NameAddress] {
+    let proxies = account.settings.account?.outbound.compactMap { try? SIPURI($0) } ?? []
+    let server = account.route?.server
+    return (proxies.filter { $0 == server } + proxies.filter { $0 != server }).map { proxy in
+      var uri = proxy
+      if !uri.parameters.contains("lr") { uri.parameters.set("lr", nil) }
+      return NameAddress(uri: uri)
+    }
+  }
+}
+
+/// Where a request of an account's goes, and the proxies that it passes (RFC 3261 §8.1.2, RFC 3608).
+struct RequestWay {
+  let targets: [SIPTarget]
+  let routeSet: [NameAddress]
 }

@@ -36,13 +36,13 @@ extension AgentCore {
   func sendOptions(to target: SIPURI, from account: LocalAccount) {
     self.locate(target, for: account) { [weak self] result in
       guard let self, let identity = try? SIPURI(account.aor) else { return }
-      let targets: [SIPTarget]
-      do throws(ModuleError) { targets = try result.get() } catch { return self.warn("OPTIONS to \(target): \(error)") }
-      guard let first = targets.first, let local = first.local else { return }
+      let way: RequestWay
+      do throws(ModuleError) { way = try result.get() } catch { return self.warn("OPTIONS to \(target): \(error)") }
+      guard let local = way.targets.first?.local else { return }
       let request = self.endpoint.request(
         OutgoingRequest(
-          .options, to: NameAddress(uri: target), from: NameAddress(uri: identity), targets: targets, local: local,
-          routeSet: self.routeSet(of: account), headers: [("Accept", "application/sdp")], account: account.signalling),
+          .options, to: NameAddress(uri: target), from: NameAddress(uri: identity), targets: way.targets, local: local,
+          routeSet: way.routeSet, headers: [("Accept", "application/sdp")], account: account.signalling),
         now: self.context.now)
       self.await(request) { [weak self] outcome in
         guard case .answered(let status, _, let headers) = outcome, status < 300 else {
@@ -61,14 +61,15 @@ extension AgentCore {
   func sendRefer(to peer: SIPURI, target: SIPURI, from account: LocalAccount) {
     self.locate(peer, for: account) { [weak self] result in
       guard let self, let identity = try? SIPURI(account.aor) else { return }
-      let targets: [SIPTarget]
-      do throws(ModuleError) { targets = try result.get() } catch { return self.warn("REFER to \(peer): \(error)") }
-      guard let first = targets.first, let local = first.local else { return }
+      let way: RequestWay
+      do throws(ModuleError) { way = try result.get() } catch { return self.warn("REFER to \(peer): \(error)") }
+      guard let first = way.targets.first, let local = first.local else { return }
       let from = NameAddress(displayName: account.settings.displayName, uri: identity)
+      let contact = self.contact(of: account, towards: first) ?? self.contact(identity, local, first.transport)
       let refer = self.endpoint.refer(
         OutgoingRefer(
-          from: from, to: NameAddress(uri: peer), contact: self.contact(identity, local, first.transport),
-          targets: targets, local: local, target: NameAddress(uri: target), referredBy: from),
+          from: from, to: NameAddress(uri: peer), contact: contact, targets: way.targets, local: local,
+          target: NameAddress(uri: target), referredBy: from, routeSet: way.routeSet, account: account.signalling),
         now: self.context.now)
       self.looseRefers[refer] = "\(peer)"
       self.drain()
@@ -79,16 +80,14 @@ extension AgentCore {
   func sendMessage(_ text: String, to target: SIPURI, from account: LocalAccount) {
     self.locate(target, for: account) { [weak self] result in
       guard let self, let identity = try? SIPURI(account.aor) else { return }
-      let targets: [SIPTarget]
-      do throws(ModuleError) { targets = try result.get() } catch {
-        return self.warn("message to \(target): \(error)")
-      }
-      guard let local = targets.first?.local else { return }
+      let way: RequestWay
+      do throws(ModuleError) { way = try result.get() } catch { return self.warn("message to \(target): \(error)") }
+      guard let local = way.targets.first?.local else { return }
       let own = NameAddress(displayName: account.settings.displayName, uri: identity)
       let request = self.endpoint.request(
         OutgoingRequest(
-          .message, to: NameAddress(uri: target), from: own, targets: targets, local: local,
-          routeSet: self.routeSet(of: account),
+          .message, to: NameAddress(uri: target), from: own, targets: way.targets, local: local,
+          routeSet: way.routeSet,
           body: SIPBody(contentType: "text/plain;charset=UTF-8", bytes: Array(text.utf8)), account: account.signalling),
         now: self.context.now)
       self.await(request) { [weak self] outcome in self?.warn("message to \(target): \(outcome.text)") }
@@ -99,9 +98,9 @@ extension AgentCore {
   func received(_ request: IncomingRequest, _ id: IncomingRequestID) {
     let now = self.context.now
     guard request.method == .message else { return self.endpoint.respond(id, status: 501, now: now) }
-    guard let account = self.account(for: request.requestURI) else {
-      return self.endpoint.respond(id, status: 404, now: now)
-    }
+    let path = request.path
+    let account = self.account(for: request.requestURI, to: request.to.uri, from: path.peer, flow: path.flow)
+    guard let account else { return self.endpoint.respond(id, status: 404, now: now) }
     guard account.settings.acceptsRequests, !self.control.contacts.isBlocked(request.from.uri) else {
       return self.endpoint.respond(id, status: 403, now: now)
     }
@@ -113,9 +112,10 @@ extension AgentCore {
         text: text))
   }
 
-  /// A MESSAGE came, and was answered.
+  /// A MESSAGE came in a dialog, a call's or a subscription's, and was answered.
   func received(_ message: IncomingMessage, in session: SessionID?) {
-    let account = session.flatMap { self.call($0)?.settings.identity } ?? self.account(for: message.to.uri)?.aor
+    let to = message.to.uri
+    let account = session.flatMap { self.call($0)?.settings.identity } ?? self.account(for: to, to: to)?.aor
     guard let account, !self.control.contacts.isBlocked(message.from.uri) else { return }
     let text = message.body.map { String(decoding: $0.bytes, as: UTF8.self) } ?? ""
     self.emit(

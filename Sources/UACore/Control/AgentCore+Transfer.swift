@@ -9,7 +9,7 @@ extension AgentCore {
 
   /// Asks the peer of a call to call `target` instead: a blind transfer. The peer is held meanwhile.
   func transfer(_ call: Call, to target: SIPURI) {
-    if call.media?.isOnHold == false { self.setHold(call.id, true) }
+    if call.session != nil, call.media?.isOnHold == false { self.setHold(call.id, true) }
     self.ask(call, CallTransfer(target: NameAddress(uri: target)))
   }
 
@@ -18,7 +18,9 @@ extension AgentCore {
     guard let session = other.session, let target = self.endpoint.remoteParty(of: session) else {
       throw CommandFailure("call \(other.id) has no peer to transfer to")
     }
-    for each in [call, other] where each.media?.isOnHold == false { self.setHold(each.id, true) }
+    for each in [call, other] where each.session != nil && each.media?.isOnHold == false {
+      self.setHold(each.id, true)
+    }
     self.ask(call, CallTransfer(target: target, replaces: session))
   }
 
@@ -67,6 +69,7 @@ extension AgentCore {
     guard !self.isClosing, self.calls.count <= limit else {
       return self.endpoint.rejectRefer(refer, status: 486, headers: [], now: now)
     }
+    if call.isReferring { return self.endpoint.rejectRefer(refer, status: 491, headers: [], now: now) }
     if let refusal = self.refusal(of: target, askedIn: call) {
       self.emit(.warning(call.id, "the peer asks for a call to \(target.shown), which is refused: \(refusal)"))
       return self.endpoint.rejectRefer(refer, status: 603, headers: [], now: now)
@@ -78,7 +81,9 @@ extension AgentCore {
     if !headers.contains(where: { $0.0 == "Referred-By" }), let by = request.referredBy {
       headers.append(("Referred-By", by))
     }
-    self.place(target, from: account, headers: headers) { [weak self] result in
+    call.isReferring = true
+    self.place(target, from: account, headers: headers, limit: limit) { [weak self] result in
+      call.isReferring = false
       guard let self else { return }
       switch result {
       case .success(let id):

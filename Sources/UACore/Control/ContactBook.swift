@@ -50,8 +50,8 @@ package struct ContactBook {
   package func find(peer uri: String) -> Contact? {
     guard let uri = try? SIPURI(uri) else { return nil }
     let named = self.contacts.filter { !Self.isForEverybody($0) }
-    return named.first { $0.address.user == uri.user && $0.address.host == uri.host }
-      ?? named.first { $0.address.host == uri.host && $0.address.user != nil }
+    return named.first { Self.isAddress(uri, of: $0) }
+      ?? named.first { uri.hasHost($0.address.host) && $0.address.user != nil }
   }
 
   /// A name to dial: the display name of one contact, or the beginning of just one.
@@ -65,9 +65,7 @@ package struct ContactBook {
 
   /// Whether calls of `peer` are refused: its own rule counts before the one for everybody.
   package func isBlocked(_ peer: SIPURI) -> Bool {
-    let own = self.contacts.first {
-      !Self.isForEverybody($0) && $0.address.user == peer.user && $0.address.host == peer.host
-    }
+    let own = self.contacts.first { !Self.isForEverybody($0) && Self.isAddress(peer, of: $0) }
     if let access = own?.access { return access == .block }
     return self.contacts.contains { Self.isForEverybody($0) && $0.access == .block }
   }
@@ -78,8 +76,13 @@ package struct ContactBook {
     if self.isBlocked(peer) { return false }
     return self.contacts.contains { contact in
       if Self.isForEverybody(contact) { return contact.access == .allow }
-      return contact.address.user == peer.user && contact.address.host == peer.host
+      return Self.isAddress(peer, of: contact)
     }
+  }
+
+  /// Whether `uri` has the contact's user and host, however they are written.
+  private static func isAddress(_ uri: SIPURI, of contact: Contact) -> Bool {
+    uri.hasUser(contact.address.user) && uri.hasHost(contact.address.host)
   }
 
   static func isForEverybody(_ contact: Contact) -> Bool { contact.address.aor == "sip:*@*" }

@@ -103,9 +103,12 @@ package struct AudioStream: ~Copyable {
         clockRate: new.receiveCodecs.first?.codec.clockRate ?? 8000, packetTime: new.packetTime, now: now)
       self.nextTick = now
     }
-    if let codec = new.sendCodec, !codec.isSame(as: old?.sendCodec) || old?.packetTime != new.packetTime {
+    if let codec = new.sendCodec,
+      !codec.isSame(as: old?.sendCodec) || old?.packetTime != new.packetTime
+        || old?.eventClockRate != new.eventClockRate
+    {
       self.sender.change(clockRate: codec.codec.clockRate)
-      try self.transmitter?.use(codec, packetTime: new.packetTime)
+      try self.transmitter?.use(codec, packetTime: new.packetTime, eventClockRate: new.eventClockRate)
       self.frameCount = new.plan.format.sampleCount(milliseconds: new.packetTime)
     }
     let rate = new.receiveCodecs.first?.codec.clockRate
@@ -193,6 +196,9 @@ package struct AudioStream: ~Copyable {
     if isEvent {
       self.playout?.note(header)
       self.take(event: payload, header, now: now)
+    } else if isRedundant, let event = Self.event(in: payload, of: terms.eventReceiveTypes) {
+      self.playout?.note(header)
+      self.take(event: payload.extracting(event), header, now: now)
     } else if payload.isEmpty {
       // Padding alone: a browser's congestion control tries what its path can carry.
       self.playout?.note(header)
@@ -229,6 +235,12 @@ package struct AudioStream: ~Copyable {
       self.transmitter?.adapt(lossPercent: Int(self.rtcp.remote.fractionLost * 100))
     }
     return true
+  }
+
+  /// Where the telephone event is that a packet of redundant data (RFC 2198) has for its own payload; nil without one.
+  private static func event(in payload: RawSpan, of types: PayloadTypeSet) -> Range<Int>? {
+    guard let own = RedundantPayload(parsing: payload)?.primary, types.contains(own.payloadType) else { return nil }
+    return own.bytes
   }
 
   private mutating func take(event payload: RawSpan, _ header: RTPHeader, now: Instant) {

@@ -16,6 +16,8 @@ struct AudioTransmitter: ~Copyable {
   private var room = [UInt8](repeating: 0, count: 1500)
   private var hasEnded = false
   private var samplesPerPacket: UInt32 = 160
+  /// The same on the clock of telephone events.
+  private var eventUnitsPerPacket: UInt32 = 160
   /// Frames that the encoder refused.
   private(set) var unencodable = 0
   /// Frames that the source did not have ready in time.
@@ -27,7 +29,9 @@ struct AudioTransmitter: ~Copyable {
   }
 
   /// Changes the format; digits that are sent, or wait, go on.
-  mutating func use(_ codec: NegotiatedCodec, packetTime: Int) throws(ModuleError) {
+  ///
+  /// - Parameter eventClockRate: by which the peer reads how long digits last; nil for the codec's.
+  mutating func use(_ codec: NegotiatedCodec, packetTime: Int, eventClockRate: Int?) throws(ModuleError) {
     let encoder = try codec.codec.makeEncoder(codec.parameters)()
     self.payloadType = codec.payloadType
     self.encoder = encoder
@@ -36,7 +40,9 @@ struct AudioTransmitter: ~Copyable {
     self.frame = Array(repeating: 0, count: self.plan.format.sampleCount(milliseconds: packetTime))
     self.encoderFrame = Array(repeating: 0, count: encoder.format.sampleCount(milliseconds: packetTime))
     self.samplesPerPacket = UInt32(codec.codec.clockRate * packetTime / 1000)
-    self.events.change(clockRate: codec.codec.clockRate)
+    let eventRate = eventClockRate ?? codec.codec.clockRate
+    self.eventUnitsPerPacket = UInt32(eventRate * packetTime / 1000)
+    self.events.change(clockRate: eventRate, timestampRate: codec.codec.clockRate)
   }
 
   /// Puts digits behind those that wait, and returns those for which too many do; what is no digit is passed over.
@@ -150,8 +156,8 @@ struct AudioTransmitter: ~Copyable {
   private mutating func sendEvent(
     _ sender: inout RTPSender, _ payloadType: UInt8, _ mediaID: SentMediaID?, now: Instant, output: any StreamOutput
   ) -> Bool {
-    let step = self.samplesPerPacket
-    guard let event = self.events.tick(timestamp: sender.timestamp, samples: step) else { return false }
+    let units = self.eventUnitsPerPacket
+    guard let event = self.events.tick(timestamp: sender.timestamp, samples: units) else { return false }
     self.room.withPacket { packet in
       let header = sender.event(
         timestamp: event.timestamp, marker: event.marker, payloadType: payloadType,
@@ -161,7 +167,7 @@ struct AudioTransmitter: ~Copyable {
       packet.count = start + TelephoneEventPayload.length
       _ = output.send(packet: &packet)
     }
-    sender.skip(samples: step)
+    sender.skip(samples: self.samplesPerPacket)
     return true
   }
 }

@@ -28,7 +28,8 @@ struct KeyStore: ~Copyable {
 
   init(_ transform: SRTPTransform = .standard, limit: KeyLimit = .standard) {
     self.limit = limit
-    self.rtpInbound = InboundKeys(transform: transform)
+    // Video that is sent again comes after all that left meanwhile.
+    self.rtpInbound = InboundKeys(replayWindow: VideoReceiver.misorder, transform: transform)
     self.rtpOutbound = OutboundKeys(transform: transform)
     self.rtcpInbound = InboundKeys(transform: transform)
     self.rtcpOutbound = OutboundKeys(transform: transform)

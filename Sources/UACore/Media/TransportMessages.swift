@@ -128,6 +128,8 @@ package struct StreamSettings: Sendable {
   package var sendCodec: NegotiatedCodec?
   package var receiveCodecs: [NegotiatedCodec]
   package var eventSendType: UInt8?
+  /// Of that type: by it the peer reads how long events last. Nil for the send codec's.
+  package var eventClockRate: Int?
   package var eventReceiveTypes: PayloadTypeSet
   /// Of redundant audio data (RFC 2198), where the peer may send it.
   package var redundantType: UInt8?

@@ -8,6 +8,10 @@ internal import RTPStack
 struct VideoReceiver: ~Copyable {
   /// Bytes of the longest frame; what is longer is given up.
   private static let longestFrame = 4 << 20
+  /// How far back a packet may be that is sent again: as far as the assembler has numbers.
+  static let misorder = 512
+  /// The least time between two key frames that a sink asks for, which may take none of them.
+  static let keyFrameInterval = Duration.milliseconds(300)
 
   struct Figures {
     var frames = 0
@@ -17,7 +21,7 @@ struct VideoReceiver: ~Copyable {
     var repairs = 0
   }
 
-  private(set) var rtp = RTPReceiver(clockRate: 90_000)
+  private(set) var rtp = RTPReceiver(clockRate: 90_000, misorder: Self.misorder)
   private(set) var figures = Figures()
   private var assembler = FrameAssembler()
   private var depacketizer: (any VideoDepacketizer)?
@@ -25,6 +29,13 @@ struct VideoReceiver: ~Copyable {
   private var frame = VideoFrameRoom(limit: Self.longestFrame)
   private var settings: VideoSettings?
   private var wantsKeyFrame = false
+  /// When a key frame may be asked for on behalf of the sink; nil before the first request.
+  private var nextSinkRequest: Instant?
+  /// Whether timestamps have begun anew since the last frame.
+  private var hasNewClock = false
+  /// What is added to a frame's timestamp, and what the last frame had with it.
+  private var timestampOffset: UInt32 = 0
+  private var lastFrame: (timestamp: UInt32, time: Instant)?
 
   var assembly: FrameAssemblerStatistics { self.assembler.statistics }
 
@@ -65,11 +76,12 @@ struct VideoReceiver: ~Copyable {
       header.sequenceNumber = original
       payload = payload.extracting(RTXPayload.overhead..<payload.byteCount)
     } else {
-      switch self.rtp.receive(header, now: now) {
+      let isMissing = self.assembler.isMissing(header.sequenceNumber)
+      switch self.rtp.receive(header, now: now, isMissing: isMissing) {
       case .duplicate, .suspect: return .taken
-      case .restarted: self.assembler.reset()
+      case .restarted: self.forgetSource()
       case .changedSource:
-        self.assembler.reset()
+        self.forgetSource()
         verdict = .changedSource
       case .accepted: break
       }
@@ -82,12 +94,20 @@ struct VideoReceiver: ~Copyable {
         return verdict
       }
       place = known
+      // It fills its number all the same, as padding does.
+      if place.contains(.isIgnored) { payload = payload.extracting(0..<0) }
     }
     self.assembler.insert(
       header, payload: payload, beginsFrame: place.contains(.beginsFrame), isOfKeyFrame: place.contains(.isOfKeyFrame),
       now: now)
     self.takeFrames(depacketizer, now: now)
     return verdict
+  }
+
+  /// The numbers and timestamps that come now have nothing to do with those that came.
+  private mutating func forgetSource() {
+    self.assembler.reset()
+    self.hasNewClock = true
   }
 
   private mutating func takeFrames(_ depacketizer: any VideoDepacketizer, now: Instant) {
@@ -109,18 +129,39 @@ struct VideoReceiver: ~Copyable {
       }
       self.assembler.release(next)
       self.figures.frames += 1
-      if next.isKeyFrame { self.figures.keyFrames += 1 }
+      let timestamp = self.timestamp(of: next, now: now)
+      if next.isKeyFrame {
+        self.figures.keyFrames += 1
+        self.wantsKeyFrame = false
+      }
       guard let sink else { continue }
-      sink.take(
-        frame.bytes, VideoFrameInfo(timestamp: next.timestamp, isKeyFrame: next.isKeyFrame), now: now)
+      sink.take(frame.bytes, VideoFrameInfo(timestamp: timestamp, isKeyFrame: next.isKeyFrame), now: now)
       self.askSink()
     }
+  }
+
+  /// A frame's timestamp for the sink. Those of another source begin anywhere (RFC 3550 §5.1): its first frame is as
+  /// much later than the last as time went on.
+  private mutating func timestamp(of frame: AssembledFrame, now: Instant) -> UInt32 {
+    if self.hasNewClock, let last = self.lastFrame {
+      let step = max(1, now.nanoseconds(since: last.time) / 1000 * 9 / 100)
+      self.timestampOffset = last.timestamp &+ UInt32(truncatingIfNeeded: step) &- frame.timestamp
+    }
+    self.hasNewClock = false
+    let timestamp = frame.timestamp &+ self.timestampOffset
+    self.lastFrame = (timestamp, now)
+    return timestamp
   }
 
   /// The sink may want a key frame.
   mutating func askSink() { if self.sink?.takeKeyFrameRequest() == true { self.wantsKeyFrame = true } }
 
-  var nextDeadline: Instant? { self.settings?.canReceive == true ? self.assembler.nextDeadline : nil }
+  var nextDeadline: Instant? {
+    guard self.settings?.canReceive == true else { return nil }
+    let deadline = self.assembler.nextDeadline
+    guard self.wantsKeyFrame, let request = self.nextSinkRequest else { return deadline }
+    return min(deadline ?? request, request)
+  }
 
   /// Gives up what is too old.
   mutating func timeout(now: Instant) {
@@ -139,8 +180,11 @@ struct VideoReceiver: ~Copyable {
   mutating func takeKeyFrameRequest(now: Instant) -> Bool {
     guard self.settings?.canReceive == true, self.rtp.ssrc != nil else { return false }
     let isStuck = self.assembler.takeKeyFrameRequest(now: now)
-    defer { self.wantsKeyFrame = false }
-    return isStuck || self.wantsKeyFrame
+    let isWanted = self.wantsKeyFrame && (self.nextSinkRequest ?? now) <= now
+    guard isStuck || isWanted else { return false }
+    self.wantsKeyFrame = false
+    self.nextSinkRequest = now.advanced(by: Self.keyFrameInterval)
+    return true
   }
 
   mutating func takeReport(_ body: (inout RTPReceiver) -> Void) { body(&self.rtp) }

@@ -93,17 +93,17 @@ final class ContactWatches {
     let attempt = watch.attempt
     self.core.locate(uri, for: account) { [weak self, weak watch] result in
       guard let self, let watch, watch.attempt == attempt else { return }
-      guard let targets = try? result.get(), self.subscribe(watch, uri, targets, account) else {
+      guard let found = try? result.get(), self.subscribe(watch, uri, found, account) else {
         return self.retry(watch, after: watch.pauseAfterFailure())
       }
     }
   }
 
   private func subscribe(
-    _ watch: ContactWatch, _ uri: SIPURI, _ targets: [SIPTarget], _ account: LocalAccount
+    _ watch: ContactWatch, _ uri: SIPURI, _ found: RequestWay, _ account: LocalAccount
   ) -> Bool {
     let core = self.core
-    guard let first = targets.first, let local = first.local, let identity = try? SIPURI(account.aor) else {
+    guard let first = found.targets.first, let local = first.local, let identity = try? SIPURI(account.aor) else {
       return false
     }
     watch.dialogs = DialogTable()
@@ -113,8 +113,9 @@ final class ContactWatches {
       OutgoingSubscription(
         from: NameAddress(displayName: account.settings.displayName, uri: identity), to: NameAddress(uri: uri),
         contact: way.contact,
-        targets: targets, local: local, event: watch.key.package.rawValue, accept: [watch.key.package.contentType],
-        expires: Self.expires, routeSet: core.routeSet(of: account), account: account.signalling),
+        targets: found.targets, local: local, event: watch.key.package.rawValue,
+        accept: [watch.key.package.contentType], expires: Self.expires, routeSet: found.routeSet,
+        account: account.signalling),
       now: core.context.now)
     watch.stage = .subscribed(id)
     core.drain()

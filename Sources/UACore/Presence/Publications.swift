@@ -100,16 +100,18 @@ final class Publications {
     guard let identity = try? SIPURI(account.aor) else { return }
     self.core.locate(identity, for: account) { [weak self] result in
       guard let self, entry.step == step else { return }
-      let targets: [SIPTarget]
-      do throws(ModuleError) { targets = try result.get() } catch {
+      let way: RequestWay
+      do throws(ModuleError) { way = try result.get() } catch {
         return self.take(nil, error.message, SIPHeaders(), entry)
       }
-      guard let local = targets.first?.local else { return self.take(nil, "no way leads there", SIPHeaders(), entry) }
+      guard let local = way.targets.first?.local else {
+        return self.take(nil, "no way leads there", SIPHeaders(), entry)
+      }
       let own = NameAddress(displayName: account.settings.displayName, uri: identity)
       let request = self.core.endpoint.request(
         OutgoingRequest(
-          .publish, to: NameAddress(uri: identity), from: own, targets: targets, local: local,
-          routeSet: self.core.routeSet(of: account), headers: headers,
+          .publish, to: NameAddress(uri: identity), from: own, targets: way.targets, local: local,
+          routeSet: way.routeSet, headers: headers,
           body: hasBody ? PIDF(entity: account.aor, state: self.core.watchers.state).body : nil,
           account: account.signalling),
         now: self.core.context.now)

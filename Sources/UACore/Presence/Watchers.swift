@@ -49,7 +49,7 @@ final class Watchers {
     guard let package = WatchedPackage(rawValue: package), let served = self.core.registry.events else {
       return self.core.endpoint.rejectSubscription(id, status: 489, now: now)
     }
-    guard let account = self.core.account(for: request.requestURI) else {
+    guard let account = self.core.account(for: request.requestURI, to: request.to.uri, from: request.source) else {
       return self.core.endpoint.rejectSubscription(id, status: 404, now: now)
     }
     guard self.isAllowed(request, at: account) else {

@@ -33,6 +33,16 @@ package struct StagePlan: Sendable {
       receive: direction == .receive ? other.receive : self.receive, main: self.main, failed: self.failed)
   }
 
+  /// This plan without its stages: what they had prepared, such as a file of some name, is given back.
+  package var emptied: StagePlan {
+    StagePlan(
+      format: self.format, stream: self.stream, packetTime: self.packetTime, transmit: [], receive: [],
+      main: self.main, failed: self.failed)
+  }
+
+  /// Whether a direction has no stage at all, as none has that was planned.
+  package var isIncomplete: Bool { self.transmit.isEmpty || self.receive.isEmpty }
+
   /// The producing end; called on the executor that will own it.
   package func makeTransmitChain() throws(ModuleError) -> sending any AudioStage {
     guard let last = self.transmit.lastIndex(where: { $0.admission == .marshalled }) else {

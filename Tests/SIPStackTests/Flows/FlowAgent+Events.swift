@@ -25,7 +25,8 @@ extension FlowAgent {
     case .reofferFailed(let id, let status, _): if self.isLive(id, event) { self.reofferFailed(id, status) }
     case .sessionRefreshed(let id, let body): if self.isLive(id, event) { self.refreshed(id, body) }
     case .info(let id, let info): if self.isLive(id, event) { self.tell("INFO", "\(id)", info.headers) }
-    case .reofferAcknowledged(let id, _), .headers(let id, _, _, _): _ = self.isLive(id, event)
+    case .reofferAcknowledged(let id, _), .headers(let id, _, _, _), .sessionRefreshFailed(let id):
+      _ = self.isLive(id, event)
     case .instantMessage, .publicAddress: break
     case .requestResult, .requestFailed, .incomingRequest, .locate, .registration: self.handle(request: event)
     case .referRequested, .referAbandoned, .referAccepted, .referProgress, .referEnded, .subscriptionRequested,

@@ -118,7 +118,7 @@ final class FlowAgent {
         SIPAccountSettings(
           credentials: credentials("user", password), followsRedirects: self.traits.followsRedirects))
     let account = self.account
-    self.endpoint.accountOfRequest = { _, _, _ in account }
+    self.endpoint.accountOfRequest = { _, _, _, _ in account }
   }
 
   // MARK: What its requests look like

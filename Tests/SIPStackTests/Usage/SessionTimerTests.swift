@@ -151,6 +151,24 @@ struct SessionTimerTests {
     pair.expectEmpty()
   }
 
+  @Test("that a refresh was refused is told, for what was asked for meanwhile waits for its end")
+  func refusedRefresh() throws {
+    let (pair, caller, _) = try Self.standing(Self.asking, Self.asking)
+    pair.link = { sent in sent.name == "UPDATE" ? [] : [10] }
+    pair.run(60_000)
+    let update = try #require(pair.all("UPDATE", from: .a).last?.message)
+    #expect(pair.a.isChanging(caller))
+    var refusal = SIPMessage(.response(status: 500, reason: "No"))
+    for name in ["Via", "From", "To", "Call-ID", "CSeq"] { refusal.headers.append(name, update.headers[name] ?? "") }
+    pair.inject(refusal.serialized(), to: .a, from: Pair.addressB)
+    let told = pair.events.last { $0.side == .a }?.event
+    guard case .sessionRefreshFailed(caller)? = told else {
+      Issue.record("told last: \(told.map { "\($0)" } ?? "nothing")")
+      return
+    }
+    #expect(!pair.a.isChanging(caller) && pair.ends(.a).isEmpty)
+  }
+
   @Test("422 names a longer interval, and the INVITE is sent again with it (RFC 4028 §7.3)")
   func tooSmall() throws {
     let (pair, _, _) = try Self.standing(Self.asking, Policy(minimum: 600))

@@ -108,6 +108,28 @@ struct UpdateTests {
     pair.expectEmpty()
   }
 
+  @Test("after a reliable answer the 2xx has none, and one that has is not listened to (RFC 3261 §13.2.1)")
+  func acceptedAfterUpdate() throws {
+    let (pair, caller, callee) = try Self.early()
+    pair.act { pair.a.update(caller, body: ReofferTests.hold, now: $0) }
+    pair.run(1_000)
+    pair.act { pair.b.accept(callee, body: Pair.answer, now: $0) }
+    pair.run(1_000)
+    #expect(pair.all("200 INVITE", from: .b).map(\.message.body) == [nil] && pair.established(.a) == [nil])
+    for isUpdated in [true, false] {
+      let pair = ForkTests.pair()
+      let id = pair.call()
+      try ForkTests.answer(pair, 183, tag: "f1", headers: [("Require", "100rel"), ("RSeq", "1")], body: Pair.answer)
+      try ForkTests.answer(pair, 200, to: "PRACK", tag: "f1")
+      if isUpdated {
+        pair.act { pair.a.update(id, body: ReofferTests.hold, now: $0) }
+        try ForkTests.answer(pair, 200, to: "UPDATE", tag: "f1", body: Pair.answer)
+      }
+      try ForkTests.answer(pair, 200, tag: "f1", body: SIPBody(bytes: Array("other".utf8)))
+      #expect(pair.established(.a) == [isUpdated ? nil : Pair.answer])
+    }
+  }
+
   @Test("an early UPDATE before the offer was answered reliably is not sent, and one that comes gets 500 or 491")
   func tooEarly() throws {
     let pair = Pair()

@@ -1,4 +1,5 @@
 import ModuleKit
+import SDPCodec
 import TestSupport
 import Testing
 
@@ -37,6 +38,82 @@ import Testing
     let report = try #require(agents.bob.ended.last)
     #expect(report.media.receivedPackets > 50 && report.media.lost == 0 && report.failure == nil)
     #expect(agents.simulation.network.mediaSocketCount == 0)
+  }
+
+  @Test("the transport is that of the group's first line, though that is refused, unless the audio has its own")
+  func refusedFirst() throws {
+    let agents = try SimulatedAgents(mode: .main)
+    agents.bob.act { $0.accounts = [agents.bobSettings] }
+    var settings = agents.aliceSettings
+    (settings.mediaEncryption, settings.mediaNAT) = ("dtls_srtp", "ice")
+    (settings.usesRTCPMux, settings.usesBundle) = (true, true)
+    let page = try agents.alice.act { try $0.connect("a page", settings: settings) }
+    let alone = try SessionDescription(parsing: try #require(Self.offer(agents.alice, page)).get())
+    for (isBundleOnly, hasOwn) in [(true, false), (false, false), (false, true)] {
+      var (offer, first, audio) = (alone, alone.media[0], alone.media[0])
+      first.kind = .video
+      for name in ["mid", "candidate", "end-of-candidates"] { audio.remove(name) }
+      first.remove("mid")
+      first.add("mid", "v")
+      audio.add("mid", "a")
+      if isBundleOnly {
+        audio.port = 0
+        audio.add("bundle-only")
+      }
+      if hasOwn {
+        audio.remove("ice-ufrag")
+        audio.add("ice-ufrag", "another")
+      }
+      offer.media = [first, audio]
+      offer.remove("group")
+      offer.add("group", "BUNDLE v a")
+      let answered = try #require(Self.answer(agents.bob, offer.bytes)).get()
+      let answer = try SessionDescription(parsing: answered.answer)
+      #expect(answer.bundles == [["a"]] && answer.media[0].port == 0)
+      let media = offer.media.indices.map { RemoteMedia(offer, index: $0) }
+      let transport = agents.bob.act { core in
+        core.calls[CallID(number: answered.call)]?.media?.choose(from: media, of: offer)?.transport
+      }
+      #expect(transport?.candidates.isEmpty == hasOwn, "\(isBundleOnly) \(hasOwn)")
+      agents.bob.act { $0.hangUp(answered.call) }
+    }
+    agents.alice.act { $0.hangUp(page) }
+    #expect(agents.runUntilIdle())
+  }
+
+  @Test("a call without SIP is held, and goes on, with its next offer; new keys are not for the agent to offer there")
+  func hold() throws {
+    let agents = try SimulatedAgents(mode: .main)
+    func connect(_ agent: SimulatedAgent, _ settings: CallSettings) throws -> CallID {
+      var settings = settings
+      (settings.mediaEncryption, settings.mediaNAT) = ("dtls_srtp", "ice")
+      return try agent.act { try $0.connect("the other", settings: settings) }
+    }
+    let one = try connect(agents.alice, agents.aliceSettings)
+    let other = try connect(agents.bob, agents.bobSettings)
+    func negotiate() throws -> String? {
+      let offer = try #require(Self.offer(agents.alice, one)).get()
+      var told: Result<[UInt8], ModuleError>?
+      agents.bob.act { $0.makeAnswer(other, to: offer) { told = $0 } }
+      let answer = try #require(told).get()
+      try agents.alice.act { try $0.takeAnswer(one, answer) }
+      agents.run(milliseconds: 1500)
+      return try SessionDescription(parsing: offer).media[0].direction?.rawValue
+    }
+    #expect(try negotiate() == "sendrecv")
+    #expect(agents.alice.act { !$0.rekey(one) })
+    for (isHeld, direction) in [(false, "sendrecv"), (true, "sendonly"), (true, "sendonly"), (false, "sendrecv")] {
+      agents.alice.act { $0.setHold(one, isHeld) }
+      #expect(try negotiate() == direction)
+      #expect(agents.alice.report?.isOnHold == isHeld && agents.bob.report?.isHeldByPeer == isHeld)
+    }
+    agents.alice.act { $0.hangUp(one) }
+    agents.bob.act { $0.hangUp(other) }
+    #expect(agents.runUntilIdle())
+    let reports = [try #require(agents.alice.ended.last), try #require(agents.bob.ended.last)]
+    for (report, seconds) in zip(reports, [3, 6]) {
+      #expect(report.media.receivedPackets > 50 * seconds && report.media.rekeys == 0, "\(report.media)")
+    }
   }
 
   /// What is told at once; nil where that is nothing.

@@ -149,6 +149,23 @@ import Testing
     #expect(alice?.isOnHold == bob?.isHeldByPeer && bob?.isOnHold == alice?.isHeldByPeer)
   }
 
+  @Test("a hold that gave way to an offer of the peer's goes again when that is refused")
+  func glareWithRefusal() throws {
+    let agents = try SimulatedAgents()
+    let call = try agents.establishedCall()
+    let descriptions = Descriptions(agents.simulation.network)
+    descriptions.set { message in
+      if message.isRequest, message.sender == "10.0.0.2" {
+        message.body = message.body.map { $0.replacing("m=audio", with: "m=image") }
+      }
+    }
+    agents.alice.act { $0.setHold(call, true) }
+    agents.bob.act { $0.setHold(agents.bobCall, true) }
+    agents.run(milliseconds: 10_000)
+    #expect(agents.bob.warnings.contains { $0.contains("488") }, "\(agents.bob.warnings)")
+    #expect(agents.alice.report?.isOnHold == true && agents.bob.report?.isHeldByPeer == true)
+  }
+
   @Test("digits are reported once each, both ways, whatever the encryption", arguments: Cell.all)
   func digits(cell: Cell) throws {
     let agents = try SimulatedAgents(mode: cell.mode, encryption: cell.encryption, seed: 3)

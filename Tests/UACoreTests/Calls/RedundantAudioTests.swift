@@ -87,4 +87,39 @@ import Testing
     #expect((missing - 2...missing + 1).contains(media.recovered), "\(media.recovered) of \(missing)")
     #expect(media.late == 0)
   }
+
+  @Test("a digit whose packets come as redundant data is heard, and none of their numbers is missing")
+  func digit() throws {
+    let agents = try SimulatedAgents(seed: 98)
+    let network = agents.simulation.network
+    let changed = Locked<Int>(0)
+    let descriptions = Descriptions(network) { [unowned network] datagram in
+      guard datagram.source.host == "10.0.0.1", datagram.source.port % 2 == 0 else { return true }
+      let parsed = datagram.bytes.withRawSpan { try? RTPHeader(parsing: $0) }
+      guard var header = parsed, header.payloadType == 101 else { return true }
+      changed.withLock { $0 += 1 }
+      let event = Array(datagram.bytes[header.payload])
+      header.payloadType = Self.payloadType
+      var bytes = [UInt8](repeating: 0, count: RTPHeader.fixedLength)
+      bytes.withPacket { packet in _ = header.write(into: &packet.storage) }
+      // An event of 101 that is 160 timestamp units older, in 14 bits, and has 4 bytes, in 10; then the packet's own.
+      bytes += [0x80 | 101, 160 >> 6, UInt8(160 & 0x3F) << 2, 4, 101]
+      network.inject(bytes + event + event, from: datagram.source, to: datagram.destination)
+      return false
+    }
+    descriptions.set { message in
+      guard message.sender == "10.0.0.1", message.isRequest else { return }
+      message.body = message.body.map { $0.replacing("RTP/AVP ", with: "RTP/AVP 63 ") }
+      message.body += ["a=rtpmap:63 red/8000", "a=fmtp:63 101/101"]
+    }
+    let call = try agents.establishedCall()
+    agents.alice.act { $0.send(digits: "5", on: call) }
+    agents.run(milliseconds: 1000)
+    let packets = changed.withLock { $0 }
+    #expect(packets > 3 && agents.bob.digits == ["5", nil])
+    agents.alice.act { $0.hangUp(call) }
+    #expect(agents.runUntilIdle())
+    let media = try #require(agents.bob.ended.first?.media)
+    #expect(media.lost == 0 && media.undecodable == 0 && media.drops == DropCounters(), "\(media.drops)")
+  }
 }

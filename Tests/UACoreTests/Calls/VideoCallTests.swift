@@ -390,6 +390,41 @@ import Testing
     #expect(ProbeDisplay.finishes(alice) == 1 && ProbeDisplay.finishes(bob) == 1)
   }
 
+  @Test("every line names ICE and DTLS, be it bundled or refused: some peers take no description otherwise")
+  func everyLine() throws {
+    let cell = VideoCell(mode: .main, encryption: "dtls_srtp", isBundled: true, nat: "ice")
+    for hasVideo in [true, false] {
+      let (agents, _, _) = try Self.makeAgents(cell, seed: 18)
+      if !hasVideo { (agents.bobSettings.videoSource, agents.bobSettings.videoDisplay) = (nil, nil) }
+      let descriptions = Descriptions(agents.simulation.network)
+      descriptions.set { message in
+        switch (message.sender, message.isRequest) {
+        // Bob sees data besides in Alice's offers, and Alice nothing of it.
+        case ("10.0.0.1", true):
+          message.body += ["m=application 9 UDP/DTLS/SCTP webrtc-datachannel", "a=mid:data"]
+        case ("10.0.0.2", false):
+          guard let start = message.body.firstIndex(where: { $0.hasPrefix("m=application ") }) else { return }
+          message.body.removeSubrange(start...)
+        default: break
+        }
+      }
+      let call = try agents.establishedCall()
+      for isHeld in [false, true] {
+        if isHeld { agents.alice.act { $0.setHold(call, true) } }
+        agents.run(milliseconds: 500)
+        let lines = [agents.alice, agents.bob].map { agent in
+          agent.act { $0.calls.values.first?.media?.localDescription?.media ?? [] }
+        }
+        #expect(lines.map(\.count) == [2, 3])
+        for line in lines.joined() {
+          let isWhole = line.iceUfrag != nil && line.icePwd != nil && line.setup != nil && !line.fingerprints.isEmpty
+          #expect(isWhole && line.rtcpMux == (line.kind != .application), "\(line.kind) \(line.attributes)")
+        }
+      }
+      _ = try Self.end(agents, call)
+    }
+  }
+
   @Test("an answer that takes the video out of the group it was offered in opens no transport that nobody was told of")
   func ungrouped() throws {
     let cell = VideoCell(mode: .main, encryption: "dtls_srtp", isBundled: true, nat: "ice")

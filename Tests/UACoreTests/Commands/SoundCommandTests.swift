@@ -83,6 +83,29 @@ import Testing
     #expect(heard[0] == heard[1] && heard[0].count { abs(Int($0)) > 2000 } > 8000)
   }
 
+  @Test(
+    "a recording has the name that was asked for, whatever codec and packet time the peer chose",
+    arguments: [("pcmu", 20), ("opus", 40)])
+  func recording(codec: String, packetTime: Int) throws {
+    let folder = try Folder()
+    let agents = try SimulatedAgents(codec: nil) { $0.activeModules.append("aufile") }
+    agents.aliceSettings.player = AudioDevice(driver: "aufile", device: "\(folder.path)/rec.wav")
+    agents.bobSettings.codecs = [try #require(CodecPreference(codec))]
+    agents.bobSettings.packetTime = packetTime
+    let call = try agents.establishedCall()
+    agents.run(milliseconds: 2000)
+    agents.alice.act { $0.hangUp(call) }
+    #expect(agents.runUntilIdle() && agents.alice.ended.first?.failure == nil)
+    func size(_ name: String) throws -> Int {
+      try FileManager.default.attributesOfItem(atPath: "\(folder.path)/\(name)")[.size] as? Int ?? 0
+    }
+    // The disk has a thread of its own.
+    let deadline = Date().addingTimeInterval(10)
+    while try size("rec.wav") < 16_000, Date() < deadline { usleep(20_000) }
+    #expect(try size("rec.wav") >= 16_000)
+    #expect(try FileManager.default.contentsOfDirectory(atPath: folder.path) == ["rec.wav"])
+  }
+
   @Test("statmode tells the figures of the call that stands every second, until it ends or is switched off")
   func status() throws {
     let agents = try SimulatedAgents()

@@ -85,13 +85,15 @@ import Testing
     #expect(agents.bob.report?.peer == one.heard.first)
   }
 
+  private static func blockCarol(_ settings: inout AgentSettings) {
+    var problems: [ConfigProblem] = []
+    settings.contacts = ContactsFile.parse(
+      "\"C\" <sip:carol@lab.test>;access=block", file: "contacts", problems: &problems)
+  }
+
   @Test("a blocked contact is refused by either name")
   func blocked() throws {
-    let agents = try SimulatedAgents(adjust: { settings in
-      var problems: [ConfigProblem] = []
-      settings.contacts = ContactsFile.parse(
-        "\"C\" <sip:carol@lab.test>;access=block", file: "contacts", problems: &problems)
-    })
+    let agents = try SimulatedAgents(adjust: Self.blockCarol)
     try CallControlTests.run("/uanew <sip:bob@10.0.0.2>;regint=0;outbound=\"sip:10.0.0.1\"", agents.bob)
     let target = try SIPURI("sip:bob@10.0.0.2")
     _ = try agents.alice.act {
@@ -99,5 +101,33 @@ import Testing
     }
     #expect(agents.runUntilIdle())
     #expect(agents.alice.ended.map(\.status) == [403] && Self.callers(agents.bob).isEmpty)
+  }
+
+  @Test(
+    "a blocked contact is refused however its address is written (RFC 3261 §19.1.4)",
+    arguments: ["sip:carol@LAB.Test", "sip:c%61rol@lab.test"])
+  func blockedSpelling(identity: String) throws {
+    let agents = try SimulatedAgents(adjust: Self.blockCarol)
+    agents.aliceSettings.identity = identity
+    try CallControlTests.run("/uanew <sip:bob@10.0.0.2>;regint=0", agents.bob)
+    let target = try SIPURI("sip:bob@10.0.0.2")
+    _ = try agents.alice.act { try $0.call(target, at: agents.bob.address, settings: agents.aliceSettings) }
+    #expect(agents.runUntilIdle())
+    #expect(agents.alice.ended.map(\.status) == [403] && Self.callers(agents.bob).isEmpty)
+  }
+
+  @Test("an account is called also where its user is written with escapes; a contact may watch, in any case")
+  func spelling() throws {
+    let agents = try SimulatedAgents()
+    try CallControlTests.run("/uanew <sip:bob@10.0.0.2>;regint=0", agents.bob)
+    let target = try SIPURI("sip:%62ob@10.0.0.2")
+    _ = try agents.alice.act { try $0.call(target, at: agents.bob.address, settings: agents.aliceSettings) }
+    agents.run(milliseconds: 500)
+    #expect(Self.callers(agents.bob) == ["sip:alice@10.0.0.1"])
+    try CallControlTests.run("/addcontact <sip:dave@lab.test>", agents.bob)
+    try CallControlTests.run("/uanew <sip:bob@lab.test>;regint=0", agents.bob)
+    let dave = try SIPURI("sip:d%61ve@LAB.test")
+    #expect(agents.bob.act { $0.control.contacts.mayWatch(dave) })
+    #expect(agents.bob.act { $0.account(towards: dave)?.aor } == "sip:bob@lab.test")
   }
 }

@@ -57,7 +57,7 @@ import Testing
         let secret = Array(password.utf8).withRawSpan { SecretBytes($0) }
         let account = endpoint.addAccount(
           SIPAccountSettings(required: SIPCredentials(user: "alice", password: secret), realm: "lab"))
-        endpoint.accountOfRequest = { _, _, _ in account }
+        endpoint.accountOfRequest = { _, _, _, _ in account }
       }
     }
 
@@ -273,6 +273,23 @@ import Testing
     }
   }
 
+  @Test("an account that was taken from its registrar twice still has its password")
+  func leavesTwice() throws {
+    let lab = try Lab(password: "secret")
+    try CallControlTests.run("/uanew <sip:alice@10.0.0.3>;auth_pass=secret;regint=600;mwi=no", lab.agents.alice)
+    lab.agents.run(milliseconds: 1000)
+    for _ in 0..<2 {
+      try CallControlTests.run("/uareg 0 sip:alice@10.0.0.3", lab.agents.alice)
+      lab.agents.run(milliseconds: 1000)
+      #expect(lab.states.last == .unregistered)
+    }
+    // The registrar's nonce is over, too.
+    lab.agents.run(milliseconds: 400_000)
+    try CallControlTests.run("/uareg 600 sip:alice@10.0.0.3", lab.agents.alice)
+    lab.agents.run(milliseconds: 1000)
+    #expect(lab.states.last == .registered)
+  }
+
   @Test("a change of network subscribes to the mailbox anew, from the new address; a refresh of the binding does not")
   func mailboxAtNewAddress() throws {
     let lab = try Lab(packages: ["message-summary"])
@@ -326,5 +343,53 @@ import Testing
     try CallControlTests.run("/uareg 0 sip:alice@10.0.0.3", lab.agents.alice)
     lab.agents.run(milliseconds: 1000)
     #expect(lab.states.last == .unregistered && lab.agents.alice.act { $0.leaving.isEmpty })
+  }
+
+  private static let callers = SIPConfiguration(allow: [.register, .invite, .ack, .cancel, .bye])
+
+  /// A registrar that takes every REGISTER, and calls.
+  private static func peer(at host: UInt32 = 0x0A00_0003, of agents: SimulatedAgents) throws -> ScriptedPeer {
+    let peer = try ScriptedPeer(in: agents.simulation, host: host, configuration: Self.callers)
+    peer.onRequest = { [unowned peer] endpoint, id, _ in endpoint.respond(id, status: 200, now: peer.now) }
+    return peer
+  }
+
+  @Test("of two accounts with the same user, the one that is registered where a call comes from is called")
+  func sameUser() throws {
+    let agents = try SimulatedAgents()
+    let other = try Self.peer(at: 0x0A00_0008, of: agents)
+    let caller = try Self.peer(at: 0x0A00_0009, of: agents)
+    for peer in [other, caller] {
+      try CallControlTests.run("/uanew <sip:bob@\(peer.address.host)>;regint=600;mwi=no", agents.bob)
+    }
+    agents.run(milliseconds: 1000)
+    try #require(agents.bob.act { $0.localAccounts.map(\.registration) } == [.registered, .registered])
+    let (bob, carol) = (try SIPURI("sip:bob@10.0.0.2:5060"), try SIPURI("sip:carol@10.0.0.9"))
+    caller.act {
+      _ = $0.invite(
+        OutgoingInvite(
+          from: NameAddress(uri: carol), to: NameAddress(uri: bob), contact: carol, destination: agents.bob.address,
+          local: caller.address, body: caller.description()), now: caller.now)
+    }
+    agents.run(milliseconds: 500)
+    #expect(agents.bob.act { $0.sortedCalls.map(\.settings.identity) } == ["sip:bob@10.0.0.9"])
+    #expect(other.incoming.isEmpty)
+    // A stranger's To tells them apart.
+    let to = try SIPURI("sip:bob@10.0.0.9")
+    #expect(agents.bob.act { $0.account(for: bob, to: to)?.aor } == "sip:bob@10.0.0.9")
+  }
+
+  @Test(
+    "a call goes by outbound2, which Route names, where outbound1 has no address, or outbound2 took the REGISTER",
+    arguments: [("gone.test", 0), ("10.0.0.9", 600)])
+  func secondProxy(first: String, interval: Int) throws {
+    let agents = try SimulatedAgents()
+    let proxy = try Self.peer(of: agents)
+    let proxies = ";outbound1=\"sip:\(first)\";outbound2=\"sip:10.0.0.3\""
+    try CallControlTests.run("/uanew <sip:alice@example.test>;regint=\(interval);mwi=no\(proxies)", agents.alice)
+    agents.run(milliseconds: 1000)
+    try CallControlTests.run("/dial sip:bob@example.test", agents.alice)
+    agents.run(milliseconds: 1000)
+    #expect(proxy.incoming.map { $0.invite.headers.all("Route") } == [["<sip:10.0.0.3;lr>"]])
   }
 }

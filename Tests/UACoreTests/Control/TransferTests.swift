@@ -15,12 +15,14 @@ import Testing
     let carol: SimulatedAgent
 
     init(
-      mode: RxMode = .main, acceptsTransfer: Bool = true, configure: (inout Configuration) -> Void = { _ in }
+      mode: RxMode = .main, encryption: String? = nil, acceptsTransfer: Bool = true,
+      names: any NameResolver = SimulatedNames(), configure: (inout Configuration) -> Void = { _ in }
     ) throws {
       var configuration = Configuration()
       configuration.activeModules = ["opus", "g711", "srtp", "dtls_srtp", "aubridge", "ausine", "probe"]
       configuration.rxMode = mode
-      self.agents = try SimulatedAgents(mode: mode, configure: configure)
+      self.agents = try SimulatedAgents(
+        mode: mode, encryption: encryption, configure: configure, adjust: { $0.nameResolver = names })
       self.carol = try SimulatedAgent(
         "carol", in: self.agents.simulation, host: 0x0A00_0004, configuration: configuration, seed: 77, loss: 0)
       self.agents.bobSettings.acceptsTransfer = acceptsTransfer
@@ -28,6 +30,7 @@ import Testing
       self.agents.bob.act { $0.accounts = [self.agents.bobSettings] }
       var settings = CallSettings(
         identity: "sip:carol@10.0.0.4", source: AudioDevice(driver: "probe", device: ""), player: nil)
+      settings.mediaEncryption = encryption
       settings.codecs = self.agents.bobSettings.codecs
       settings.answersAtOnce = true
       self.carol.act { $0.accounts = [settings] }
@@ -66,6 +69,18 @@ import Testing
     let refer = try #require(ladder.firstIndex { $0.contains("REFER sip:") })
     let between = ladder[hold..<refer]
     #expect(between.contains { $0.contains("SIP/2.0 200 OK") } && between.contains { $0.contains("ACK sip:") })
+    three.end()
+  }
+
+  @Test("a REFER whose hold gives way to an UPDATE of the peer's leaves when that is answered")
+  func behindAnUpdate() throws {
+    let three = try Three(encryption: "srtp-mand") { $0.rekeyMethod = .update }
+    try CallControlTests.run("/rekey", three.agents.bob)
+    try CallControlTests.run("/transfer sip:carol@10.0.0.4", three.agents.alice)
+    three.agents.run(milliseconds: 10_000)
+    let ladder = three.agents.alice.trace.withLock { $0 }
+    #expect(ladder.contains { $0.contains("SIP/2.0 491") }, "they met")
+    #expect(ladder.contains { $0.contains("REFER sip:") } && three.carol.isEstablished)
     three.end()
   }
 
@@ -114,6 +129,43 @@ import Testing
     three.end()
   }
 
+  /// Keeps what it is asked, until it is let answer.
+  private final class HeldNames: NameResolver {
+    private typealias Completion = @Sendable (DNSAnswer) -> Void
+    private let asked = Locked<[DNSQuestion: Completion]>([:])
+
+    func resolve(_ question: DNSQuestion, completion: @escaping @Sendable (DNSAnswer) -> Void) {
+      self.asked.withLock { $0[question] = completion }
+    }
+
+    func answer(_ names: SimulatedNames) {
+      for (question, completion) in self.asked.withLock({ $0 }) { names.resolve(question, completion: completion) }
+    }
+  }
+
+  @Test("REFERs to a name that is still looked up lead to no more calls than call_max_calls lets them")
+  func burst() throws {
+    let names = HeldNames()
+    let three = try Three(names: names) { $0.callMaxCalls = 2 }
+    try CallControlTests.run("/dial sip:bob@10.0.0.2", three.agents.alice)
+    three.agents.run(milliseconds: 1000)
+    for line in [1, 2] {
+      try CallControlTests.run("/line \(line)", three.agents.alice)
+      for _ in 0..<10 {
+        try CallControlTests.run("/transfer sip:carol@carol.example:5060", three.agents.alice)
+        three.agents.run(milliseconds: 300)
+      }
+    }
+    let failures = three.agents.alice.transferFailures
+    #expect(failures.count == 18 && failures.allSatisfy { $0.hasPrefix("491") }, "\(failures)")
+    #expect(three.agents.bob.act { $0.callCount } == 2)
+    names.answer(SimulatedNames(["carol.example": [three.carol.address]]))
+    three.agents.run(milliseconds: 3000)
+    #expect(three.carol.trace.withLock { $0.count { $0.contains(" <-- INVITE sip:") } } == 1)
+    #expect(three.agents.alice.transferFailures.contains { $0.hasPrefix("503") })
+    three.end()
+  }
+
   @Test("a chain of transfers ends at call_max_transfers", arguments: [1, 2])
   func chain(limit: Int) throws {
     let three = try Three { $0.callMaxTransfers = limit }
@@ -138,6 +190,26 @@ import Testing
     #expect(output == ["REFER to sip:bob@10.0.0.2: 603 Decline"])
     #expect(three.carol.events.isEmpty)
     three.end()
+  }
+
+  @Test("a REFER from outside a call goes by the account's proxy, and answers its challenge")
+  func outsideByProxy() throws {
+    let agents = try SimulatedAgents()
+    let proxy = try ScriptedPeer(in: agents.simulation)
+    try CallControlTests.run(
+      "/uanew <sip:alice@10.0.0.1>;regint=0;auth_pass=secret;outbound=\"sip:10.0.0.3\"", agents.alice)
+    try CallControlTests.run("/refer sip:bob@10.0.0.2 sip:carol@10.0.0.4", agents.alice)
+    agents.run(milliseconds: 300)
+    let asked = proxy.events.compactMap { if case .referRequested(let id, _) = $0 { id } else { nil } }
+    let refer = try #require(asked.first)
+    let challenge = "Digest realm=\"lab\", nonce=\"n1\", algorithm=SHA-256, qop=\"auth\""
+    proxy.act {
+      $0.rejectRefer(refer, status: 407, headers: [("Proxy-Authenticate", challenge)], now: proxy.now)
+    }
+    agents.run(milliseconds: 300)
+    let sent = agents.alice.trace.withLock { $0.filter { $0.contains("REFER sip:bob@10.0.0.2") } }
+    #expect(sent.count == 2 && sent.allSatisfy { $0.contains("Route: <sip:10.0.0.3;lr>") })
+    #expect(sent.map { $0.contains("Proxy-Authorization: Digest") } == [false, true])
   }
 
   @Test("test_call_attended_transfer: two calls become one between their peers", arguments: RxMode.allCases)
@@ -232,5 +304,34 @@ import Testing
     #expect(messages == ["sip:bob@10.0.0.2 sip:alice@10.0.0.1 good morning"])
     let output = agents.alice.events.compactMap { if case .output(let text) = $0 { text } else { nil } }
     #expect(output == ["message to sip:bob@10.0.0.2: 200 OK"])
+  }
+
+  @Test("a message from outside a call is for whom its request URI names: nobody 404, and with inreq_allowed=no 403")
+  func messageOutside() throws {
+    let agents = try SimulatedAgents()
+    let peer = try ScriptedPeer(in: agents.simulation)
+    try CallControlTests.run("/uanew <sip:bob@10.0.0.2>;regint=0", agents.bob)
+    try CallControlTests.run("/uanew <sip:quiet@10.0.0.2>;regint=0;inreq_allowed=no", agents.bob)
+    let own = NameAddress(uri: try SIPURI("sip:dave@10.0.0.3"))
+    let to = NameAddress(uri: try SIPURI("sip:somebody@lab.test"))
+    for user in ["nobody", "bob", "quiet"] {
+      let uri = try SIPURI("sip:\(user)@10.0.0.2")
+      peer.act {
+        _ = $0.request(
+          OutgoingRequest(
+            .message, to: to, from: own, requestURI: uri, targets: [SIPTarget(address: agents.bob.address)],
+            local: peer.address, body: SIPBody(contentType: "text/plain", bytes: Array("good morning".utf8))),
+          now: peer.now)
+      }
+      agents.run(milliseconds: 300)
+    }
+    let statuses = peer.events.compactMap {
+      if case .requestResult(_, let status, _, _, _) = $0 { status } else { nil }
+    }
+    #expect(statuses == [404, 200, 403])
+    let messages = agents.bob.events.compactMap { event -> String? in
+      if case .message(let account, let from, _, let text) = event { "\(account) \(from) \(text)" } else { nil }
+    }
+    #expect(messages == ["sip:bob@10.0.0.2 sip:dave@10.0.0.3 good morning"])
   }
 }

@@ -5,7 +5,7 @@ import Testing
 
 @testable import UACore
 
-/// When a transport counts a re-key.
+/// When a transport counts a re-key, and what it takes under its keys.
 @Suite struct KeyStoreTests {
   private let now = Instant(nanoseconds: 1_000_000_000)
 
@@ -50,5 +50,29 @@ import Testing
     // One that is overtaken before it was in use does not count.
     try ours.installInbound(self.material(6), .carried, for: .rtp, now: self.now)
     #expect(ours.rekeys == 1)
+  }
+
+  @Test("video that is sent again is taken as far as 500 packets behind the newest, and once")
+  func sentAgain() throws {
+    var ours = KeyStore()
+    var theirs = KeyStore()
+    try ours.installOutbound(self.material(1), .fresh, for: .rtp, switchNow: true)
+    try theirs.installInbound(self.material(1), .fresh, for: .rtp, now: self.now)
+    var sent: [[UInt8]] = []
+    for number in [UInt16(1), 501] {
+      let head: [UInt8] = [0x80, 0, UInt8(number >> 8), UInt8(truncatingIfNeeded: number), 0, 0, 0, 1, 0, 0, 0, 7]
+      var bytes = head + [UInt8](repeating: 9, count: 212)
+      let (result, length) = bytes.withPacket(count: 172) { packet in
+        (ours.protect(&packet, isRTCP: false, on: .rtp), packet.count)
+      }
+      #expect(result == .ok)
+      sent.append(Array(bytes.prefix(length)))
+    }
+    let (late, newest) = (sent[0], sent[1])
+    for (bytes, expected) in [(newest, SRTPResult.ok), (late, .ok), (late, .replayed)] {
+      var copy = bytes
+      let result = copy.withPacket { theirs.unprotect(&$0, isRTCP: false, on: .rtp, now: self.now) }
+      #expect(result == expected)
+    }
   }
 }

@@ -10,7 +10,10 @@ async function ask(path, options = {}) {
   const headers = {...options.headers, ...(token && {Authorization: `Bearer ${token}`})}
   const response = await fetch(path, {...options, headers})
   find('entry').hidden = response.status != 401
-  if (!response.ok) throw new Error((await response.text()).trim() || `status ${response.status}`)
+  if (!response.ok) {
+    const text = (await response.text()).trim() || `status ${response.status}`
+    throw Object.assign(new Error(text), {status: response.status})
+  }
   return response
 }
 
@@ -18,7 +21,7 @@ find('entry').onsubmit = event => {
   event.preventDefault()
   token = find('token').value
   sessionStorage.setItem('token', token)
-  look()
+  look().then(list).catch(() => {})
 }
 
 // MARK: The calls
@@ -122,6 +125,8 @@ async function begin(what, to) {
   try {
     own.stream = await navigator.mediaDevices.getUserMedia(
       {audio: what == 'sip' ? true : {echoCancellation: false, autoGainControl: false, noiseSuppression: false}})
+    // He has hung up while the browser asked him: what he allowed is not wanted any more.
+    if (talk != own) return own.stream.getTracks().forEach(track => track.stop())
     const pc = own.pc = new RTCPeerConnection()
     pc.addTransceiver(own.stream.getAudioTracks()[0], {streams: [own.stream]})
     pc.ontrack = event => find('sound').srcObject = event.streams[0] ?? new MediaStream([event.track])
@@ -158,7 +163,11 @@ async function follow() {
     meter(find('microphone'), power > 0 ? Math.max(10 * Math.log10(power), -96) : null)
   }
   if (!own.id) return
-  const now = await ask(`/talks/${own.id}`).then(response => response.json(), () => null)
+  const now = await ask(`/talks/${own.id}`).then(response => response.json(), error => {
+    // The talk is over when Apus knows it no more; any other failure says nothing about it.
+    if (error.status != 404) throw error
+    return null
+  })
   if (talk != own) return
   if (!now) return finish(own.what == 'sip' ? 'The call is over.' : 'Over.')
   if (now.failure) return finish(now.failure)
