@@ -7,7 +7,7 @@ internal import UACore
 /// A SIP user agent: makes calls, takes calls, carries their media.
 ///
 /// Every method may be called from any task. Several agents live in one process, each with a main loop of its own.
-/// A call keeps its agent until it has ended.
+/// A call keeps its agent until it has ended; one that nothing keeps shuts down by itself.
 public final class UserAgent: Sendable {
   /// How media is encrypted.
   public enum Encryption: String, Sendable, CaseIterable {
@@ -155,8 +155,15 @@ public final class UserAgent: Sendable {
   /// throws or does nothing.
   public func shutDown() async {
     await self.core.shutDown()
-    await self.telling.withLock { $0 }?.value
+    await self.telling.withLock { $0.take() }?.value
     self.announceCall.finish()
+  }
+
+  deinit {
+    guard self.telling.withLock({ $0.take() }) != nil else { return }
+    self.announceCall.finish()
+    let core = self.core
+    Task { await core.shutDown() }
   }
 
   private func known(_ id: CallID, peer: String) -> Call {

@@ -140,15 +140,13 @@ final class HTTPExchange: ChannelDuplexHandler {
   }
 
   private func complete(keepsAlive: Bool, _ context: ChannelHandlerContext) {
-    let written = context.writeAndFlush(self.wrapOutboundOut(.end(nil)))
+    // First: the next request may be here, and comes as soon as this response is written.
     self.startClock(context)
-    if keepsAlive {
-      self.state = .waiting
-    } else {
-      self.state = .closing
-      let channel = context.channel
-      written.whenComplete { _ in channel.close(promise: nil) }
-    }
+    self.state = keepsAlive ? .waiting : .closing
+    let written = context.writeAndFlush(self.wrapOutboundOut(.end(nil)))
+    guard !keepsAlive else { return }
+    let channel = context.channel
+    written.whenComplete { _ in channel.close(promise: nil) }
   }
 
   private func startClock(_ context: ChannelHandlerContext) {
