@@ -122,7 +122,7 @@ import Testing
     ;regq=0.5;rtcp_mux=yes;rwait=3600;sip_autoanswer=yes;sip_autoanswer_beep=yes;sip_autoredirect=no;sipnat=outbound\
     ;stunpass=taj:aa;stunserver="stun:stunserver.org";stunuser=bob@bob.com;tcpsrcport=49152;video_codecs=h266\
     ;video_display=sdl,default;medianat=ice
-    <sip:other@192.0.2.7>;regint=0;audio_source=alsa,plughw:1
+    <sip:other@192.0.2.7>;regint=0;audio_source=alsa,null
     """
 
   static let contacts = """
