@@ -24,14 +24,14 @@ enum Interrupt {
 
 /// Waits until each of the calls was answered or is over; a signal ends them all.
 func answers(to calls: [CallID], _ agent: UserAgent, _ watch: CallWatch, _ stop: StopFlag) async {
-  let interrupt = Task {
+  // Not waited for: it may come to wait itself only when all is answered, and then goes with the next release.
+  Task {
     await stop.wait()
     guard await stop.isSet else { return }
     for call in calls { await agent.hangUp(call) }
   }
   for call in calls { await watch.wait(.answered(call)) }
   await stop.release()
-  await interrupt.value
 }
 
 /// Set once, by a signal or by the end of a call.
