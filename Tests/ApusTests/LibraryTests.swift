@@ -139,6 +139,24 @@ import Testing
     await agent.shutDown()
   }
 
+  @Test("a call whose agent the program has let go of is told what happens, to its end", .timeLimit(.minutes(1)))
+  func droppedAgent() async throws {
+    let bob = try await UserAgent(Self.configuration("bob", .none))
+    func dial() async throws -> Call {
+      let alice = try await UserAgent(Self.configuration("alice", .none))
+      return try await alice.call("sip:bob@\(bob.address)")
+    }
+    let call = try await dial()
+    var incoming = bob.incomingCalls.makeAsyncIterator()
+    let his = try #require(await incoming.next())
+    await his.answer()
+    try await call.waitUntilEstablished()
+    await his.hangUp()
+    #expect(await call.waitUntilEnded().reason == "hangup")
+    for await _ in call.events {}
+    await bob.shutDown()
+  }
+
   @Test("who is cancelled waits no more for a call, and the others wait on")
   func cancelledWaits() async throws {
     let agent = try await UserAgent(Self.configuration("alice", .none))
