@@ -87,9 +87,11 @@ struct MediaOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Whom --medianat asks: stun:host[:port], turn:user:password@host[:port]; repeatable.", valueName: "uri"),
-    transform: Parse.server)
-  var stunserver: [STUNServerURI] = []
+      "Whom --medianat asks: stun:host[:port], turn:user:password@host[:port]; repeatable.", valueName: "uri"))
+  var stunserver: [String] = []
+
+  /// Read only now: what the parser says of a value that it refuses would show the password.
+  var natServers: [STUNServerURI] { self.stunserver.compactMap { try? STUNServerURI($0) } }
 
   @Flag(help: "Print one JSON object on standard output, and nothing else there.")
   var json = false
@@ -100,6 +102,11 @@ struct MediaOptions: ParsableArguments {
     }
     if !self.stunserver.isEmpty, self.medianat?.id == nil {
       throw ValidationError("--stunserver is asked by --medianat, for example --medianat ice")
+    }
+    for server in self.stunserver {
+      do throws(STUNServerURI.Refusal) { _ = try STUNServerURI(server) } catch {
+        throw ValidationError("--stunserver: \(error.message)")
+      }
     }
   }
 

@@ -53,12 +53,6 @@ enum Parse {
     return codec
   }
 
-  static func server(_ text: String) throws -> STUNServerURI {
-    do throws(STUNServerURI.Refusal) { return try STUNServerURI(text) } catch {
-      throw ValidationError(error.message)
-    }
-  }
-
   /// An address of SIP, with or without `sip:`.
   static func uri(_ text: String) throws -> String {
     let lower = text.lowercased()

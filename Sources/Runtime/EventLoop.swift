@@ -28,7 +28,7 @@ package final class EventLoop: SerialExecutor, Sendable {
   private let wakeup = eventfd(0, Int32(EFD_NONBLOCK) | Int32(EFD_CLOEXEC))
   private let owner = Atomic<UInt>(0)
   private let thread = Locked<Thread?>(nil)
-  /// Touched by the loop's thread only, which `withContext` checks.
+  /// Touched by the loop's thread only, and after its end by one late job at a time, which `withContext` checks.
   private nonisolated(unsafe) let context: LoopContext
   private let clock: Clock
   /// Runs the jobs that come after a loop's end, those of all such loops one after another.

@@ -59,117 +59,103 @@ private func run(
   }
 }
 
+/// How a stage fared between a device and a call.
+private struct Passage {
+  let figures: DeviceFigures
+  /// Frames that were silent, or chunks of the device's that found nothing.
+  var lacking = 0
+  /// Samples that waited in between, in the end.
+  var waiting = 0
+
+  var isWhole: Bool {
+    self.lacking == 0 && self.figures.lateFrames.load(ordering: .relaxed) == 0
+      && self.figures.skipped.load(ordering: .relaxed) == 0
+  }
+}
+
+/// A microphone's way to a call; what lacks in the first second is not counted.
+private func capture(drift: Double, burst: Int, frame milliseconds: Int = 20, seconds: Int = seconds) -> Passage {
+  let time = VirtualTime()
+  var passage = Passage(figures: time.figures())
+  var ends = PCMRing(capacity: 4096).ends()
+  guard var writer = ends.writer.take(), let reader = ends.reader.take() else { preconditionFailure("a new ring") }
+  let stage = CaptureStage(format: format, figures: passage.figures, reader: reader)
+  let chunk = [Int16](repeating: 1000, count: 80)
+  var frame = [Int16](repeating: 0, count: format.sampleCount(milliseconds: milliseconds))
+  run(time, drift: drift, burst: burst, frame: milliseconds, seconds: seconds) { _ in
+    passage.figures.looked(queued: 0, held: 0)
+    if writer.write(chunk.span) < 80 { passage.lacking += 1 }
+  } call: { turn in
+    var part = AudioFrame(samples: frame.mutableSpan, direction: .transmit, stream: stream)
+    _ = stage.process(&part)
+    if turn * milliseconds > 1000, frame[80] == 0 { passage.lacking += 1 }
+  }
+  passage.waiting = writer.filled
+  return passage
+}
+
+/// A call's way to a speaker.
+private func playback(drift: Double, burst: Int, frame milliseconds: Int = 20, seconds: Int = seconds) -> Passage {
+  let time = VirtualTime()
+  var passage = Passage(figures: time.figures())
+  var ends = PCMRing(capacity: 4096).ends()
+  guard let writer = ends.writer.take(), var reader = ends.reader.take() else { preconditionFailure("a new ring") }
+  let stage = PlaybackStage(format: format, figures: passage.figures, writer: writer)
+  var chunk = [Int16](repeating: 0, count: 80)
+  var frame = [Int16](repeating: 1000, count: format.sampleCount(milliseconds: milliseconds))
+  var isStarted = false
+  run(time, drift: drift, burst: burst, frame: milliseconds, seconds: seconds) { _ in
+    // A device starts when it has enough, as ALSA's threshold has it.
+    isStarted = isStarted || reader.ready >= depth
+    guard isStarted else { return }
+    passage.figures.looked(queued: 0, held: 0)
+    DeviceThread.skipOld(&reader, format, passage.figures)
+    var room = chunk.mutableSpan
+    if reader.read(into: &room) < 80 { passage.lacking += 1 }
+  } call: { _ in
+    var part = AudioFrame(samples: frame.mutableSpan, direction: .receive, stream: stream)
+    _ = stage.process(&part)
+  }
+  passage.waiting = reader.ready
+  return passage
+}
+
 @Suite struct DriftTests {
   @Test(
     "a microphone whose clock is off is measured within 20 ppm, and no frame is late", arguments: [-300.0, 0, 800],
     [1, 3])
-  func capture(_ drift: Double, burst: Int) {
-    let time = VirtualTime()
-    let figures = time.figures()
-    var ends = PCMRing(capacity: 4096).ends()
-    guard var writer = ends.writer.take(), let reader = ends.reader.take() else { preconditionFailure("a new ring") }
-    let stage = CaptureStage(format: format, figures: figures, reader: reader)
-    let chunk = [Int16](repeating: 1000, count: 80)
-    var frame = [Int16](repeating: 0, count: 160)
-    var silent = 0
-    run(time, drift: drift, burst: burst) { _ in
-      figures.looked(queued: 0, held: 0)
-      if writer.write(chunk.span) < 80 { silent += 1 }
-    } call: { turn in
-      var part = AudioFrame(samples: frame.mutableSpan, direction: .transmit, stream: stream)
-      _ = stage.process(&part)
-      if turn > 50, frame[80] == 0 { silent += 1 }
-    }
-    #expect(silent == 0 && figures.lateFrames.load(ordering: .relaxed) == 0)
-    #expect(figures.skipped.load(ordering: .relaxed) == 0)
+  func microphone(drift: Double, burst: Int) {
+    let passage = capture(drift: drift, burst: burst)
+    let figures = passage.figures
+    #expect(passage.isWhole && abs(passage.waiting - depth) < 320, "\(passage.waiting) samples wait")
     let measured = Double(figures.drift.load(ordering: .relaxed))
     #expect(abs(measured - drift) < 20, "\(measured) ppm measured, \(drift) ppm true")
     let made = figures.dropped.load(ordering: .relaxed) - figures.inserted.load(ordering: .relaxed)
     let due = drift * Double(seconds * format.sampleRate) / 1_000_000
     #expect(abs(Double(made) - due) < 400, "\(made) samples made up for, \(due) due")
-    let waiting = writer.filled
-    #expect(abs(waiting - depth) < 320, "\(waiting) samples wait")
   }
 
   @Test(
     "a speaker whose clock is off is measured within 20 ppm, and never runs dry", arguments: [-300.0, 0, 800], [1, 3])
-  func playback(_ drift: Double, burst: Int) {
-    let time = VirtualTime()
-    let figures = time.figures()
-    var ends = PCMRing(capacity: 4096).ends()
-    guard let writer = ends.writer.take(), var reader = ends.reader.take() else { preconditionFailure("a new ring") }
-    let stage = PlaybackStage(format: format, figures: figures, writer: writer)
-    var chunk = [Int16](repeating: 0, count: 80)
-    var frame = [Int16](repeating: 1000, count: 160)
-    var dry = 0
-    var isStarted = false
-    run(time, drift: drift, burst: burst) { _ in
-      // A device starts when it has enough, as ALSA's threshold has it.
-      isStarted = isStarted || reader.ready >= depth
-      guard isStarted else { return }
-      figures.looked(queued: 0, held: 0)
-      var room = chunk.mutableSpan
-      if reader.read(into: &room) < 80 { dry += 1 }
-    } call: { _ in
-      var part = AudioFrame(samples: frame.mutableSpan, direction: .receive, stream: stream)
-      _ = stage.process(&part)
-    }
-    #expect(dry == 0 && figures.skipped.load(ordering: .relaxed) == 0)
-    let measured = Double(figures.drift.load(ordering: .relaxed))
+  func speaker(drift: Double, burst: Int) {
+    let passage = playback(drift: drift, burst: burst)
+    #expect(passage.isWhole && abs(passage.waiting - depth) < 320, "\(passage.waiting) samples wait")
+    let measured = Double(passage.figures.drift.load(ordering: .relaxed))
     #expect(abs(measured - drift) < 20, "\(measured) ppm measured, \(drift) ppm true")
-    let waiting = reader.ready
-    #expect(abs(waiting - depth) < 320, "\(waiting) samples wait")
   }
 
   @Test(
     "frames as long as a packet may be are never silent after the start, and none is late", arguments: [60, 100, 120],
     [1, 3])
   func longCapture(milliseconds: Int, burst: Int) {
-    let time = VirtualTime()
-    let figures = time.figures()
-    var ends = PCMRing(capacity: 4096).ends()
-    guard var writer = ends.writer.take(), let reader = ends.reader.take() else { preconditionFailure("a new ring") }
-    let stage = CaptureStage(format: format, figures: figures, reader: reader)
-    let chunk = [Int16](repeating: 1000, count: 80)
-    var frame = [Int16](repeating: 0, count: format.sampleCount(milliseconds: milliseconds))
-    var silent = 0
-    run(time, drift: 300, burst: burst, frame: milliseconds, seconds: 60) { _ in
-      figures.looked(queued: 0, held: 0)
-      if writer.write(chunk.span) < 80 { silent += 1 }
-    } call: { turn in
-      var part = AudioFrame(samples: frame.mutableSpan, direction: .transmit, stream: stream)
-      _ = stage.process(&part)
-      if turn * milliseconds > 1000, frame[80] == 0 { silent += 1 }
-    }
-    #expect(silent == 0 && figures.lateFrames.load(ordering: .relaxed) == 0)
-    #expect(figures.skipped.load(ordering: .relaxed) == 0)
+    #expect(capture(drift: 300, burst: burst, frame: milliseconds, seconds: 60).isWhole)
   }
 
   @Test(
     "a speaker that gets frames as long as a packet may be never runs dry, and nothing is skipped",
     arguments: [100, 120], [1, 3])
   func longPlayback(milliseconds: Int, burst: Int) {
-    let time = VirtualTime()
-    let figures = time.figures()
-    var ends = PCMRing(capacity: 4096).ends()
-    guard let writer = ends.writer.take(), var reader = ends.reader.take() else { preconditionFailure("a new ring") }
-    let stage = PlaybackStage(format: format, figures: figures, writer: writer)
-    var chunk = [Int16](repeating: 0, count: 80)
-    var frame = [Int16](repeating: 1000, count: format.sampleCount(milliseconds: milliseconds))
-    var dry = 0
-    var isStarted = false
-    run(time, drift: 300, burst: burst, frame: milliseconds, seconds: 60) { _ in
-      isStarted = isStarted || reader.ready >= depth
-      guard isStarted else { return }
-      figures.looked(queued: 0, held: 0)
-      DeviceThread.skipOld(&reader, format, figures)
-      var room = chunk.mutableSpan
-      if reader.read(into: &room) < 80 { dry += 1 }
-    } call: { _ in
-      var part = AudioFrame(samples: frame.mutableSpan, direction: .receive, stream: stream)
-      _ = stage.process(&part)
-    }
-    #expect(dry == 0 && figures.skipped.load(ordering: .relaxed) == 0)
+    #expect(playback(drift: 300, burst: burst, frame: milliseconds, seconds: 60).isWhole)
   }
 
   @Test("a microphone that begins with a backlog, and one that stands still, are not taken for one whose clock is off")

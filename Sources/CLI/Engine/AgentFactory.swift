@@ -32,7 +32,7 @@ enum AgentFactory {
     var call = CallSettings(identity: identity, source: source, player: player)
     call.mediaEncryption = (options.mediaenc ?? encryption).id
     call.mediaNAT = options.medianat?.id
-    call.natServers = options.stunserver
+    call.natServers = options.natServers
     call.codecs = options.codec.map { [$0] } ?? []
     call.usesRTCPMux = options.rtcpMux ?? usesRTCPMux
     call.answersAtOnce = true
