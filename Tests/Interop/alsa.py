@@ -84,10 +84,11 @@ def agent(source, player, dial=None, mode="thread"):
 
 def figures(each, way):
     """What `/alsastat` says of the last use of a device that way."""
-    before = len(each.output())
+    pattern = re.compile(rf"^{way} .*skipped \d+$", re.M)
+    before = len(pattern.findall(each.output()))
     each.command("/alsastat")
-    wait_for(lambda: re.search(rf"^{way} .*skipped \d+$", each.output()[before:], re.M), 5, "the figures")
-    line = re.findall(rf"^{way} .*skipped \d+$", each.output()[before:], re.M)[-1]
+    wait_for(lambda: len(pattern.findall(each.output())) > before, 5, "the figures")
+    line = pattern.findall(each.output())[-1]
     return line, {name: int(value) for name, value in re.findall(r"(\w+) (-?\d+)", line)}
 
 
