@@ -9,11 +9,13 @@
   private let format = AudioFormat(sampleRate: 8000, channels: 1)
   private let stream = StreamID(number: 1)
 
-  /// A folder with a configuration of ALSA's own plug-ins, in force for the process.
+  /// A folder with a configuration of ALSA's own plug-ins, beside what there is; in force for the process, so for the tests of
+  /// others, too.
   private let folder: String = {
     let folder = NSTemporaryDirectory() + "/alsa-\(UUID().uuidString)"
     try? FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     let text = """
+      <confdir:alsa.conf>
       pcm.quiet { type null }
       pcm.heard { type file slave.pcm quiet file "/dev/null" infile "\(folder)/in.raw" format "raw" }
       pcm.played { type file slave.pcm quiet file "\(folder)/out.raw" format "raw" }
