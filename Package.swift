@@ -199,8 +199,9 @@ let package = Package(
     .target(
       name: "FuzzTargets",
       dependencies: [
-        "NetBase", "Handoff", "SDPCodec", "SIPStack", "RTPStack", "SRTPEngine", "ModuleKit", "UACore", "AllModules",
-        "srtp", "dtls_srtp", "aufile", "TestSupport",
+        "NetBase", "Handoff", "SDPCodec", "SIPStack", "RTPStack", "ICEAgent", "SRTPEngine", "ModuleKit", "HTTPServer",
+        "HTTPClient", "UACore", "AllModules", "srtp", "dtls_srtp", "ice", "opus", "aufile", "vp8", "h264", "ivf",
+        "ctrl_tcp", "whip", "TestSupport",
       ], path: "Tests/Fuzz/Targets", swiftSettings: strict),
     .testTarget(
       name: "FuzzCorpusTests", dependencies: ["FuzzTargets"], path: "Tests/Fuzz/Tests", swiftSettings: strict),
@@ -266,12 +267,13 @@ if hasBenchmarks {
     // Takes malloc's place and counts.
     .target(name: "CAllocations", path: "Benchmarks/CAllocations"),
     // What the same calls cost in C.
-    .target(name: "CLimit", dependencies: ["CAllocations", "CSRTP"], path: "Benchmarks/CLimit"),
+    .target(name: "CLimit", dependencies: ["CAllocations", "CSRTP", "COpenSSL"], path: "Benchmarks/CLimit"),
     .executableTarget(
       name: "apus-bench",
       dependencies: [
         "CAllocations", "CLimit", "CTransform", "UACore", "AllModules", "ModuleKit", "Runtime", "SRTPEngine",
-        "RTPStack", "Handoff", "NetBase", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+        "SIPStack", "RTPStack", "Handoff", "NetBase",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], path: "Benchmarks/Sources", swiftSettings: strict),
   ]
 }

@@ -1,5 +1,4 @@
 internal import ArgumentParser
-internal import Glibc
 internal import ModuleKit
 internal import Runtime
 internal import SRTPEngine
@@ -7,7 +6,7 @@ internal import SRTPEngine
 /// The program behind `Scripts/bench`.
 @main struct Bench: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "apus-bench", abstract: "CPU time, allocations and memory, beside their limits.")
+    commandName: "apus-bench", abstract: "CPU time, allocations, memory, set-ups and re-keys, beside their limits.")
 
   @Flag(help: "What no other load can disturb, allocations and memory, in 105 seconds.")
   var check = false
@@ -15,11 +14,14 @@ internal import SRTPEngine
   @Flag(help: "One JSON object on standard output.")
   var json = false
 
-  @Option(help: "Only this part: receive, send, transform or memory.")
+  @Option(help: "Only this part: receive, send, transform, memory, setups or rekeys.")
   var only: String?
 
-  @Option(help: "Only this receive mode.")
+  @Option(help: "Only this receive mode; set-ups and re-keys are measured in pool by default.")
   var rxmode: String?
+
+  @Option(help: "How many calls are re-keyed.")
+  var calls = RekeyBench.usualCalls
 
   @Option(help: "Break a bound on purpose: receive and send allocate at each frame, a leg keeps 100 KiB more.")
   var plant: String?
@@ -28,8 +30,14 @@ internal import SRTPEngine
   var legMemory: String?
 
   func validate() throws {
-    if let only, PathDirection(rawValue: only) == nil, !["transform", "memory"].contains(only) {
-      throw ValidationError("--only takes receive, send, transform or memory")
+    if let only, PathDirection(rawValue: only) == nil, !["transform", "memory", "setups", "rekeys"].contains(only) {
+      throw ValidationError("--only takes receive, send, transform, memory, setups or rekeys")
+    }
+    if self.check, self.only == "setups" || self.only == "rekeys" {
+      throw ValidationError("set-ups and re-keys are a matter of time, which --check leaves out")
+    }
+    guard (1...RekeyBench.maximumCalls).contains(self.calls) else {
+      throw ValidationError("--calls takes 1 to \(RekeyBench.maximumCalls)")
     }
     if let rxmode, RxMode(rawValue: rxmode) == nil { throw ValidationError("--rxmode takes main, thread or pool") }
     if let plant, PathDirection(rawValue: plant) == nil, plant != "leg" {
@@ -44,6 +52,8 @@ internal import SRTPEngine
     for bench in self.cases { report.add(try self.measure(bench)) }
     for transform in self.transforms { report.add(try transform.measure()) }
     for memory in self.memories { report.add(try memory.measure()) }
+    for setup in self.setups { report.add(try await setup.measure()) }
+    for rekey in self.rekeys { report.add(try await rekey.measure()) }
     report.finish()
     if !report.violations.isEmpty { throw ExitCode(1) }
   }
@@ -75,14 +85,30 @@ internal import SRTPEngine
     }
   }
 
+  private var setups: [SetupBench] {
+    guard self.measuresCalls("setups") else { return [] }
+    return ["dtls_srtp", "srtp-mand", nil].map { SetupBench(mode: self.modeOfCalls, encryption: $0) }
+  }
+
+  private var rekeys: [RekeyBench] {
+    guard self.measuresCalls("rekeys") else { return [] }
+    return ["srtp-mand", "dtls_srtp"].map { RekeyBench(mode: self.modeOfCalls, encryption: $0, calls: self.calls) }
+  }
+
+  private func measuresCalls(_ part: String) -> Bool {
+    (self.only == nil || self.only == part) && !self.check && self.plant == nil
+  }
+
+  /// Made for hundreds of calls.
+  private var modeOfCalls: RxMode { self.rxmode.flatMap { RxMode(rawValue: $0) } ?? .pool }
+
   /// A run that lost packets proves nothing either way; it may be repeated, a broken bound may not.
   private func measure(_ bench: BenchCase) throws -> PathFigures {
     let path = PathBench(
       bench: bench, duration: self.check ? .check : .full, isPlanted: self.plant == bench.direction.rawValue)
     for attempt in 1...2 {
       do { return try path.run() } catch let failure as BenchFailure {
-        let line = "attempt \(attempt), \(bench.direction) \(bench.mode) \(bench.profileName): \(failure)\n"
-        _ = unsafe line.utf8CString.withUnsafeBytes { unsafe write(2, $0.baseAddress, $0.count - 1) }
+        tell("attempt \(attempt), \(bench.direction) \(bench.mode) \(bench.profileName): \(failure)")
       }
     }
     return try path.run()

@@ -1,9 +1,7 @@
-internal import AllModules
 internal import Glibc
 internal import ModuleKit
 internal import NetBase
 internal import Runtime
-internal import UACore
 
 /// What a leg costs in resident memory: the slope from 10 to 100 calls, both legs in one fresh process.
 struct LegMemory: Sendable {
@@ -39,65 +37,24 @@ struct LegMemory: Sendable {
 
   /// In that process: KiB resident with few calls, and with many.
   func sample() async throws -> (few: Int, many: Int) {
-    let pool = self.mode == .pool ? LoopPool(count: processorCount(), name: "rtp-pool") : nil
-    let (caller, callee) = (self.agent(pool, "caller"), self.agent(pool, "callee"))
-    try await callee.start()
-    try await caller.start()
-    try await callee.setAccounts([self.account])
-    // Nobody is told more than needed: what waits in the streams of events would count as memory of the calls.
-    let readers = [caller, callee].map { agent in Task { for await _ in agent.events {} } }
-    let target = "sip:bench@127.0.0.1:\(await callee.listenAddress?.port ?? 0)"
-    var planted: [[UInt8]] = []
-    try await self.place(Self.fewCalls, caller, target, planted: &planted)
-    let few = Self.resident
-    try await self.place(Self.manyCalls, caller, target, planted: &planted)
-    let many = Self.resident
-    _ = consume planted
-    await caller.shutDown()
-    await callee.shutDown()
-    for reader in readers { await reader.value }
-    pool?.stop()
-    return (few, many)
-  }
-
-  private func agent(_ pool: LoopPool?, _ name: String) -> UserAgent {
-    var configuration = Configuration()
-    configuration.activeModules = usualModuleNames
-    configuration.rxMode = self.mode
-    configuration.callMaxCalls = nil
-    configuration.rtpPorts = 10_000...59_998
-    let loopback = SocketAddress(ipv4: 0x7F00_0001, port: 0)
-    return UserAgent(
-      AgentSettings(available: allModules, configuration: configuration, listen: loopback), pool: pool, name: name)
-  }
-
-  private var account: CallSettings {
-    // A source at the codec's rate: a resampler is a cost of other calls.
-    var call = CallSettings(
-      identity: "sip:bench@127.0.0.1", source: AudioDevice(driver: "ausine", device: "440"), player: nil)
-    call.mediaEncryption = self.encryption
-    call.codecs = CodecPreference("pcmu").map { [$0] } ?? []
-    call.usesRTCPMux = true
-    call.answersAtOnce = true
-    return call
+    try await AgentPair.run(self.mode, self.encryption) { pair in
+      // Nobody is told more than needed: what waits in the streams of events would count as memory of the calls.
+      Task { for await _ in pair.events {} }
+      var planted: [[UInt8]] = []
+      try await self.place(Self.fewCalls, pair, planted: &planted)
+      let few = Self.resident
+      try await self.place(Self.manyCalls, pair, planted: &planted)
+      let many = Self.resident
+      _ = consume planted
+      return (few, many)
+    }
   }
 
   /// Goes on to `count` calls, and waits until all of them have been up for a second.
-  private func place(
-    _ count: Int, _ caller: UserAgent, _ target: String, planted: inout [[UInt8]]
-  ) async throws {
-    while await caller.reports.count < count {
-      if self.isPlanted { planted.append([UInt8](repeating: 1, count: 2 * Self.plantedBytes)) }
-      _ = try await caller.call(target, settings: self.account)
-      Pace.sleep(until: Instant.now.advanced(byMilliseconds: 12))
-    }
-    for _ in 0..<100 where await caller.reports.count(where: { $0.state == .established }) < count {
-      Pace.sleep(until: Instant.now.advanced(byMilliseconds: 100))
-    }
-    guard await caller.reports.count(where: { $0.state == .established }) == count else {
-      throw BenchFailure("not all of \(count) calls were established")
-    }
-    Pace.sleep(until: Instant.now.advanced(byMilliseconds: 1000))
+  private func place(_ count: Int, _ pair: AgentPair, planted: inout [[UInt8]]) async throws {
+    let placed = try await pair.place(upTo: count, every: 12_000_000)
+    if self.isPlanted { planted += placed.map { _ in [UInt8](repeating: 1, count: 2 * Self.plantedBytes) } }
+    try await Pace.wait(until: Instant.now.advanced(byMilliseconds: 1000))
   }
 
   /// KiB.

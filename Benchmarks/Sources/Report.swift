@@ -7,6 +7,8 @@ struct Report {
   private var paths: [PathFigures] = []
   private var memories: [MemoryFigures] = []
   private var transforms: [TransformFigures] = []
+  private var setups: [SetupFigures] = []
+  private var rekeys: [RekeyFigures] = []
   private(set) var violations: [String] = []
   private var keptCount = 0
   private let json: Bool
@@ -56,6 +58,37 @@ struct Report {
         + (figures.violations.isEmpty ? "" : "  <-"))
   }
 
+  mutating func add(_ figures: SetupFigures) {
+    if self.setups.isEmpty { self.say("\n" + Self.setupHeader) }
+    self.setups.append(figures)
+    let broken = figures.violations
+    self.count(broken)
+    let bench = figures.bench
+    self.say(
+      pad("setups", 8) + pad(bench.mode.rawValue, 7) + pad(bench.encryptionName, 25)
+        + right(fixed(figures.rate, 0), 9) + right(fixed(figures.perCore, 0), 8)
+        + right(fixed(figures.limitPerCore, 0, or: "-"), 8) + right(fixed(figures.ratio, 2, or: "-"), 7)
+        + right(fixed(figures.secureTime, 1, or: "-"), 9) + (broken.isEmpty ? "" : "  <-"))
+  }
+
+  mutating func add(_ figures: RekeyFigures) {
+    if self.rekeys.isEmpty { self.say("\n" + Self.rekeyHeader) }
+    self.rekeys.append(figures)
+    let broken = figures.violations
+    self.count(broken)
+    let bench = figures.bench
+    let name = pad("rekeys", 8) + pad(bench.mode.rawValue, 7) + pad(bench.encryption, 25) + right("\(bench.calls)", 6)
+    switch figures.outcome {
+    case .cost(let cost):
+      self.say(
+        name + right(fixed(cost.changesPerSecond, 0), 10) + right(fixed(cost.alone, 2), 8)
+          + right(fixed(cost.rekeyed, 2), 10) + right(fixed(cost.more, 2), 7) + right(fixed(bench.bound, 2), 7)
+          + (broken.isEmpty ? "" : "  <-"))
+    case .notCarried(_, let carried):
+      self.say(name + "  not carried; carried: \(carried.map { "\($0)" } ?? "nor a few")  <-")
+    }
+  }
+
   /// The last lines, or the object.
   func finish() {
     guard self.json else {
@@ -89,16 +122,43 @@ struct Report {
       "pair_bytes":\(fixed(figures.pairBytes, 0))}
       """
     }
+    let setups = self.setups.map { figures in
+      """
+      {"rxmode":"\(figures.bench.mode)","mediaenc":"\(figures.bench.encryptionName)",\
+      "calls_per_s":\(fixed(figures.rate, 1)),"calls_per_cpu_s":\(fixed(figures.perCore, 1)),\
+      "c_handshakes_per_cpu_s":\(fixed(figures.limitPerCore, 1, or: "null")),\
+      "ratio":\(fixed(figures.ratio, 3, or: "null")),"secure_ms_p50":\(fixed(figures.secureTime, 2, or: "null"))}
+      """
+    }
+    let rekeys = self.rekeys.map { Self.object($0) }
     let violations = self.violations.map { "\"\($0)\"" }
     print(
       """
       {"ok":\(self.violations.isEmpty),"packet_path":[\(paths.joined(separator: ","))],\
       "transform":[\(transforms.joined(separator: ","))],\
-      "memory":[\(memories.joined(separator: ","))],"violations":[\(violations.joined(separator: ","))]}
+      "memory":[\(memories.joined(separator: ","))],"setups":[\(setups.joined(separator: ","))],\
+      "rekeys":[\(rekeys.joined(separator: ","))],"violations":[\(violations.joined(separator: ","))]}
       """)
   }
 
-  private var lineCount: Int { self.paths.count + self.transforms.count + self.memories.count }
+  private static func object(_ figures: RekeyFigures) -> String {
+    let bench = figures.bench
+    let name = "\"rxmode\":\"\(bench.mode)\",\"mediaenc\":\"\(bench.encryption)\",\"calls\":\(bench.calls)"
+    switch figures.outcome {
+    case .cost(let cost):
+      return """
+        {\(name),"rekeys_per_s":\(fixed(cost.changesPerSecond, 1)),"cores_alone":\(fixed(cost.alone, 3)),\
+        "cores_rekeyed":\(fixed(cost.rekeyed, 3)),"cores_more":\(fixed(cost.more, 3)),\
+        "bound_cores":\(fixed(bench.bound, 3))}
+        """
+    case .notCarried(let reason, let carried):
+      return "{\(name),\"error\":\"\(reason)\",\"carried\":\(carried.map { "\($0)" } ?? "null")}"
+    }
+  }
+
+  private var lineCount: Int {
+    self.paths.count + self.transforms.count + self.memories.count + self.setups.count + self.rekeys.count
+  }
 
   private mutating func count(_ broken: [String]) {
     self.violations += broken
@@ -131,6 +191,31 @@ struct Report {
     "Resident memory, KiB, with both legs of each call in one process; the slope between the two is a leg's.\n"
     + pad("", 8) + pad("rxmode", 7) + pad("mediaenc", 25) + right("10 calls", 14) + right("100 calls", 15)
     + right("a leg", 9) + right("bound", 7)
+
+  private static let setupHeader =
+    "Calls set up and ended, both legs in this process, \(SetupBench.callsAtOnce) at once: in a second, and in a second\n"
+    + "of CPU time, beside a C program's DTLS handshakes in one; how many times the CPU time of a handshake a call costs;\n"
+    + "from INVITE to the first secured RTP at 10 calls a second, median, ms.\n"
+    + pad("", 8) + pad("rxmode", 7) + pad("mediaenc", 25) + right("calls/s", 9) + right("a core", 8) + right("C", 8)
+    + right("ratio", 7) + right("secured", 9)
+
+  private static let rekeyHeader =
+    "Processors that so many calls take, both legs in this process, left alone and re-keyed: by SDES every second, by\n"
+    + "DTLS every ten seconds; nothing is lost.\n"
+    + pad("", 8) + pad("rxmode", 7) + pad("mediaenc", 25) + right("calls", 6) + right("rekeys/s", 10)
+    + right("alone", 8) + right("re-keyed", 10) + right("more", 7) + right("bound", 7)
+}
+
+/// Tells on standard error how a run goes: the figures have standard output.
+func tell(_ text: String) {
+  let line = text + "\n"
+  _ = unsafe line.utf8CString.withUnsafeBytes { unsafe write(2, $0.baseAddress, $0.count - 1) }
+}
+
+/// A number with so many decimals, or what stands for none.
+private func fixed(_ number: Double?, _ decimals: Int, or none: String) -> String {
+  guard let number else { return none }
+  return fixed(number, decimals)
 }
 
 /// A number with so many decimals.

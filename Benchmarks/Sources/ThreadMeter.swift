@@ -50,6 +50,13 @@ struct Allocations {
   }
 }
 
+/// Nanoseconds of CPU time that all threads of the process have used so far.
+func processNanoseconds() -> Int {
+  var time = timespec()
+  unsafe clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
+  return time.tv_sec * 1_000_000_000 + time.tv_nsec
+}
+
 /// Proves that the counter counts, on another thread too, before anything is believed of it.
 func verifyCounting() throws {
   let loop = EventLoop.start(name: "planted")

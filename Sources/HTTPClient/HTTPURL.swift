@@ -40,7 +40,9 @@ package struct HTTPURL: Hashable, Sendable, CustomStringConvertible {
     guard !name.isEmpty, !name.contains("@"), !after.contains("@") else { return nil }
     if isBracketed, SocketAddress(host: name, port: 0) == nil { return nil }
     if after.isEmpty || after == ":" { return (String(name), standard) }
-    guard after.hasPrefix(":"), let port = UInt16(after.dropFirst()), port > 0 else { return nil }
+    guard after.hasPrefix(":"), !after.hasPrefix(":+"), let port = UInt16(after.dropFirst()), port > 0 else {
+      return nil
+    }
     return (String(name), port)
   }
 

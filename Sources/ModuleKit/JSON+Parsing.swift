@@ -118,8 +118,10 @@ private struct JSONParser {
   }
 
   private mutating func hexadecimal() throws(JSON.Malformed) -> UInt32 {
-    guard self.position + 4 <= self.bytes.count,
-      let code = UInt32(String(decoding: self.bytes[self.position..<self.position + 4], as: UTF8.self), radix: 16)
+    let digits = self.bytes[self.position...].prefix(4)
+    // Swift would take a sign, too.
+    guard digits.count == 4, digits.first != UInt8(ascii: "+"),
+      let code = UInt32(String(decoding: digits, as: UTF8.self), radix: 16)
     else { throw self.malformed("an escape without four hexadecimal digits") }
     self.position += 4
     return code

@@ -19,6 +19,29 @@ package struct MediaSockets: Hashable, Sendable {
   package let rtcp: SocketAddress
 
   package init(rtp: SocketAddress, rtcp: SocketAddress) { (self.rtp, self.rtcp) = (rtp, rtcp) }
+
+  package subscript(component: Component) -> SocketAddress {
+    switch component {
+    case .rtp: self.rtp
+    case .rtcp: self.rtcp
+    }
+  }
+}
+
+/// At which of this host's addresses a section has further sockets, where it has any.
+package enum FurtherAddresses: Sendable {
+  case all
+  /// At the best one of the other family only.
+  case otherFamily
+}
+
+/// One of the sockets of a path.
+package struct MediaSocket: Hashable, Sendable {
+  package let component: Component
+  /// Of which pair of sockets: 0 is the one that the section has anyway, then come the further ones in their order.
+  package let pair: Int
+
+  package init(_ component: Component, of pair: Int = 0) { (self.component, self.pair) = (component, pair) }
 }
 
 /// What the peer's description says of how one media section is reached, session-level attributes merged in.
@@ -44,9 +67,12 @@ package struct RemoteConnectivity: Sendable {
 ///
 /// It changes nothing that is in use before the answer: an offer that is refused leaves everything as it was.
 package protocol MediaNATSession: AnyObject {
-  /// Sockets that the next description names instead of those before it; `isForNextAssociation` where those before stay
-  /// in use until the next association is secured, and for good when the offer is refused.
-  func use(_ sockets: MediaSockets, isForNextAssociation: Bool) throws(ModuleError)
+  /// Where sockets are of use besides those that the section has anyway; nil for nowhere.
+  var furtherAddresses: FurtherAddresses? { get }
+  /// Sockets that the next description names instead of those before it, and further ones at other addresses of this
+  /// host, the best first; `isForNextAssociation` where those before stay in use until the next association is secured,
+  /// and for good when the offer is refused.
+  func use(_ sockets: MediaSockets, further: [MediaSockets], isForNextAssociation: Bool) throws(ModuleError)
   /// Begins to gather from `servers` what the next description names, where that is not known yet.
   ///
   /// - Returns: whether the description had better wait for `gathered`.
@@ -86,6 +112,8 @@ package protocol MediaNATSession: AnyObject {
   func settle()
   /// The transport has found its way.
   func connected(_ report: ConnectivityReport)
+  /// From which of our addresses RTP leaves, as far as the transport has told.
+  var localAddress: SocketAddress? { get }
   /// What the transport must be told, in order, until nil; taken after each of the calls above.
   func nextCommand() -> ConnectivityCommand?
 }
@@ -149,8 +177,12 @@ package struct MediaRoute: Hashable, Sendable {
   package let peer: SocketAddress
   /// What passes it on to the peer; nil where nothing has to.
   package let relay: TURNFraming?
+  /// Which pair of sockets it leaves by.
+  package let pair: Int
 
-  package init(peer: SocketAddress, relay: TURNFraming? = nil) { (self.peer, self.relay) = (peer, relay) }
+  package init(peer: SocketAddress, relay: TURNFraming? = nil, pair: Int = 0) {
+    (self.peer, self.relay, self.pair) = (peer, relay, pair)
+  }
 
   /// Where datagrams are sent.
   package var address: SocketAddress { self.relay?.server ?? self.peer }
@@ -178,10 +210,10 @@ package protocol ConnectivityAgent: AnyObject {
   ///
   /// - Parameter relayed: what it came in, where a relay has passed it on; then `source` is the peer.
   func receive(
-    _ datagram: RawSpan, from source: SocketAddress, on component: Component, in relayed: RelayedDatagram?,
+    _ datagram: RawSpan, from source: SocketAddress, on socket: MediaSocket, in relayed: RelayedDatagram?,
     now: Instant)
   /// What a relay of ours passes on in a datagram. Asked for ChannelData and what looks like STUN.
-  func unwrap(_ datagram: RawSpan, from source: SocketAddress, on component: Component) -> RelayReading
+  func unwrap(_ datagram: RawSpan, from source: SocketAddress, on socket: MediaSocket) -> RelayReading
   /// A connection that was asked for stands, secured where it was to be.
   func connected(_ link: RelayLink, now: Instant)
   /// It is gone, or never was.
@@ -232,7 +264,7 @@ package struct RelayConnection {
 
 /// What an agent asks of its transport.
 package enum ConnectivityAction {
-  case send(datagram: [UInt8], to: SocketAddress, on: Component)
+  case send(datagram: [UInt8], to: SocketAddress, on: MediaSocket)
   case connect(RelayLink, RelayConnection)
   /// A message for the server.
   case sendOver(RelayLink, [UInt8])
@@ -250,11 +282,14 @@ package enum ConnectivityAction {
 /// The pairs in use.
 package struct ConnectivityReport: Hashable, Sendable {
   package let isControlling: Bool
+  /// The peer's.
   package let rtp: SocketAddress?
   package let rtcp: SocketAddress?
+  /// Which of our addresses RTP leaves from.
+  package let local: SocketAddress?
 
-  package init(isControlling: Bool, rtp: SocketAddress?, rtcp: SocketAddress?) {
-    (self.isControlling, self.rtp, self.rtcp) = (isControlling, rtp, rtcp)
+  package init(isControlling: Bool, rtp: SocketAddress?, rtcp: SocketAddress?, local: SocketAddress? = nil) {
+    (self.isControlling, self.rtp, self.rtcp, self.local) = (isControlling, rtp, rtcp, local)
   }
 }
 

@@ -108,6 +108,9 @@ public struct SocketAddress: Hashable, Sendable, CustomStringConvertible {
     }
   }
 
+  /// `fe80::/10`: only on the link that `scope` names.
+  public var isLinkLocal: Bool { self.family == .ipv6 && self.high >> 54 == 0xFE80 >> 6 }
+
   public var isMulticast: Bool {
     switch self.family {
     case .ipv4: self.high >> 60 == 0xE

@@ -15,6 +15,8 @@ package final class LoopContext {
   package var batch: PacketBatch
   /// Room for one frame of PCM, for whoever runs on the loop while it runs; as large as anyone wanted it.
   package var frame: [Int16] = []
+  /// The same for what a packet decodes to, where that is no frame.
+  package var scratch: [Int16] = []
   private let clock: Clock
   private let epoll = epoll_create1(Int32(EPOLL_CLOEXEC))
   private let alarm = timerfd_create(CLOCK_MONOTONIC, Int32(TFD_NONBLOCK | TFD_CLOEXEC))

@@ -18,7 +18,8 @@ struct SourceTable {
 
   private(set) var sources: [Source] = []
 
-  init() { self.sources.reserveCapacity(Self.capacity) }
+  /// Room for the one or two that a peer has; more take it when they come.
+  init() { self.sources.reserveCapacity(2) }
 
   func position(of ssrc: UInt32) -> Int? {
     for position in self.sources.indices where self.sources[position].ssrc == ssrc { return position }

@@ -75,13 +75,14 @@ struct TURNStreamReaderTests {
     arguments: [
       Array("HTTP/1.1 200 OK\r\n\r\n".utf8), [0x16, 3, 3, 0, 64, 2, 0, 0], [0x50, 0, 0, 4, 1, 2, 3, 4],
       [0, 1, 0, 2, 0x21, 0x12, 0xA4, 0x42], [0, 1, 0, 0, 0x21, 0x12, 0xA4, 0x43], [0x80, 0, 0, 0],
-    ] as [[UInt8]])
-  func broken(bytes: [UInt8]) {
+      [0, 1, 0xFF, 0xFC, 0x21, 0x12, 0xA4, 0x43],
+    ] as [[UInt8]], [1, 1_000])
+  func broken(bytes: [UInt8], size: Int) {
     var reader = TURNStreamReader()
     let stream = Self.binding() + bytes + Self.binding()
-    #expect(Self.read(stream, by: 1, &reader) == [Self.binding()])
-    let isBroken = reader.isBroken
-    #expect(isBroken)
+    #expect(Self.read(stream, by: size, &reader) == [Self.binding()])
+    let (isBroken, tooLong) = (reader.isBroken, reader.takeTooLong())
+    #expect(isBroken && tooLong == 0)
   }
 
   @Test("ChannelData of ours is padded, with zeros, over a connection only", arguments: 0..<9)

@@ -15,7 +15,8 @@ internal import Testing
   @Test(
     "what is no JSON is refused",
     arguments: [
-      "", " ", "nul", "{", "}", "{\"a\"}", "{\"a\":1,}", "[1,]", "[1 2]", "\"", "\"\\x\"", "\"\\u12\"", "\"\\ud800\"",
+      "", " ", "nul", "{", "}", "{\"a\"}", "{\"a\":1,}", "[1,]", "[1 2]", "\"", "\"\\x\"", "\"\\u12\"", "\"\\u+041\"",
+      "\"\\ud800\"",
       "\"\\ud800\\u0041\"", "1 2", "+1", "1e999", "--1", "\"a\nb\"", "{a:1}", "{\"a\":1}x",
     ])
   func refuse(text: String) { #expect(throws: JSON.Malformed.self) { try JSON(parsing: text.utf8) } }

@@ -79,6 +79,13 @@ import Testing
     }
   }
 
+  @Test(
+    "headers that end beyond the limit are given up, however they come", arguments: [1, 100, 1000], ["l: 0", "To: x"])
+  func longHeaders(size: Int, last: String) {
+    let message = Array("BYE sip:b@x SIP/2.0\r\nA: \(String(repeating: "a", count: 300))\r\n\(last)\r\n\r\n".utf8)
+    #expect(throws: SIPStreamFramer.Failure.messageTooLong) { try Self.elements(message, size: size, limit: 256) }
+  }
+
   @Test("whatever the bytes are, nothing traps and each is in one element or none")
   func randomBytes() throws {
     var generator = SeededGenerator(seed: 11)

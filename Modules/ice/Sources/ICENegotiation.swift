@@ -11,6 +11,8 @@ final class ICENegotiation: MediaNATSession {
   /// What our description says.
   private struct Local {
     let sockets: MediaSockets
+    /// At other addresses of this host, the best first; none where the transport has closed them.
+    var further: [MediaSockets] = []
     var credentials: ICECredentials
     /// Whether the transport has its agent.
     var isBegun = false
@@ -58,12 +60,18 @@ final class ICENegotiation: MediaNATSession {
     self.random = try .random()
   }
 
-  func use(_ sockets: MediaSockets, isForNextAssociation: Bool) {
+  var furtherAddresses: FurtherAddresses? {
+    guard !self.state.isAbsent else { return nil }
+    // Who is lite names one address of a family (RFC 8445 §5.2), and a relay is asked for from one.
+    return self.isLite || self.isRelayOnly ? .otherFamily : .all
+  }
+
+  func use(_ sockets: MediaSockets, further: [MediaSockets] = [], isForNextAssociation: Bool) {
     if isForNextAssociation { self.before = self.before ?? self.state }
     self.wantsRestart = false
     self.offered = nil
     self.state = State(
-      local: Local(sockets: sockets, credentials: self.draw(), isNext: isForNextAssociation),
+      local: Local(sockets: sockets, further: further, credentials: self.draw(), isNext: isForNextAssociation),
       isAbsent: self.state.isAbsent)
   }
 
@@ -96,12 +104,17 @@ final class ICENegotiation: MediaNATSession {
     guard !self.state.isAbsent, let local = self.state.local else { return nil }
     guard let gathered = local.gathered else { return self.isRelayOnly ? .unknown(local.sockets) : nil }
     let kind: ICECandidate.Kind = self.isRelayOnly ? .relayed : .serverReflexive
-    func address(_ component: Int) -> SocketAddress? {
-      gathered.first { $0.kind == kind && $0.component == component && $0.address.family == local.sockets.rtp.family }?
-        .address
+    func address(_ component: Int, _ own: SocketAddress) -> SocketAddress? {
+      gathered.first { candidate in
+        guard candidate.kind == kind, candidate.component == component, candidate.address.family == own.family else {
+          return false
+        }
+        // What a server sees of another socket of ours leads to that one.
+        return kind == .relayed || (candidate.related ?? own) == own
+      }?.address
     }
-    guard let rtp = address(1) else { return nil }
-    return MediaSockets(rtp: rtp, rtcp: address(2) ?? rtp)
+    guard let rtp = address(1, local.sockets.rtp) else { return nil }
+    return MediaSockets(rtp: rtp, rtcp: address(2, local.sockets.rtcp) ?? rtp)
   }
 
   // MARK: Offers and answers
@@ -233,6 +246,8 @@ final class ICENegotiation: MediaNATSession {
 
   func connected(_ report: ConnectivityReport) { self.state.report = report }
 
+  var localAddress: SocketAddress? { self.state.report?.local }
+
   func nextCommand() -> ConnectivityCommand? { self.commands.removeFirst() }
 
   /// Whether the checks have begun with this peer: what comes later is compared with nothing.
@@ -243,7 +258,9 @@ final class ICENegotiation: MediaNATSession {
     if self.isRelayOnly {
       throw ModuleError(.peer, "module ice: the peer has no ICE, and ice_policy relay allows nothing else")
     }
-    if self.state.local?.isBegun == true { self.commands.append(.withdraw) }
+    // Sockets that are there for the checks go with them, or without any.
+    if let local = self.state.local, local.isBegun || !local.further.isEmpty { self.commands.append(.withdraw) }
+    self.state.local?.further = []
     self.state.isAbsent = true
     self.state.remote = nil
     self.state.report = nil
@@ -267,8 +284,8 @@ final class ICENegotiation: MediaNATSession {
     self.commands.append(
       .begin { [configuration] now in
         ICEPathAgent(
-          local.sockets, local.credentials, configuration, components: components, role: role, tls: tls,
-          random: random, now: now)
+          local.sockets, further: local.further, local.credentials, configuration, components: components, role: role,
+          tls: tls, random: random, now: now)
       })
   }
 
@@ -279,7 +296,7 @@ final class ICENegotiation: MediaNATSession {
   ) throws(ModuleError) -> [DescriptionAttribute] {
     guard let local = self.state.local else { return [] }
     // While servers are asked, the peer learns of a relay by the checks that leave it.
-    let hosts = self.isRelayOnly ? [] : local.sockets.bases.map { ICESession.host($0) }
+    let hosts = self.isRelayOnly ? [] : ([local.sockets] + local.further).bases().map { ICESession.host($0) }
     let candidates = (local.gathered ?? hosts).filter { $0.component <= components }
     let isComplete = self.servers.isEmpty || local.gathered != nil
     if self.isRelayOnly, candidates.isEmpty, isComplete {

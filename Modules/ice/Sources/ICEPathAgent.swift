@@ -8,7 +8,8 @@ internal import SIPStack
 /// `confined`: made by its transport's executor and used nowhere else.
 final class ICEPathAgent: ConnectivityAgent {
   private let session: ICESession
-  private let sockets: MediaSockets
+  /// Pair by pair, the path's own first.
+  private let sockets: [MediaSockets]
   /// Whether there is anything to tell that main does not know.
   private let isGathering: Bool
   private let components: Int
@@ -17,33 +18,47 @@ final class ICEPathAgent: ConnectivityAgent {
   /// Datagrams that came to a socket that has no part in it.
   private var strays = 0
 
-  /// - Parameter components: for how many of the sockets candidates are wanted.
+  /// - Parameter components: for how many sockets of each pair candidates are wanted.
   init(
-    _ sockets: MediaSockets, _ local: ICECredentials, _ configuration: ICEConfiguration, components: Int,
-    role: ICERole, tls: Result<RelayTLSContext, ModuleError>? = nil, random: SeededGenerator, now: Instant
+    _ sockets: MediaSockets, further: [MediaSockets], _ local: ICECredentials, _ configuration: ICEConfiguration,
+    components: Int, role: ICERole, tls: Result<RelayTLSContext, ModuleError>? = nil, random: SeededGenerator,
+    now: Instant
   ) {
-    self.sockets = sockets
+    self.sockets = [sockets] + further
     self.tls = tls
     self.components = components
     self.isGathering = !configuration.servers.isEmpty
     self.session = ICESession(
-      configuration, bases: Array(sockets.bases.prefix(components)), role: role, local: local, random: random,
+      configuration, bases: self.sockets.bases(components: components), role: role, local: local, random: random,
       now: now)
   }
 
   func receive(
-    _ datagram: RawSpan, from source: SocketAddress, on component: Component, in relayed: RelayedDatagram?,
+    _ datagram: RawSpan, from source: SocketAddress, on socket: MediaSocket, in relayed: RelayedDatagram?,
     now: Instant
   ) {
-    guard relayed != nil || component.number <= self.components else {
+    guard let base = relayed?.base ?? self.base(of: socket) else {
       self.strays += 1
       return
     }
-    self.session.receive(datagram, from: source, base: relayed?.base ?? component.rawValue, now: now)
+    self.session.receive(datagram, from: source, base: base, now: now)
   }
 
-  func unwrap(_ datagram: RawSpan, from source: SocketAddress, on component: Component) -> RelayReading {
-    self.session.unwrap(datagram, from: source, base: component.rawValue)
+  func unwrap(_ datagram: RawSpan, from source: SocketAddress, on socket: MediaSocket) -> RelayReading {
+    guard let base = self.base(of: socket) else { return .notRelayed }
+    return self.session.unwrap(datagram, from: source, base: base)
+  }
+
+  /// Nil for a socket that has no part in it.
+  private func base(of socket: MediaSocket) -> Int? {
+    guard socket.component.number <= self.components else { return nil }
+    return socket.pair * self.components + socket.component.rawValue
+  }
+
+  /// The socket that is a base, or that a relayed one's datagrams leave.
+  private func socket(of base: Int) -> MediaSocket {
+    let (pair, place) = self.session.socket(of: base).quotientAndRemainder(dividingBy: self.components)
+    return MediaSocket(place == 0 ? .rtp : .rtcp, of: pair)
   }
 
   func connected(_ link: RelayLink, now: Instant) { self.session.connected(link, now: now) }
@@ -75,7 +90,7 @@ final class ICEPathAgent: ConnectivityAgent {
     while let action = self.session.takeAction() {
       switch action {
       case .send(let bytes, let base, let address):
-        return .send(datagram: bytes, to: address, on: Self.component(base))
+        return .send(datagram: bytes, to: address, on: self.socket(of: base))
       case .connect(let link, let base, let server):
         return .connect(link, self.connection(to: server, base: base))
       case .sendOver(let link, let bytes): return .sendOver(link, bytes)
@@ -85,13 +100,14 @@ final class ICEPathAgent: ConnectivityAgent {
         return .connected(
           ConnectivityReport(
             isControlling: self.session.role == .controlling, rtp: self.route(.rtp)?.peer,
-            rtcp: self.route(.rtcp)?.peer))
+            rtcp: self.route(.rtcp)?.peer, local: self.route(.rtp).map { self.sockets[$0.pair].rtp }))
       case .failed(let reason): return .failed(reason)
       case .gatheringEnded:
         guard self.isGathering else { continue }
         return .gathered(
           GatheringReport(
-            sockets: self.sockets, candidates: self.session.localCandidates, problems: self.session.gatheringProblems))
+            sockets: self.sockets[0], candidates: self.session.localCandidates,
+            problems: self.session.gatheringProblems))
       // The report has them all.
       case .localCandidate, .roleChanged: continue
       }
@@ -100,15 +116,13 @@ final class ICEPathAgent: ConnectivityAgent {
   }
 
   private func connection(to server: ICEServer, base: Int) -> RelayConnection {
-    let (component, tls) = (Self.component(base), server.transport == .tls ? self.tls : nil)
-    let local = component == .rtp ? self.sockets.rtp : self.sockets.rtcp
-    return RelayConnection(component, from: local, to: server.address) { () throws(ModuleError) in
+    let (socket, tls) = (self.socket(of: base), server.transport == .tls ? self.tls : nil)
+    let local = self.sockets[socket.pair][socket.component]
+    return RelayConnection(socket.component, from: local, to: server.address) { () throws(ModuleError) in
       guard let tls else { return nil }
       return try RelayCipher(try tls.get(), name: server.name)
     }
   }
-
-  private static func component(_ base: Int) -> Component { base == 0 ? .rtp : .rtcp }
 
   func isValidated(_ source: SocketAddress) -> Bool { self.session.isValidated(source) }
 
@@ -116,7 +130,7 @@ final class ICEPathAgent: ConnectivityAgent {
     // Whose consent is gone is sent nothing (RFC 7675 §5.1).
     guard self.session.failure == nil else { return nil }
     return self.session.sendingPair(component.number).map {
-      MediaRoute(peer: $0.remote, relay: self.session.framing($0))
+      MediaRoute(peer: $0.remote, relay: self.session.framing($0), pair: self.socket(of: $0.base).pair)
     }
   }
 
@@ -133,13 +147,18 @@ final class ICEPathAgent: ConnectivityAgent {
   }
 }
 
-extension MediaSockets {
-  /// In the order of `Component`.
-  var bases: [ICEBase] {
-    [
-      ICEBase(component: Component.rtp.number, address: self.rtp),
-      ICEBase(component: Component.rtcp.number, address: self.rtcp),
-    ]
+extension [MediaSockets] {
+  /// What a session's checks leave from, pair by pair and in the order of `Component`. The first pair is the best, and
+  /// what a description waits for.
+  func bases(components: Int = Component.allCases.count) -> [ICEBase] {
+    self.enumerated().flatMap { place, sockets -> [ICEBase] in
+      // The steps leave room for what a relay's way to its server takes off.
+      let preference = UInt16(65_535 - 16 * place)
+      return Component.allCases.prefix(components).map { component in
+        ICEBase(
+          component: component.number, address: sockets[component], localPreference: preference, isAwaited: place == 0)
+      }
+    }
   }
 }
 

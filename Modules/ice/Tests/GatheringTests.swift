@@ -54,6 +54,19 @@ import Testing
     #expect(session.described?.rtcp.port == 6_002)
   }
 
+  @Test("what a server sees of a further socket is named, and is not what a peer without ICE is told")
+  func further() throws {
+    let session = try self.negotiation()
+    _ = try session.gather(from: self.servers, for: .offer)
+    var seen = [self.candidate(.serverReflexive, 0xCB00_7109, component: 1)]
+    seen += [self.candidate(.serverReflexive, 0xCB00_7101, component: 1)]
+    seen[0].related = SocketAddress(ipv4: 0x0A00_0101, port: 4000)
+    seen[1].related = self.sockets.rtp
+    session.gathered(GatheringReport(sockets: self.sockets, candidates: seen, problems: []))
+    #expect(self.lines(try session.offerAttributes()).count == 2)
+    #expect(session.described?.rtp == seen[1].address)
+  }
+
   @Test("without servers nothing is waited for, and nothing else is described") func without() throws {
     let session = try self.negotiation()
     #expect(try !session.gather(from: [], for: .offer) && session.described == nil)

@@ -111,6 +111,45 @@ import Testing
     #expect(self.commands() == ["remote peer 1"])
   }
 
+  private let further = [
+    MediaSockets(
+      rtp: SocketAddress(ipv6: 0x2001_0DB8_0000_0000, 1, port: 4000),
+      rtcp: SocketAddress(ipv6: 0x2001_0DB8_0000_0000, 1, port: 4001)),
+    MediaSockets(rtp: SocketAddress(ipv4: 0x0A00_0101, port: 4000), rtcp: SocketAddress(ipv4: 0x0A00_0101, port: 4001)),
+  ]
+
+  @Test("further sockets are named in their order, each less preferred than those before it (RFC 8421 §4)")
+  func furtherSockets() throws {
+    self.session.use(self.sockets, further: self.further, isForNextAssociation: false)
+    let candidates = try Self.parsed(self.session.offerAttributes())
+    #expect(candidates.map(\.address) == ([self.sockets] + self.further).flatMap { [$0.rtp, $0.rtcp] })
+    #expect(candidates.map(\.component) == [1, 2, 1, 2, 1, 2] && Set(candidates.map(\.foundation)).count == 3)
+    #expect(candidates.first?.priority == 2_130_706_431, "that of a host's only address")
+    for component in 1...2 {
+      let priorities = candidates.filter { $0.component == component }.map(\.priority)
+      #expect(priorities == priorities.sorted(by: >) && Set(priorities).count == 3)
+    }
+  }
+
+  @Test("a peer without ICE takes the further sockets away, and does not bring them back with it")
+  func furtherSocketsWithdrawn() throws {
+    self.session.use(self.sockets, further: self.further, isForNextAssociation: false)
+    #expect(self.session.furtherAddresses == .all)
+    let bare = RemoteConnectivity(attributes: [], address: nil, sharesSocket: true)
+    #expect(try self.session.answer(to: bare).isEmpty)
+    self.session.settle()
+    #expect(self.commands() == ["withdraw"] && self.session.furtherAddresses == nil)
+    let answer = try self.session.answer(to: self.remote(sharesSocket: false))
+    #expect(try Self.parsed(answer).map(\.address) == [self.sockets.rtp, self.sockets.rtcp])
+    #expect(self.commands() == ["begin", "remote peer 2"])
+  }
+
+  @Test("who is lite, or relayed, has one address of each family", arguments: [(true, false), (false, true)])
+  func oneOfEachFamily(isLite: Bool, isRelayOnly: Bool) throws {
+    let session = try ICENegotiation(isRelayOnly: isRelayOnly, isLite: isLite)
+    #expect(session.furtherAddresses == .otherFamily)
+  }
+
   @Test("a restart holds when it is answered, and leaves no trace when it is refused") func restart() throws {
     #expect(!self.session.requestRestart())
     let first = try self.session.offerAttributes()

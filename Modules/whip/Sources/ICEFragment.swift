@@ -1,8 +1,8 @@
 internal import NetBase
-internal import SDPCodec
+package import SDPCodec
 
 /// What a PATCH brings of ICE (RFC 8840 §9): a new beginning, or candidates that were found later.
-struct ICEFragment {
+package struct ICEFragment {
   private let usernameFragment: String
   private let password: String
   private let candidates: [Candidate]
@@ -14,7 +14,7 @@ struct ICEFragment {
   }
 
   /// Nil when it names no credentials, or some that ICE does not allow.
-  init?(parsing body: [UInt8]) {
+  package init?(parsing body: [UInt8]) {
     var named: [String: String] = [:]
     var candidates: [Candidate] = []
     var mediaID: String?
@@ -37,16 +37,16 @@ struct ICEFragment {
   }
 
   /// Whether it belongs to what `description` began.
-  func continues(_ description: SessionDescription) -> Bool {
+  package func continues(_ description: SessionDescription) -> Bool {
     description.iceUfrag == self.usernameFragment
       || description.media.contains { $0.iceUfrag == self.usernameFragment }
   }
 
   /// Candidates that a session may have named; a client has a few.
-  static let maximumCandidates = 100
+  package static let maximumCandidates = 100
 
   /// `offer` as the client would have sent it with this in it; nil where it names more candidates than anyone has.
-  func merged(into offer: SessionDescription) -> SessionDescription? {
+  package func merged(into offer: SessionDescription) -> SessionDescription? {
     let isRestart = !self.continues(offer)
     var merged = offer
     merged.origin.sessionVersion = String((UInt64(offer.origin.sessionVersion) ?? 0) &+ 1)

@@ -23,7 +23,8 @@ internal import Testing
   @Test(
     "what is no URL, or has a user in it",
     arguments: [
-      "", "example.com", "http:", "http:/a", "http://", "http://:80/", "http://a:b/", "http://a:0/", "http://a:70000/",
+      "", "example.com", "http:", "http:/a", "http://", "http://:80/", "http://a:b/", "http://a:0/", "http://a:+80/",
+      "http://a:70000/",
       "http://u@a/", "http://u:p@a/", "http://[::1", "http://[a]/", "ftp://a/", "http://a/\r\nX: y", "http://a/ b",
       "http://ä/",
     ])

@@ -70,6 +70,8 @@ struct ICEGatheringTask {
 
   let server: Int
   let base: Int
+  /// Whether a description waits for the answer.
+  var isAwaited: Bool
   /// What a TURN server is asked for, which knows its own way.
   var allocation: Int?
   var state = State.waiting
@@ -79,6 +81,8 @@ struct ICEGatheringTask {
   var attempts = 0
   /// When the binding is refreshed, until a pair is selected.
   var keepalive: Instant?
+
+  var isOver: Bool { self.state == .done || self.state == .failed }
 }
 
 /// The peer's continued consent on the pair in use (RFC 7675).

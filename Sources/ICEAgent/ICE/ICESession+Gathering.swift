@@ -4,6 +4,9 @@ internal import NetBase
 extension ICESession {
   /// Milliseconds between two signs of life that keep a NAT's binding while no pair is selected (RFC 8445 §5.1.1.4).
   static let bindingRefresh: Int64 = 15_000
+  /// Milliseconds that servers have for bases that are not awaited, once those that are have theirs: from some of a
+  /// host's addresses no server may be reached.
+  static let patienceForOthers: Int64 = 500
 
   func startGathering(now: Instant) {
     self.localCandidates = []
@@ -19,21 +22,36 @@ extension ICESession {
         self.tell(Self.host(base))
       }
       guard !self.configuration.isLite, !base.address.isLinkLocal else { continue }
+      let asksForRelays = self.isFirstOfItsFamily(index)
       for (place, server) in self.configuration.servers.enumerated()
       where server.address.family == base.address.family {
-        guard server.kind == .turn || !self.configuration.isRelayOnly else { continue }
-        var task = ICEGatheringTask(server: place, base: index)
-        switch server.kind {
-        case .stun:
+        var task = ICEGatheringTask(server: place, base: index, isAwaited: base.isAwaited)
+        if server.kind == .turn, asksForRelays {
+          task.allocation = self.allocation(at: server, base: index)
+        } else {
+          // A TURN server says what it sees, too, where it is asked from the socket itself.
+          guard !self.configuration.isRelayOnly, server.transport == .udp else { continue }
           task.credentials = server.credentials(self.crypto)
-        case .turn: task.allocation = self.allocation(at: server, base: index)
         }
         self.tasks.append(task)
       }
     }
+    // Where no server has the family of those that are awaited, the others are all there is.
+    if !self.tasks.contains(where: \.isAwaited) {
+      for index in self.tasks.indices { self.tasks[index].isAwaited = true }
+    }
     self.tellRelays()
     self.gatheringEnd = now.advanced(byMilliseconds: self.configuration.gatheringLimit)
     self.endGatheringIfDone(now: now)
+  }
+
+  /// One relay a server, for each component and family: more addresses of ours would lead from it to the same places.
+  private func isFirstOfItsFamily(_ index: Int) -> Bool {
+    let base = self.bases[index]
+    return !self.bases[..<index].contains {
+      $0.relay == nil && $0.component == base.component && $0.address.family == base.address.family
+        && !$0.address.isLinkLocal
+    }
   }
 
   /// The base itself as a candidate, for a description that is written before there is a session.
@@ -133,10 +151,10 @@ extension ICESession {
     return address.family == .ipv4 ? SocketAddress(ipv4: 0, port: 9) : SocketAddress(ipv6: 0, 0, port: 9)
   }
 
-  /// What could not be gathered, a sentence each.
+  /// What a description has waited for and could not be gathered, a sentence each.
   package var gatheringProblems: [String] {
     var problems: [String] = []
-    for task in self.tasks where task.state != .done {
+    for task in self.tasks where task.isAwaited && task.state != .done {
       let server = self.configuration.servers[task.server]
       let limit = Double(self.configuration.gatheringLimit) / 1000
       let problem = task.failure ?? "\(server) has not answered within \(limit) s"
@@ -147,9 +165,17 @@ extension ICESession {
 
   func endGatheringIfDone(now: Instant) {
     guard !self.isGatheringEnded else { return }
-    let isDone = self.tasks.allSatisfy { $0.state == .done || $0.state == .failed }
-    guard isDone || (self.gatheringEnd.map { $0 <= now } ?? false) else { return }
+    if !self.tasks.contains(where: { $0.isAwaited && !$0.isOver }) {
+      let end = now.advanced(byMilliseconds: Self.patienceForOthers)
+      self.gatheringEnd = min(self.gatheringEnd ?? end, end)
+    }
+    guard self.tasks.allSatisfy(\.isOver) || (self.gatheringEnd.map { $0 <= now } ?? false) else { return }
     self.isGatheringEnded = true
+    // What is seen of these later would be told to nobody, and their questions would hold up checks.
+    for index in self.tasks.indices
+    where !self.tasks[index].isAwaited && !self.tasks[index].isOver && self.tasks[index].allocation == nil {
+      self.tasks[index].state = .failed
+    }
     self.actions.append(.gatheringEnded)
   }
 

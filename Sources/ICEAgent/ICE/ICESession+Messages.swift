@@ -221,7 +221,7 @@ extension ICESession {
         self.refused(pair, response.errorCode, nominates: nominates, role: role)
       }
     case .consent(let component):
-      if response.messageClass == .success { self.consentGiven(component, by: source, now: now) }
+      if response.messageClass == .success { self.consentGiven(component, by: source, on: base, now: now) }
     case .gathering: break
     }
   }
@@ -248,7 +248,7 @@ extension ICESession {
       self.pairs[other].state = .waiting
     }
     if isFirst { self.actions.append(.validated(self.selectedPair(pair))) }
-    self.consentGiven(pair.component, by: pair.remote.address, now: now)
+    self.consentGiven(pair.component, by: pair.remote.address, on: pair.base, now: now)
     let isOurs = nominates && self.role == .controlling && self.nominating[pair.component] == id
     if isOurs || pair.isNominatedByPeer { self.nominated(index, now: now) }
   }

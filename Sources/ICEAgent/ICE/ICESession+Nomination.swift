@@ -131,8 +131,9 @@ extension ICESession {
     self.actions.append(.unselected(component: component))
   }
 
-  func consentGiven(_ component: Int, by source: SocketAddress, now: Instant) {
-    guard self.consents[component]?.pair.remote == source else { return }
+  /// The other end of a pair consents; what it says over another socket of ours says nothing of this one.
+  func consentGiven(_ component: Int, by source: SocketAddress, on base: Int, now: Instant) {
+    guard let pair = self.consents[component]?.pair, pair.remote == source, pair.base == base else { return }
     self.consents[component]?.lastAnswer = now
   }
 }

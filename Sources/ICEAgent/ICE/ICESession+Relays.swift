@@ -159,6 +159,9 @@ extension ICESession {
     return self.allocations[relay].framing(for: pair.remote)
   }
 
+  /// The socket that a base's datagrams leave: itself, or the one that its relay is asked from.
+  package func socket(of base: Int) -> Int { self.bases[base].relay.map { self.allocations[$0].base } ?? base }
+
   /// What one of our relays passes on in a datagram that came to a socket. Allocates nothing.
   package func unwrap(_ datagram: RawSpan, from source: SocketAddress, base: Int) -> RelayReading {
     for index in self.allocations.indices {

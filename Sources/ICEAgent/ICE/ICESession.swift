@@ -379,7 +379,3 @@ package final class ICESession {
     self.nextDeadline = next
   }
 }
-
-extension SocketAddress {
-  var isLinkLocal: Bool { self.family == .ipv6 && self.high >> 54 == 0xFE80 >> 6 }
-}

@@ -11,20 +11,22 @@ package enum ICERole: Hashable, Sendable {
 package struct ICEBase: Hashable, Sendable {
   package let component: Int
   package let address: SocketAddress
-  /// 65535 for the only one of its family; the higher the better (RFC 8445 §5.1.2.1).
+  /// 65535 for the only one; the higher the better (RFC 8445 §5.1.2.1, RFC 8421 §4).
   package let localPreference: UInt16
+  /// Whether a description waits for what servers see of it; of other bases it has what is there soon.
+  let isAwaited: Bool
   /// Which of the session's allocations it is the address of; nil for a socket.
   let relay: Int?
 
-  package init(component: Int, address: SocketAddress, localPreference: UInt16 = 65535) {
+  package init(component: Int, address: SocketAddress, localPreference: UInt16 = 65535, isAwaited: Bool = true) {
     (self.component, self.address, self.localPreference) = (component, address, localPreference)
-    self.relay = nil
+    (self.isAwaited, self.relay) = (isAwaited, nil)
   }
 
   /// The address that `base` has at a relay, which is a base of its own (RFC 8445 §5.1.1.2).
   init(of base: ICEBase, at relayed: SocketAddress, relay: Int, localPreference: UInt16) {
     (self.component, self.address, self.localPreference) = (base.component, relayed, localPreference)
-    self.relay = relay
+    (self.isAwaited, self.relay) = (base.isAwaited, relay)
   }
 
   var kind: ICECandidate.Kind { self.relay == nil ? .host : .relayed }

@@ -75,12 +75,14 @@ package struct TURNStreamReader: ~Copyable {
       let (type, size, cookie) = self.room.withRawSpan { bytes in
         (
           bytes.uint16(at: self.start), Int(bytes.uint16(at: self.start + 2)),
-          count >= 8 ? bytes.uint32(at: self.start + 4) : STUNType.magicCookie
+          count >= 8 ? bytes.uint32(at: self.start + 4) : nil
         )
       }
       switch type {
       // Of channels that we bind there are so many, and a server uses no other.
       case 0x4000..<(0x4000 + UInt16(TURNAllocation.maximumChannels)): return (4 + size, 4 + (size + 3) / 4 * 4)
+      // What it is can't be told yet.
+      case 0..<0x4000 where size % 4 == 0 && cookie == nil: return nil
       case 0..<0x4000 where size % 4 == 0 && cookie == STUNType.magicCookie: return (20 + size, 20 + size)
       default:
         self.isBroken = true

@@ -66,12 +66,13 @@ package struct SIPStreamFramer: Sendable {
     if self.end == nil {
       if let keepalive = self.skipLineEnds() { return keepalive }
       guard self.start < self.buffer.count, self.isMessageStart else { return nil }
-      guard let body = self.findBody() else {
-        guard self.buffer.count - self.start <= self.limit else { throw .messageTooLong }
-        return nil
-      }
+      let body = self.findBody()
+      // Headers may end beyond the limit in what came at once.
+      let room = self.limit - ((body ?? self.buffer.count) - self.start)
+      guard room >= 0 else { throw .messageTooLong }
+      guard let body else { return nil }
       let length = try self.contentLength(before: body)
-      guard length <= self.limit - min(self.limit, body - self.start) else { throw .messageTooLong }
+      guard length <= room else { throw .messageTooLong }
       self.end = body + length
     }
     guard let end, end <= self.buffer.count else { return nil }

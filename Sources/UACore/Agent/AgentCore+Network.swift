@@ -29,11 +29,7 @@ extension AgentCore {
 
   private func usable(_ addresses: Set<InterfaceAddress>) -> Set<SocketAddress> {
     let configuration = self.settings.configuration
-    return Set(
-      addresses.filter { one in
-        (configuration.netAf.map { $0 == one.address.family } ?? true)
-          && (configuration.netInterface.map { $0 == one.interface || $0 == one.address.host } ?? true)
-      }.map(\.address))
+    return Set(addresses.filter { configuration.allows($0) }.map(\.address))
   }
 
   /// Ends the connections that left from an address that is gone, registers anew, and takes along the calls.
@@ -43,8 +39,8 @@ extension AgentCore {
     if !change.gone.isEmpty { self.transports.addressesChanged(hosts) }
     self.onNetworkChange?(change)
     for call in self.sortedCalls {
-      guard case .none = call.move, let local = call.media?.localAddress, !local.isLoopback,
-        !hosts.contains(local.host)
+      guard case .none = call.move, let media = call.media,
+        media.addressesInUse.contains(where: { !$0.isLoopback && !hosts.contains($0.host) })
       else { continue }
       call.move = .needed(refusals: 0)
     }

@@ -17,12 +17,18 @@ extension AgentCore {
       return try CallMedia(
         environment: self.environment, settings: settings, stream: StreamID(number: id.number), peer: peer,
         announce: { slot.signal(main) },
-        failed: { [reference] error in reference.withValue { $0.core?.audioFailed(id, error) } })
+        failed: { [reference] error in reference.withValue { $0.core?.audioFailed(id, error) } },
+        warn: { [weak self] text in self?.warnSoon(id, text) })
     } catch {
       self.context.unregister(port)
       self.eventPorts[id] = nil
       throw error
     }
+  }
+
+  /// Not at once: whoever is told may do something with the call, which is being made.
+  private func warnSoon(_ id: CallID, _ text: String) {
+    self.context.schedule(at: self.context.now) { [weak self] in self?.emit(.warning(id, text)) }
   }
 
   func mediaFailed(_ id: CallID, _ error: ModuleError) {

@@ -1,5 +1,6 @@
 package import ModuleKit
 package import NetBase
+package import Runtime
 
 /// What a user agent is made with: from a config folder, or from a command's options.
 package struct AgentSettings: Sendable {
@@ -24,6 +25,9 @@ package struct AgentSettings: Sendable {
   package var datagrams: (any DatagramTransport)?
   /// Takes the place of the SIP transports that the modules bring.
   package var sipTransports: [any SIPTransportProvider]?
+  /// The addresses that media with connectivity checks may have here, wherever SIP listens. Nil for those of the host's
+  /// interfaces, where SIP listens at all of them; where it listens at one, media has that one only.
+  package var hostAddresses: (@Sendable () -> Set<InterfaceAddress>)?
   /// Whom the contacts file names.
   package var contacts: [Contact]
   /// Reads the config folder again, for `conf_reload`; nil where there is none.
@@ -48,6 +52,7 @@ package struct AgentSettings: Sendable {
     self.programFacets = []
     self.datagrams = nil
     self.sipTransports = nil
+    self.hostAddresses = nil
     self.contacts = []
     self.reload = nil
     self.nameResolver = nil

@@ -46,11 +46,14 @@ package final class CallMedia {
 
   /// Checks everything that can be checked before a call, and opens its sockets.
   ///
-  /// - Parameter peer: an address towards which the media will go, to choose the local one.
+  /// - Parameters:
+  ///   - peer: an address towards which the media will go, to choose the local one.
+  ///   - warn: told, on main, of what is wrong and doesn't end the call.
   /// - Throws: `ModuleError` or `AdmissionError`.
   package init(
     environment: MediaEnvironment, settings: CallSettings, stream: StreamID, peer: SocketAddress,
-    announce: @escaping @Sendable () -> Void, failed: @escaping @Sendable (ModuleError) -> Void
+    announce: @escaping @Sendable () -> Void, failed: @escaping @Sendable (ModuleError) -> Void,
+    warn: @escaping (String) -> Void
   ) throws {
     self.environment = environment
     self.settings = settings
@@ -71,10 +74,10 @@ package final class CallMedia {
     self.canonicalName = "apus-\(String(environment.random(), radix: 36))"
     self.video = try CallVideo(
       environment: environment, settings: settings, stream: stream, canonicalName: self.canonicalName,
-      announce: announce)
+      announce: announce, warn: warn)
     self.section = try MediaSection(
       environment: environment, settings: settings, address: try environment.localAddress(towards: peer),
-      stream: stream, ssrc: self.ssrc, canonicalName: self.canonicalName, announce: announce)
+      stream: stream, ssrc: self.ssrc, canonicalName: self.canonicalName, announce: announce, warn: warn)
     self.negotiator = OfferAnswer(
       sessionID: environment.random() >> 2, address: self.section.localAddress,
       matching: self.codecs.matching(with: self.video?.codecs ?? []))
@@ -188,6 +191,9 @@ package final class CallMedia {
   package var isEncrypted: Bool { self.section.isEncrypted }
 
   package var localAddress: SocketAddress { self.section.localAddress }
+
+  /// The addresses of this host that the call can't do without.
+  var addressesInUse: [SocketAddress] { self.sections.flatMap(\.addressesInUse) }
 
   /// Makes the next offer name `address`, for the one in force is gone; false while keys are about to change, and where
   /// they have to change with the address and can't.

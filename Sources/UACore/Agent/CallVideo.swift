@@ -43,7 +43,7 @@ final class CallVideo {
   /// - Throws: `ModuleError` where they name what no active module brings.
   init?(
     environment: MediaEnvironment, settings: CallSettings, stream: StreamID, canonicalName: String,
-    announce: @escaping @Sendable () -> Void
+    announce: @escaping @Sendable () -> Void, warn: @escaping (String) -> Void
   ) throws {
     guard settings.videoSource != nil || settings.videoDisplay != nil else { return nil }
     let registry = environment.registry
@@ -66,7 +66,7 @@ final class CallVideo {
     self.makeSection = { address in
       try MediaSection(
         environment: environment, settings: settings, address: address.with(port: 0), stream: stream, ssrc: ssrc,
-        canonicalName: canonicalName, announce: announce)
+        canonicalName: canonicalName, announce: announce, warn: warn)
     }
   }
 

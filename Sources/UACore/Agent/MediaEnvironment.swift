@@ -13,6 +13,7 @@ package final class MediaEnvironment {
   private var ports: PortAllocator
   private var generator: SeededGenerator
   private let listen: SocketAddress
+  private let hosts: HostAddresses
   private let loss: Double
   private let delays: MediaDelays?
   private let decodesAudio: Bool
@@ -28,6 +29,7 @@ package final class MediaEnvironment {
     self.main = main
     self.loops = loops
     self.listen = settings.listen
+    self.hosts = HostAddresses(settings)
     self.loss = settings.loss
     (self.delays, self.decodesAudio) = (settings.delays, settings.decodesAudio)
     self.wallClockOffset = wallClockOffset
@@ -65,8 +67,16 @@ package final class MediaEnvironment {
     return try self.localAddress(towards: peer)
   }
 
-  package func openPorts(on address: SocketAddress) throws(ModuleError) -> MediaPorts {
-    try self.ports.open(on: address)
+  /// Opens sockets at `address`, and at further addresses of this host where `connectivity` has a use for them.
+  ///
+  /// - Parameter warn: told of an address that can't be had, in a sentence.
+  func openPorts(
+    on address: SocketAddress, for connectivity: (any MediaNATSession)?, _ warn: (String) -> Void
+  ) throws(ModuleError) -> MediaPorts {
+    let others = connectivity?.furtherAddresses.map { self.hosts.further(beside: address, $0) } ?? []
+    return try self.ports.open(on: address, and: others) { other, error in
+      warn("\(other.host) is not named to the peer: \(error.message); the call goes on without it")
+    }
   }
 
   package func startTransport(

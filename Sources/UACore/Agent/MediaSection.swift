@@ -13,6 +13,8 @@ package final class MediaSection {
   let keying: (any MediaEncryptionSession)?
   let connectivity: (any MediaNATSession)?
   private let usesRTCPMux: Bool
+  /// Told of what is wrong and doesn't end the call.
+  private let warn: (String) -> Void
   /// Whom to ask for candidates; nil until their names are resolved.
   var servers: [ICEServer]?
   package let transport: TransportHandle
@@ -36,9 +38,10 @@ package final class MediaSection {
   /// - Throws: `ModuleError`.
   init(
     environment: MediaEnvironment, settings: CallSettings, address: SocketAddress, stream: StreamID, ssrc: UInt32,
-    canonicalName: String, announce: @escaping @Sendable () -> Void
+    canonicalName: String, announce: @escaping @Sendable () -> Void, warn: @escaping (String) -> Void
   ) throws {
     self.environment = environment
+    self.warn = warn
     self.usesRTCPMux = settings.usesRTCPMux
     self.encryption = try settings.mediaEncryption.map { id throws(ModuleError) in
       try environment.registry.encryption(id)
@@ -47,9 +50,9 @@ package final class MediaSection {
     self.connectivity = try settings.mediaNAT.map { id in
       try environment.registry.nat(id).makeSession(trust: environment.configuration.sipSecurity)
     }
-    let ports = try environment.openPorts(on: address)
+    let ports = try environment.openPorts(on: address, for: self.connectivity, warn)
     self.localAddress = ports.address
-    try self.connectivity?.use(ports.sockets, isForNextAssociation: false)
+    try self.connectivity?.use(ports.sockets, further: ports.furtherSockets, isForNextAssociation: false)
     self.transport = try environment.startTransport(
       ports, stream: stream, ssrc: ssrc, canonicalName: canonicalName, announce: announce)
   }
@@ -126,10 +129,10 @@ package final class MediaSection {
       self.isRekeying = true
       return
     }
-    let ports = try self.environment.openPorts(on: (self.nextAddress ?? self.localAddress).with(port: 0))
+    let ports = try self.openPorts(on: self.nextAddress ?? self.localAddress)
     self.addressBefore = self.addressBefore ?? self.localAddress
     self.localAddress = ports.address
-    try self.connectivity?.use(ports.sockets, isForNextAssociation: true)
+    try self.connectivity?.use(ports.sockets, further: ports.furtherSockets, isForNextAssociation: true)
     self.isRekeying = true
     try self.require(self.post(.openPath(ports)))
   }
@@ -143,18 +146,23 @@ package final class MediaSection {
   /// Other sockets for what is in force, where its address is gone and its keys may stay.
   private func movePathIfNeeded() throws {
     guard let next = self.nextAddress, self.keying?.isBoundToAddress != true else { return }
-    let ports = try self.environment.openPorts(on: next.with(port: 0))
+    let ports = try self.openPorts(on: next)
     self.localAddress = ports.address
-    try self.connectivity?.use(ports.sockets, isForNextAssociation: false)
+    try self.connectivity?.use(ports.sockets, further: ports.furtherSockets, isForNextAssociation: false)
     self.nextAddress = nil
     try self.require(self.post(.movePath(ports)))
   }
 
+  private func openPorts(on address: SocketAddress) throws(ModuleError) -> MediaPorts {
+    try self.environment.openPorts(on: address.with(port: 0), for: self.connectivity, self.warn)
+  }
+
+  /// The addresses of this host that the call hangs on: the one that descriptions name, and the one that checks chose.
+  var addressesInUse: [SocketAddress] { [self.localAddress, self.connectivity?.localAddress].compactMap { $0 } }
+
   /// A link-local peer is reached over the interface that our own address is of: descriptions name no scope.
   func onLink(_ address: SocketAddress?) -> SocketAddress? {
-    guard var address, address.family == .ipv6, address.high >> 54 == 0xFE80 >> 6, address.scope == 0 else {
-      return address
-    }
+    guard var address, address.isLinkLocal, address.scope == 0 else { return address }
     address.scope = self.localAddress.scope
     return address
   }

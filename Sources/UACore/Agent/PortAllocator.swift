@@ -3,12 +3,23 @@ package import ModuleKit
 package import NetBase
 internal import Runtime
 
+/// The sockets of RTP and RTCP at one address of this host.
+package struct PortPair {
+  let rtp: any DatagramPort
+  let rtcp: any DatagramPort
+
+  var addresses: MediaSockets { MediaSockets(rtp: self.rtp.localAddress, rtcp: self.rtcp.localAddress) }
+}
+
 /// Bound sockets that no transport owns yet.
 package struct MediaPorts: ~Copyable, Sendable {
-  let rtp: Disconnected<any DatagramPort>
-  let rtcp: Disconnected<any DatagramPort>
+  let pair: Disconnected<PortPair>
+  /// At further addresses of this host, for connectivity checks.
+  let further: Disconnected<[PortPair]>
   /// Where RTP is received.
   package let address: SocketAddress
+  /// The addresses of `further`, in its order.
+  let furtherSockets: [MediaSockets]
 
   /// The addresses of both.
   var sockets: MediaSockets { MediaSockets(rtp: self.address, rtcp: self.address.with(port: self.address.port + 1)) }
@@ -25,6 +36,9 @@ package struct PortAllocator {
   private let pairs: Int
   private var next: Int
 
+  /// How many ports are tried at a further address: one that can't be had at all is no better at another port.
+  private static let triesElsewhere = 16
+
   package init(transport: any DatagramTransport, range: ClosedRange<UInt16>, typeOfService: Int, start: UInt64) {
     self.transport = transport
     self.range = range
@@ -34,17 +48,38 @@ package struct PortAllocator {
     self.next = self.pairs > 0 ? Int(start % UInt64(self.pairs)) : 0
   }
 
+  /// - Parameters:
+  ///   - others: further addresses, of which those that can't be had are left out.
+  ///   - leftOut: told of each of them.
   /// - Throws: when no pair of the range is free, `.exhausted` when no socket can be opened at all.
-  package mutating func open(on address: SocketAddress) throws(ModuleError) -> MediaPorts {
+  package mutating func open(
+    on address: SocketAddress, and others: [SocketAddress] = [],
+    leftOut: (SocketAddress, ModuleError) -> Void = { _, _ in }
+  ) throws(ModuleError) -> MediaPorts {
+    let pair = try self.openPair(on: address, tries: self.pairs)
+    let bound = pair.rtp.localAddress
+    var further: [PortPair] = []
+    var addresses: [MediaSockets] = []
+    for other in others {
+      do throws(ModuleError) {
+        let one = try self.openPair(on: other, tries: min(self.pairs, Self.triesElsewhere))
+        addresses.append(one.addresses)
+        further.append(one)
+      } catch { leftOut(other, error) }
+    }
+    return MediaPorts(
+      pair: Disconnected(pair), further: Disconnected(further), address: bound, furtherSockets: addresses)
+  }
+
+  private mutating func openPair(on address: SocketAddress, tries: Int) throws(ModuleError) -> sending PortPair {
     var last: ModuleError?
-    for _ in 0..<self.pairs {
+    for _ in 0..<tries {
       let port = UInt16(self.first + 2 * self.next)
       self.next = (self.next + 1) % self.pairs
       do throws(ModuleError) {
         let rtp = try self.transport.open(address.with(port: port), typeOfService: self.typeOfService)
         let rtcp = try self.transport.open(address.with(port: port + 1), typeOfService: self.typeOfService)
-        let bound = rtp.localAddress
-        return MediaPorts(rtp: Disconnected(rtp), rtcp: Disconnected(rtcp), address: bound)
+        return PortPair(rtp: rtp, rtcp: rtcp)
       } catch {
         // No other port would fare better.
         guard error.kind != .exhausted else { throw error }

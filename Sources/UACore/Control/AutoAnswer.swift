@@ -1,4 +1,4 @@
-internal import SIPStack
+package import SIPStack
 
 /// What a caller says about being answered without anyone being asked: intercoms, click-to-dial.
 package enum AutoAnswer {
@@ -18,7 +18,7 @@ package enum AutoAnswer {
 
   /// Seconds, as `Call-Info: …;answer-after=N`, `Alert-Info: …;info=alert-autoanswer;delay=N` or `Answer-Mode: Auto`
   /// (RFC 5373) ask for; nil when none does.
-  static func requestedDelay(_ headers: SIPHeaders) -> Int? {
+  package static func requestedDelay(_ headers: SIPHeaders) -> Int? {
     for value in headers.list("Call-Info") {
       if let text = Self.parameter("answer-after", of: value) { return Self.seconds(text) }
     }

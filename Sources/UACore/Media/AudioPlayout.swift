@@ -52,8 +52,8 @@ struct AudioPlayout: ~Copyable {
   /// By buffers that are gone.
   private var lateBefore: UInt64 = 0
   private var recoveredBefore: UInt64 = 0
-  /// One decoded packet, or one made up.
-  private var scratch: [Int16]
+  /// Samples of the longest packet that may come, decoded or made up.
+  private var longest: Int
 
   /// - Parameter format: of the PCM that goes on.
   init(format: AudioFormat, settings: JitterBufferSettings, clockRate: Int, packetTime: Int, now: Instant) {
@@ -62,7 +62,7 @@ struct AudioPlayout: ~Copyable {
     self.bufferRate = clockRate
     self.buffer = Self.makeBuffer(settings, clockRate, packetTime, now)
     self.queue = PCMQueue(capacity: format.sampleCount(milliseconds: 280))
-    self.scratch = Array(repeating: 0, count: Self.longestPacket(format))
+    self.longest = Self.longestPacket(format)
   }
 
   /// The formats that may come now; decoders in use stay.
@@ -133,7 +133,9 @@ struct AudioPlayout: ~Copyable {
   mutating func reset() { self.buffer.reset() }
 
   /// Fills one tick's frame.
-  mutating func play(into frame: inout MutableSpan<Int16>, now: Instant) {
+  ///
+  /// - Parameter scratch: others use it too; it grows to what this stream needs.
+  mutating func play(into frame: inout MutableSpan<Int16>, scratch: inout [Int16], now: Instant) {
     self.counted.playedFrames += 1
     if self.queue.count == 0, self.directCount == frame.count {
       let pop = self.buffer.pop(now: now)
@@ -141,18 +143,18 @@ struct AudioPlayout: ~Copyable {
         guard count < frame.count else { return }
         self.enqueue(frame.span.extracting(..<count), nil)
       } else {
-        self.enqueue(pop, frame.count)
+        self.enqueue(pop, frame.count, &scratch)
       }
     }
-    while self.queue.count < frame.count { self.enqueue(self.buffer.pop(now: now), frame.count) }
+    while self.queue.count < frame.count { self.enqueue(self.buffer.pop(now: now), frame.count, &scratch) }
     self.queue.take(into: &frame)
   }
 
-  private mutating func enqueue(_ pop: JitterBuffer.Pop, _ count: Int) {
+  private mutating func enqueue(_ pop: JitterBuffer.Pop, _ count: Int, _ scratch: inout [Int16]) {
     switch pop {
-    case .packet(let packet): self.decode(packet)
-    case .missing(let samples): self.conceal(samples, hasNext: true)
-    case .conceal(let samples): self.conceal(samples, hasNext: false)
+    case .packet(let packet): self.decode(packet, &scratch)
+    case .missing(let samples): self.conceal(samples, hasNext: true, &scratch)
+    case .conceal(let samples): self.conceal(samples, hasNext: false, &scratch)
     case .silence(let samples): self.queue.appendSilence(max(1, self.pcmCount(samples)))
     case .buffering, .empty: self.queue.appendSilence(count - self.queue.count)
     }
@@ -172,13 +174,14 @@ struct AudioPlayout: ~Copyable {
     return count
   }
 
-  private mutating func decode(_ packet: JitterBuffer.PlayedPacket) {
+  private mutating func decode(_ packet: JitterBuffer.PlayedPacket, _ scratch: inout [Int16]) {
     guard let decoder = self.decoder(of: packet.payloadType) else {
       self.counted.malformed += 1
       return
     }
-    var scratch = self.takeScratch()
-    var samples = scratch.mutableSpan
+    self.enlarge(&scratch)
+    var all = scratch.mutableSpan
+    var samples = all._mutatingExtracting(..<self.longest)
     let decoded = decoder.decoder.decode(self.buffer.payload, into: &samples)
     if let count = decoded, count > 0 {
       self.buffer.decoded(samples: decoder.duration(of: count))
@@ -188,17 +191,15 @@ struct AudioPlayout: ~Copyable {
     } else {
       self.counted.malformed += 1
     }
-    self.scratch = scratch
   }
 
-  private mutating func conceal(_ samples: Int, hasNext: Bool) {
+  private mutating func conceal(_ samples: Int, hasNext: Bool, _ scratch: inout [Int16]) {
     let milliseconds = Double(samples) * 1000 / Double(self.bufferRate)
     self.counted.concealed += milliseconds
     guard let decoder = self.current else { return self.queue.appendSilence(max(1, self.pcmCount(samples))) }
     let native = decoder.format
-    let count = min(
-      max(1, samples * native.sampleRate / decoder.clockRate) * native.channels, self.scratch.count)
-    var scratch = self.takeScratch()
+    let count = min(max(1, samples * native.sampleRate / decoder.clockRate) * native.channels, self.longest)
+    self.enlarge(&scratch)
     do {
       var all = scratch.mutableSpan
       var room = all._mutatingExtracting(..<count)
@@ -209,18 +210,15 @@ struct AudioPlayout: ~Copyable {
       }
     }
     self.enqueue(scratch.span.extracting(..<count), decoder.resampler)
-    self.scratch = scratch
   }
 
-  /// The scratch array, taken out so that it can be written while the buffer is read; nothing is copied.
-  private mutating func takeScratch() -> [Int16] {
-    var taken: [Int16] = []
-    swap(&taken, &self.scratch)
-    return taken
+  private func enlarge(_ scratch: inout [Int16]) {
+    if scratch.count < self.longest { scratch = Array(repeating: 0, count: self.longest) }
   }
 
   private mutating func enqueue(_ samples: Span<Int16>, _ resampler: Resampler?) {
-    self.queue.append { tail in
+    let wanted = resampler == nil ? samples.count : self.queue.room
+    self.queue.append(upTo: wanted) { tail in
       if let resampler { return resampler.process(samples, into: &tail).produced }
       let fitting = min(samples.count, tail.count)
       tail.copy(samples.extracting(..<fitting))
@@ -245,8 +243,7 @@ struct AudioPlayout: ~Copyable {
     do throws(ModuleError) {
       let decoder = try codec.codec.makeDecoder(codec.parameters)()
       let resampler = decoder.format == self.format ? nil : try Resampler(from: decoder.format, to: self.format)
-      let needed = Self.longestPacket(decoder.format)
-      if self.scratch.count < needed { self.scratch = Array(repeating: 0, count: needed) }
+      self.longest = max(self.longest, Self.longestPacket(decoder.format))
       let made = Decoder(codec, decoder, resampler)
       self.decoders.append(made)
       return made
@@ -265,8 +262,10 @@ struct AudioPlayout: ~Copyable {
       case .fixed: .fixed(milliseconds: settings.delay)
       case .adaptive: .adaptive(milliseconds: settings.delay)
       }
+    let samples = max(1, clockRate * packetTime / 1000)
+    // A byte a sample is G.711's.
     return JitterBuffer(
-      mode: mode, clockRate: clockRate, packetSamples: max(1, clockRate * packetTime / 1000),
-      slotCount: min(max(settings.size, 2), 128), start: now)
+      mode: mode, clockRate: clockRate, packetSamples: samples, slotCount: min(max(settings.size, 2), 128),
+      payloadCapacity: min(samples, 256), start: now)
   }
 }

@@ -276,11 +276,15 @@ package struct AudioStream: ~Copyable {
     self.terms?.transportNumberID == nil ? nil : self.arrivals.nextDeadline
   }
 
-  /// - Parameter frame: room for a frame, which others use too; it grows to what this stream needs.
-  package mutating func timeout(now: Instant, frame: inout [Int16], output: any StreamOutput) {
+  /// - Parameters:
+  ///   - frame: room for a frame, which others use too; it grows to what this stream needs.
+  ///   - scratch: likewise for what a packet decodes to.
+  package mutating func timeout(
+    now: Instant, frame: inout [Int16], scratch: inout [Int16], output: any StreamOutput
+  ) {
     guard let terms else { return }
     if let tick = self.nextTick, tick <= now {
-      self.tick(terms, now: now, &frame, output)
+      self.tick(terms, now: now, &frame, &scratch, output)
       var next = tick.advanced(byMilliseconds: Int64(terms.packetTime))
       // Starved for more than half a second: what was missed is not sent in a burst.
       if now.milliseconds(since: next) > 500 { next = now }
@@ -290,7 +294,9 @@ package struct AudioStream: ~Copyable {
     if let deadline = self.arrivalsDeadline, deadline <= now { self.sendArrivals(now: now, output) }
   }
 
-  private mutating func tick(_ terms: Terms, now: Instant, _ room: inout [Int16], _ output: any StreamOutput) {
+  private mutating func tick(
+    _ terms: Terms, now: Instant, _ room: inout [Int16], _ scratch: inout [Int16], _ output: any StreamOutput
+  ) {
     if terms.canSend, output.canSend {
       let (isFirst, isMuted) = (self.sender.packets == 0, self.isMuted)
       let verdict = self.transmitter?.transmit(
@@ -307,7 +313,7 @@ package struct AudioStream: ~Copyable {
       if room.count < self.frameCount { room = Array(repeating: 0, count: self.frameCount) }
       var all = room.mutableSpan
       var samples = all._mutatingExtracting(..<self.frameCount)
-      self.playout?.play(into: &samples, now: now)
+      self.playout?.play(into: &samples, scratch: &scratch, now: now)
       var frame = AudioFrame(samples: samples, direction: .receive, stream: self.id)
       _ = chain.process(&frame)
     }

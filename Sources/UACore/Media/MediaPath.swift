@@ -5,7 +5,8 @@ internal import NetBase
 internal import Runtime
 internal import SRTPEngine
 
-/// A pair of sockets, and the DTLS association that runs over it where there is one.
+/// A pair of sockets, with further ones where checks may find a way by these, and the DTLS association that runs over
+/// them where there is one.
 ///
 /// A transport has one path for most of its life. A new association with a peer that can't tell it from the old one comes
 /// with a new path (RFC 8842 §3.1 wants another 5-tuple): a datagram belongs to the association of the port that it came
@@ -15,6 +16,10 @@ final class MediaPath {
   /// Nil once the path has closed.
   private var rtpPort: (any DatagramPort)?
   private var rtcpPort: (any DatagramPort)?
+  /// At further addresses of this host: what comes there is treated like all else. They go with the checks.
+  private var further: [PortPair]
+  /// What data leaves by; kept, for every packet asks.
+  private var outgoing: (rtp: (any DatagramPort)?, rtcp: (any DatagramPort)?)
   var rtpSource = RemoteSource()
   var rtcpSource = RemoteSource()
   var associations = PathAssociations()
@@ -43,20 +48,26 @@ final class MediaPath {
   private(set) var nextDeadline: Instant?
   private(set) var isOpen = false
 
-  init(rtpPort: any DatagramPort, rtcpPort: (any DatagramPort)?) {
-    self.rtpPort = rtpPort
-    self.rtcpPort = rtcpPort
+  init(_ pair: PortPair, further: [PortPair]) {
+    (self.rtpPort, self.rtcpPort, self.further) = (pair.rtp, pair.rtcp, further)
+    self.outgoing = (pair.rtp, pair.rtcp)
   }
 
-  /// Calls the handlers whenever their socket has something, until the path is closed: the loop keeps them for so long.
-  func open(in context: LoopContext, rtp: @escaping () -> Void, rtcp: @escaping () -> Void) {
+  /// Every socket, those of the path's own pair first.
+  var sockets: [MediaSocket] {
+    (0...self.further.count).flatMap { pair in Component.allCases.map { MediaSocket($0, of: pair) } }
+  }
+
+  /// Calls a socket's handler whenever it has something, until the path is closed: the loop keeps them for so long.
+  func open(in context: LoopContext, _ handler: (MediaSocket) -> () -> Void) {
     self.isOpen = true
-    self.rtpPort?.attach(to: context, rtp)
-    self.rtcpPort?.attach(to: context, rtcp)
+    for socket in self.sockets { self.port(socket)?.attach(to: context, handler(socket)) }
   }
 
   /// From now on the loop's batch tells when RTP came.
-  func stampArrivals(in context: LoopContext) { self.rtpPort?.stampArrivals(in: context) }
+  func stampArrivals(in context: LoopContext) {
+    for socket in self.sockets where socket.component == .rtp { self.port(socket)?.stampArrivals(in: context) }
+  }
 
   /// After this nothing is received, and the sockets are closed.
   func close(in context: LoopContext) {
@@ -64,10 +75,26 @@ final class MediaPath {
     self.isOpen = false
     self.rtpPort.take()?.detach(from: context)
     self.rtcpPort.take()?.detach(from: context)
+    self.closeFurther(in: context)
+    self.outgoing = (nil, nil)
     self.closeStreams()
   }
 
-  func port(_ component: Component) -> (any DatagramPort)? { component == .rtp ? self.rtpPort : self.rtcpPort }
+  private func closeFurther(in context: LoopContext) {
+    for pair in self.further {
+      pair.rtp.detach(from: context)
+      pair.rtcp.detach(from: context)
+    }
+    self.further = []
+  }
+
+  /// Nil once it has closed.
+  func port(_ socket: MediaSocket) -> (any DatagramPort)? {
+    guard socket.pair > 0 else { return socket.component == .rtp ? self.rtpPort : self.rtcpPort }
+    guard socket.pair <= self.further.count else { return nil }
+    let pair = self.further[socket.pair - 1]
+    return socket.component == .rtp ? pair.rtp : pair.rtcp
+  }
 
   func isSecured(_ component: Component) -> Bool {
     switch component {
@@ -122,11 +149,13 @@ final class MediaPath {
     self.rtcpSource.pin(nil)
   }
 
-  /// There are none: the described addresses count.
-  func endChecks() {
+  /// There are none: the described addresses count, of ours too.
+  func endChecks(in context: LoopContext) {
     self.connectivity = nil
     self.isUndecided = false
     self.relays = (nil, nil)
+    self.closeFurther(in: context)
+    self.outgoing = (self.rtpPort, self.rtcpPort)
     self.closeStreams()
     self.rtpSource.unpin()
     self.rtcpSource.unpin()
@@ -148,6 +177,9 @@ final class MediaPath {
     self.rtpSource.pin(rtp?.address)
     self.rtcpSource.pin(rtcp?.address)
     self.relays = (rtp?.relay, rtcp?.relay)
+    self.outgoing = (
+      self.port(MediaSocket(.rtp, of: rtp?.pair ?? 0)), self.port(MediaSocket(.rtcp, of: rtcp?.pair ?? 0))
+    )
     if self.frame.isEmpty, self.relays.rtp != nil || self.relays.rtcp != nil {
       self.frame = [UInt8](repeating: 0, count: Self.longestFrame)
     }
@@ -209,9 +241,9 @@ final class MediaPath {
       rtcpAddress: remote.rtcpAddress.map { self.rtcpSource.address ?? $0 })
   }
 
-  func send(_ bytes: RawSpan, to address: SocketAddress, on component: Component) -> SendResult {
-    let port = component == .rtcp ? self.rtcpPort ?? self.rtpPort : self.rtpPort
-    return port?.send(bytes, to: address) ?? .failed(EBADF)
+  /// Sends a datagram as it is.
+  func send(_ bytes: RawSpan, to address: SocketAddress, on socket: MediaSocket) -> SendResult {
+    self.port(socket)?.send(bytes, to: address) ?? .failed(EBADF)
   }
 
   /// Longer than any datagram of ours and what a relay wants before it.
@@ -249,9 +281,9 @@ final class MediaPath {
 
   /// Sends what is for the peer to `address`, which is the peer's or the relay's on the way to it.
   func sendData(_ bytes: RawSpan, to address: SocketAddress, on component: Component) -> SendResult {
+    let port = component == .rtp ? self.outgoing.rtp : self.outgoing.rtcp
     let relay = component == .rtp ? self.relays.rtp : self.relays.rtcp
-    guard let relay else { return self.send(bytes, to: address, on: component) }
-    let port = component == .rtcp ? self.rtcpPort ?? self.rtpPort : self.rtpPort
+    guard let relay else { return port?.send(bytes, to: address) ?? .failed(EBADF) }
     return self.frame.withPacket(count: 0) { packet in
       guard relay.frame(bytes, in: &packet) else { return .failed(EMSGSIZE) }
       if let link = relay.link {

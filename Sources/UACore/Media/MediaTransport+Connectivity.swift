@@ -17,7 +17,7 @@ extension MediaTransport {
     case .withdraw:
       self.releaseRelays(of: path, now: now)
       if let counters = path.connectivity?.counters { self.closedChecks.add(counters) }
-      path.endChecks()
+      path.endChecks(in: self.context)
       self.startHandshake(on: path, now: now)
     }
     self.runChecks(of: path, now: now)
@@ -25,39 +25,39 @@ extension MediaTransport {
 
   /// A relay's datagram has the peer's within, or is dropped and counted by the checks; false for all else.
   func receiveRelayed(
-    _ packet: inout Packet, from source: SocketAddress, on path: MediaPath, _ component: Component, now: Instant
+    _ packet: inout Packet, from source: SocketAddress, on path: MediaPath, _ socket: MediaSocket, now: Instant
   ) -> Bool {
     let relayed: RelayedDatagram
-    switch path.connectivity?.unwrap(packet.bytes, from: source, on: component) {
+    switch path.connectivity?.unwrap(packet.bytes, from: source, on: socket) {
     case nil, .notRelayed: return false
     case .refused: return true
     case .relayed(let datagram): relayed = datagram
     }
-    self.receive(relayed, within: &packet, on: path, component, now: now)
+    self.receive(relayed, within: &packet, on: path, socket, now: now)
     return true
   }
 
   /// What a relay has passed on, in the packet that it came in.
   func receive(
-    _ relayed: RelayedDatagram, within packet: inout Packet, on path: MediaPath, _ component: Component, now: Instant
+    _ relayed: RelayedDatagram, within packet: inout Packet, on path: MediaPath, _ socket: MediaSocket, now: Instant
   ) {
     packet.narrow(to: relayed.payload)
     switch PacketClass(packet.bytes) {
-    case .stun: self.receiveCheck(packet, from: relayed.peer, on: path, component, in: relayed, now: now)
+    case .stun: self.receiveCheck(packet, from: relayed.peer, on: path, socket, in: relayed, now: now)
     case .turnChannel, .unknown: self.drops.unknown += 1
-    case .dtls, .rtp, .rtcp: self.receive(&packet, from: relayed.peer, on: path, component, now: now)
+    case .dtls, .rtp, .rtcp: self.receive(&packet, from: relayed.peer, on: path, socket, now: now)
     }
   }
 
   func receiveCheck(
-    _ packet: borrowing Packet, from source: SocketAddress, on path: MediaPath, _ component: Component,
+    _ packet: borrowing Packet, from source: SocketAddress, on path: MediaPath, _ socket: MediaSocket,
     in relayed: RelayedDatagram? = nil, now: Instant
   ) {
     guard let connectivity = path.connectivity else {
       self.drops.unknown += 1
       return
     }
-    connectivity.receive(packet.bytes, from: source, on: component, in: relayed, now: now)
+    connectivity.receive(packet.bytes, from: source, on: socket, in: relayed, now: now)
     self.runChecks(of: path, now: now)
   }
 
@@ -90,11 +90,11 @@ extension MediaTransport {
 
   /// An answer of a server's, after `releaseRelays`; all else comes too late, and is as if nobody listened.
   func receiveRelease(
-    _ packet: borrowing Packet, from source: SocketAddress, on path: MediaPath, _ component: Component, now: Instant
+    _ packet: borrowing Packet, from source: SocketAddress, on path: MediaPath, _ socket: MediaSocket, now: Instant
   ) {
     guard case .stun = PacketClass(packet.bytes), let connectivity = path.connectivity else { return }
     self.received += 1
-    connectivity.receive(packet.bytes, from: source, on: component, in: nil, now: now)
+    connectivity.receive(packet.bytes, from: source, on: socket, in: nil, now: now)
     self.sendRelease(of: path)
   }
 
@@ -111,8 +111,8 @@ extension MediaTransport {
   /// What asks for nothing but to be sent, and where.
   private func carryOut(_ action: ConnectivityAction, on path: MediaPath, now: Instant) {
     switch action {
-    case .send(let datagram, let address, let component):
-      datagram.withRawSpan { self.send($0, to: address, on: path, component, isFramed: true) }
+    case .send(let datagram, let address, let socket):
+      datagram.withRawSpan { self.sendCheck($0, to: address, on: path, socket) }
     case .sendOver(let link, let message): self.note(message.withRawSpan { path.send($0, over: link) })
     case .connect(let link, let connection): self.connect(link, connection, of: path, now: now)
     case .disconnect(let link): path.disconnect(link)

@@ -189,7 +189,7 @@ extension MediaTransport {
   var paths: [MediaPath] { self.formerPaths + [self.path] + (self.nextPath.map { [$0] } ?? []) }
 
   func open(_ path: MediaPath) {
-    path.open(in: self.context, rtp: { self.receive(on: path, .rtp) }, rtcp: { self.receive(on: path, .rtcp) })
+    path.open(in: self.context) { socket in { self.receive(on: path, socket) } }
     if self.delays != nil { path.stampArrivals(in: self.context) }
   }
 
@@ -197,16 +197,16 @@ extension MediaTransport {
   func openNext(_ ports: consuming MediaPorts) {
     self.closeNext()
     self.withdrawNextAssociation(of: self.path, now: self.context.now)
-    let rtp = ports.rtp.take()
-    let path = MediaPath(rtpPort: rtp, rtcpPort: ports.rtcp.take())
+    let pair = ports.pair.take()
+    let path = MediaPath(pair, further: ports.further.take())
     self.nextPath = path
     self.open(path)
   }
 
   /// Goes on with other sockets, to where the peer is now; keys that signalling brought don't mind.
   func move(to ports: consuming MediaPorts) {
-    let rtp = ports.rtp.take()
-    let path = MediaPath(rtpPort: rtp, rtcpPort: ports.rtcp.take())
+    let pair = ports.pair.take()
+    let path = MediaPath(pair, further: ports.further.take())
     (path.rtpSource, path.rtcpSource) = (self.path.rtpSource, self.path.rtcpSource)
     // What was checked was the way from the old ones.
     if self.path.connectivity != nil { path.awaitChecks() }
@@ -298,7 +298,8 @@ extension MediaTransport {
       waiting.drain(now: now) { packet, source, arrival in
         // A round trip is reckoned from when a report came, not from when its key did.
         let isReport = PacketClass(packet.bytes) == .rtcp
-        self.receive(&packet, from: source, on: path, component, now: isReport ? arrival : now)
+        // Which pair it came to is of no interest to anything but checks, and these are not parked.
+        self.receive(&packet, from: source, on: path, MediaSocket(component), now: isReport ? arrival : now)
       }
       self.drops.add(waiting.counters)
     }

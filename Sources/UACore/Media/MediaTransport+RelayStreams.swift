@@ -59,7 +59,7 @@ extension MediaTransport {
       return
     }
     switch connectivity.unwrap(message.bytes, over: link) {
-    case .relayed(let datagram): self.receive(datagram, within: &message, on: path, component, now: now)
+    case .relayed(let datagram): self.receive(datagram, within: &message, on: path, MediaSocket(component), now: now)
     case .refused: break
     case .notRelayed where isOwn: connectivity.receive(message.bytes, over: link, now: now)
     case .notRelayed: self.drops.unknown += 1

@@ -72,13 +72,12 @@ package final class MediaTransport {
 
   package init(
     context: LoopContext, settings: TransportSettings, commands: Mailbox<TransportCommand>,
-    events: Mailbox<TransportEvent>, rtpPort: any DatagramPort, rtcpPort: (any DatagramPort)?,
-    released: @escaping () -> Void
+    events: Mailbox<TransportEvent>, ports: PortPair, further: [PortPair], released: @escaping () -> Void
   ) {
     self.context = context
     self.commands = commands
     self.outbox = EventOutbox(events)
-    self.path = MediaPath(rtpPort: rtpPort, rtcpPort: rtcpPort)
+    self.path = MediaPath(ports, further: further)
     self.stream = AudioStream(settings: settings, now: context.now)
     self.settings = settings
     self.delays = settings.delays
@@ -111,16 +110,16 @@ package final class MediaTransport {
 
   /// Commands are taken between the receive and its first packet: a packet that was sent after a key was posted is then
   /// always opened with that key installed.
-  func receive(on path: MediaPath, _ component: Component) {
+  func receive(on path: MediaPath, _ socket: MediaSocket) {
     for _ in 0..<4 {
-      guard self.receiveBatch(on: path, component) else { break }
+      guard self.receiveBatch(on: path, socket) else { break }
     }
     self.settle()
   }
 
   /// Reads one batch of datagrams; true when there may be more.
-  private func receiveBatch(on path: MediaPath, _ component: Component) -> Bool {
-    guard self.isRunning, path.isOpen, let port = path.port(component) else { return false }
+  private func receiveBatch(on path: MediaPath, _ socket: MediaSocket) -> Bool {
+    guard self.isRunning, path.isOpen, let port = path.port(socket) else { return false }
     port.fill(&self.context.batch)
     let count = self.context.batch.count
     let isFull = self.context.batch.isFull
@@ -128,7 +127,7 @@ package final class MediaTransport {
     guard self.closingEnd == nil else {
       for index in 0..<count where !self.context.batch.isTruncated(index) {
         let source = self.context.batch.source(index)
-        self.context.batch.withPacket(index) { self.receiveRelease($0, from: source, on: path, component, now: now) }
+        self.context.batch.withPacket(index) { self.receiveRelease($0, from: source, on: path, socket, now: now) }
       }
       return isFull
     }
@@ -141,7 +140,7 @@ package final class MediaTransport {
         continue
       }
       if self.delays != nil { self.arrival = self.context.batch.arrival(index) }
-      self.context.batch.withPacket(index) { self.receive(&$0, from: source, on: path, component, now: now) }
+      self.context.batch.withPacket(index) { self.receive(&$0, from: source, on: path, socket, now: now) }
     }
     self.arrival = nil
     return isFull
@@ -162,12 +161,14 @@ package final class MediaTransport {
     self.settle()
   }
 
-  /// The frame is taken out of the loop meanwhile, so that it can be written while the rest is used; nothing is copied.
+  /// The loop's PCM is taken out of it meanwhile, so that it can be written while the rest is used; nothing is copied.
   private func tick(now: Instant) {
-    var frame: [Int16] = []
+    var (frame, scratch): ([Int16], [Int16]) = ([], [])
     swap(&frame, &self.context.frame)
-    self.stream.timeout(now: now, frame: &frame, output: self)
+    swap(&scratch, &self.context.scratch)
+    self.stream.timeout(now: now, frame: &frame, scratch: &scratch, output: self)
     swap(&frame, &self.context.frame)
+    swap(&scratch, &self.context.scratch)
   }
 
   /// What every event ends with: retired keys and waiting events leave, and the timer is set for what comes next.
@@ -281,7 +282,7 @@ package final class MediaTransport {
   /// The last of media's own.
   private func sayGoodbye(now: Instant) {
     for path in self.paths {
-      for component in Component.allCases { _ = self.receiveBatch(on: path, component) }
+      for socket in path.sockets { _ = self.receiveBatch(on: path, socket) }
       for link in path.links where path.stream(link)?.isConnecting == false { self.read(path, link) }
     }
     self.stream.sayGoodbye(now: now, output: self)
@@ -311,8 +312,9 @@ package final class MediaTransport {
   // MARK: Packets
 
   func receive(
-    _ packet: inout Packet, from source: SocketAddress, on path: MediaPath, _ component: Component, now: Instant
+    _ packet: inout Packet, from source: SocketAddress, on path: MediaPath, _ socket: MediaSocket, now: Instant
   ) {
+    let component = socket.component
     switch PacketClass(packet.bytes) {
     case .dtls:
       // What has waited for these keys came before them.
@@ -332,10 +334,10 @@ package final class MediaTransport {
     case .rtp: self.receiveMedia(&packet, isRTCP: false, from: source, on: path, component, now: now)
     case .rtcp: self.receiveMedia(&packet, isRTCP: true, from: source, on: path, component, now: now)
     case .stun:
-      if self.receiveRelayed(&packet, from: source, on: path, component, now: now) { return }
-      self.receiveCheck(packet, from: source, on: path, component, now: now)
+      if self.receiveRelayed(&packet, from: source, on: path, socket, now: now) { return }
+      self.receiveCheck(packet, from: source, on: path, socket, now: now)
     case .turnChannel:
-      if !self.receiveRelayed(&packet, from: source, on: path, component, now: now) { self.drops.unknown += 1 }
+      if !self.receiveRelayed(&packet, from: source, on: path, socket, now: now) { self.drops.unknown += 1 }
     case .unknown: self.drops.unknown += 1
     }
   }
@@ -400,14 +402,15 @@ package final class MediaTransport {
     self.keys.roundTrip = self.stream.roundTrip
   }
 
-  /// - Parameter isFramed: whether a relay on the way has what it needs in `bytes` already.
-  func send(
-    _ bytes: RawSpan, to address: SocketAddress, on path: MediaPath, _ component: Component, isFramed: Bool = false
-  ) {
+  func send(_ bytes: RawSpan, to address: SocketAddress, on path: MediaPath, _ component: Component) {
     if self.lossGenerator.drops() { return }
-    let result =
-      isFramed ? path.send(bytes, to: address, on: component) : path.sendData(bytes, to: address, on: component)
-    self.note(result)
+    self.note(path.sendData(bytes, to: address, on: component))
+  }
+
+  /// Sends a datagram of the checks' own: it leaves by their socket, as it is.
+  func sendCheck(_ bytes: RawSpan, to address: SocketAddress, on path: MediaPath, _ socket: MediaSocket) {
+    if self.lossGenerator.drops() { return }
+    self.note(path.send(bytes, to: address, on: socket))
   }
 
   func note(_ result: SendResult) {

@@ -1,28 +1,37 @@
 internal import ModuleKit
 
-/// Decoded samples that wait for their tick; allocates once.
+/// Decoded samples that wait for their tick; its room follows the most that has waited.
 struct PCMQueue {
-  private var samples: [Int16]
+  private var samples: [Int16] = []
+  private let capacity: Int
   private(set) var count = 0
 
-  init(capacity: Int) { self.samples = Array(repeating: 0, count: capacity) }
+  init(capacity: Int) { self.capacity = capacity }
 
-  /// Samples for which there is room.
-  var room: Int { self.samples.count - self.count }
+  /// Samples that it takes yet.
+  var room: Int { self.capacity - self.count }
 
-  /// Lets `body` write at the end; it returns how many samples it wrote.
-  mutating func append(_ body: (inout MutableSpan<Int16>) -> Int) {
-    let (start, room) = (self.count, self.room)
+  /// Lets `body` write at the end, `wanted` samples at most or what there is room for; it returns how many it wrote.
+  mutating func append(upTo wanted: Int, _ body: (inout MutableSpan<Int16>) -> Int) {
+    let (start, end) = (self.count, self.count + min(wanted, self.room))
+    self.enlarge(to: end)
     var all = self.samples.mutableSpan
-    var tail = all._mutatingExtracting(start...)
+    var tail = all._mutatingExtracting(start..<end)
     let written = body(&tail)
-    self.count += min(written, room)
+    self.count = min(start + written, end)
   }
 
   mutating func appendSilence(_ count: Int) {
-    let count = min(count, self.room)
-    for index in self.count..<self.count + count { self.samples[index] = 0 }
-    self.count += count
+    let end = self.count + min(count, self.room)
+    self.enlarge(to: end)
+    for index in self.count..<end { self.samples[index] = 0 }
+    self.count = end
+  }
+
+  private mutating func enlarge(to count: Int) {
+    guard count > self.samples.count else { return }
+    let new = min(max(count, 2 * self.samples.count), self.capacity)
+    self.samples += repeatElement(0, count: new - self.samples.count)
   }
 
   /// Moves the oldest samples into `target`; what is missing becomes silence.

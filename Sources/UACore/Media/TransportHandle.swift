@@ -33,11 +33,11 @@ package final class TransportHandle: Sendable {
     self.commands = commands
     self.events = events
     self.transport = box
-    let rtp = ports.rtp.take()
-    let rtcp = ports.rtcp.take()
+    let pair = ports.pair.take()
+    let further = ports.further.take()
     loop.execute { context in
       let transport = MediaTransport(
-        context: context, settings: settings, commands: commands, events: events, rtpPort: rtp, rtcpPort: rtcp,
+        context: context, settings: settings, commands: commands, events: events, ports: pair, further: further,
         released: { context.schedule(at: context.now) { _ = box.take() } })
       box.put(transport)
       slot.set(transport.start())

@@ -64,22 +64,43 @@ package enum SIPRedaction {
     return self.proofs.contains(name) ? "\(parameter[...equals])\"\(self.mark)\"" : parameter
   }
 
-  /// `sip:user:password@host` without the password.
+  /// `sip:user:password@host` without the password; byte by byte, for what joins letters hides nothing.
   private static func withoutPasswords(_ text: String) -> String {
-    var result = ""
-    var rest = text[...]
-    while let scheme = ["sip:", "sips:"].compactMap({ rest.firstRange(of: $0) }).min(by: {
-      $0.lowerBound < $1.lowerBound
-    }) {
-      result += rest[..<scheme.upperBound]
-      rest = rest[scheme.upperBound...]
-      let user = rest.prefix { $0 != "@" && $0 != ">" && $0 != ";" && $0 != " " && !$0.isNewline && $0 != "\"" }
-      guard user.endIndex < rest.endIndex, rest[user.endIndex] == "@", let colon = user.firstIndex(of: ":") else {
+    let bytes = Array(text.utf8)
+    var result: [UInt8] = []
+    result.reserveCapacity(bytes.count)
+    var place = 0
+    var end = 0
+    while place < bytes.count {
+      guard let user = self.afterScheme(bytes[place...]) else {
+        result.append(bytes[place])
+        place += 1
         continue
       }
-      result += "\(user[..<colon]):\(self.mark)"
-      rest = rest[user.endIndex...]
+      result += bytes[place..<user]
+      place = user
+      // Looked for once, however many schemes there are before it.
+      if end < user { end = bytes[user...].firstIndex { self.endOfUser.contains($0) } ?? bytes.count }
+      guard end < bytes.count, bytes[end] == UInt8(ascii: "@"),
+        let colon = bytes[user..<end].firstIndex(of: UInt8(ascii: ":"))
+      else { continue }
+      result += bytes[user...colon]
+      result += self.mark.utf8
+      place = end
     }
-    return result + rest
+    return String(decoding: result, as: UTF8.self)
+  }
+
+  private static let endOfUser = Set("@>; \r\n\"".utf8)
+
+  /// Where a URI goes on that begins here.
+  private static func afterScheme(_ bytes: ArraySlice<UInt8>) -> Int? {
+    for scheme in ["sip:", "sips:"] {
+      let start = bytes.prefix(scheme.utf8.count)
+      if start.elementsEqual(scheme.utf8, by: { $0 == $1 || $0 | 0x20 == $1 && $1 != UInt8(ascii: ":") }) {
+        return start.endIndex
+      }
+    }
+    return nil
   }
 }

@@ -3,6 +3,8 @@ import NetBase
 import SDPCodec
 import SRTPEngine
 import dtls_srtp
+import h264
+import opus
 import srtp
 
 /// SDP and the attributes that carry keys.
@@ -33,5 +35,20 @@ enum Descriptions {
     guard case .known(let fingerprint) = Fingerprint.parse(String(decoding: bytes, as: UTF8.self)) else { return }
     require([32, 48, 64].contains(fingerprint.digest.count), "a digest of no hash function")
     require(Fingerprint.parse(fingerprint.description) == .known(fingerprint), "a fingerprint is written as another")
+  }
+
+  /// What codecs are told by `a=fmtp`: what is understood is answered, and understood again the same.
+  static func parameters(_ bytes: [UInt8]) {
+    let text = String(decoding: bytes, as: UTF8.self)
+    let opus = OpusParameters(text)
+    require(OpusParameters(opus.text) == opus, "parameters that were read are written as others")
+    require(opus.maxAverageBitrate.map { (6_000...510_000).contains($0) } != false, "a bit rate that Opus has not")
+    require(opus.maxPlaybackRate.map { (8_000...48_000).contains($0) } != false, "a rate that Opus has not")
+    let h264 = H264Codec()
+    guard h264.accepts(remote: text) else {
+      return require(h264.answeredParameters(to: text) == nil, "what is refused is answered")
+    }
+    guard let answer = h264.answeredParameters(to: text) else { return }
+    require(h264.answeredParameters(to: answer) == answer, "an answer is understood as another")
   }
 }

@@ -26,6 +26,9 @@ enum Packets {
           }
         }
         for index in 0..<header.contributingSourceCount { _ = header.contributingSource(index, in: packet) }
+        if let level = header.audioLevel(3, in: packet) {
+          require(AudioLevel(level.byte) == level, "a level that was read is written as another")
+        }
         switch receiver.receive(header, now: now) {
         case .accepted, .restarted, .changedSource:
           if header.payloadType == self.redundant {

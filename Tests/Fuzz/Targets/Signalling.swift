@@ -1,5 +1,6 @@
 import NetBase
 import SIPStack
+import UACore
 
 /// SIP: what is read is written, and read again the same.
 enum Signalling {
@@ -51,8 +52,38 @@ enum Signalling {
     }
     let counters = endpoint.counters
     require(
-      counters.requestsReceived + counters.responsesReceived + counters.malformed + counters.keepAlives == received,
+      counters.requestsReceived + counters.responsesReceived + counters.malformed + counters.keepAlives
+        + counters.strayKeepAlives == received,
       "a datagram is not counted")
+  }
+
+  /// Header fields that calls act on; the first byte says which.
+  static func field(_ bytes: [UInt8]) {
+    guard let kind = bytes.first else { return }
+    let text = String(decoding: bytes.dropFirst(), as: UTF8.self)
+    switch kind % 5 {
+    case 0:
+      guard let replaces = Replaces(text) else { return }
+      require(Replaces(replaces.description) == replaces, "what is replaced is written as another call")
+    case 1: _ = (try? NameAddress(text))?.uri.header("Replaces").flatMap { Replaces($0) }
+    default:
+      let name = ["Call-Info", "Alert-Info", "Answer-Mode"][Int(kind % 5) - 2]
+      guard let delay = AutoAnswer.requestedDelay(SIPHeaders([(name, text)])) else { return }
+      require((0...3_600).contains(delay), "a call that waits for more than an hour")
+    }
+  }
+
+  private static let secret = "5ec8e7"
+
+  /// A text on its way to a trace: its lines stay, and what proves a password goes, whatever stands before it.
+  static func redaction(_ bytes: [UInt8]) {
+    let text = String(decoding: bytes, as: UTF8.self)
+    guard !text.contains(Self.secret) else { return }
+    let whole = "\(text)\r\nAuthorization: Digest username=\"alice\", response=\"\(Self.secret)\"\r\n"
+    let redacted = SIPRedaction.redacted(whole)
+    require(!redacted.contains(Self.secret), "a secret is shown")
+    require(
+      redacted.utf8.count { $0 == 10 } == whole.utf8.count { $0 == 10 }, "lines are gone, or there are more of them")
   }
 
   private static func act(_ endpoint: SIPEndpoint, _ now: Instant) {

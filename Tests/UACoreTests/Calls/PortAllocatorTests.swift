@@ -22,6 +22,21 @@ import Testing
     #expect(Set(opened).count == min(3, opened.count))
   }
 
+  @Test("further addresses have a pair each; one that has none to give is told of and left out")
+  func elsewhere() throws {
+    let simulation = Simulation(seed: 1)
+    var ports = PortAllocator(transport: simulation.network, range: 10_000...10_001, typeOfService: 0, start: 0)
+    let addresses = ([0x0A00_0001, 0x0A00_0101, 0x0A00_0201] as [UInt32]).map { SocketAddress(ipv4: $0, port: 0) }
+    let taken = try simulation.network.open(addresses[1].with(port: 10_001), typeOfService: 0)
+    var leftOut: [SocketAddress] = []
+    let opened = try ports.open(on: addresses[0], and: Array(addresses[1...])) { address, _ in leftOut.append(address) }
+    let further = opened.furtherSockets
+    #expect(leftOut == [addresses[1]])
+    #expect(further.map(\.rtp) == [addresses[2].with(port: 10_000)])
+    #expect(further.map(\.rtcp) == [addresses[2].with(port: 10_001)])
+    withExtendedLifetime(taken) {}
+  }
+
   @Test("a range without a pair is refused in one sentence")
   func tooSmall() {
     let simulation = Simulation(seed: 1)

@@ -41,6 +41,7 @@ import Testing
       ("Authorization: Bearer secret1", ["Bearer"]),
       ("Authentication-Info: nextnonce=\"secret1\", rspauth=\"secret2\", qop=auth", ["qop=auth"]),
       ("To: <sip:bob:secret1@example.com>", ["sip:bob:", "@example.com>"]),
+      ("To: <SIP:bob:secret1@example.com>, \u{600}sip:sip:bob:secret2@b", ["SIP:bob:", "@example.com>", "@b"]),
       ("Contact: <sips:bob:secret1@a>, <sip:bob:secret2@b>", ["sips:bob:", "@a>", "@b>"]),
       ("a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:secret1|2^20", ["|2^20"]),
       ("Subject: response=\"x\", sip:a@b:5060", ["response=\"x\"", "sip:a@b:5060"]),
