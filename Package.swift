@@ -116,7 +116,7 @@ let package = Package(
         .product(name: "NIOSSL", package: "swift-nio-ssl"),
       ]),
     // Modules
-    module("udp", ["Runtime"]),
+    module("udp", ["Runtime", "ICEAgent"]),
     module("sip_udp", ["SIPStack", "Runtime"]),
     module("sip_tcp", ["SIPStreams", "SIPStack"]),
     module("sip_tls", ["SIPStreams", "SIPStack"]),
@@ -232,7 +232,7 @@ let package = Package(
         "sip_udp", "udp", "vumeter",
       ], path: "Tests/RxModeMatrix", exclude: ["cells.txt"], swiftSettings: strict),
     tests("RepoRules", ["ModuleKit", "AllModules", "UACore"]),
-    moduleTests("udp", ["Runtime"]),
+    moduleTests("udp", ["Runtime", "ICEAgent"]),
     moduleTests("sip_udp", ["SIPStack"]),
     moduleTests("sip_tcp", ["SIPStreams", "SIPStack", "Runtime"]),
     moduleTests("sip_tls", ["SIPStreams", "SIPStack", "Runtime"]),

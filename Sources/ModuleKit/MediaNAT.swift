@@ -227,6 +227,8 @@ package protocol ConnectivityAgent: AnyObject {
   func setRemote(_ remote: ICERemote, now: Instant)
   func expect(_ local: ICECredentials)
   func restart(_ local: ICECredentials, _ remote: ICERemote, now: Instant)
+  /// What the peer's checks may name, of ours: `ice-ufrag`s of descriptions. Those before them hold for a while longer.
+  var fragments: [String] { get }
   func timeout(now: Instant)
   /// When `timeout` wants to be called; asked after every packet.
   var nextDeadline: Instant? { get }

@@ -138,7 +138,9 @@ package final class EventLoop: SerialExecutor, Sendable {
     guard case .virtual = self.clock else { preconditionFailure("this loop has a thread of its own") }
     return self.asOwner { context in
       let isWoken = self.drain(context).hadItems
-      return context.runTimers() || isWoken
+      let hasRun = context.runTimers()
+      context.endTurn()
+      return hasRun || isWoken
     }
   }
 
@@ -184,6 +186,7 @@ package final class EventLoop: SerialExecutor, Sendable {
           isRunning = !self.drain(context).isStopped
         }
         _ = context.runTimers()
+        context.endTurn()
       }
       context.removeAll()
     }

@@ -23,6 +23,8 @@ package final class LoopContext {
   private var handlers = SlotTable<Handler>()
   private var timers = TimerHeap()
   private var armed: Instant?
+  /// Tokens of the handlers that are to be called when the turn ends.
+  private var endings: [UInt64] = []
   /// Nanoseconds.
   private static let grain: Int64 = 1_000_000
 
@@ -113,6 +115,19 @@ package final class LoopContext {
       hasRun = true
     }
     return hasRun
+  }
+
+  /// Calls the handler of `id` once all that this turn of the loop brings was handled, what such handlers ask for too.
+  package func handleAtEndOfTurn(_ id: WatchID) { self.endings.append(id.token) }
+
+  func endTurn() {
+    guard !self.endings.isEmpty else { return }
+    var next = 0
+    while next < self.endings.count {
+      self.handle(self.endings[next])
+      next += 1
+    }
+    self.endings.removeAll(keepingCapacity: true)
   }
 
   /// Waits for events and handles them; true when the wake descriptor was among them.

@@ -1,7 +1,7 @@
 internal import CLinux
 package import NetBase
 
-/// Room for datagrams, allocated once and filled by one `recvmmsg`.
+/// Room for datagrams, allocated once and filled by one `recvmmsg`; or filled one by one, and sent by one `sendmmsg`.
 @safe package struct PacketBatch: ~Copyable {
   private let batch: OpaquePointer
   private let slots: Int
@@ -34,6 +34,39 @@ package import NetBase
     self.count = 1
     var room = unsafe self.slot(0).mutableBytes
     room.copy(bytes.extracting(0..<self.injectedCount), at: 0)
+  }
+
+  /// Adds a datagram of another batch behind those that this one holds, with all that the kernel said of it; there has
+  /// to be room.
+  package mutating func append(_ index: Int, of other: borrowing PacketBatch) {
+    precondition(index < other.count && self.count < self.slots)
+    self.injected = nil
+    unsafe clinux_batch_copy(self.batch, UInt32(self.count), other.batch, UInt32(index))
+    self.count += 1
+  }
+
+  /// Adds a datagram that came from `address`, or is to go there; false where there is no room for it.
+  package mutating func append(_ bytes: RawSpan, _ address: SocketAddress) -> Bool {
+    guard self.count < self.slots, bytes.byteCount <= self.slotSize else { return false }
+    self.injected = nil
+    self.set(self.count, bytes, address)
+    self.count += 1
+    return true
+  }
+
+  private func set(_ index: Int, _ bytes: RawSpan, _ address: SocketAddress) {
+    unsafe bytes.withUnsafeBytes { buffer in
+      unsafe clinux_batch_set(self.batch, UInt32(index), buffer.baseAddress, buffer.count, address.clinux)
+    }
+  }
+
+  /// Sends what was added, from `first` on; never blocks. A batch that is sent is never filled from a socket.
+  ///
+  /// - Returns: how many datagrams the kernel took; where it took none, what it said of the first.
+  package func send(from first: Int, on socket: borrowing UDPSocket) -> (taken: Int, result: SendResult) {
+    precondition(first < self.count)
+    let sent = unsafe clinux_batch_send(self.batch, socket.descriptor, UInt32(first), UInt32(self.count - first))
+    return sent > 0 ? (Int(sent), .sent) : (0, SendResult(code: Int(sent)))
   }
 
   /// Makes the batch empty.

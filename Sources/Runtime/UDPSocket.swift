@@ -28,6 +28,11 @@ package enum SendResult: Equatable, Sendable {
   /// The socket's buffer is full; nothing was sent.
   case wouldBlock
   case failed(Int32)
+
+  /// - Parameter code: -errno.
+  init(code: Int) {
+    self = code == -Int(EAGAIN) || code == -Int(ENOBUFS) ? .wouldBlock : .failed(Int32(truncatingIfNeeded: -code))
+  }
 }
 
 /// A bound UDP socket; closed with its owner.
@@ -67,8 +72,7 @@ package struct UDPSocket: ~Copyable, Sendable {
     let sent = unsafe bytes.withUnsafeBytes { buffer in
       unsafe clinux_send(self.descriptor, buffer.baseAddress, buffer.count, address.clinux)
     }
-    if sent == bytes.byteCount { return .sent }
-    return sent == -Int(EAGAIN) || sent == -Int(ENOBUFS) ? .wouldBlock : .failed(Int32(truncatingIfNeeded: -sent))
+    return sent == bytes.byteCount ? .sent : SendResult(code: sent)
   }
 
   /// The next queued ICMP error, with the address that the datagram had been sent to.

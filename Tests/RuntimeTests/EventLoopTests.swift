@@ -75,6 +75,44 @@ import Testing
     loop.stop()
   }
 
+  @Test("at the end of a turn whoever asked for it is called once, after all else, and then whom he asks for")
+  func endOfTurn() {
+    let loop = EventLoop.start(name: "turn")
+    let seen = Locked<[String]>([])
+    loop.execute { context in
+      let last = context.register { seen.withLock { $0.append("last") } }
+      let first = context.register {
+        seen.withLock { $0.append("first") }
+        context.handleAtEndOfTurn(last)
+      }
+      let gone = context.register { seen.withLock { $0.append("gone") } }
+      for id in [first, gone] { context.handleAtEndOfTurn(id) }
+      context.unregister(gone)
+      context.schedule(at: context.now) { seen.withLock { $0.append("timer") } }
+      seen.withLock { $0.append("work") }
+    }
+    // In turns of their own.
+    for _ in 0..<3 {
+      _ = loop.sync { _ in }
+      usleep(1000)
+    }
+    #expect(seen.withLock { $0 } == ["work", "timer", "first", "last"])
+    loop.stop()
+  }
+
+  @Test("a loop on a virtual clock has turns that end, too")
+  func simulatedEndOfTurn() {
+    let loop = EventLoop.simulated(clock: VirtualClock())
+    var ends = 0
+    let id = loop.asOwner { context in context.register { ends += 1 } }
+    loop.asOwner { $0.handleAtEndOfTurn(id) }
+    #expect(ends == 0)
+    _ = loop.turn()
+    _ = loop.turn()
+    #expect(ends == 1)
+    loop.discard()
+  }
+
   @Test("a signal reaches its handler, and none once it is unregistered")
   func signals() {
     let loop = EventLoop.start(name: "signals")

@@ -102,6 +102,88 @@ import Testing
     #expect(self.bytes(&batch, 7) == [39, 1, 2])
   }
 
+  @Test("datagrams that were put into a batch leave by one send, each to where it goes", arguments: Self.loopbacks)
+  func sendsBatches(host: String) throws {
+    let left = try UDPSocket(try self.address(host))
+    let right = try UDPSocket(try self.address(host))
+    let far = try UDPSocket(try self.address(host))
+    let targets = [right.localAddress, far.localAddress]
+    var outbox = PacketBatch(slots: 4, slotSize: 100)
+    for round in UInt8(0)..<2 {
+      outbox.clear()
+      for number in UInt8(0)..<4 {
+        let isTaken = [round, number].withRawSpan { outbox.append($0, targets[Int(number % 2)]) }
+        #expect(isTaken)
+      }
+      let isTooMuch = [9].withRawSpan { outbox.append($0, targets[0]) }
+      #expect(!isTooMuch && outbox.isFull)
+      // What went is not sent again.
+      let (taken, result) = outbox.send(from: Int(round), on: left)
+      #expect(taken == 4 - Int(round) && result == .sent)
+      var batch = PacketBatch(slots: 8)
+      self.receive(&batch, from: far)
+      #expect(batch.count == 2 && batch.source(0) == left.localAddress)
+      #expect(self.bytes(&batch, 0) == [round, 1])
+      #expect(self.bytes(&batch, 1) == [round, 3])
+      self.receive(&batch, from: right)
+      let last = 1 - Int(round)
+      #expect(batch.count == last + 1)
+      #expect(self.bytes(&batch, last) == [round, 2])
+    }
+    outbox.clear()
+    let isTooLong = [UInt8](repeating: 1, count: 101).withRawSpan { outbox.append($0, targets[0]) }
+    #expect(!isTooLong && outbox.count == 0)
+  }
+
+  @Test("where the kernel takes none of a batch, it is said of the first", arguments: Self.loopbacks)
+  func refusedBatch(host: String) throws {
+    let left = try UDPSocket(try self.address(host))
+    let right = try UDPSocket(try self.address(host))
+    let target = right.localAddress
+    var outbox = PacketBatch(slots: 4)
+    // No datagram goes to port 0.
+    for port in [target.port, 0, target.port] {
+      _ = [1].withRawSpan { outbox.append($0, target.with(port: port)) }
+    }
+    let first = outbox.send(from: 0, on: left)
+    #expect(first.taken == 1 && first.result == .sent)
+    let second = outbox.send(from: 1, on: left)
+    #expect(second.taken == 0 && second.result == .failed(EINVAL))
+    let third = outbox.send(from: 2, on: left)
+    #expect(third.taken == 1 && third.result == .sent)
+  }
+
+  @Test("a datagram is copied from batch to batch with its source, its time, and whether its end is lost")
+  func copies() throws {
+    let left = try UDPSocket(try self.address("127.0.0.1"))
+    let right = try UDPSocket(try self.address("127.0.0.1"))
+    let target = right.localAddress
+    right.stampArrivals()
+    usleep(50_000)
+    var batch = PacketBatch(slots: 4, slotSize: 100)
+    var copy = PacketBatch(slots: 2)
+    batch.takeArrivals()
+    copy.takeArrivals()
+    for size in [3, 101, 2] { _ = [UInt8](repeating: 7, count: size).withRawSpan { left.send($0, to: target) } }
+    usleep(20_000)
+    self.receive(&batch, from: right)
+    #expect(batch.count == 3)
+    [1].withRawSpan { copy.fill(with: $0, from: target) }
+    copy.clear()
+    copy.append(2, of: batch)
+    copy.append(1, of: batch)
+    #expect(copy.isFull && copy.source(0) == left.localAddress && copy.source(1) == left.localAddress)
+    #expect(self.bytes(&copy, 0) == [7, 7])
+    #expect(self.bytes(&copy, 1).count == 100)
+    #expect(!copy.isTruncated(0) && copy.isTruncated(1))
+    let (times, copies) = ([batch.arrival(2), batch.arrival(1)], [copy.arrival(0), copy.arrival(1)])
+    #expect(times == copies && !times.contains(nil))
+    copy.clear()
+    let isTaken = [5].withRawSpan { copy.append($0, target) }
+    #expect(isTaken && copy.source(0) == target && copy.arrival(0) == nil)
+    #expect(self.bytes(&copy, 0) == [5])
+  }
+
   @Test("a datagram longer than its slot says so")
   func truncation() throws {
     let left = try UDPSocket(try self.address("127.0.0.1"))

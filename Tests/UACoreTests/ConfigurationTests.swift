@@ -36,7 +36,7 @@ struct ConfigurationTests {
     #expect(configuration.rtpTimeout == nil)
     #expect(configuration.rxMode == .main)
     #expect(configuration.rxPolicy == .lock)
-    #expect(configuration.rxWorkers == nil)
+    #expect(configuration.rxWorkers == nil && !configuration.usesSinglePort)
     #expect(configuration.srtpTransform == .standard)
     #expect(configuration.netAf == nil)
     #expect(configuration.activeModules == ["udp", "sip_udp"])
@@ -69,6 +69,7 @@ struct ConfigurationTests {
       rtp_rxmode pool
       rtp_rxmode_policy marshal
       rtp_rx_workers 3
+      rtp_single_port yes
       srtp_engine LibSRTP2
       net_interface eth0
       net_af ipv6
@@ -98,7 +99,7 @@ struct ConfigurationTests {
     #expect(configuration.rtpTimeout == 60)
     #expect(configuration.rxMode == .pool)
     #expect(configuration.rxPolicy == .marshal)
-    #expect(configuration.rxWorkers == 3)
+    #expect(configuration.rxWorkers == 3 && configuration.usesSinglePort)
     #expect(configuration.srtpTransform == .libsrtp2)
     #expect(configuration.netAf == .ipv6)
     #expect(configuration.activeModules == ["udp", "sip_udp", "g711", "opus", "aufile", "aubridge"])
@@ -199,6 +200,16 @@ struct ConfigurationTests {
   func sentences(line: String, sentence: String) {
     let (_, problems) = self.load("# a comment\n\(line)\n")
     #expect(problems == ["config:2: \(sentence)"])
+  }
+
+  @Test("one port for all calls is warned of where each call has a loop of its own", arguments: RxMode.allCases)
+  func singlePort(mode: RxMode) {
+    let (configuration, problems) = self.load("rtp_single_port yes\nrtp_rxmode \(mode.rawValue)\n")
+    #expect(configuration.usesSinglePort && configuration.rxMode == mode)
+    let sentence =
+      "config:1: warning: rtp_single_port: it has no effect with \"rtp_rxmode thread\", where each call has a loop of "
+      + "its own: set \"rtp_rxmode pool\" or \"rtp_rxmode main\""
+    #expect(problems == (mode == .thread ? [sentence] : []))
   }
 
   @Test("the first of two lines counts, and a key of baresip's is warned of once")

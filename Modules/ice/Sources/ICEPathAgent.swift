@@ -82,6 +82,8 @@ final class ICEPathAgent: ConnectivityAgent {
     self.session.setRemote(remote, now: now)
   }
 
+  var fragments: [String] { self.session.fragments }
+
   func timeout(now: Instant) { self.session.timeout(now: now) }
 
   var nextDeadline: Instant? { self.session.nextDeadline }

@@ -20,8 +20,31 @@ package struct UDPTransport: DatagramTransport {
   package func open(
     _ address: SocketAddress, typeOfService: Int
   ) throws(ModuleError) -> sending any DatagramPort {
+    UDPPort(try self.bind(address, typeOfService))
+  }
+
+  package func openShared(
+    _ address: SocketAddress, typeOfService: Int, on loop: EventLoop
+  ) throws(ModuleError) -> (any SharedDatagrams)? {
+    let rtp = try self.bind(address, typeOfService, receiveBuffer: Self.sharedBuffer)
+    let rtcp = try self.bind(address.with(port: address.port + 1), typeOfService, receiveBuffer: Self.sharedBuffer)
+    let bound = rtp.localAddress
+    let tally = SharedTally()
+    let home = LoopBound<SharedSocket>(on: loop)
+    let socket = SharedSocket(rtp, rtcp, tally: tally)
+    loop.execute { _ in home.put(socket) }
+    return SharedUDP(bound, home, tally: tally)
+  }
+
+  /// Bytes, or as many as the system allows (`net.core.rmem_max`): all calls' packets wait there while the loop is
+  /// busy.
+  private static let sharedBuffer = 4 << 20
+
+  private func bind(
+    _ address: SocketAddress, _ typeOfService: Int, receiveBuffer: Int = 0
+  ) throws(ModuleError) -> UDPSocket {
     do throws(SocketError) {
-      return UDPPort(try UDPSocket(address, typeOfService: typeOfService))
+      return try UDPSocket(address, typeOfService: typeOfService, receiveBuffer: receiveBuffer)
     } catch {
       guard !error.isOutOfResources else {
         throw ModuleError(.exhausted, "module udp: cannot open a media socket on \(error): raise the limit (ulimit -n)")

@@ -95,6 +95,9 @@ package final class ICESession {
     self.settle(now: now)
   }
 
+  /// What the peer's checks may name: the `ice-ufrag` that holds, and that of an offer of ours that asks for a restart.
+  package var fragments: [String] { [self.local.fragment] + (self.expected.map { [$0.fragment] } ?? []) }
+
   /// The oldest action that is not taken yet.
   package func takeAction() -> ICEAction? {
     guard self.nextAction < self.actions.count else {

@@ -47,6 +47,7 @@ extension CallMedia {
     line.attributes = (lines[self.audioIndex]?.attributes ?? []).filter {
       isTagged || SDPAttribute.sharedNames.contains($0.name)
     }
+    line.attributes += self.repairSource(of: video)
     lines[index] = line
   }
 
@@ -54,6 +55,7 @@ extension CallMedia {
   func localVideo(_ video: CallVideo, attributes: [DescriptionAttribute]) throws -> LocalMedia {
     let section = video.isBundled ? self.section : video.section ?? self.section
     let kinds = ["nack", "nack pli", "ccm fir"]
+    let own = attributes.map { SDPAttribute($0.name, $0.value) } + self.repairSource(of: video)
     var line = LocalMedia(
       kind: .video, protocolName: section.offeredProtocol, acceptedProtocols: section.acceptedProtocols,
       address: section.described, rtcpPort: section.describedRTCPPort,
@@ -63,10 +65,19 @@ extension CallMedia {
       direction: self.heldBack(video.possibleDirection),
       rtcpMux: self.settings.usesRTCPMux, rtcpRsize: self.negotiator.owesAnswer,
       ssrc: video.ssrc, cname: self.canonicalName, mid: self.mid(video.index ?? 1), extensions: self.midExtension,
-      feedback: kinds.map { FeedbackAttribute(payloadType: nil, kind: $0) },
-      attributes: attributes.map { SDPAttribute($0.name, $0.value) })
+      feedback: kinds.map { FeedbackAttribute(payloadType: nil, kind: $0) }, attributes: own)
     line.answersOneCodec = true
     return line
+  }
+
+  /// What packets are sent again under (RFC 5576 §4.2): a peer that gets all our calls' packets from one port may know
+  /// them by nothing else.
+  private func repairSource(of video: CallVideo) -> [SDPAttribute] {
+    guard self.environment.sharesPorts else { return [] }
+    return [
+      SDPAttribute("ssrc", "\(video.retransmissionSSRC) cname:\(self.canonicalName)"),
+      SDPAttribute("ssrc-group", "FID \(video.ssrc) \(video.retransmissionSSRC)"),
+    ]
   }
 
   /// The header extension that names a packet's line (RFC 9143 §15), where lines can be bundled and there is more than one.

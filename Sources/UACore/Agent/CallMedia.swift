@@ -317,7 +317,10 @@ package final class CallMedia {
     var agreement = try self.agreement(self.section, of: negotiated)
     let video = try self.agreedVideo()
     agreement.audio = try self.streamSettings(negotiated)
-    if let video, video.section === self.section { agreement.video = video.settings }
+    if let video, video.section === self.section {
+      agreement.video = video.settings
+      agreement.remoteSSRCs += video.negotiated.ssrcs.map(\.ssrc)
+    }
     self.isConfigured = true
     try self.section.postConnectivity()
     try self.section.require(self.post(.configure(agreement)))
@@ -335,9 +338,11 @@ package final class CallMedia {
       throw MediaRefusal(
         description: "the peer's media address \(negotiated.remoteRTP?.host ?? "") is a name, not an address")
     }
-    return MediaAgreement(
+    var agreement = MediaAgreement(
       remoteRTP: remoteRTP, remoteRTCP: section.onLink(negotiated.remoteRTCP?.address),
       usesRTCPMux: negotiated.rtcpMux)
+    agreement.remoteSSRCs = negotiated.ssrcs.map(\.ssrc)
+    return agreement
   }
 
   private func streamSettings(_ negotiated: NegotiatedMedia) throws -> StreamSettings {

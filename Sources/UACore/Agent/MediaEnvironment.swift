@@ -11,6 +11,9 @@ package final class MediaEnvironment {
   private let main: EventLoop
   private let loops: TransportLoops
   private var ports: PortAllocator
+  private(set) var sharedPorts = SharedPorts()
+  /// Whether transports have their sockets in common with the others of their loop.
+  let sharesPorts: Bool
   private var generator: SeededGenerator
   private let listen: SocketAddress
   private let hosts: HostAddresses
@@ -32,6 +35,7 @@ package final class MediaEnvironment {
     self.hosts = HostAddresses(settings)
     self.loss = settings.loss
     (self.delays, self.decodesAudio) = (settings.delays, settings.decodesAudio)
+    self.sharesPorts = settings.configuration.usesSinglePort && settings.configuration.rxMode != .thread
     self.wallClockOffset = wallClockOffset
     self.generator = SeededGenerator(seed: seed)
     self.planner = StagePlanner(
@@ -67,16 +71,24 @@ package final class MediaEnvironment {
     return try self.localAddress(towards: peer)
   }
 
-  /// Opens sockets at `address`, and at further addresses of this host where `connectivity` has a use for them.
+  /// Bound sockets for a transport; its part of those that its loop has for all, where it may share them. Where
+  /// `connectivity` has a use for further addresses of this host, there are sockets at these, too.
   ///
-  /// - Parameter warn: told of an address that can't be had, in a sentence.
-  func openPorts(
-    on address: SocketAddress, for connectivity: (any MediaNATSession)?, _ warn: (String) -> Void
+  /// - Parameters:
+  ///   - loop: where the transport is; nil while it is not there.
+  ///   - warn: told of an address that can't be had, in a sentence.
+  package func openPorts(
+    on address: SocketAddress, for connectivity: (any MediaNATSession)?, isShared: Bool = false,
+    in loop: EventLoop? = nil, _ warn: (String) -> Void
   ) throws(ModuleError) -> MediaPorts {
     let others = connectivity?.furtherAddresses.map { self.hosts.further(beside: address, $0) } ?? []
-    return try self.ports.open(on: address, and: others) { other, error in
+    func leaveOut(_ other: SocketAddress, _ error: ModuleError) {
       warn("\(other.host) is not named to the peer: \(error.message); the call goes on without it")
     }
+    guard isShared, self.sharesPorts,
+      let loop = loop ?? self.loops.nextShared(mode: self.configuration.rxMode)
+    else { return try self.ports.open(on: address, and: others, leftOut: leaveOut) }
+    return try self.sharedPorts.ports(on: address, and: others, in: loop, from: &self.ports, leftOut: leaveOut)
   }
 
   package func startTransport(
@@ -96,8 +108,13 @@ package final class MediaEnvironment {
       srtpTransform: configuration.srtpTransform,
       keyLimit: configuration.keyLimit, delays: self.delays?.counters(for: self.transports),
       decodes: self.decodesAudio)
-    let (loop, isOwn) = try self.loops.next(mode: configuration.rxMode, stream: stream)
+    let place: (loop: EventLoop, isOwn: Bool)
+    if let loop = ports.loop {
+      place = (loop, false)
+    } else {
+      place = try self.loops.next(mode: configuration.rxMode, stream: stream)
+    }
     return TransportHandle(
-      on: loop, ownsLoop: isOwn, settings: settings, ports: ports, announce: announce)
+      on: place.loop, ownsLoop: place.isOwn, settings: settings, ports: ports, announce: announce)
   }
 }

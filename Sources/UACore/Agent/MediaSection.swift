@@ -15,6 +15,8 @@ package final class MediaSection {
   private let usesRTCPMux: Bool
   /// Told of what is wrong and doesn't end the call.
   private let warn: (String) -> Void
+  /// Whether its sockets may be those of other calls too: not with a relay.
+  private let mayShareSockets: Bool
   /// Whom to ask for candidates; nil until their names are resolved.
   var servers: [ICEServer]?
   package let transport: TransportHandle
@@ -43,6 +45,7 @@ package final class MediaSection {
     self.environment = environment
     self.warn = warn
     self.usesRTCPMux = settings.usesRTCPMux
+    self.mayShareSockets = settings.mediaNAT == nil || !settings.natServers.contains(where: \.relaysSocket)
     self.encryption = try settings.mediaEncryption.map { id throws(ModuleError) in
       try environment.registry.encryption(id)
     }
@@ -50,7 +53,8 @@ package final class MediaSection {
     self.connectivity = try settings.mediaNAT.map { id in
       try environment.registry.nat(id).makeSession(trust: environment.configuration.sipSecurity)
     }
-    let ports = try environment.openPorts(on: address, for: self.connectivity, warn)
+    let ports = try environment.openPorts(
+      on: address, for: self.connectivity, isShared: self.mayShareSockets, warn)
     self.localAddress = ports.address
     try self.connectivity?.use(ports.sockets, further: ports.furtherSockets, isForNextAssociation: false)
     self.transport = try environment.startTransport(
@@ -122,7 +126,8 @@ package final class MediaSection {
   }
 
   /// Sockets for a new association, before the description that names them leaves. It may have those in use, unless
-  /// their address is gone; with checks it has its own, unless servers were to be asked about them.
+  /// their address is gone; with checks it has its own, unless servers were to be asked about them. Its own are shared
+  /// with nobody: another address is what they are for.
   func openPathIfNeeded() throws {
     guard let path = self.keying?.takeAssociationPath() else { return try self.movePathIfNeeded() }
     if case .inUse = path, self.nextAddress == nil, self.connectivity?.asksServers != false {
@@ -146,15 +151,16 @@ package final class MediaSection {
   /// Other sockets for what is in force, where its address is gone and its keys may stay.
   private func movePathIfNeeded() throws {
     guard let next = self.nextAddress, self.keying?.isBoundToAddress != true else { return }
-    let ports = try self.openPorts(on: next)
+    let ports = try self.openPorts(on: next, isShared: self.mayShareSockets)
     self.localAddress = ports.address
     try self.connectivity?.use(ports.sockets, further: ports.furtherSockets, isForNextAssociation: false)
     self.nextAddress = nil
     try self.require(self.post(.movePath(ports)))
   }
 
-  private func openPorts(on address: SocketAddress) throws(ModuleError) -> MediaPorts {
-    try self.environment.openPorts(on: address.with(port: 0), for: self.connectivity, self.warn)
+  private func openPorts(on address: SocketAddress, isShared: Bool = false) throws(ModuleError) -> MediaPorts {
+    try self.environment.openPorts(
+      on: address.with(port: 0), for: self.connectivity, isShared: isShared, in: self.transport.loop, self.warn)
   }
 
   /// The addresses of this host that the call hangs on: the one that descriptions name, and the one that checks chose.

@@ -21,16 +21,21 @@ package final class TransportLoops {
   }
 
   package func next(mode: RxMode, stream: StreamID) throws(ModuleError) -> (loop: EventLoop, isOwn: Bool) {
+    if let loop = self.nextShared(mode: mode) { return (loop, false) }
+    guard let loop = self.makeLoop("rtp-\(stream.number)") else {
+      throw ModuleError(
+        .exhausted, "no descriptor or no thread is left for the media of call \(stream.number): raise ulimit -n")
+    }
+    return (loop, true)
+  }
+
+  /// The loop that the next transport has in common with others; nil where it gets one of its own.
+  func nextShared(mode: RxMode) -> EventLoop? {
     self.count += 1
-    switch mode {
-    case .main: return (self.main, false)
-    case .pool: return (self.pool?.loop(for: self.count) ?? self.main, false)
-    case .thread:
-      guard let loop = self.makeLoop("rtp-\(stream.number)") else {
-        throw ModuleError(
-          .exhausted, "no descriptor or no thread is left for the media of call \(stream.number): raise ulimit -n")
-      }
-      return (loop, true)
+    return switch mode {
+    case .main: self.main
+    case .pool: self.pool?.loop(for: self.count) ?? self.main
+    case .thread: nil
     }
   }
 

@@ -32,7 +32,7 @@ extension AgentCore {
           + "received \(counters.requestsReceived) requests, \(counters.responsesReceived) responses; "
           + "sent \(counters.requestsSent) requests, \(counters.responsesSent) responses, "
           + "\(counters.retransmissionsSent) again; \(counters.transportFailures) peers were not there"
-          + connections.joined()
+          + "\(self.sharedPorts)\(connections.joined(separator: ""))"
       },
       CoreCommand("modules", "the modules that are switched on") { [unowned self] _ in
         self.settings.configuration.activeModules.joined(separator: "\n")
@@ -89,6 +89,14 @@ extension AgentCore {
       },
       CoreCommand("uuid", "this agent's instance identifier") { [unowned self] _ in self.instanceID },
     ]
+  }
+
+  /// Where media of all calls is received (`rtp_single_port`), and what came there for none.
+  private var sharedPorts: String {
+    let ports = self.environment.sharedPorts
+    guard !ports.addresses.isEmpty else { return "" }
+    let places = ports.addresses.map(\.description).joined(separator: ", ")
+    return "\nRTP of all calls comes to \(places); \(ports.unclaimed) datagrams were for none of them"
   }
 
   private var state: JSON {

@@ -175,6 +175,15 @@ private struct Reading {
       }
     }
     (configuration.dnsServers, configuration.dnsFallbacks) = (self.dnsServers, self.dnsFallbacks)
+    if configuration.usesSinglePort, configuration.rxMode == .thread,
+      let location = self.seen[CoreKeys.singlePort.name]
+    {
+      problems.append(
+        location.warning(
+          CoreKeys.singlePort.name,
+          "it has no effect with \"rtp_rxmode thread\", where each call has a loop of its own: "
+            + "set \"rtp_rxmode pool\" or \"rtp_rxmode main\""))
+    }
     return configuration
   }
 }

@@ -67,6 +67,8 @@ package struct Configuration: Sendable {
   package var rxPolicy: AdmissionPolicy
   /// Nil is one for each core.
   package var rxWorkers: Int?
+  /// Whether the transports of a loop share their sockets; means nothing where each has a loop of its own.
+  package var usesSinglePort: Bool
   package var srtpTransform: SRTPTransform
   /// Packets under one key until a call gets new ones; nil is RFC 3711's limit.
   package var srtpRekeyPackets: Int?
@@ -151,6 +153,7 @@ package struct Configuration: Sendable {
     self.rxMode = RxMode(rawValue: values[CoreKeys.rxMode]) ?? .main
     self.rxPolicy = AdmissionPolicy(rawValue: values[CoreKeys.rxPolicy]) ?? .lock
     self.rxWorkers = values.positive(CoreKeys.rxWorkers)
+    self.usesSinglePort = values[CoreKeys.singlePort] == "yes"
     self.srtpTransform = SRTPTransform(rawValue: values[CoreKeys.srtpEngine]) ?? .standard
     self.srtpRekeyPackets = values.positive(CoreKeys.srtpRekeyPackets)
     self.srtpRekeyReports = values.positive(CoreKeys.srtpRekeyReports)

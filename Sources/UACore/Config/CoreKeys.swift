@@ -4,9 +4,9 @@ internal import SRTPEngine
 
 /// The keys that the core itself understands, in the order of the generated config file.
 ///
-/// Names and defaults are baresip's, but for `rtp_rxmode pool`, `rtp_rxmode_policy`, `rtp_rx_workers`, `srtp_engine`,
-/// `srtp_rekey_packets`, `srtp_rekey_reports`, `rekey_method`, `toll_prefixes`, `call_max_transfers`, `drain_timeout` and `LimitKeys`, which
-/// are ours.
+/// Names and defaults are baresip's, but for `rtp_rxmode pool`, `rtp_rxmode_policy`, `rtp_rx_workers`,
+/// `rtp_single_port`, `srtp_engine`, `srtp_rekey_packets`, `srtp_rekey_reports`, `rekey_method`, `toll_prefixes`,
+/// `call_max_transfers`, `drain_timeout` and `LimitKeys`, which are ours.
 package enum CoreKeys {
   /// Keys under one heading of the generated file.
   package struct Section: Sendable {
@@ -143,6 +143,9 @@ package enum CoreKeys {
   package static let rxWorkers = ConfigKey(
     "rtp_rx_workers", .integer(0...256), default: "0",
     help: "Threads of rtp_rxmode pool; 0 is one for each processor core.")
+  package static let singlePort = ConfigKey(
+    "rtp_single_port", .bool, default: "no",
+    help: "Whether all calls of the main loop, or of a thread of rtp_rxmode pool, share one port, and one for RTCP.")
 
   package static let srtpEngine = ConfigKey(
     "srtp_engine", .choice(SRTPTransform.allCases.map(\.rawValue)), default: SRTPTransform.standard.rawValue,
@@ -205,7 +208,7 @@ package enum CoreKeys {
     Section(
       title: "Media transport",
       keys: [rtpTOS, rtpPorts, jitterBufferType, jitterBufferDelay, jitterBufferSize, rtpTimeout, bundle]),
-    Section(title: "Receiving", keys: [rxMode, rxPolicy, rxWorkers]),
+    Section(title: "Receiving", keys: [rxMode, rxPolicy, rxWorkers, singlePort]),
     Section(title: "Encryption", keys: [srtpEngine, srtpRekeyPackets, srtpRekeyReports, rekeyMethod]),
     Section(title: "Network", keys: [netInterface, netAf, dnsServer, dnsFallback]),
   ]

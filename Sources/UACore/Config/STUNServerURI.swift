@@ -67,6 +67,10 @@ package struct STUNServerURI: Hashable, Sendable, CustomStringConvertible {
     self.host = String(rest)
   }
 
+  /// Whether it is asked from media's own socket for a relay, of which a socket can have one: an allocation is known
+  /// by the addresses of both ends (RFC 8656 §7.2).
+  var relaysSocket: Bool { self.kind == .turn && self.transport == .udp }
+
   package var description: String {
     let place = "\(self.host.contains(":") ? "[\(self.host)]" : self.host):\(self.port)"
     return switch self.transport {

@@ -3,7 +3,6 @@ internal import ICEAgent
 internal import ModuleKit
 internal import NetBase
 internal import Runtime
-internal import SRTPEngine
 
 /// A pair of sockets, with further ones where checks may find a way by these, and the DTLS association that runs over
 /// them where there is one.
@@ -12,6 +11,8 @@ internal import SRTPEngine
 /// with a new path (RFC 8842 §3.1 wants another 5-tuple): a datagram belongs to the association of the port that it came
 /// to, and two handshakes never meet. The path before it still receives for a while: packets under the old keys are on
 /// their way. Owned by the transport.
+///
+/// Sockets that other transports have too are told who the peer is, and by what its checks and packets are known.
 final class MediaPath {
   /// Nil once the path has closed.
   private var rtpPort: (any DatagramPort)?
@@ -47,10 +48,16 @@ final class MediaPath {
   /// When `timeout` is due; kept, for every packet asks. Whatever may change it ends with `noteDeadline`.
   private(set) var nextDeadline: Instant?
   private(set) var isOpen = false
+  /// Whether the sockets are other transports' too, and which addresses they were told to be the peer's last.
+  private let isShared: Bool
+  private var claimed: (rtp: SocketAddress?, rtcp: SocketAddress?) = (nil, nil)
+  /// Of those that are closed.
+  private var unsentBefore = 0
 
   init(_ pair: PortPair, further: [PortPair]) {
     (self.rtpPort, self.rtcpPort, self.further) = (pair.rtp, pair.rtcp, further)
     self.outgoing = (pair.rtp, pair.rtcp)
+    self.isShared = pair.rtp.isShared
   }
 
   /// Every socket, those of the path's own pair first.
@@ -73,8 +80,10 @@ final class MediaPath {
   func close(in context: LoopContext) {
     guard self.isOpen else { return }
     self.isOpen = false
-    self.rtpPort.take()?.detach(from: context)
-    self.rtcpPort.take()?.detach(from: context)
+    for case let port? in [self.rtpPort.take(), self.rtcpPort.take()] {
+      port.detach(from: context)
+      self.unsentBefore += port.unsent
+    }
     self.closeFurther(in: context)
     self.outgoing = (nil, nil)
     self.closeStreams()
@@ -114,6 +123,9 @@ final class MediaPath {
   func signal(_ agreement: MediaAgreement) {
     self.rtpSource.signal(agreement.remoteRTP)
     self.rtcpSource.signal(agreement.usesRTCPMux ? agreement.remoteRTP : agreement.remoteRTCP)
+    guard self.isShared else { return }
+    for ssrc in agreement.remoteSSRCs { self.rtpPort?.claim(.ssrc(ssrc)) }
+    self.claimSources()
   }
 
   /// An authenticated packet came from `source`.
@@ -131,6 +143,45 @@ final class MediaPath {
       return false
     }
     return self.rtcpSource.accepts(source, now: now)
+  }
+
+  /// Datagrams that were taken to be sent, and that the kernel did not take.
+  var unsent: Int { self.unsentBefore + (self.rtpPort?.unsent ?? 0) + (self.rtcpPort?.unsent ?? 0) }
+
+  // MARK: Claims
+
+  /// Tells shared sockets where the peer is, when that is elsewhere than before; where there are checks, they say it.
+  func claimSources() {
+    guard self.isShared, self.connectivity == nil else { return }
+    if let address = self.rtpSource.address, address != self.claimed.rtp {
+      self.claimed.rtp = address
+      self.rtpPort?.claim(.source(address))
+    }
+    if let address = self.rtcpSource.address, address != self.claimed.rtcp {
+      self.claimed.rtcp = address
+      self.rtpPort?.claim(.source(address))
+    }
+  }
+
+  /// Tells them what the peer's checks name.
+  func claimFragments() {
+    guard self.isShared, let connectivity else { return }
+    for fragment in connectivity.fragments { self.rtpPort?.claim(.fragment(fragment)) }
+  }
+
+  /// Tells them that a check vouches for `source`, if one does.
+  func claimValidated(_ source: SocketAddress) {
+    guard self.isShared, let connectivity, connectivity.isValidated(source) else { return }
+    self.rtpPort?.claim(.source(source))
+  }
+
+  /// Whether a handshake's datagrams can be told from those of other transports.
+  func claimHandshake(with remote: KeyExchangeRemote) -> Bool {
+    guard self.isShared else { return true }
+    // What a relay passes on comes over a connection of this path's own.
+    if self.relays.rtp == nil, self.rtpPort?.claim(.handshake(remote.rtpAddress)) == false { return false }
+    guard let address = remote.rtcpAddress, self.relays.rtcp == nil else { return true }
+    return self.rtpPort?.claim(.handshake(address)) != false
   }
 
   // MARK: Checks
@@ -174,6 +225,12 @@ final class MediaPath {
   func followChecks() {
     guard let connectivity else { return }
     let (rtp, rtcp) = (connectivity.route(.rtp), connectivity.route(.rtcp))
+    if self.isShared {
+      // Where neither side checks, nothing was validated.
+      for route in [rtp, rtcp] {
+        if let route, route.relay == nil { self.rtpPort?.claim(.source(route.peer)) }
+      }
+    }
     self.rtpSource.pin(rtp?.address)
     self.rtcpSource.pin(rtcp?.address)
     self.relays = (rtp?.relay, rtcp?.relay)

@@ -20,6 +20,7 @@ extension MediaTransport {
       path.endChecks(in: self.context)
       self.startHandshake(on: path, now: now)
     }
+    path.claimFragments()
     self.runChecks(of: path, now: now)
   }
 
@@ -58,6 +59,7 @@ extension MediaTransport {
       return
     }
     connectivity.receive(packet.bytes, from: source, on: socket, in: relayed, now: now)
+    if relayed == nil { path.claimValidated(source) }
     self.runChecks(of: path, now: now)
   }
 

@@ -56,11 +56,19 @@ extension MediaTransport {
   /// Starts the handshake that the descriptions agreed on, once there is a way for it.
   func startHandshake(on path: MediaPath, now: Instant) {
     guard let remote = path.takeHandshake() else { return }
+    guard path.claimHandshake(with: remote) else { return self.fail(Self.isAnothers(remote.rtpAddress)) }
     self.keys.isPerComponent = remote.rtcpAddress != nil
     guard let exchange = path.associations.next ?? path.associations.current else { return }
     self.expectKeys(on: path)
     exchange.start(remote, now: now)
     self.run(exchange, of: path, now: now)
+  }
+
+  private static func isAnothers(_ address: SocketAddress) -> ModuleError {
+    ModuleError(
+      .unavailable,
+      "another call has DTLS with \(address) on this port (rtp_single_port), and what comes could be of either: "
+        + "set \"rtp_single_port no\", or have calls with that peer use mediaenc srtp")
   }
 
   func run(_ exchange: any KeyExchange, of path: MediaPath, now: Instant) {
@@ -247,6 +255,7 @@ extension MediaTransport {
     path.close(in: self.context)
     path.countUnkeyed(in: &self.drops)
     self.drops.noKey += path.waiting
+    self.closedUnsent += path.unsent
     self.closedExchanges.add(path.associations.counters)
     if let counters = path.connectivity?.counters { self.closedChecks.add(counters) }
   }

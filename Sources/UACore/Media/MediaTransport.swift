@@ -65,6 +65,8 @@ package final class MediaTransport {
   /// What the connectivity checks of closed paths counted.
   var closedChecks = ConnectivityCounters()
   var sendFailures = 0
+  /// What shared sockets of closed paths did not send.
+  var closedUnsent = 0
   private var commandPort: WatchID?
   var securedBy: SecuredBy?
   /// Whoever holds the transport lets go when it has closed.
@@ -175,6 +177,7 @@ package final class MediaTransport {
   func settle() {
     guard self.isRunning else { return }
     guard !self.isStopping else { return self.stop() }
+    self.path.claimSources()
     if case .encrypted = self.security { self.settleKeys() }
     while let event = self.stream.takeEvent() { self.report(event) }
     self.outbox.flush()
@@ -434,6 +437,7 @@ package final class MediaTransport {
     all.sendFailures = self.sendFailures
     all.sentDatagrams = self.sent
     all.receivedDatagrams = self.received
+    all.takeBack(self.paths.reduce(self.closedUnsent) { $0 + $1.unsent })
     all.rekeys = self.keys.rekeys
     all.drops.source += exchanges.strangers
     all.drops.unknown += exchanges.dropped

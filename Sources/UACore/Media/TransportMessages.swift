@@ -108,6 +108,8 @@ package struct MediaAgreement: Sendable {
   package var remoteRTP: SocketAddress?
   package var remoteRTCP: SocketAddress?
   package var usesRTCPMux: Bool
+  /// What the peer says that it sends under (RFC 5576).
+  package var remoteSSRCs: [UInt32] = []
   /// Nil where the transport carries none.
   package var audio: StreamSettings?
   package var video: VideoSettings?

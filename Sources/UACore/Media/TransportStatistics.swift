@@ -1,5 +1,5 @@
+internal import NetBase
 package import RTPStack
-internal import SRTPEngine
 
 /// What a transport dropped, by reason; a user can read every one of them.
 package struct DropCounters: Equatable, Sendable {
@@ -107,6 +107,12 @@ package struct TransportStatistics: Sendable {
   package var handshakeRetransmissions = 0
 
   package init() {}
+
+  /// Datagrams that counted as sent, and that the kernel did not take after all.
+  mutating func takeBack(_ unsent: Int) {
+    self.sentDatagrams -= unsent
+    self.sendFailures += unsent
+  }
 
   /// Every datagram that came, by what became of it: equal to `receivedDatagrams` once the transport has stopped.
   package var accountedDatagrams: Int {

@@ -1,5 +1,6 @@
 import ModuleKit
 import NetBase
+import Runtime
 import TestSupport
 import Testing
 
@@ -42,5 +43,21 @@ import Testing
     let simulation = Simulation(seed: 1)
     var ports = PortAllocator(transport: simulation.network, range: 10_001...10_002, typeOfService: 0, start: 7)
     #expect(throws: ModuleError.self) { _ = try ports.open(on: SocketAddress(ipv4: 0x0A00_0001, port: 0)).address }
+  }
+
+  @Test("where no socket can be shared, each transport has its own, on the loop that it was to be on")
+  func notShared() throws {
+    let simulation = Simulation(seed: 1)
+    let loop = simulation.makeLoop()
+    var ports = PortAllocator(transport: simulation.network, range: 10_000...10_099, typeOfService: 0, start: 0)
+    var shared = SharedPorts()
+    var opened: Set<UInt16> = []
+    for _ in 0..<3 {
+      let pair = try shared.ports(
+        on: SocketAddress(ipv4: 0x0A00_0001, port: 0), and: [], in: loop, from: &ports, leftOut: { _, _ in })
+      opened.insert(pair.address.port)
+      #expect(pair.loop === loop)
+    }
+    #expect(opened.count == 3 && shared.addresses.isEmpty && shared.unclaimed == 0)
   }
 }

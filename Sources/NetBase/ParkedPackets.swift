@@ -1,6 +1,5 @@
-package import NetBase
-
-/// Packets that came before their key: at most 32, for at most 500 ms, to be tried again when the key is there.
+/// Packets that came before their key, or before it was known whose they are: at most 32, for at most 500 ms, to be
+/// tried again then.
 ///
 /// Nobody knows yet who is the peer, so whoever floods takes no places from others. When all are taken, a packet of a host
 /// that has fewer than another takes the place of that one's oldest, and so it is among the ports of one host: a host has
