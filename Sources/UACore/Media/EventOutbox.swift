@@ -37,6 +37,20 @@ struct EventOutbox: ~Copyable {
     }
   }
 
+  /// What the stream tells main.
+  mutating func tell(_ event: StreamEvent) {
+    switch event {
+    case .sending: self.post(.sending)
+    case .established: self.post(.established)
+    case .digit(let digit): self.post(.digit(digit))
+    case .digitsRefused(let digits): self.post(.digitsRefused(digits))
+    case .peerReported: self.post(.peerReported)
+    case .peerLeft: self.post(.peerLeft)
+    case .timedOut: self.post(.timedOut)
+    case .sourceEnded: self.post(.sourceEnded)
+    }
+  }
+
   private mutating func keep(_ event: consuming sending TransportEvent) {
     if event.isOfPeer, self.waitingCount >= Self.capacityOfPeer {
       self.dropCount += 1

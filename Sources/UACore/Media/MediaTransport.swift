@@ -179,7 +179,7 @@ package final class MediaTransport {
     guard !self.isStopping else { return self.stop() }
     self.path.claimSources()
     if case .encrypted = self.security { self.settleKeys() }
-    while let event = self.stream.takeEvent() { self.report(event) }
+    while let event = self.stream.takeEvent() { self.outbox.tell(event) }
     self.outbox.flush()
     var next = self.stream.nextDeadline
     if let deadline = self.video?.nextDeadline { next = min(next ?? deadline, deadline) }
@@ -243,19 +243,6 @@ package final class MediaTransport {
   private func replaceStages(_ plan: StagePlan, _ direction: MediaDirection) {
     do throws(ModuleError) { try self.stream.replaceStages(plan, direction) } catch {
       self.outbox.post(.audioFailed(error))
-    }
-  }
-
-  private func report(_ event: StreamEvent) {
-    switch event {
-    case .sending: self.outbox.post(.sending)
-    case .established: self.outbox.post(.established)
-    case .digit(let digit): self.outbox.post(.digit(digit))
-    case .digitsRefused(let digits): self.outbox.post(.digitsRefused(digits))
-    case .peerReported: self.outbox.post(.peerReported)
-    case .peerLeft: self.outbox.post(.peerLeft)
-    case .timedOut: self.outbox.post(.timedOut)
-    case .sourceEnded: self.outbox.post(.sourceEnded)
     }
   }
 
