@@ -101,6 +101,8 @@ struct CommandLineTests {
     #expect(command.target == target)
     #expect(!command.shareEncoding && !command.skipsDecoding)
     let cheap = try LoadCommand.parse(arguments + ["--share-encoding", "--no-decode", "--rate", "2.5"])
+    #expect(try LoadCommand.parse(arguments + ["--single-port", "--rxmode", "main"]).singlePort && !cheap.singlePort)
+    #expect(throws: (any Error).self) { try LoadCommand.parse(arguments + ["--single-port", "--rxmode", "thread"]) }
     #expect(cheap.shareEncoding && cheap.skipsDecoding && cheap.rate == 2.5)
   }
 

@@ -82,6 +82,24 @@ def towards_baresip():
     return f"first secured RTP after {secure['max']:.0f} ms at most"
 
 
+def one_port(mode):
+    """All calls by one port, towards a peer of another make; and between two agents, where each has the other's one port."""
+    with Namespace() as namespace:
+        with Baresip("srtp-mand", "pcmu", 20, extra="call_hold_other_calls no\n", namespace=namespace) as bob, \
+                Listener(namespace) as listener:
+            there = apus("load", bob.uri, "--calls", 3, "--rate", 5, "--seconds", 3, "--codec", "pcmu", "--mediaenc", "srtp-mand",
+                         "--rxmode", mode, "--single-port", "--json", namespace=namespace).json()["summary"]
+    check(there["established"] == 3 and there["lost"] == 0 and there["single_port"] is True, f"{there}")
+    flows = [flow for flow, datagrams in listener.rtp_flows().items() if len(datagrams) > 50]
+    # Three ends are baresip's.
+    ours = len({port for flow in flows for port in flow}) - 3
+    check(len(flows) == 6 and ours == (1 if mode == "main" else min(os.cpu_count(), 3)), f"{flows}")
+    here = apus("load", "--calls", CALLS, "--rate", 20, "--seconds", 3, "--codec", "pcmu", "--mediaenc", "srtp-mand",
+                "--rxmode", mode, "--single-port", "--json").json()["summary"]
+    check(here["established"] == CALLS and here["lost"] == 0 and here["dropped"] == 0, f"{here}")
+    return f"three calls by {ours} port{'s' if ours > 1 else ''}"
+
+
 def on_the_wire():
     """Ten a second begin a whole number of packet times after each other, and yet do not send at one moment; no two legs send
     the same."""
@@ -149,6 +167,7 @@ report.run([
     ("towards SIPp that is busy", busy),
     ("towards nobody", absent),
     ("DTLS-SRTP towards baresip", towards_baresip),
+    *((f"one port for all calls, {mode}", lambda mode=mode: one_port(mode)) for mode in ("main", "pool")),
     ("on the wire", on_the_wire),
     ("progress in lines", plain_lines),
     ("progress on a terminal", on_a_terminal),

@@ -41,6 +41,9 @@ struct LoadCommand: AsyncParsableCommand {
   @Flag(name: .customLong("no-decode"), help: "Neither decode nor play what is received; the result says so.")
   var skipsDecoding = false
 
+  @Flag(help: "All legs of an agent that have a thread in common share one port (rtp_single_port); not with DTLS-SRTP.")
+  var singlePort = false
+
   @OptionGroup var media: MediaOptions
 
   /// Whom to call; nil for the other agent of this process.
@@ -48,6 +51,9 @@ struct LoadCommand: AsyncParsableCommand {
 
   func validate() throws {
     try self.media.validate(usual: .none)
+    if self.singlePort, self.media.rxmode == .thread {
+      throw ValidationError("--single-port means nothing with --rxmode thread, where each leg has a thread of its own")
+    }
     if self.to != nil, self.answer != nil { throw ValidationError("--to and --answer exclude each other") }
     guard let peer else { return }
     if let to { throw ValidationError("the peer is named twice: \(peer) and --to \(to)") }

@@ -23,6 +23,7 @@ struct LoadAgents {
   ///   - side: tells the two agents of a process apart.
   func start(listen: SocketAddress, side: Int, name: String) async throws -> UserAgent {
     var settings = AgentFactory.settings(self.options.media, listen: listen, mode: .pool)
+    settings.configuration.usesSinglePort = self.options.singlePort
     settings.delays = self.delays
     settings.decodesAudio = !self.options.skipsDecoding
     settings.programFacets = [self.speech.facet(side: side)]

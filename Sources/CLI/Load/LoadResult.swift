@@ -91,6 +91,7 @@ struct LoadResult {
       lines.append("memory       \(resident) KiB per call, \(resident / self.legsOfCall) per leg")
     }
     for shortcut in self.shortcuts { lines.append("shortcut     \(shortcut)") }
+    if self.options.singlePort { lines.append("ports        one for each thread and agent (--single-port)") }
     return lines.joined(separator: "\n") + "\n"
       + self.setups.text("INVITE to answer", unit: "ms")
       + (self.secures.count > 0
@@ -113,6 +114,7 @@ struct LoadResult {
         "calls": .integer(self.asked), "established": .integer(self.established), "failed": .integer(self.failed),
         "failures": .array(self.failures.map { ["reason": .string($0.reason), "count": .integer($0.count)] }),
         "share_encoding": .bool(self.options.shareEncoding), "decode": .bool(!self.options.skipsDecoding),
+        "single_port": .bool(self.options.singlePort),
         "legs_per_call": .integer(self.legsOfCall),
         "cpu_ms_per_call_s": cpu.map { .number($0) } ?? .null,
         "cpu_ms_per_leg_s": cpu.map { .number($0 / Double(self.legsOfCall)) } ?? .null,
