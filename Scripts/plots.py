@@ -4,7 +4,7 @@ import argparse, datetime, json, os, pathlib, platform, subprocess, sys, time
 import chart
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-APUS = os.environ.get("APUS", str(ROOT / ".build/release/apus"))
+APUS = os.environ.get("APUS") or str(ROOT / ".build/release/apus")
 MODES = ("main", "thread", "pool")
 ENCRYPTIONS = ("none", "dtls_srtp")
 STEPS = (100, 200, 400, 600, 800, 1000)
@@ -119,6 +119,7 @@ def measure(chosen):
     """All runs, kept in load.json after each: what was measured until then can be drawn, whatever comes."""
     if not os.access(APUS, os.X_OK):
         fail(69, f"Scripts/plots: there is no program {APUS}.")
+    chosen.folder.mkdir(parents=True, exist_ok=True)
     cases = [(mode, encryption, calls) for mode in chosen.rxmode for encryption in chosen.mediaenc for calls in chosen.calls]
     commit = output("git", "-C", str(ROOT), "rev-parse", "--short", "HEAD")
     data = {"date": datetime.date.today().isoformat(), "commit": commit or "unknown", "machine": machine(),
@@ -280,6 +281,8 @@ def main():
     chosen = options()
     try:
         draw(read(chosen.source) if chosen.source else measure(chosen), chosen.folder)
+    except OSError as error:
+        fail(73, f"Scripts/plots: {error.filename}: {error.strerror}.")
     except KeyboardInterrupt:
         sys.exit(130)
 

@@ -100,7 +100,9 @@ struct AgentPair: Sendable {
     let start = Instant.now
     while standing + placed.count < count {
       try await Pace.wait(until: start.advanced(byNanoseconds: Int64(placed.count) * interval))
-      placed.append(try await self.call())
+      do { placed.append(try await self.call()) } catch let error as ModuleError {
+        throw BenchFailure("call \(standing + placed.count + 1) could not begin: \(error.message)")
+      }
     }
     for _ in 0..<100 where await self.caller.callTotals().established < count {
       try await Pace.wait(until: Instant.now.advanced(byMilliseconds: 100))
@@ -116,8 +118,14 @@ struct AgentPair: Sendable {
       await self.caller.hangUp(call)
       try await Pace.wait(until: Instant.now.advanced(byMilliseconds: 1))
     }
-    await self.caller.waitUntilIdle()
-    await self.callee.waitUntilIdle()
+    // A BYE that nobody answers is given up after 32 s.
+    for agent in [self.caller, self.callee] {
+      for _ in 0..<400 where !(await agent.reports.isEmpty) {
+        try await Pace.wait(until: Instant.now.advanced(byMilliseconds: 100))
+      }
+      let left = await agent.reports.count
+      guard left == 0 else { throw BenchFailure("\(left) calls did not end") }
+    }
   }
 }
 

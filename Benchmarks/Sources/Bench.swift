@@ -43,6 +43,9 @@ internal import SRTPEngine
     if let plant, PathDirection(rawValue: plant) == nil, plant != "leg" {
       throw ValidationError("--plant takes receive, send or leg")
     }
+    if let plant, let only, only != (plant == "leg" ? "memory" : plant) {
+      throw ValidationError("--plant \(plant) is not seen by --only \(only)")
+    }
   }
 
   func run() async throws {

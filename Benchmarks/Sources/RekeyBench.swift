@@ -106,7 +106,7 @@ struct RekeyBench: Sendable {
     var (next, waiting): (Int, [CallID]) = (0, [])
     var elapsed: Int64 = 0
     while elapsed < Int64(Self.rekeyTime) * 1_000_000_000 {
-      let due = Int(min(all, elapsed * Int64(calls.count) / (Int64(self.period) * 1_000_000_000)))
+      let due = Int(min(all, 1 + elapsed * Int64(calls.count) / (Int64(self.period) * 1_000_000_000)))
       let turns = waiting + (next..<due).map { calls[$0 % calls.count] }
       if !turns.isEmpty { waiting = await caller.beginRekeys(turns) }
       next = due

@@ -131,7 +131,7 @@ struct Report {
       """
     }
     let rekeys = self.rekeys.map { Self.object($0) }
-    let violations = self.violations.map { "\"\($0)\"" }
+    let violations = self.violations.map { JSON.string($0).compact }
     print(
       """
       {"ok":\(self.violations.isEmpty),"packet_path":[\(paths.joined(separator: ","))],\
@@ -152,7 +152,7 @@ struct Report {
         "bound_cores":\(fixed(bench.bound, 3))}
         """
     case .notCarried(let reason, let carried):
-      return "{\(name),\"error\":\"\(reason)\",\"carried\":\(carried.map { "\($0)" } ?? "null")}"
+      return "{\(name),\"error\":\(JSON.string(reason).compact),\"carried\":\(carried.map { "\($0)" } ?? "null")}"
     }
   }
 

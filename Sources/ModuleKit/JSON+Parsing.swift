@@ -120,7 +120,7 @@ private struct JSONParser {
   private mutating func hexadecimal() throws(JSON.Malformed) -> UInt32 {
     let digits = self.bytes[self.position...].prefix(4)
     // Swift would take a sign, too.
-    guard digits.count == 4, digits.first != UInt8(ascii: "+"),
+    guard digits.count == 4, let first = digits.first, first != UInt8(ascii: "+"), first != UInt8(ascii: "-"),
       let code = UInt32(String(decoding: digits, as: UTF8.self), radix: 16)
     else { throw self.malformed("an escape without four hexadecimal digits") }
     self.position += 4

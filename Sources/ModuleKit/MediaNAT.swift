@@ -110,10 +110,10 @@ package protocol MediaNATSession: AnyObject {
   func rollback()
   /// Our answer was made: what it says holds.
   func settle()
-  /// The transport has found its way.
+  /// The transport has found its way, or another one.
   func connected(_ report: ConnectivityReport)
-  /// From which of our addresses RTP leaves, as far as the transport has told.
-  var localAddress: SocketAddress? { get }
+  /// From which of our addresses RTP and RTCP leave, as far as the transport has told: none before it has.
+  var localAddresses: [SocketAddress] { get }
   /// What the transport must be told, in order, until nil; taken after each of the calls above.
   func nextCommand() -> ConnectivityCommand?
 }
@@ -275,7 +275,7 @@ package enum ConnectivityAction {
   case routeChanged
   /// The servers have answered, or were given time enough.
   case gathered(GatheringReport)
-  /// Every component has its nominated pair.
+  /// Every component has its nominated pair; once more for another one of any.
   case connected(ConnectivityReport)
   /// The reason is a sentence for the user.
   case failed(String)
@@ -289,9 +289,15 @@ package struct ConnectivityReport: Hashable, Sendable {
   package let rtcp: SocketAddress?
   /// Which of our addresses RTP leaves from.
   package let local: SocketAddress?
+  /// The same of RTCP, where it does not share RTP's way.
+  package let localRTCP: SocketAddress?
 
-  package init(isControlling: Bool, rtp: SocketAddress?, rtcp: SocketAddress?, local: SocketAddress? = nil) {
-    (self.isControlling, self.rtp, self.rtcp, self.local) = (isControlling, rtp, rtcp, local)
+  package init(
+    isControlling: Bool, rtp: SocketAddress?, rtcp: SocketAddress?, local: SocketAddress?,
+    localRTCP: SocketAddress? = nil
+  ) {
+    (self.isControlling, self.rtp, self.rtcp) = (isControlling, rtp, rtcp)
+    (self.local, self.localRTCP) = (local, localRTCP)
   }
 }
 

@@ -38,6 +38,10 @@ package enum DatagramClaim: Hashable, Sendable {
   case source(SocketAddress)
   /// The same; and of whoever is there this port has the DTLS association, of which there can be one.
   case handshake(SocketAddress)
+  /// It does not come from there any more.
+  case formerSource(SocketAddress)
+  /// What the peer sends comes another way: over a relay, or to a socket that is this transport's alone.
+  case elsewhere
   /// It is a check that names this `ice-ufrag` of ours.
   case fragment(String)
   /// It is RTP or RTCP of this SSRC, as the peer's description says.

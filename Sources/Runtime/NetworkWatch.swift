@@ -14,7 +14,10 @@ package struct InterfaceAddress: Hashable, Sendable {
 
   /// Those of all interfaces that are up, loopback left out; nil when the kernel does not tell, which is not the same as
   /// none.
-  package static func current() -> Set<InterfaceAddress>? {
+  ///
+  /// - Parameter withCarrier: whether only interfaces count that have a network now: a cable, a cell.
+  package static func current(withCarrier: Bool = false) -> Set<InterfaceAddress>? {
+    let wanted = UInt32(IFF_UP) | (withCarrier ? UInt32(IFF_RUNNING) : 0)
     var list: UnsafeMutablePointer<ifaddrs>?
     guard unsafe getifaddrs(&list) == 0 else { return nil }
     defer { unsafe freeifaddrs(list) }
@@ -22,7 +25,7 @@ package struct InterfaceAddress: Hashable, Sendable {
     var next = unsafe list
     while let entry = unsafe next?.pointee {
       unsafe next = entry.ifa_next
-      guard unsafe entry.ifa_flags & UInt32(IFF_UP) != 0,
+      guard unsafe entry.ifa_flags & wanted == wanted,
         unsafe entry.ifa_flags & UInt32(IFF_LOOPBACK) == 0, let address = unsafe entry.ifa_addr,
         let numeric = unsafe Self.numeric(address)
       else { continue }

@@ -43,12 +43,12 @@ package struct UDPSocket: ~Copyable, Sendable {
 
   /// - Parameters:
   ///   - typeOfService: the IP TOS or traffic class byte.
-  ///   - receiveBuffer: bytes the kernel may keep for us; 0 for its default.
+  ///   - buffer: bytes the kernel may keep of what comes, and of what leaves; 0 for its defaults.
   ///   - reportsErrors: whether ICMP errors are queued for `nextError`.
   package init(
-    _ address: SocketAddress, typeOfService: Int = 0, receiveBuffer: Int = 0, reportsErrors: Bool = false
+    _ address: SocketAddress, typeOfService: Int = 0, buffer: Int = 0, reportsErrors: Bool = false
   ) throws(SocketError) {
-    let descriptor = clinux_udp_open(address.clinux, Int32(typeOfService), Int32(receiveBuffer), reportsErrors)
+    let descriptor = clinux_udp_open(address.clinux, Int32(typeOfService), Int32(buffer), reportsErrors)
     guard descriptor >= 0 else { throw SocketError(code: -descriptor, address: address) }
     self.descriptor = descriptor
     self.reportsErrors = reportsErrors

@@ -12,7 +12,7 @@ import ice
     let session: ICESession
     var now = Instant(nanoseconds: 1_000_000_000)
     let begin = Instant(nanoseconds: 1_000_000_000)
-    /// Requests, as `METHOD BASE`.
+    /// Requests, as `METHOD BASE`; those of the peer as `check BASE`.
     var asked: [String] = []
     /// Milliseconds from the beginning.
     var endedAt: Int64?
@@ -51,8 +51,12 @@ import ice
     private func drain() {
       while let action = self.session.takeAction() {
         switch action {
-        case .send(let bytes, let base, _):
+        case .send(let bytes, let base, let destination):
           guard let request = bytes.withRawSpan({ STUNMessage($0) }) else { continue }
+          guard destination == Self.server else {
+            self.asked.append("check \(base)")
+            continue
+          }
           self.asked.append("\(request.method == STUNType.allocate ? "allocate" : "binding") \(base)")
           guard self.answered.contains(base) else { continue }
           var answer = STUNWriter(.success, id: request.id)
@@ -93,6 +97,19 @@ import ice
     // It is asked no more.
     host.run(milliseconds: 20_000)
     #expect(host.asked[asked...].allSatisfy { !$0.hasSuffix(" 2") })
+  }
+
+  @Test("a description's questions go before checks, and what it does not wait for is asked after them")
+  func checksFirst() {
+    let host = Host(.stun, answered: [0])
+    var dice = SeededGenerator(seed: 2)
+    let peer = ICECandidate(
+      foundation: "1", component: 1, priority: 2_130_706_431, address: SocketAddress(ipv4: 0x0A00_0002, port: 5000),
+      kind: .host)
+    host.session.setRemote(
+      ICERemote(credentials: ICECredentials(using: &dice), candidates: [peer]), now: host.now)
+    host.run(milliseconds: 300)
+    #expect(host.asked == ["binding 0", "check 0", "check 2", "binding 2"])
   }
 
   @Test("a server that says nothing to the first address is waited for, and is one sentence")

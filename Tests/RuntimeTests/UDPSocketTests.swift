@@ -247,6 +247,16 @@ import Testing
     #expect(status == 0 && value == 0xB8)
   }
 
+  @Test("the room that is asked for is there for what comes and for what leaves")
+  func buffers() throws {
+    let socket = try UDPSocket(try self.address("127.0.0.1"), buffer: 8192)
+    for option in [SO_RCVBUF, SO_SNDBUF] {
+      var (value, size) = (Int32(0), socklen_t(4))
+      let status = unsafe getsockopt(socket.descriptor, SOL_SOCKET, option, &value, &size)
+      #expect(status == 0 && value == 16_384, "the kernel doubles it, for its own needs")
+    }
+  }
+
   @Test("test_network: the way to an address of our own leads from that address", arguments: Self.loopbacks)
   func route(host: String) throws {
     let source = routeSource(to: try self.address(host, 9))

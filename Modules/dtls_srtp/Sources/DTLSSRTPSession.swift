@@ -49,6 +49,8 @@ final class DTLSSRTPSession: MediaEncryptionSession {
   private var peerKnowsMarks = false
   /// Where it receives, by that.
   private var peerAddresses: [SocketAddress?] = []
+  /// What its connectivity checks go by (`ice-ufrag`); nil without any.
+  private var peerChecks: String?
   /// Whether a handshake with a mark failed: something between us may not let such records through.
   private var distrustsMarks = false
   private var path: AssociationPath?
@@ -190,8 +192,10 @@ final class DTLSSRTPSession: MediaEncryptionSession {
   private func note(_ remote: RemoteIdentity, _ description: RemoteSecurity) -> Bool {
     self.peerKnowsMarks = self.keepsPorts && remote.mark != nil
     let addresses = [description.rtpAddress, description.rtcpAddress]
-    defer { self.peerAddresses = addresses }
-    return addresses != self.peerAddresses
+    let checks = description.values(of: "ice-ufrag").first
+    defer { (self.peerAddresses, self.peerChecks) = (addresses, checks) }
+    // With the checks that it had it has their sockets, whichever of them it names now.
+    return addresses != self.peerAddresses && (checks == nil || checks != self.peerChecks)
   }
 
   private func agree(_ remote: RemoteIdentity, isActive: Bool, _ description: RemoteSecurity) {

@@ -90,6 +90,21 @@ private func makeAgreed(
     #expect(value(of: markName, answer) == value(of: markName, offer) && value(of: markName, offer) != "00000000")
   }
 
+  @Test("a peer that names another address of the checks that it had has not moved, and one with other checks has")
+  func chosenAddress() throws {
+    for (checks, path) in [("abcd", AssociationPath.inUse), ("efgh", AssociationPath.another)] {
+      let (one, other) = (try makeSession(keepsPorts: true), try makeSession(keepsPorts: true))
+      let known = [DescriptionAttribute("ice-ufrag", "abcd")]
+      let answer = try other.answer(to: description(one.offerAttributes() + known))
+      try one.receive(answer: description(answer, from: addressB))
+      other.answerConfirmed()
+      #expect(one.requestRekey())
+      let offer = try one.offerAttributes() + [DescriptionAttribute("ice-ufrag", checks)]
+      _ = try other.answer(to: description(offer, from: addressA.with(port: 4002)))
+      #expect(other.takeAssociationPath() == path, "\(checks)")
+    }
+  }
+
   @Test("an answer without the offered mark is refused: on the ports in use nothing would tell the associations apart")
   func answerWithoutMark() throws {
     for change in [nil, "00000000", "12345678", "nonsense"] as [String?] {

@@ -22,6 +22,11 @@ final class ICENegotiation: MediaNATSession {
     var gathered: [ICECandidate]?
     /// What our last description said, where it did not say that this is all.
     var unfinished: Description?
+
+    /// The pair of sockets that receives RTP at `address`.
+    func pair(at address: SocketAddress?) -> MediaSockets? {
+      ([self.sockets] + self.further).first { $0.rtp == address }
+    }
   }
 
   private struct Description {
@@ -99,10 +104,15 @@ final class ICENegotiation: MediaNATSession {
     if self.before?.local?.sockets == report.sockets { self.before?.local?.gathered = report.candidates }
   }
 
-  /// What a peer without ICE is to use: what it sees of us, if that is known (RFC 8445 §5.1.4).
+  /// What a peer without ICE is to use: what it sees of us, if that is known (RFC 8445 §5.1.4); and what checks have
+  /// chosen, once they have (RFC 8839 §4.4.1.2.2). An offer that begins them anew has chosen nothing.
   var described: MediaSockets? {
     guard !self.state.isAbsent, let local = self.state.local else { return nil }
-    guard let gathered = local.gathered else { return self.isRelayOnly ? .unknown(local.sockets) : nil }
+    let chosen = self.isRelayOnly || self.offered != nil ? nil : local.pair(at: self.state.report?.local)
+    let own = chosen ?? local.sockets
+    // The first of them needs no naming.
+    let named = own == local.sockets ? nil : own
+    guard let gathered = local.gathered else { return self.isRelayOnly ? .unknown(local.sockets) : named }
     let kind: ICECandidate.Kind = self.isRelayOnly ? .relayed : .serverReflexive
     func address(_ component: Int, _ own: SocketAddress) -> SocketAddress? {
       gathered.first { candidate in
@@ -113,8 +123,8 @@ final class ICENegotiation: MediaNATSession {
         return kind == .relayed || (candidate.related ?? own) == own
       }?.address
     }
-    guard let rtp = address(1, local.sockets.rtp) else { return nil }
-    return MediaSockets(rtp: rtp, rtcp: address(2, local.sockets.rtcp) ?? rtp)
+    guard let rtp = address(1, own.rtp) else { return named }
+    return MediaSockets(rtp: rtp, rtcp: address(2, own.rtcp) ?? rtp)
   }
 
   // MARK: Offers and answers
@@ -244,9 +254,15 @@ final class ICENegotiation: MediaNATSession {
 
   func settle() { self.before = nil }
 
-  func connected(_ report: ConnectivityReport) { self.state.report = report }
+  func connected(_ report: ConnectivityReport) {
+    // One that is late is of sockets that are given up. What holds stands, whatever becomes of the offer.
+    if self.state.local?.pair(at: report.local) != nil { self.state.report = report }
+    if self.before?.local?.pair(at: report.local) != nil { self.before?.report = report }
+  }
 
-  var localAddress: SocketAddress? { self.state.report?.local }
+  var localAddresses: [SocketAddress] {
+    [self.state.report?.local, self.state.report?.localRTCP].compactMap { $0 }
+  }
 
   func nextCommand() -> ConnectivityCommand? { self.commands.removeFirst() }
 

@@ -102,7 +102,8 @@ final class ICEPathAgent: ConnectivityAgent {
         return .connected(
           ConnectivityReport(
             isControlling: self.session.role == .controlling, rtp: self.route(.rtp)?.peer,
-            rtcp: self.route(.rtcp)?.peer, local: self.route(.rtp).map { self.sockets[$0.pair].rtp }))
+            rtcp: self.route(.rtcp)?.peer, local: self.route(.rtp).map { self.sockets[$0.pair].rtp },
+            localRTCP: self.route(.rtcp).map { self.sockets[$0.pair].rtcp }))
       case .failed(let reason): return .failed(reason)
       case .gatheringEnded:
         guard self.isGathering else { continue }

@@ -80,6 +80,7 @@ import Testing
     #expect(alice.route(.rtp) == MediaRoute(peer: self.peer.rtp, pair: 1))
     #expect(alice.route(.rtcp) == (components == 2 ? MediaRoute(peer: self.peer.rtcp, pair: 1) : nil))
     #expect(report?.local == self.six.rtp && report?.rtp == self.peer.rtp)
+    #expect(report?.localRTCP == (components == 2 ? self.six.rtcp : nil))
     #expect(alice.counters.refused == 0 && bob.counters.refused == 0)
   }
 

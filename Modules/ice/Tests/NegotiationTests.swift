@@ -268,14 +268,59 @@ import Testing
   @Test("the controlling side names the pair in use") func remoteCandidates() throws {
     _ = try self.session.offerAttributes()
     try self.session.receive(answer: self.remote(sharesSocket: false))
-    let report = ConnectivityReport(
-      isControlling: true, rtp: SocketAddress(ipv4: 0x0A00_0002, port: 5000),
-      rtcp: SocketAddress(ipv4: 0x0A00_0002, port: 5001))
+    let report = self.report(self.sockets, isControlling: true)
     self.session.connected(report)
     let named = try self.value("remote-candidates", self.session.offerAttributes())
     #expect(named == "1 10.0.0.2 5000 2 10.0.0.2 5001")
-    self.session.connected(ConnectivityReport(isControlling: false, rtp: report.rtp, rtcp: nil))
+    self.session.connected(self.report(self.sockets, isControlling: false))
     #expect(try self.value("remote-candidates", self.session.offerAttributes()) == nil)
+  }
+
+  /// Checks have chosen `sockets`.
+  private func report(_ sockets: MediaSockets, isControlling: Bool = true) -> ConnectivityReport {
+    ConnectivityReport(
+      isControlling: isControlling, rtp: SocketAddress(ipv4: 0x0A00_0002, port: 5000),
+      rtcp: SocketAddress(ipv4: 0x0A00_0002, port: 5001), local: sockets.rtp, localRTCP: sockets.rtcp)
+  }
+
+  @Test("what checks have chosen is described from then on; a restart describes the first again (RFC 8839 §4.4.1.2.2)")
+  func chosen() throws {
+    self.session.use(self.sockets, further: self.further, isForNextAssociation: false)
+    _ = try self.session.offerAttributes()
+    try self.session.receive(answer: self.remote())
+    #expect(self.session.described == nil && self.session.localAddresses.isEmpty)
+    self.session.connected(self.report(self.sockets))
+    #expect(self.session.described == nil && self.session.localAddresses == [self.sockets.rtp, self.sockets.rtcp])
+    self.session.connected(self.report(self.further[0]))
+    #expect(self.session.described == self.further[0])
+    #expect(self.session.localAddresses == [self.further[0].rtp, self.further[0].rtcp])
+    #expect(self.session.requestRestart())
+    _ = try self.session.offerAttributes()
+    #expect(self.session.described == nil)
+    self.session.rollback()
+    #expect(self.session.described == self.further[0])
+    // What a server sees of it is told in its place.
+    let seen = [("198.51.100.9", "10.0.0.1"), ("2001:db8::9", "2001:db8::1")]
+    let found = try seen.map { seen, own in
+      try ICECandidate(parsing: "9 1 UDP 1694498815 \(seen) 6000 typ srflx raddr \(own) rport 4000")
+    }
+    self.session.gathered(GatheringReport(sockets: self.sockets, candidates: found, problems: []))
+    #expect(self.session.described?.rtp == found[1].address)
+  }
+
+  @Test("what is told late is of its own sockets only, and holds when the offer of others is refused")
+  func lateReport() throws {
+    self.session.use(self.sockets, further: self.further, isForNextAssociation: false)
+    _ = try self.session.offerAttributes()
+    try self.session.receive(answer: self.remote())
+    let next = MediaSockets(rtp: self.sockets.rtp.with(port: 4002), rtcp: self.sockets.rtp.with(port: 4003))
+    self.session.use(next, isForNextAssociation: true)
+    self.session.connected(self.report(self.further[1]))
+    #expect(self.session.described == nil && self.session.localAddresses.isEmpty)
+    self.session.rollback()
+    #expect(self.session.described == self.further[1])
+    self.session.connected(self.report(next))
+    #expect(self.session.described == self.further[1])
   }
 
   @Test("a peer without candidates for RTCP has one component") func components() throws {

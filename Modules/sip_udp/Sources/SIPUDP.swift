@@ -24,8 +24,7 @@ package struct SIPUDPProvider: SIPTransportProvider {
   ) throws(ModuleError) -> any SIPTransport {
     let listen = settings.listen ?? SocketAddress(ipv4: 0, port: 0)
     do throws(SocketError) {
-      let socket = try UDPSocket(
-        listen, typeOfService: settings.typeOfService, receiveBuffer: 1 << 20, reportsErrors: true)
+      let socket = try UDPSocket(listen, typeOfService: settings.typeOfService, buffer: 1 << 20, reportsErrors: true)
       return SIPUDPTransport(socket, main.withContext { $0 }, receiver)
     } catch {
       let advice = error.isAddressInUse ? "; choose another sip_listen" : ""

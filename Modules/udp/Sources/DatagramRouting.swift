@@ -6,14 +6,18 @@ internal import Runtime
 /// seen to get. Knows no socket.
 ///
 /// A check belongs to the member whose fragment it names, STUN's answer to the one that has asked. Everything else
-/// goes by its source. Where several have claimed that, or the one that has knows another SSRC, RTP and RTCP go by
-/// SSRC. What comes from a source that nobody has claimed goes to the one member that knows its SSRC; else to the one
-/// whose peer was described at that host and was not heard yet (symmetric RTP behind a NAT). The rest is nobody's.
+/// goes by its source. Where several have claimed that, RTP and RTCP go by SSRC; where the one that has knows other
+/// SSRCs, they go to the one whose peer was described with this one. What comes from a source that nobody has claimed
+/// goes to the one member that knows its SSRC; else to the one whose peer was described at that host and was not heard
+/// yet (symmetric RTP behind a NAT). The rest is nobody's.
 ///
-/// An SSRC is known when the peer's description names it, or when a member that knew none was given a packet of it. One
-/// that nobody knows may be that of a call that is being set up, or has just ended: while a member waits for its peer's
-/// description, it is taken for a new one of a known peer only when it has come for half a second; and that of a member
-/// that has gone, not for half a minute.
+/// An SSRC is known when the peer's description names it, or when a member that knew none was given a packet of it. A
+/// description is believed before such a packet where its member has the same source: by the SSRC alone nothing is
+/// taken from another.
+///
+/// One that nobody knows may be that of a call that is being set up, or has just ended: while a member waits for its
+/// peer's description, it is taken for a new one of a known peer only when it has come for half a second; and that of a
+/// member that has gone, not for half a minute, nor by a member that knows none for half a second.
 struct DatagramRouting {
   private struct Member {
     // Each oldest first.
@@ -23,6 +27,8 @@ struct DatagramRouting {
     /// Of requests that it has sent.
     var transactions: [STUNTransactionID] = []
     var hasHandshake = false
+    /// Whether nothing says yet by what way its peer's datagrams come.
+    var isWaiting = true
     /// Whether anything but STUN has come for it.
     var isHeard = false
   }
@@ -46,10 +52,13 @@ struct DatagramRouting {
   static let maximumSSRCs = 16
   static let maximumFragments = 32
   static let maximumTransactions = 64
-  static let maximumDoubts = 16
+  /// What is kept of all together.
+  static let maximumDoubts = 256
   static let maximumDeparted = 4_096
   /// How long what nobody knows may still be claimed: as long as it is kept for that.
   static let patience = ParkedPackets.lifetime
+  /// The same where it comes from a peer who has named all that he sends under: then it is likely another call's.
+  static let patienceWithNames = Duration.seconds(3)
   /// How long a peer may go on to send after its call.
   static let departure = Duration.seconds(30)
 
@@ -61,15 +70,18 @@ struct DatagramRouting {
   private var transactions: [STUNTransactionID: Int] = [:]
   /// Members that have not heard their peers yet, by the hosts at which these were described.
   private var silent: [SocketAddress: [Int]] = [:]
-  /// How many members have claimed no source.
+  /// How many members wait.
   private var waiting = 0
-  /// What nobody knew, and since when.
-  private var doubts: [(source: SocketAddress, ssrc: UInt32?, since: Instant)] = []
+  /// What nobody knew: since when, and when it came last.
+  private var doubts: [(source: SocketAddress, ssrc: UInt32?, since: Instant, last: Instant)] = []
   /// SSRCs of members that have gone, and until when that counts.
   private var departed: [UInt32: Instant] = [:]
 
   /// Whether a member waits for its peer's description, so that what is nobody's may be claimed soon.
   var isAwaited: Bool { self.waiting > 0 }
+
+  /// How often something became known by which what was nobody's may be somebody's.
+  private(set) var news = 0
 
   // MARK: Members
 
@@ -83,7 +95,7 @@ struct DatagramRouting {
   /// Its number may be another's from now on.
   mutating func remove(_ member: Int, now: Instant) {
     let gone = self.members[member]
-    if gone.sources.isEmpty { self.waiting -= 1 }
+    self.settle(member)
     for source in gone.sources {
       self.withdraw(source, of: member)
       self.unsilence(member, at: source)
@@ -105,17 +117,23 @@ struct DatagramRouting {
   mutating func claim(_ claim: DatagramClaim, for member: Int) -> Bool {
     switch claim {
     case .source(let source): self.add(source, to: member)
+    case .formerSource(let source):
+      // Without any it would be nobody's.
+      guard let place = self.members[member].sources.firstIndex(of: source), self.members[member].sources.count > 1
+      else { break }
+      self.giveBack(place, of: member)
+    case .elsewhere: self.settle(member)
     case .handshake(let source):
-      if let holder = self.sources[source]?.handshake, holder != member { return false }
+      let holder = self.sources[source]?.handshake
+      if let holder, holder != member { return false }
       self.members[member].hasHandshake = true
       self.add(source, to: member)
       self.sources[source]?.handshake = member
-    case .ssrc(let ssrc):
-      // Whose description has it knows better than who was given one packet.
-      for other in self.ssrcs[ssrc] ?? [] where other != member { self.unlearn(ssrc, other) }
-      self.learn(ssrc, for: member, isDescribed: true)
+      if holder == nil { self.news += 1 }
+    case .ssrc(let ssrc): self.learn(ssrc, for: member, isDescribed: true)
     case .fragment(let fragment):
       if let holder = self.fragments[fragment] { return holder == member }
+      self.news += 1
       self.fragments[fragment] = member
       self.members[member].fragments.append(fragment)
       if self.members[member].fragments.count > Self.maximumFragments {
@@ -137,20 +155,30 @@ struct DatagramRouting {
   private mutating func add(_ source: SocketAddress, to member: Int) {
     // Nothing comes from what stands for no address: of a call on hold, or one whose candidates follow.
     guard !source.isUnspecified, source.port != 0, !self.members[member].sources.contains(source) else { return }
-    if self.members[member].sources.isEmpty { self.waiting -= 1 }
-    if self.members[member].sources.count == Self.maximumSources {
-      let oldest = self.members[member].sources.removeFirst()
-      self.withdraw(oldest, of: member)
-      if !self.members[member].sources.contains(where: { $0.with(port: 0) == oldest.with(port: 0) }) {
-        self.unsilence(member, at: oldest)
-      }
-    }
+    self.settle(member)
+    if self.members[member].sources.count == Self.maximumSources { self.giveBack(0, of: member) }
+    self.news += 1
     self.members[member].sources.append(source)
     self.sources[source, default: Claimants()].members.append(member)
     if self.members[member].ssrcs.isEmpty { self.sources[source]?.unknowing += 1 }
     let host = source.with(port: 0)
     guard !self.members[member].isHeard, self.silent[host]?.contains(member) != true else { return }
     self.silent[host, default: []].append(member)
+  }
+
+  /// It is known by what way the member's datagrams come, or that none will.
+  private mutating func settle(_ member: Int) {
+    guard self.members[member].isWaiting else { return }
+    self.members[member].isWaiting = false
+    self.waiting -= 1
+    self.news += 1
+  }
+
+  private mutating func giveBack(_ place: Int, of member: Int) {
+    let source = self.members[member].sources.remove(at: place)
+    self.withdraw(source, of: member)
+    guard !self.members[member].sources.contains(where: { $0.with(port: 0) == source.with(port: 0) }) else { return }
+    self.unsilence(member, at: source)
   }
 
   private mutating func withdraw(_ source: SocketAddress, of member: Int) {
@@ -172,11 +200,18 @@ struct DatagramRouting {
     self.members[member].ssrcs.contains { $0.ssrc == ssrc }
   }
 
+  private func isDescribed(_ ssrc: UInt32, _ member: Int) -> Bool {
+    self.members[member].ssrcs.contains { $0.ssrc == ssrc && $0.isDescribed }
+  }
+
   private mutating func learn(_ ssrc: UInt32, for member: Int, isDescribed: Bool = false) {
     if let place = self.members[member].ssrcs.firstIndex(where: { $0.ssrc == ssrc }) {
-      if isDescribed { self.members[member].ssrcs[place].isDescribed = true }
+      guard isDescribed, !self.members[member].ssrcs[place].isDescribed else { return }
+      self.members[member].ssrcs[place].isDescribed = true
+      self.news += 1
       return
     }
+    self.news += 1
     if self.members[member].ssrcs.isEmpty {
       for source in self.members[member].sources { self.sources[source]?.unknowing -= 1 }
     }
@@ -251,16 +286,24 @@ struct DatagramRouting {
       member = claimants.members[0]
       if self.knows(ssrc, member) { return member }
       if !self.members[member].ssrcs.isEmpty {
-        // A peer that shares its own port may be behind a NAT, so that its other calls were described elsewhere.
-        if let other = self.onlyOwner(of: ssrc) { return other }
-        guard self.isSettled(ssrc, from: source, now: now) else { return nil }
+        if let other = self.describedOwner(of: ssrc) { return other }
+        // Whose description has what he sends under seldom changes it unannounced.
+        let isNamed = self.members[member].ssrcs.contains { $0.isDescribed }
+        let patience = isNamed ? Self.patienceWithNames : Self.patience
+        guard self.isSettled(ssrc, from: source, after: patience, now: now) else { return nil }
       }
     } else {
-      if let owner = self.ssrcs[ssrc]?.first(where: { self.members[$0].sources.contains(source) }) { return owner }
+      if let owner = self.claimant(of: ssrc, at: source) { return owner }
       guard claimants.unknowing == 1,
         let one = claimants.members.first(where: { self.members[$0].ssrcs.isEmpty })
-      else { return self.onlyOwner(of: ssrc) }
+      else { return self.describedOwner(of: ssrc) }
       member = one
+    }
+    // The last packets of a call that is over must not be the first of the next one from there.
+    if self.members[member].ssrcs.isEmpty, let end = self.departed[ssrc],
+      now < end.advanced(by: Self.patience - Self.departure)
+    {
+      return nil
     }
     self.learn(ssrc, for: member)
     return member
@@ -269,6 +312,26 @@ struct DatagramRouting {
   private func onlyOwner(of ssrc: UInt32) -> Int? {
     guard let owners = self.ssrcs[ssrc], owners.count == 1 else { return nil }
     return owners[0]
+  }
+
+  /// A peer that shares its own port may be behind a NAT, so that its other calls were described elsewhere. What a call
+  /// was only seen to get says nothing: some report under an SSRC that is the same in every call.
+  private func describedOwner(of ssrc: UInt32) -> Int? {
+    guard let owner = self.onlyOwner(of: ssrc), self.isDescribed(ssrc, owner) else { return nil }
+    return owner
+  }
+
+  /// The one that knows the SSRC, of those that have claimed `source`.
+  private mutating func claimant(of ssrc: UInt32, at source: SocketAddress) -> Int? {
+    let owners = self.ssrcs[ssrc] ?? []
+    guard
+      let owner = owners.first(where: { self.isDescribed(ssrc, $0) && self.members[$0].sources.contains(source) })
+    else { return owners.first { self.members[$0].sources.contains(source) } }
+    // Whose description has it knows better than who was given one packet.
+    for other in owners where other != owner && self.members[other].sources.contains(source) {
+      self.unlearn(ssrc, other)
+    }
+    return owner
   }
 
   /// Whose DTLS association is with `source`, or is about to be.
@@ -289,21 +352,32 @@ struct DatagramRouting {
       return nil
     }
     self.add(source, to: member)
-    if self.members[member].hasHandshake { self.sources[source]?.handshake = member }
     return member
   }
 
   /// Whether what nobody knows can be taken for that of a peer who is there.
   ///
   /// - Parameter ssrc: nil of DTLS.
-  private mutating func isSettled(_ ssrc: UInt32?, from source: SocketAddress, now: Instant) -> Bool {
+  private mutating func isSettled(
+    _ ssrc: UInt32?, from source: SocketAddress, after patience: Duration = Self.patience, now: Instant
+  ) -> Bool {
     if let ssrc, let end = self.departed[ssrc], now < end { return false }
     guard self.isAwaited else { return true }
-    if let doubt = self.doubts.first(where: { $0.source == source && $0.ssrc == ssrc }) {
-      return doubt.since.advanced(by: Self.patience) <= now
+    self.doubts.removeAll { $0.last.advanced(by: Self.departure) < now }
+    if let place = self.doubts.firstIndex(where: { $0.source == source && $0.ssrc == ssrc }) {
+      self.doubts[place].last = now
+      guard self.doubts[place].since.advanced(by: patience) <= now else { return false }
+      self.doubts.remove(at: place)
+      return true
     }
-    if self.doubts.count == Self.maximumDoubts { self.doubts.removeFirst() }
-    self.doubts.append((source, ssrc, now))
+    if self.doubts.count == Self.maximumDoubts {
+      // Who goes on to come keeps his place: else none would have waited long enough.
+      guard let oldest = self.doubts.indices.min(by: { self.doubts[$0].last < self.doubts[$1].last }),
+        self.doubts[oldest].last.advanced(by: Self.patience) <= now
+      else { return false }
+      self.doubts.remove(at: oldest)
+    }
+    self.doubts.append((source, ssrc, now, now))
     return false
   }
 }

@@ -90,8 +90,9 @@ final class SharedSocket {
   }
 
   func claim(_ claim: DatagramClaim, for end: Int) -> Bool {
+    let before = self.routing.news
     guard self.routing.claim(claim, for: end / 2) else { return false }
-    if self.parkedRTP.count + self.parkedRTCP.count > 0 {
+    if self.routing.news != before, self.parkedRTP.count + self.parkedRTCP.count > 0 {
       self.hasNewClaims = true
       self.awaitEndOfTurn()
     }
@@ -161,12 +162,14 @@ final class SharedSocket {
   private func sort(_ component: Component, now: Instant) {
     for index in 0..<self.batch.count {
       let source = self.batch.source(index)
+      // What was cut would come back as if it were whole.
+      let isWhole = !self.batch.isTruncated(index)
       self.batch.withPacket(index) { packet in
         if let member = self.routing.route(packet.bytes, from: source, now: now) {
           self.give(index, to: Self.end(of: member, component))
         } else {
           self.tally.count(1)
-          if self.routing.isAwaited { self.park(packet, from: source, component, now: now) }
+          if isWhole, self.routing.isAwaited { self.park(packet, from: source, component, now: now) }
         }
       }
     }

@@ -26,8 +26,8 @@ package struct UDPTransport: DatagramTransport {
   package func openShared(
     _ address: SocketAddress, typeOfService: Int, on loop: EventLoop
   ) throws(ModuleError) -> (any SharedDatagrams)? {
-    let rtp = try self.bind(address, typeOfService, receiveBuffer: Self.sharedBuffer)
-    let rtcp = try self.bind(address.with(port: address.port + 1), typeOfService, receiveBuffer: Self.sharedBuffer)
+    let rtp = try self.bind(address, typeOfService, buffer: Self.sharedBuffer)
+    let rtcp = try self.bind(address.with(port: address.port + 1), typeOfService, buffer: Self.sharedBuffer)
     let bound = rtp.localAddress
     let tally = SharedTally()
     let home = LoopBound<SharedSocket>(on: loop)
@@ -36,15 +36,13 @@ package struct UDPTransport: DatagramTransport {
     return SharedUDP(bound, home, tally: tally)
   }
 
-  /// Bytes, or as many as the system allows (`net.core.rmem_max`): all calls' packets wait there while the loop is
-  /// busy.
+  /// Bytes, or as many as the system allows (`net.core.rmem_max` and `net.core.wmem_max`): all calls' packets wait
+  /// there while the loop, or the network, is busy.
   private static let sharedBuffer = 4 << 20
 
-  private func bind(
-    _ address: SocketAddress, _ typeOfService: Int, receiveBuffer: Int = 0
-  ) throws(ModuleError) -> UDPSocket {
+  private func bind(_ address: SocketAddress, _ typeOfService: Int, buffer: Int = 0) throws(ModuleError) -> UDPSocket {
     do throws(SocketError) {
-      return try UDPSocket(address, typeOfService: typeOfService, receiveBuffer: receiveBuffer)
+      return try UDPSocket(address, typeOfService: typeOfService, buffer: buffer)
     } catch {
       guard !error.isOutOfResources else {
         throw ModuleError(.exhausted, "module udp: cannot open a media socket on \(error): raise the limit (ulimit -n)")

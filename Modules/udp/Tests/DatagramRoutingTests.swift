@@ -11,6 +11,7 @@ private final class Table {
   private var routing = DatagramRouting()
 
   var isAwaited: Bool { self.routing.isAwaited }
+  var news: Int { self.routing.news }
 
   func member(_ claims: DatagramClaim...) -> Int {
     let member = self.routing.add()
@@ -120,6 +121,48 @@ private final class Table {
     #expect(table.rtp(1, self.peer) == right && table.rtp(1, self.far) == liar)
   }
 
+  @Test("by an SSRC alone a description takes nothing from a call whose peer is elsewhere")
+  func describedElsewhere() {
+    let table = Table()
+    let left = table.member(.source(self.peer))
+    #expect(table.rtp(1, self.peer) == left)
+    let liar = table.member(.ssrc(1), .source(self.far))
+    let right = table.member(.source(self.peer))
+    #expect(table.rtp(1, self.peer) == left && table.rtp(2, self.peer) == right && table.rtp(1, self.far) == liar)
+  }
+
+  @Test("an SSRC that is the same in many calls takes nothing to the one that was seen to get it first")
+  func sameInEveryCall() {
+    let table = Table()
+    let left = table.member(.source(self.peer))
+    #expect(table.rtcp(1, self.peer) == left && table.rtcp(9, self.peer) == left)
+    let right = table.member(.ssrc(2), .source(self.far))
+    #expect(table.rtcp(1, self.far) == right && table.rtcp(1, self.peer) == left)
+    _ = table.member(.ssrc(3), .source(self.far))
+    #expect(table.rtcp(9, self.far) == nil, "it may be of either, and is not the first one's")
+  }
+
+  @Test("a peer that has gone to another address leaves the one before to others, and is still known by its SSRC")
+  func moved() {
+    let table = Table()
+    let left = table.member(.handshake(self.peer))
+    #expect(table.rtp(1, self.peer) == left)
+    #expect(table.claim(.formerSource(self.peer), for: left) && table.dtls(self.peer) == left, "it has no other")
+    #expect(table.claim(.source(self.far), for: left) && table.claim(.formerSource(self.peer), for: left))
+    #expect(table.dtls(self.peer) == nil && table.dtls(self.far) == left && table.rtp(1, self.peer) == left)
+    let right = table.member()
+    #expect(table.claim(.handshake(self.peer), for: right))
+    #expect(table.dtls(self.peer) == right && table.rtp(2, self.peer) == right && table.rtp(1, self.far) == left)
+  }
+
+  @Test("a peer that was not heard where it is no more is not looked for there")
+  func movedUnheard() {
+    let table = Table()
+    let member = table.member(.source(self.peer), .source(self.far))
+    #expect(table.claim(.formerSource(self.peer), for: member))
+    #expect(table.rtp(1, self.port) == nil && table.rtp(1, self.far.with(port: 1)) == member)
+  }
+
   @Test("with whatever two claim, a packet goes to none that has nothing to do with it, and to the one that has all")
   func everyPair() {
     let sources = [self.peer, self.port]
@@ -154,18 +197,65 @@ private final class Table {
 
   // MARK: What nobody knows
 
-  @Test("a peer's new SSRC is taken at once, or after half a second while somebody waits for his peer's description")
-  func newSSRC() {
+  @Test(
+    "a peer's new SSRC is taken at once; while somebody waits for his peer's description after half a second, or three where he has named one",
+    arguments: [(false, Int64(500)), (true, 3_000)])
+  func newSSRC(isNamed: Bool, patience: Int64) {
     let table = Table()
-    let member = table.member(.ssrc(1), .source(self.peer))
+    let member = isNamed ? table.member(.ssrc(1), .source(self.peer)) : table.member(.source(self.peer))
+    #expect(table.rtp(1, self.peer) == member)
     #expect(!table.isAwaited && table.rtp(2, self.peer) == member)
     let waiting = table.member()
     #expect(table.isAwaited)
-    #expect(table.rtp(3, self.peer, at: 100) == nil && table.rtp(3, self.peer, at: 599) == nil)
+    #expect(table.rtp(3, self.peer, at: 100) == nil && table.rtp(3, self.peer, at: patience + 99) == nil)
     #expect(table.rtp(1, self.peer, at: 599) == member && table.rtp(2, self.peer, at: 599) == member)
-    #expect(table.rtp(3, self.peer, at: 600) == member)
+    #expect(table.rtp(3, self.peer, at: patience + 100) == member)
     table.remove(waiting)
-    #expect(!table.isAwaited && table.rtp(4, self.peer, at: 700) == member)
+    #expect(!table.isAwaited && table.rtp(4, self.peer, at: patience + 200) == member)
+  }
+
+  @Test("however many peers have a new SSRC at once, each is heard in his turn")
+  func manyDoubts() {
+    let table = Table()
+    let peers = (UInt16(0)..<300).map { self.peer.with(port: 10_000 + $0) }
+    let members = peers.map { table.member(.source($0)) }
+    for place in peers.indices { #expect(table.rtp(UInt32(place), peers[place]) == members[place]) }
+    _ = table.member()
+    var heard: Set<Int> = []
+    for time in stride(from: Int64(0), through: 1_000, by: 100) {
+      for place in peers.indices {
+        let member = table.rtp(UInt32(1_000 + place), peers[place], at: time)
+        if member == members[place] { heard.insert(place) }
+      }
+      #expect(heard.count == (time < 500 ? 0 : time < 1_000 ? 256 : 300), "\(time) ms")
+    }
+  }
+
+  @Test("who has fallen silent keeps no other from being heard")
+  func silentDoubts() {
+    let table = Table()
+    let member = table.member(.source(self.peer))
+    #expect(table.rtp(1, self.peer) == member)
+    _ = table.member()
+    for ssrc in UInt32(1_000)..<1_256 { #expect(table.rtp(ssrc, self.peer) == nil) }
+    #expect(table.rtp(2, self.peer, at: 499) == nil && table.rtp(2, self.peer, at: 999) == nil, "there was no place")
+    #expect(table.rtp(2, self.peer, at: 1_499) == member)
+  }
+
+  @Test("nobody waits for what comes another way")
+  func elsewhere() {
+    let table = Table()
+    let member = table.member(.ssrc(1), .source(self.peer))
+    let relayed = table.member()
+    #expect(table.isAwaited && table.rtp(2, self.peer) == nil)
+    for _ in 0..<2 { #expect(table.claim(.elsewhere, for: relayed) && !table.isAwaited) }
+    #expect(table.rtp(2, self.peer) == member)
+    #expect(table.claim(.source(self.far), for: relayed) && !table.isAwaited && table.rtp(3, self.far) == relayed)
+    let next = table.member()
+    table.remove(relayed)
+    #expect(table.isAwaited)
+    table.remove(next)
+    #expect(!table.isAwaited)
   }
 
   @Test("what outruns its description is not given to another call of the same peer's")
@@ -188,6 +278,37 @@ private final class Table {
     #expect(table.rtp(1, self.peer, at: 1_001) == nil && table.rtp(2, self.peer, at: 1_001) == member)
     #expect(table.rtp(1, self.peer, at: 30_999) == nil)
     #expect(table.rtp(1, self.peer, at: 31_000) == member)
+  }
+
+  @Test("the last packets of a call are not the first of the next one from the same port")
+  func tail() {
+    for (time, isTaken) in [(Int64(1_499), false), (1_500, true)] {
+      let table = Table()
+      let gone = table.member(.source(self.peer))
+      #expect(table.rtp(1, self.peer) == gone)
+      table.remove(gone, at: 1_000)
+      let next = table.member(.source(self.peer))
+      #expect(table.rtp(1, self.peer, at: time) == (isTaken ? next : nil))
+      #expect(table.rtp(2, self.peer, at: time) == next)
+    }
+  }
+
+  @Test("a claim that says nothing new is no news: nothing has to be sorted again for it")
+  func news() {
+    let table = Table()
+    let claims: [DatagramClaim] = [
+      .elsewhere, .source(self.peer), .handshake(self.peer), .handshake(self.far), .fragment("one"), .ssrc(1),
+    ]
+    let member = table.member()
+    for claim in claims {
+      let before = table.news
+      #expect(table.claim(claim, for: member) && table.news > before, "\(claim)")
+      let after = table.news
+      #expect(table.claim(claim, for: member) && table.news == after, "\(claim)")
+    }
+    #expect(table.rtp(2, self.peer) == member)
+    let before = table.news
+    #expect(table.claim(.ssrc(2), for: member) && table.news > before, "it was only seen")
   }
 
   // MARK: Behind a NAT
@@ -223,13 +344,14 @@ private final class Table {
     #expect(table.rtp(2, third) == nil && table.dtls(third) == nil, "it was heard")
   }
 
-  @Test("a handshake from another port than was described goes on there")
+  @Test("a handshake from another port than was described goes on there, until that port is described by another")
   func silentHandshake() {
     let table = Table()
     let member = table.member(.handshake(self.peer))
     for _ in 0..<3 { #expect(table.dtls(self.port) == member) }
     let other = table.member()
-    #expect(!table.claim(.handshake(self.port), for: other))
+    #expect(table.dtls(self.port) == member)
+    #expect(table.claim(.handshake(self.port), for: other) && table.dtls(self.port) == other)
   }
 
   @Test("of two peers at one host that were not heard, or one that was described with another SSRC, nobody knows")

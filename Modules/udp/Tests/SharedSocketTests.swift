@@ -159,6 +159,22 @@ private final class Peer: Sendable {
     loop.stop()
   }
 
+  @Test("what was cut does not wait for a claim: it would come back as if it were whole")
+  func cut() throws {
+    let loop = EventLoop.start(name: "shared")
+    let pair = try self.open(on: loop)
+    let peer = try Peer()
+    let member = Member(1, of: pair, on: loop)
+    peer.send([200] + [UInt8](repeating: 1, count: 2100), to: pair.address)
+    peer.send([200, 2], to: pair.address)
+    self.wait { pair.unclaimed == 2 }
+    let claim = peer.claim
+    member.act { ports in _ = ports.rtp.claim(claim) }
+    #expect(member.received(1) == [[200, 2]] && pair.unclaimed == 1)
+    member.leave()
+    loop.stop()
+  }
+
   @Test("what came while nobody listened, and for a transport that has left, is nobody's")
   func nobody() throws {
     let loop = EventLoop.start(name: "shared")

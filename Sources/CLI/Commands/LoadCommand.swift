@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import ModuleKit
 internal import NetBase
 
 /// `apus load`: many calls at once.

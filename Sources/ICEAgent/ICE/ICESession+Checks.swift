@@ -16,12 +16,19 @@ extension ICESession {
     while self.nextPace <= now, self.runOne(now: now) { self.nextPace = now.advanced(byMilliseconds: Self.pace) }
   }
 
+  /// A description waits for some questions, and a call for checks; what nothing waits for is asked when neither goes.
   private func runOne(now: Instant) -> Bool {
-    if let task = self.tasks.firstIndex(where: { $0.state == .waiting }) {
+    if let task = self.tasks.firstIndex(where: { $0.state == .waiting && $0.isAwaited }) {
       self.ask(task, now: now)
       return true
     }
-    guard self.remote != nil, !self.configuration.isLite else { return false }
+    if self.remote != nil, !self.configuration.isLite, self.checkOne(now: now) { return true }
+    guard let task = self.tasks.firstIndex(where: { $0.state == .waiting }) else { return false }
+    self.ask(task, now: now)
+    return true
+  }
+
+  private func checkOne(now: Instant) -> Bool {
     while !self.triggered.isEmpty {
       let next = self.triggered.removeFirst()
       guard let index = self.index(of: next.pair) else { continue }

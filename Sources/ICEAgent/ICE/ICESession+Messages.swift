@@ -153,7 +153,7 @@ extension ICESession {
           foundation: "prflx\(self.remoteCandidates.count)", component: component,
           priority: priority, address: source, kind: .peerReflexive))
     }
-    guard let index = self.pairs.firstIndex(where: { $0.base == base && $0.remote.address == source }) else { return }
+    guard let index = self.pair(base, source) else { return }
     let pair = self.pairs[index]
     if self.configuration.isLite {
       self.pairs[index].state = .succeeded
@@ -173,6 +173,16 @@ extension ICESession {
       self.pairs[index].state = .waiting
       self.trigger(pair.id)
     }
+  }
+
+  /// The pair that a check came over, made again where it had to give way to better ones.
+  private func pair(_ base: Int, _ source: SocketAddress) -> Int? {
+    if let index = self.pairs.firstIndex(where: { $0.base == base && $0.remote.address == source }) { return index }
+    let component = self.bases[base].component
+    let known = self.remoteCandidates.first {
+      $0.component == component && ($0.address == source || $0.address == source.unscoped)
+    }
+    return known.flatMap { self.makePair(base, $0) }.flatMap { self.index(of: $0) }
   }
 
   // MARK: Responses

@@ -57,11 +57,14 @@ extension ICESession {
       self.keepaliveAt = now.advanced(byMilliseconds: Self.keepalive)
     }
     if isNew || !self.isConnected { self.actions.append(.selected(pair)) }
-    guard !self.isConnected,
-      self.components.allSatisfy({ component in
-        self.configuration.isLite ? self.selected[component] != nil : self.hasNominated(component)
-      })
-    else { return }
+    guard !self.isConnected else {
+      if isNew { self.actions.append(.connected) }
+      return
+    }
+    let hasAll = self.components.allSatisfy { component in
+      self.configuration.isLite ? self.selected[component] != nil : self.hasNominated(component)
+    }
+    guard hasAll else { return }
     self.isConnected = true
     for index in self.tasks.indices { self.tasks[index].keepalive = nil }
     self.actions.append(.connected)

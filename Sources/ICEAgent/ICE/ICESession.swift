@@ -255,13 +255,15 @@ package final class ICESession {
     return self.pairs.contains { $0.id == pair.id } ? pair.id : nil
   }
 
-  /// The least of those that were not checked yet goes (RFC 8445 §6.1.2.5).
+  /// The least of those that have failed goes; else of those that were not checked yet (RFC 8445 §6.1.2.5).
   private func limitPairs(keeping newest: Int) {
     guard self.pairs.count > Self.maximumPairs else { return }
     let idle = self.pairs.indices.filter {
       [.frozen, .waiting, .failed].contains(self.pairs[$0].state) && !self.pairs[$0].isNominated
     }
-    guard let least = idle.min(by: { self.pairs[$0].priority < self.pairs[$1].priority }) else {
+    let failed = idle.filter { self.pairs[$0].state == .failed }
+    let least = (failed.isEmpty ? idle : failed).min { self.pairs[$0].priority < self.pairs[$1].priority }
+    guard let least else {
       self.pairs.removeAll { $0.id == newest }
       return
     }

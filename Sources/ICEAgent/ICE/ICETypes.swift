@@ -174,7 +174,7 @@ package enum ICEAction: Hashable, Sendable {
   case selected(ICESelectedPair)
   /// A component's pair has been lost, and the checks of a restart look for another.
   case unselected(component: Int)
-  /// Every component has its nominated pair.
+  /// Every component has its nominated pair; once more for another one of any.
   case connected
   case roleChanged(ICERole)
   /// `framing` says something else than before.

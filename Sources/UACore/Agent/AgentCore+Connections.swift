@@ -219,10 +219,12 @@ extension AgentCore {
     return addresses.first { !$0.isUnspecified && $0.port != 0 }
   }
 
-  /// Towards everyone: the way of the default route, or the loopback where there is none.
+  /// Towards everyone: the way of IPv4's default route, or of IPv6's, or the loopback where there is none. Nothing goes
+  /// to the addresses, which are for documentation (RFC 5737, RFC 3849).
   private var anyPeer: SocketAddress {
-    let peer = SocketAddress(ipv4: 0xC000_0201, port: 9)
-    return (try? self.environment.localAddress(towards: peer)) == nil ? SocketAddress(ipv4: 0x7F00_0001, port: 9) : peer
+    let peers = [SocketAddress(ipv4: 0xC000_0201, port: 9), SocketAddress(ipv6: 0x2001_0DB8_0000_0000, 1, port: 9)]
+    return peers.first { (try? self.environment.localAddress(towards: $0)) != nil }
+      ?? SocketAddress(ipv4: 0x7F00_0001, port: 9)
   }
 
   private func refusable<Value>(_ body: () throws -> Value) throws -> Value {

@@ -1,6 +1,7 @@
 internal import ModuleKit
 internal import NetBase
 internal import Runtime
+internal import SDPCodec
 internal import SIPStack
 
 /// Calls that come in: who they are for, whether they are taken, and how they are answered.
@@ -14,7 +15,8 @@ extension AgentCore {
       return self.endpoint.reject(session, status: status, reason: reason, headers: headers, now: now)
     case .taken(let found): account = found
     }
-    let settings = account.settings
+    var settings = account.settings
+    if settings.mediaNAT != nil, let offer = invite.body { settings.mayHaveChecks = Self.mayHaveChecks(offer) }
     let caller = self.caller(of: invite, for: account)
     let id = self.nextCall()
     let call = Call(
@@ -42,6 +44,12 @@ extension AgentCore {
       guard call.state == .incoming else { return }
       self.offerToUser(call, after: delay, beeps: beeps && self.settings.configuration.audioAlert != nil)
     }
+  }
+
+  /// Whether a line of the peer's offer has checks; what can't be read is refused later, or not.
+  private static func mayHaveChecks(_ offer: SIPBody) -> Bool {
+    guard let session = try? SessionDescription(parsing: offer.bytes) else { return true }
+    return session.media.indices.contains { RemoteMedia(session, index: $0).iceUfrag != nil }
   }
 
   private enum IncomingAdmission {

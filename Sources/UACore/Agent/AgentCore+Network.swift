@@ -39,7 +39,8 @@ extension AgentCore {
     if !change.gone.isEmpty { self.transports.addressesChanged(hosts) }
     self.onNetworkChange?(change)
     for call in self.sortedCalls {
-      guard case .none = call.move, let media = call.media,
+      // One without SIP is moved by whoever carries its descriptions.
+      guard case .none = call.move, call.session != nil, let media = call.media,
         media.addressesInUse.contains(where: { !$0.isLoopback && !hosts.contains($0.host) })
       else { continue }
       call.move = .needed(refusals: 0)
@@ -90,7 +91,7 @@ extension AgentCore {
     self.endpoint.move(session, to: local, flow: flow, now: self.context.now)
     self.drain()
     // The peer's own offer is done with first: it gets our answer once more, from here.
-    guard !self.endpoint.isChanging(session), media.move(to: own) else { return false }
+    guard !self.endpoint.isChanging(session), media.move(to: own, has: self.hasAddress) else { return false }
     return self.reoffer(call)
   }
 

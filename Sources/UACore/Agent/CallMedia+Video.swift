@@ -7,7 +7,7 @@ internal import SDPCodec
 extension CallMedia {
   /// The video's own transport, where it is not bundled.
   func videoSection(_ video: CallVideo) throws -> MediaSection {
-    try video.openSection(on: self.section.localAddress)
+    try video.openSection(on: self.section.home)
   }
 
   /// Opens what the next offer describes.

@@ -197,7 +197,11 @@ package final class CallMedia {
 
   /// Makes the next offer name `address`, for the one in force is gone; false while keys are about to change, and where
   /// they have to change with the address and can't.
-  package func move(to address: SocketAddress) -> Bool { self.sections.allSatisfy { $0.move(to: address) } }
+  ///
+  /// - Parameter has: whether an address is this host's.
+  func move(to address: SocketAddress, has: (SocketAddress) -> Bool) -> Bool {
+    self.sections.allSatisfy { $0.move(to: address, has: has) }
+  }
 
   /// What the next offer or answer says of this side.
   package var localDirection: AudioDirection { self.heldBack(self.direction) }

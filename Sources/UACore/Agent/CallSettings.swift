@@ -15,6 +15,8 @@ package struct CallSettings: Sendable {
   package var mediaEncryption: String?
   /// The NAT traversal's id; nil for none.
   package var mediaNAT: String?
+  /// Whether the peer may have a part in it, so that sockets at further addresses of this host may be of use.
+  package var mayHaveChecks = true
   /// Whom the NAT traversal asks.
   package var natServers: [STUNServerURI] = []
   /// Whether descriptions that the program carries don't wait for these, and what they find is told later.

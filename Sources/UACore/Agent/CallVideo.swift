@@ -64,9 +64,10 @@ final class CallVideo {
     self.ssrc = ssrc
     self.retransmissionSSRC = UInt32(truncatingIfNeeded: environment.random())
     self.makeSection = { address in
+      // Two lines of a description don't name one port, and two associations can't be told apart there.
       try MediaSection(
         environment: environment, settings: settings, address: address.with(port: 0), stream: stream, ssrc: ssrc,
-        canonicalName: canonicalName, announce: announce, warn: warn)
+        canonicalName: canonicalName, sharesSockets: false, announce: announce, warn: warn)
     }
   }
 

@@ -10,11 +10,15 @@ struct HostAddresses {
   private let configuration: Configuration
   private let current: @Sendable () -> Set<InterfaceAddress>
 
-  init(_ settings: AgentSettings) {
+  /// - Parameter interfaces: what the kernel tells; an interface without carrier would take another's place.
+  init(
+    _ settings: AgentSettings,
+    interfaces: @escaping @Sendable () -> Set<InterfaceAddress>? = { InterfaceAddress.current(withCarrier: true) }
+  ) {
     self.configuration = settings.configuration
     // Who listens at one address has that one only.
     let listensEverywhere = settings.listen.isUnspecified
-    let own: @Sendable () -> Set<InterfaceAddress> = { listensEverywhere ? InterfaceAddress.current() ?? [] : [] }
+    let own: @Sendable () -> Set<InterfaceAddress> = { listensEverywhere ? interfaces() ?? [] : [] }
     self.current = settings.hostAddresses ?? own
   }
 
@@ -23,7 +27,7 @@ struct HostAddresses {
   func further(beside own: SocketAddress, _ wanted: FurtherAddresses) -> [SocketAddress] {
     guard !own.isLoopback else { return [] }
     let usable = self.current().filter { one in
-      self.configuration.allows(one) && !one.address.isLoopback && !one.address.isLinkLocal
+      self.configuration.allows(one) && !one.address.isLoopback && !one.address.isOfOneLink
     }
     let other = Self.ranked(usable.filter { $0.address.family != own.family }, beside: own)
     guard case .all = wanted else { return Array(other.prefix(1)) }
@@ -52,6 +56,11 @@ struct HostAddresses {
     return (0...last).flatMap { rank in places.filter { $0.rank == rank }.map(\.address) }
       .filter { !$0.isSameHost(as: own) }
   }
+}
+
+extension SocketAddress {
+  /// Link-local of either family: `fe80::/10`, or `169.254/16` (RFC 3927).
+  fileprivate var isOfOneLink: Bool { self.isLinkLocal || self.family == .ipv4 && self.high >> 48 == 0xA9FE }
 }
 
 extension Configuration {

@@ -15,7 +15,7 @@ package final class MediaSection {
   private let usesRTCPMux: Bool
   /// Told of what is wrong and doesn't end the call.
   private let warn: (String) -> Void
-  /// Whether its sockets may be those of other calls too: not with a relay.
+  /// Whether its sockets may be those of other transports too: not with a relay.
   private let mayShareSockets: Bool
   /// Whom to ask for candidates; nil until their names are resolved.
   var servers: [ICEServer]?
@@ -25,6 +25,8 @@ package final class MediaSection {
   private var addressBefore: SocketAddress?
   /// Where media is received from the next offer or answer on: the address in force is gone.
   private var nextAddress: SocketAddress?
+  /// Whether the address in force is gone, and media goes on from others of this host's, which checks have chosen.
+  private var staysPut = false
   package private(set) var isEncrypted = false
   /// Whether keys were changed, and the transport has not yet seen them in use both ways.
   package private(set) var isRekeying = false
@@ -37,15 +39,18 @@ package final class MediaSection {
 
   /// Opens the sockets, on `address`, and starts the transport.
   ///
+  /// - Parameter sharesSockets: whether they may be those of other transports.
   /// - Throws: `ModuleError`.
   init(
     environment: MediaEnvironment, settings: CallSettings, address: SocketAddress, stream: StreamID, ssrc: UInt32,
-    canonicalName: String, announce: @escaping @Sendable () -> Void, warn: @escaping (String) -> Void
+    canonicalName: String, sharesSockets: Bool = true, announce: @escaping @Sendable () -> Void,
+    warn: @escaping (String) -> Void
   ) throws {
     self.environment = environment
     self.warn = warn
     self.usesRTCPMux = settings.usesRTCPMux
-    self.mayShareSockets = settings.mediaNAT == nil || !settings.natServers.contains(where: \.relaysSocket)
+    self.mayShareSockets =
+      sharesSockets && (settings.mediaNAT == nil || !settings.natServers.contains(where: \.relaysSocket))
     self.encryption = try settings.mediaEncryption.map { id throws(ModuleError) in
       try environment.registry.encryption(id)
     }
@@ -54,7 +59,7 @@ package final class MediaSection {
       try environment.registry.nat(id).makeSession(trust: environment.configuration.sipSecurity)
     }
     let ports = try environment.openPorts(
-      on: address, for: self.connectivity, isShared: self.mayShareSockets, warn)
+      on: address, for: settings.mayHaveChecks ? self.connectivity : nil, isShared: self.mayShareSockets, warn)
     self.localAddress = ports.address
     try self.connectivity?.use(ports.sockets, further: ports.furtherSockets, isForNextAssociation: false)
     self.transport = try environment.startTransport(
@@ -116,8 +121,15 @@ package final class MediaSection {
   // MARK: Addresses
 
   /// Makes the next offer name `address`, for the one in force is gone; false while keys are about to change, and where
-  /// they have to change with the address and can't.
-  func move(to address: SocketAddress) -> Bool {
+  /// they have to change with the address and can't. What checks have chosen stays in use while this host has it, and
+  /// the offer names that.
+  func move(to address: SocketAddress, has isOurs: (SocketAddress) -> Bool) -> Bool {
+    let chosen = self.connectivity?.localAddresses ?? []
+    self.staysPut = !chosen.isEmpty && chosen.allSatisfy(isOurs)
+    guard !self.staysPut else {
+      self.nextAddress = nil
+      return true
+    }
     if let keying, keying.isBoundToAddress {
       guard !self.isRekeying, keying.requestRekey() else { return false }
     }
@@ -134,7 +146,7 @@ package final class MediaSection {
       self.isRekeying = true
       return
     }
-    let ports = try self.openPorts(on: self.nextAddress ?? self.localAddress)
+    let ports = try self.openPorts(on: self.nextAddress ?? self.home)
     self.addressBefore = self.addressBefore ?? self.localAddress
     self.localAddress = ports.address
     try self.connectivity?.use(ports.sockets, further: ports.furtherSockets, isForNextAssociation: true)
@@ -144,7 +156,8 @@ package final class MediaSection {
 
   /// What was agreed is in force, at the address that the description named.
   func settleAddress() {
-    self.addressBefore = nil
+    // Other sockets have an address that is there.
+    if self.addressBefore.take() != nil { self.staysPut = false }
     if let next = self.nextAddress, next.isSameHost(as: self.localAddress) { self.nextAddress = nil }
   }
 
@@ -163,8 +176,17 @@ package final class MediaSection {
       on: address.with(port: 0), for: self.connectivity, isShared: isShared, in: self.transport.loop, self.warn)
   }
 
-  /// The addresses of this host that the call hangs on: the one that descriptions name, and the one that checks chose.
-  var addressesInUse: [SocketAddress] { [self.localAddress, self.connectivity?.localAddress].compactMap { $0 } }
+  /// Where new sockets have a place: the address in force, or, where that is gone, one that media goes on from.
+  var home: SocketAddress {
+    self.staysPut ? self.connectivity?.localAddresses.first ?? self.localAddress : self.localAddress
+  }
+
+  /// The addresses of this host that the call hangs on: the one that descriptions name, and those that checks chose;
+  /// only these, once descriptions name them in its place.
+  var addressesInUse: [SocketAddress] {
+    let chosen = self.connectivity?.localAddresses ?? []
+    return self.staysPut && !chosen.isEmpty ? chosen : [self.localAddress] + chosen
+  }
 
   /// A link-local peer is reached over the interface that our own address is of: descriptions name no scope.
   func onLink(_ address: SocketAddress?) -> SocketAddress? {
@@ -211,9 +233,9 @@ package final class MediaSection {
   var acceptedProtocols: [String] { self.encryption?.acceptedProtocols ?? ["RTP/AVP", "RTP/AVPF"] }
 
   /// Where the next description says that RTP and RTCP are received.
-  var described: SocketAddress { self.connectivity?.described?.rtp ?? self.localAddress }
+  var described: SocketAddress { self.connectivity?.described?.rtp ?? self.home }
 
-  var describedRTCPPort: UInt16 { self.connectivity?.described?.rtcp.port ?? self.localAddress.port + 1 }
+  var describedRTCPPort: UInt16 { self.connectivity?.described?.rtcp.port ?? self.home.port + 1 }
 
   /// Begins to gather what the next description names; false where it need not wait.
   func gather(from servers: [ICEServer], for next: SectionDescription) throws -> Bool {

@@ -86,10 +86,12 @@ package struct PortAllocator {
     }
   }
 
-  /// Pairs at further addresses, of which those that can't be had are left out.
+  /// Pairs at further addresses, of which those that can't be had are left out. Where no more sockets can be opened at
+  /// all, there are none: other calls can't do without theirs.
   mutating func openFurther(
     _ others: [SocketAddress], _ leftOut: (SocketAddress, ModuleError) -> Void
   ) -> FurtherPorts {
+    var untold = others
     var pairs: [PortPair] = []
     var sockets: [MediaSockets] = []
     for other in others {
@@ -97,7 +99,14 @@ package struct PortAllocator {
         let one = try self.openPair(on: other, tries: min(self.pairs, Self.triesElsewhere))
         sockets.append(one.addresses)
         pairs.append(one)
-      } catch { leftOut(other, error) }
+      } catch {
+        guard error.kind != .exhausted else {
+          for one in untold { leftOut(one, error) }
+          return FurtherPorts(pairs: Disconnected([]), sockets: [])
+        }
+        untold.removeAll { $0 == other }
+        leftOut(other, error)
+      }
     }
     return FurtherPorts(pairs: Disconnected(pairs), sockets: sockets)
   }

@@ -150,17 +150,24 @@ final class MediaPath {
 
   // MARK: Claims
 
-  /// Tells shared sockets where the peer is, when that is elsewhere than before; where there are checks, they say it.
+  /// Tells shared sockets where the peer is, and where no more, when that is elsewhere than before; where there are
+  /// checks, they say it.
   func claimSources() {
     guard self.isShared, self.connectivity == nil else { return }
-    if let address = self.rtpSource.address, address != self.claimed.rtp {
-      self.claimed.rtp = address
-      self.rtpPort?.claim(.source(address))
+    let before = self.claimed
+    self.claimed = (Self.place(self.rtpSource) ?? before.rtp, Self.place(self.rtcpSource) ?? before.rtcp)
+    guard before != self.claimed else { return }
+    for case let address? in [self.claimed.rtp, self.claimed.rtcp] { self.rtpPort?.claim(.source(address)) }
+    for case let address? in [before.rtp, before.rtcp]
+    where address != self.claimed.rtp && address != self.claimed.rtcp {
+      self.rtpPort?.claim(.formerSource(address))
     }
-    if let address = self.rtcpSource.address, address != self.claimed.rtcp {
-      self.claimed.rtcp = address
-      self.rtpPort?.claim(.source(address))
-    }
+  }
+
+  /// Nil for what stands for no address: a peer on hold is still where it was.
+  private static func place(_ source: RemoteSource) -> SocketAddress? {
+    guard let address = source.address, !address.isUnspecified, address.port != 0 else { return nil }
+    return address
   }
 
   /// Tells them what the peer's checks name.
@@ -169,7 +176,7 @@ final class MediaPath {
     for fragment in connectivity.fragments { self.rtpPort?.claim(.fragment(fragment)) }
   }
 
-  /// Tells them that a check vouches for `source`, if one does.
+  /// Tells them that a check over them vouches for `source`, if one does.
   func claimValidated(_ source: SocketAddress) {
     guard self.isShared, let connectivity, connectivity.isValidated(source) else { return }
     self.rtpPort?.claim(.source(source))
@@ -178,9 +185,15 @@ final class MediaPath {
   /// Whether a handshake's datagrams can be told from those of other transports.
   func claimHandshake(with remote: KeyExchangeRemote) -> Bool {
     guard self.isShared else { return true }
-    // What a relay passes on comes over a connection of this path's own.
-    if self.relays.rtp == nil, self.rtpPort?.claim(.handshake(remote.rtpAddress)) == false { return false }
-    guard let address = remote.rtcpAddress, self.relays.rtcp == nil else { return true }
+    // What a relay passes on comes over a connection of this path's own, and at further addresses nothing is shared.
+    if self.relays.rtp == nil, self.outgoing.rtp === self.rtpPort,
+      self.rtpPort?.claim(.handshake(remote.rtpAddress)) == false
+    {
+      return false
+    }
+    guard let address = remote.rtcpAddress, self.relays.rtcp == nil, self.outgoing.rtcp === self.rtcpPort else {
+      return true
+    }
     return self.rtpPort?.claim(.handshake(address)) != false
   }
 
@@ -227,8 +240,8 @@ final class MediaPath {
     let (rtp, rtcp) = (connectivity.route(.rtp), connectivity.route(.rtcp))
     if self.isShared {
       // Where neither side checks, nothing was validated.
-      for route in [rtp, rtcp] {
-        if let route, route.relay == nil { self.rtpPort?.claim(.source(route.peer)) }
+      for case let route? in [rtp, rtcp] {
+        self.rtpPort?.claim(route.relay == nil && route.pair == 0 ? .source(route.peer) : .elsewhere)
       }
     }
     self.rtpSource.pin(rtp?.address)

@@ -59,7 +59,7 @@ extension MediaTransport {
       return
     }
     connectivity.receive(packet.bytes, from: source, on: socket, in: relayed, now: now)
-    if relayed == nil { path.claimValidated(source) }
+    if relayed == nil, socket.pair == 0 { path.claimValidated(source) }
     self.runChecks(of: path, now: now)
   }
 

@@ -71,6 +71,7 @@ package enum SIPRedaction {
     result.reserveCapacity(bytes.count)
     var place = 0
     var end = 0
+    var at: Int?
     while place < bytes.count {
       guard let user = self.afterScheme(bytes[place...]) else {
         result.append(bytes[place])
@@ -80,18 +81,21 @@ package enum SIPRedaction {
       result += bytes[place..<user]
       place = user
       // Looked for once, however many schemes there are before it.
-      if end < user { end = bytes[user...].firstIndex { self.endOfUser.contains($0) } ?? bytes.count }
-      guard end < bytes.count, bytes[end] == UInt8(ascii: "@"),
-        let colon = bytes[user..<end].firstIndex(of: UInt8(ascii: ":"))
-      else { continue }
+      if end < user {
+        end = bytes[user...].firstIndex { self.endOfUser.contains($0) } ?? bytes.count
+        at = bytes[user..<end].lastIndex(of: UInt8(ascii: "@"))
+      }
+      guard let last = at, last >= user, let colon = bytes[user..<last].firstIndex(of: UInt8(ascii: ":")) else {
+        continue
+      }
       result += bytes[user...colon]
       result += self.mark.utf8
-      place = end
+      place = last
     }
     return String(decoding: result, as: UTF8.self)
   }
 
-  private static let endOfUser = Set("@>; \r\n\"".utf8)
+  private static let endOfUser = Set("> \r\n\"".utf8)
 
   /// Where a URI goes on that begins here.
   private static func afterScheme(_ bytes: ArraySlice<UInt8>) -> Int? {

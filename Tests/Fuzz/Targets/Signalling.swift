@@ -79,7 +79,9 @@ enum Signalling {
   static func redaction(_ bytes: [UInt8]) {
     let text = String(decoding: bytes, as: UTF8.self)
     guard !text.contains(Self.secret) else { return }
-    let whole = "\(text)\r\nAuthorization: Digest username=\"alice\", response=\"\(Self.secret)\"\r\n"
+    let whole =
+      "\(text)\r\nContact: <sip:alice:\(Self.secret)@10.0.0.1>\r\n"
+      + "Authorization: Digest username=\"alice\", response=\"\(Self.secret)\"\r\n"
     let redacted = SIPRedaction.redacted(whole)
     require(!redacted.contains(Self.secret), "a secret is shown")
     require(

@@ -24,7 +24,7 @@ import Testing
         })
       if self.isTold { settings.hostAddresses = { all } }
       let own = try #require(SocketAddress(host: own, port: 4000))
-      return HostAddresses(settings).further(beside: own, wanted).map(\.description)
+      return HostAddresses(settings) { all }.further(beside: own, wanted).map(\.description)
     }
   }
 
@@ -43,6 +43,7 @@ import Testing
     var host = Host()
     #expect(try host.further(beside: "127.0.0.1").isEmpty)
     host.addresses = [("lo", "127.0.0.1"), ("lo", "::1"), ("eth0", "10.0.0.1"), ("eth0", "fe80::1")]
+    host.addresses.append(("eth1", "169.254.7.1"))
     #expect(try host.further(beside: "10.0.0.1").isEmpty)
   }
 
@@ -61,6 +62,7 @@ import Testing
   func listensAtOne() throws {
     var host = Host()
     host.isTold = false
+    #expect(try host.further(beside: "10.0.0.1").count == 4, "it listens at all of them")
     host.listen = SocketAddress(ipv4: 0x0A00_0001, port: 5060)
     #expect(try host.further(beside: "10.0.0.1").isEmpty)
   }

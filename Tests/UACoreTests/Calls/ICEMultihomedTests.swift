@@ -199,6 +199,40 @@ import Testing
     try Self.end(agents, try #require(agents.alice.report?.id))
   }
 
+  @Test("a call without SIP names an address of IPv6 where IPv4 leads nowhere")
+  func withoutIPv4() throws {
+    let agents = try SimulatedAgents(
+      adjust: { settings in
+        guard settings.listen.host == "10.0.0.1" else { return }
+        // There is no such interface, so it has no address of IPv4.
+        settings.configuration.netInterface = "none"
+        settings.listen = SocketAddress(ipv6: 0x2001_0DB8_0000_0000, 5, port: 5060)
+      })
+    var offers: [Result<[UInt8], ModuleError>] = []
+    try agents.alice.act { core in
+      core.makeOffer(try core.connect("someone", settings: agents.aliceSettings)) { offers.append($0) }
+    }
+    let offer = String(decoding: try #require(offers.first).get(), as: UTF8.self)
+    #expect(offer.contains("\r\nc=IN IP6 2001:db8::5\r\n"), "\(offer)")
+  }
+
+  @Test("an offer without ICE costs no socket at a further address, and one with it does", arguments: [true, false])
+  func socketsForAnOffer(hasICE: Bool) throws {
+    let agents = try Self.makeAgents(seed: 60)
+    agents.bobSettings.mediaNAT = hasICE ? "ice" : nil
+    agents.aliceSettings.answersAtOnce = false
+    agents.alice.act { $0.accounts = [agents.aliceSettings] }
+    _ = try agents.bob.act {
+      try $0.call(try SIPURI("sip:alice@10.0.0.1"), at: agents.alice.address, settings: agents.bobSettings)
+    }
+    agents.run(milliseconds: 1000)
+    #expect(agents.alice.report?.state == .ringing && agents.simulation.network.mediaSocketCount == (hasICE ? 6 : 4))
+    let call = try #require(agents.alice.report?.id)
+    agents.alice.act { $0.answer(call) }
+    agents.run(milliseconds: 2000)
+    try Self.end(agents, call)
+  }
+
   @Test("a restart, and new DTLS keys with new sockets, go by the other address too", arguments: RxMode.allCases)
   func restarts(mode: RxMode) throws {
     let agents = try Self.makeAgents(mode, encryption: "dtls_srtp", seed: 58)
@@ -237,6 +271,60 @@ import Testing
     agents.run(milliseconds: 3000)
     let left = ways.inASecond(agents)
     #expect(left["10.0.0.1"] ?? 0 >= 48 && left["10.0.0.2"] ?? 0 >= 48 && left["10.0.1.1"] == nil, "\(left)")
+    agents.bob.act { $0.hangUp(agents.bobCall) }
+    #expect(agents.runUntilIdle())
+    for agent in [agents.alice, agents.bob] { #expect(agent.ended.first?.failure == nil) }
+    #expect(agents.simulation.network.mediaSocketCount == 0)
+  }
+
+  /// Alice's offers, as Bob got them.
+  private static func offers(_ agents: SimulatedAgents) -> [String] {
+    agents.bob.trace.withLock { trace in trace.filter { $0.contains("INVITE sip:bob@10.0.0.2") } }
+  }
+
+  @Test(
+    "a call whose media leaves from another address keeps its way when the described one goes, and says so once",
+    arguments: ICECallTests.ICECell.all.filter(\.usesRTCPMux))
+  func describedAddressGoes(cell: ICECallTests.ICECell) throws {
+    let agents = try Self.makeAgents(cell.mode, encryption: cell.encryption, seed: 61)
+    (agents.aliceSettings.usesRTCPMux, agents.bobSettings.usesRTCPMux) = (true, true)
+    let cut = Locked<Set<String>>(["10.0.0.1"])
+    let ways = Ways(agents.simulation.network) { address in cut.withLock { $0.contains(address.host) } }
+    let call = try agents.establishedCall()
+    agents.run(milliseconds: 1000)
+    let (sockets, credentials) = (agents.simulation.network.mediaSocketCount, ICECallTests.credentials(agents))
+    func change(gone: UInt32, to hosts: [UInt32]) {
+      let addresses = hosts.map { SocketAddress(ipv4: $0, port: 0) }
+      let all = Set(addresses.map { InterfaceAddress(interface: "sim\($0.host)", address: $0) })
+      agents.alice.act {
+        $0.networkChanged(NetworkChange(gone: [SocketAddress(ipv4: gone, port: 0)], new: addresses), addresses: all)
+      }
+      agents.run(milliseconds: 3000)
+    }
+    agents.simulation.network.move(host: "10.0.0.1", to: "10.0.0.9")
+    change(gone: 0x0A00_0001, to: [0x0A00_0009, 0x0A00_0101])
+    let left = ways.inASecond(agents)
+    #expect(left.keys.sorted() == ["10.0.0.2", "10.0.1.1"] && left.values.allSatisfy { $0 >= 48 }, "\(left)")
+    #expect(agents.simulation.network.mediaSocketCount == sockets && ICECallTests.credentials(agents) == credentials)
+    let last = Self.offers(agents).last
+    #expect(last?.contains("Contact: <sip:alice@10.0.0.9:5060") == true && last?.contains("c=IN IP4 10.0.1.1") == true)
+    // Another change is none of its matter.
+    change(gone: 0x0A00_0001, to: [0x0A00_0009, 0x0A00_0101, 0x0A00_0201])
+    #expect(Self.offers(agents).count == 2)
+    agents.alice.act { $0.refreshStatistics(call) }
+    agents.run(milliseconds: 100)
+    #expect(agents.alice.report?.media.lost == 0 && agents.alice.report?.media.rekeys == 0)
+    // New keys have sockets where there is an address.
+    if cell.encryption == "dtls_srtp" {
+      #expect(agents.alice.act { $0.rekey(call) })
+      agents.run(milliseconds: 10_000)
+      #expect(agents.alice.warnings.isEmpty && Self.hosts(agents.alice).first == "10.0.1.1", "\(agents.alice.warnings)")
+    }
+    // And when the one that was chosen goes too, it gets another.
+    cut.withLock { $0 = ["10.0.0.1", "10.0.1.1"] }
+    change(gone: 0x0A00_0101, to: [0x0A00_0009])
+    let moved = ways.inASecond(agents)
+    #expect(moved["10.0.0.9"] ?? 0 >= 48 && moved["10.0.0.2"] ?? 0 >= 48 && moved["10.0.1.1"] == nil, "\(moved)")
     agents.bob.act { $0.hangUp(agents.bobCall) }
     #expect(agents.runUntilIdle())
     for agent in [agents.alice, agents.bob] { #expect(agent.ended.first?.failure == nil) }

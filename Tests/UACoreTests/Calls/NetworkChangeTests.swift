@@ -88,6 +88,21 @@ import Testing
     #expect(count.take("10.0.0.9") >= 45 && count.take("10.0.0.2") >= 45)
   }
 
+  @Test("a call without SIP is left to whoever carries its descriptions")
+  func withoutSIP() throws {
+    let agents = try SimulatedAgents(encryption: "dtls_srtp")
+    let call = try agents.alice.act { core in
+      let call = try core.connect("someone", settings: agents.aliceSettings)
+      core.makeOffer(call) { _ in }
+      return call
+    }
+    agents.alice.act { core in
+      #expect(core.calls[call]?.media?.addressesInUse.first?.host == "10.0.0.1")
+      core.networkChanged(NetworkChange(gone: [Self.old], new: [Self.new]), addresses: Self.after)
+      #expect(core.calls[call].map { if case .none = $0.move { true } else { false } } == true)
+    }
+  }
+
   /// When Alice's address goes, after Bob has offered something, with 50 ms from one to the other.
   enum Moment: Int64, CaseIterable, Sendable {
     /// The offer is on its way to where she is no more.

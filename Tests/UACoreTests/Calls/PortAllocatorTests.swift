@@ -1,3 +1,4 @@
+import Handoff
 import ModuleKit
 import NetBase
 import Runtime
@@ -5,6 +6,45 @@ import TestSupport
 import Testing
 
 @testable import UACore
+
+/// Shares pairs without a kernel, and tells which of them are not held any more.
+private struct SharingTransport: DatagramTransport {
+  let closed = Locked<[String]>([])
+
+  func open(_ address: SocketAddress, typeOfService: Int) throws(ModuleError) -> sending any DatagramPort {
+    SilentPort(address)
+  }
+
+  func openShared(
+    _ address: SocketAddress, typeOfService: Int, on loop: EventLoop
+  ) throws(ModuleError) -> (any SharedDatagrams)? { SharedPair(address, self.closed) }
+}
+
+private final class SharedPair: SharedDatagrams {
+  let address: SocketAddress
+  let unclaimed = 3
+  private let closed: Locked<[String]>
+
+  init(_ address: SocketAddress, _ closed: Locked<[String]>) { (self.address, self.closed) = (address, closed) }
+
+  deinit {
+    let host = self.address.host
+    self.closed.withLock { $0.append(host) }
+  }
+
+  func makePort(_ number: UInt64, for component: Component) -> sending any DatagramPort { SilentPort(self.address) }
+}
+
+private final class SilentPort: DatagramPort {
+  let localAddress: SocketAddress
+
+  init(_ address: SocketAddress) { self.localAddress = address }
+
+  func attach(to context: LoopContext, _ handler: @escaping () -> Void) {}
+  func detach(from context: LoopContext) {}
+  func fill(_ batch: inout PacketBatch) { batch.clear() }
+  func send(_ bytes: RawSpan, to address: SocketAddress) -> SendResult { .sent }
+}
 
 /// The ports of RTP and RTCP.
 @Suite struct PortAllocatorTests {
@@ -38,6 +78,38 @@ import Testing
     withExtendedLifetime(taken) {}
   }
 
+  /// So many sockets can be opened, and no more.
+  private final class Scarce: DatagramTransport {
+    private let left: Locked<Int>
+    private let inner: SimulatedNetwork
+
+    init(_ count: Int, of inner: SimulatedNetwork) { (self.left, self.inner) = (Locked(count), inner) }
+
+    func open(_ address: SocketAddress, typeOfService: Int) throws(ModuleError) -> sending any DatagramPort {
+      let isLeft = self.left.withLock { left in
+        left -= 1
+        return left >= 0
+      }
+      guard isLeft else { throw ModuleError(.exhausted, "there are no more") }
+      return try self.inner.open(address, typeOfService: typeOfService)
+    }
+  }
+
+  @Test("where descriptors run out, those of further addresses are given back, and each of these is told of once")
+  func scarce() throws {
+    let simulation = Simulation(seed: 1)
+    let transport = Scarce(7, of: simulation.network)
+    var ports = PortAllocator(transport: transport, range: 10_000...10_001, typeOfService: 0, start: 0)
+    let addresses = (1...5 as ClosedRange<UInt32>).map { SocketAddress(ipv4: 0x0A00_0000 + $0, port: 0) }
+    let taken = try simulation.network.open(addresses[1].with(port: 10_000), typeOfService: 0)
+    var leftOut: [SocketAddress] = []
+    let opened = try ports.open(on: addresses[0], and: Array(addresses[1...])) { address, _ in leftOut.append(address) }
+    let (count, further) = (simulation.network.mediaSocketCount, opened.furtherSockets)
+    #expect(leftOut == Array(addresses[1...]))
+    #expect(count == 3 && further.isEmpty)
+    withExtendedLifetime(taken) {}
+  }
+
   @Test("a range without a pair is refused in one sentence")
   func tooSmall() {
     let simulation = Simulation(seed: 1)
@@ -59,5 +131,37 @@ import Testing
       #expect(pair.loop === loop)
     }
     #expect(opened.count == 3 && shared.addresses.isEmpty && shared.unclaimed == 0)
+  }
+
+  @Test("a shared pair is let go of when this host has lost its address, and what came to it for nobody still counts")
+  func lost() throws {
+    let simulation = Simulation(seed: 1)
+    let loop = simulation.makeLoop()
+    let transport = SharingTransport()
+    var ports = PortAllocator(transport: transport, range: 10_000...10_099, typeOfService: 0, start: 0)
+    // Of the second no interface tells.
+    let hosts = try ["10.0.0.1", "10.0.0.2", "127.0.0.1", "10.0.0.3", "10.0.0.4"].map {
+      try #require(SocketAddress(host: $0, port: 0))
+    }
+    func interfaces(_ places: Int...) -> Set<InterfaceAddress> {
+      Set(places.map { InterfaceAddress(interface: "sim\($0)", address: hosts[$0]) })
+    }
+    var listed: Set<InterfaceAddress>? = interfaces(0)
+    var shared = SharedPorts(interfaces: { listed })
+    func open(_ place: Int) throws {
+      let pair = try shared.ports(on: hosts[place], and: [], in: loop, from: &ports, leftOut: { _, _ in })
+      #expect(pair.address.isSameHost(as: hosts[place]))
+    }
+    for place in 0...2 { try open(place) }
+    #expect(transport.closed.withLock { $0 }.isEmpty && shared.unclaimed == 9)
+    listed = interfaces(3)
+    try open(1)
+    #expect(shared.addresses.count == 3, "nothing was opened")
+    try open(3)
+    #expect(transport.closed.withLock { $0 } == ["10.0.0.1"])
+    #expect(shared.addresses.map(\.host) == ["10.0.0.2", "10.0.0.3", "127.0.0.1"] && shared.unclaimed == 12)
+    listed = nil
+    try open(4)
+    #expect(shared.addresses.count == 4 && transport.closed.withLock { $0.count } == 1, "the kernel did not tell")
   }
 }

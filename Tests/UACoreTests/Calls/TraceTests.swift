@@ -42,6 +42,7 @@ import Testing
       ("Authentication-Info: nextnonce=\"secret1\", rspauth=\"secret2\", qop=auth", ["qop=auth"]),
       ("To: <sip:bob:secret1@example.com>", ["sip:bob:", "@example.com>"]),
       ("To: <SIP:bob:secret1@example.com>, \u{600}sip:sip:bob:secret2@b", ["SIP:bob:", "@example.com>", "@b"]),
+      ("To: <sip:bob;x=y:secret1@a>, <sip:bob:sec@secret2@b>", ["sip:bob;x=y:", "@a>", "@b>"]),
       ("Contact: <sips:bob:secret1@a>, <sip:bob:secret2@b>", ["sips:bob:", "@a>", "@b>"]),
       ("a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:secret1|2^20", ["|2^20"]),
       ("Subject: response=\"x\", sip:a@b:5060", ["response=\"x\"", "sip:a@b:5060"]),

@@ -457,4 +457,36 @@ import Testing
     agents.alice.act { $0.hangUp(call) }
     #expect(agents.runUntilIdle())
   }
+
+  @Test("with one port for all calls, video that is not bundled has sockets of its own")
+  func ownSockets() throws {
+    let cell = VideoCell(mode: .main, encryption: nil, isBundled: false, nat: nil)
+    let asked = Locked(0)
+    let (agents, _, _) = try Self.makeAgents(cell, seed: 19) { settings in
+      settings.configuration.usesSinglePort = true
+      settings.datagrams = settings.datagrams.map { AskedTransport(inner: $0, asked: asked) }
+    }
+    let call = try agents.establishedCall()
+    #expect(agents.alice.act { $0.calls[call]?.media?.sections.count } == 2)
+    #expect(asked.withLock { $0 } == 2, "for the audio of either side")
+    agents.alice.act { $0.hangUp(call) }
+    #expect(agents.runUntilIdle())
+  }
+}
+
+/// Counts how often sockets were asked for that many share; there are none.
+private struct AskedTransport: DatagramTransport {
+  let inner: any DatagramTransport
+  let asked: Locked<Int>
+
+  func open(_ address: SocketAddress, typeOfService: Int) throws(ModuleError) -> sending any DatagramPort {
+    try self.inner.open(address, typeOfService: typeOfService)
+  }
+
+  func openShared(
+    _ address: SocketAddress, typeOfService: Int, on loop: EventLoop
+  ) throws(ModuleError) -> (any SharedDatagrams)? {
+    self.asked.withLock { $0 += 1 }
+    return nil
+  }
 }
