@@ -77,8 +77,11 @@ struct DatagramRouting {
   /// SSRCs of members that have gone, and until when that counts.
   private var departed: [UInt32: Instant] = [:]
 
+  /// Whether there will be members that are not here yet.
+  var isExpecting = false
+
   /// Whether a member waits for its peer's description, so that what is nobody's may be claimed soon.
-  var isAwaited: Bool { self.waiting > 0 }
+  var isAwaited: Bool { self.waiting > 0 || self.isExpecting }
 
   /// How often something became known by which what was nobody's may be somebody's.
   private(set) var news = 0

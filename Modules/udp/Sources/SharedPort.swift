@@ -11,20 +11,37 @@ final class SharedPort: DatagramPort {
   private let home: LoopBound<SharedSocket>
   private let number: UInt64
   private let component: Component
+  private let tally: SharedTally
+  /// Whether it is counted as on its way to the loop; one of the two is.
+  private var isExpected: Bool
   /// While it is attached.
   private var place: (socket: SharedSocket, end: Int)?
   private var unsentBefore = 0
 
-  init(_ home: LoopBound<SharedSocket>, _ number: UInt64, _ component: Component, at address: SocketAddress) {
+  init(
+    _ home: LoopBound<SharedSocket>, _ number: UInt64, _ component: Component, at address: SocketAddress,
+    tally: SharedTally
+  ) {
     self.home = home
     self.number = number
     self.component = component
     self.localAddress = address
+    self.tally = tally
+    self.isExpected = component == .rtp
+    if self.isExpected { tally.expect(1) }
+  }
+
+  deinit { self.arrive() }
+
+  private func arrive() {
+    if self.isExpected { self.tally.expect(-1) }
+    self.isExpected = false
   }
 
   func attach(to context: LoopContext, _ handler: @escaping () -> Void) {
     guard let socket = self.home.withValue({ $0 }) else { return }
     self.place = (socket, socket.attach(self.number, self.component, to: context, handler))
+    self.arrive()
   }
 
   func detach(from context: LoopContext) {
@@ -76,6 +93,6 @@ final class SharedUDP: SharedDatagrams {
 
   func makePort(_ number: UInt64, for component: Component) -> sending any DatagramPort {
     let port = component == .rtp ? self.address.port : self.address.port + 1
-    return SharedPort(self.home, number, component, at: self.address.with(port: port))
+    return SharedPort(self.home, number, component, at: self.address.with(port: port), tally: self.tally)
   }
 }

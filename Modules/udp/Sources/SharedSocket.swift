@@ -160,6 +160,7 @@ final class SharedSocket {
   }
 
   private func sort(_ component: Component, now: Instant) {
+    self.routing.isExpecting = self.tally.isExpecting
     for index in 0..<self.batch.count {
       let source = self.batch.source(index)
       // What was cut would come back as if it were whole.
@@ -232,6 +233,7 @@ final class SharedSocket {
     case .rtcp: swap(&parked, &self.parkedRTCP)
     }
     self.batch.clear()
+    self.routing.isExpecting = self.tally.isExpecting
     parked.drain(now: now) { packet, source, arrival in
       if let member = self.routing.route(packet.bytes, from: source, now: now),
         self.batch.append(packet.bytes, source)
@@ -298,9 +300,15 @@ final class SharedSocket {
   }
 }
 
-/// What main may read of a shared socket while its loop goes on.
+/// What main and the loop of a shared socket let each other know.
 final class SharedTally: Sendable {
   private let nobodys = Atomic<Int>(0)
+  private let expected = Atomic<Int>(0)
+
+  /// Whether a port that main has made is still on its way to the loop: its peer may be quicker.
+  var isExpecting: Bool { self.expected.load(ordering: .acquiring) > 0 }
+
+  func expect(_ ports: Int) { self.expected.add(ports, ordering: .acquiringAndReleasing) }
 
   /// Datagrams that are nobody's; those that wait for a claim are among them until it comes.
   var unclaimed: Int { self.nobodys.load(ordering: .relaxed) }

@@ -3,6 +3,7 @@ import Handoff
 import ModuleKit
 import NetBase
 import Runtime
+import TestSupport
 import Testing
 import udp
 
@@ -156,6 +157,29 @@ private final class Peer: Sendable {
     #expect(member.received(5) == (UInt8(0)..<5).map { [200, $0] })
     #expect(pair.unclaimed == 1)
     member.leave()
+    loop.stop()
+  }
+
+  @Test("what outruns a transport that main has made, and its loop has not yet, waits for it: it is not another's")
+  func onItsWay() throws {
+    let loop = EventLoop.start(name: "shared")
+    let pair = try self.open(on: loop)
+    let peer = try Peer()
+    let standing = Member(1, of: pair, on: loop, [.ssrc(1), peer.claim])
+    let early = PlainPackets.pcmu(sequence: 7, ssrc: 2)
+    var made: (any DatagramPort)? = pair.makePort(2, for: .rtp)
+    #expect(made != nil)
+    peer.send(early, to: pair.address)
+    self.wait { pair.unclaimed == 1 }
+    let next = Member(2, of: pair, on: loop, [.ssrc(2), peer.claim])
+    #expect(next.received(1) == [early] && standing.heard.withLock { $0.isEmpty } && pair.unclaimed == 0)
+    next.leave()
+    // Nobody waits for one that never came.
+    made = nil
+    let late = PlainPackets.pcmu(sequence: 8, ssrc: 3)
+    peer.send(late, to: pair.address)
+    #expect(standing.received(1) == [late])
+    standing.leave()
     loop.stop()
   }
 
