@@ -189,6 +189,14 @@ package final class SimulatedAgents {
     return try self.alice.act { try $0.call(target, at: self.bob.address, settings: self.aliceSettings) }
   }
 
+  /// Bob calls Alice.
+  @discardableResult
+  package func callBack() throws -> CallID {
+    self.alice.act { $0.accounts = [self.aliceSettings] }
+    let target = try SIPURI("sip:alice@10.0.0.1")
+    return try self.bob.act { try $0.call(target, at: self.alice.address, settings: self.bobSettings) }
+  }
+
   /// Alice's process, or Bob's, dies without a word and begins anew at the same address; Bob's account is there again.
   package func restart(alice isAlice: Bool, seed: UInt64) throws {
     (isAlice ? self.alice : self.bob).die(in: self.simulation)

@@ -106,14 +106,7 @@ import Testing
     let agents = try Self.makeAgents(
       mode, encryption: "dtls_srtp", alice: ["2001:db8::1"], bob: ["2001:db8::2"], seed: 52)
     let ways = Ways(agents.simulation.network) { $0.family == .ipv4 }
-    if isCaller {
-      try agents.call()
-    } else {
-      agents.alice.act { $0.accounts = [agents.aliceSettings] }
-      _ = try agents.bob.act {
-        try $0.call(try SIPURI("sip:alice@10.0.0.1"), at: agents.alice.address, settings: agents.bobSettings)
-      }
-    }
+    if isCaller { try agents.call() } else { try agents.callBack() }
     agents.run(milliseconds: 3000)
     let left = ways.inASecond(agents)
     #expect(left.keys.sorted() == ["2001:db8::1", "2001:db8::2"] && left.values.allSatisfy { $0 >= 48 }, "\(left)")
@@ -185,14 +178,7 @@ import Testing
     let agents = try Self.makeAgents(mode, seed: 57)
     agents.bobSettings.mediaNAT = nil
     let ways = Ways(agents.simulation.network) { _ in false }
-    if isCaller {
-      try agents.call()
-    } else {
-      agents.alice.act { $0.accounts = [agents.aliceSettings] }
-      _ = try agents.bob.act {
-        try $0.call(try SIPURI("sip:alice@10.0.0.1"), at: agents.alice.address, settings: agents.bobSettings)
-      }
-    }
+    if isCaller { try agents.call() } else { try agents.callBack() }
     agents.run(milliseconds: 1000)
     #expect(agents.simulation.network.mediaSocketCount == 4)
     #expect(ways.inASecond(agents).keys.sorted() == ["10.0.0.1", "10.0.0.2"])
@@ -221,10 +207,7 @@ import Testing
     let agents = try Self.makeAgents(seed: 60)
     agents.bobSettings.mediaNAT = hasICE ? "ice" : nil
     agents.aliceSettings.answersAtOnce = false
-    agents.alice.act { $0.accounts = [agents.aliceSettings] }
-    _ = try agents.bob.act {
-      try $0.call(try SIPURI("sip:alice@10.0.0.1"), at: agents.alice.address, settings: agents.bobSettings)
-    }
+    try agents.callBack()
     agents.run(milliseconds: 1000)
     #expect(agents.alice.report?.state == .ringing && agents.simulation.network.mediaSocketCount == (hasICE ? 6 : 4))
     let call = try #require(agents.alice.report?.id)

@@ -30,10 +30,7 @@ import Testing
     if isCaller {
       try agents.establishedCall()
     } else {
-      agents.alice.act { $0.accounts = [agents.aliceSettings] }
-      _ = try agents.bob.act {
-        try $0.call(try SIPURI("sip:alice@10.0.0.1"), at: agents.alice.address, settings: agents.bobSettings)
-      }
+      try agents.callBack()
       agents.run(milliseconds: 3000)
     }
     try #require(agents.alice.isEstablished && agents.bob.isEstablished)
