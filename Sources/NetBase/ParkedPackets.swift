@@ -162,7 +162,7 @@ extension SocketAddress {
 
 /// Why parked packets were given up.
 package struct ParkingCounters: Equatable, Sendable {
-  /// Their key did not come within 500 ms.
+  /// Neither key nor owner came within 500 ms.
   package var expired = 0
   /// 32 were waiting already, and its source had most of the places.
   package var overflowed = 0

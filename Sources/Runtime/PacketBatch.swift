@@ -6,8 +6,6 @@ package import NetBase
   private let batch: OpaquePointer
   private let slots: Int
   private let slotSize: Int
-  private var injected: SocketAddress?
-  private var injectedCount = 0
   package private(set) var count = 0
 
   package init(slots: Int, slotSize: Int = 2048) {
@@ -23,24 +21,19 @@ package import NetBase
 
   /// Replaces what the batch holds with what the socket has; never blocks.
   package mutating func fill(from socket: borrowing UDPSocket) {
-    self.injected = nil
     self.count = max(0, Int(unsafe clinux_batch_receive(self.batch, socket.descriptor)))
   }
 
-  /// Replaces what the batch holds with one datagram, for networks without a kernel.
+  /// Replaces what the batch holds with one datagram, as much of it as a slot holds, for networks without a kernel.
   package mutating func fill(with bytes: RawSpan, from source: SocketAddress) {
-    self.injected = source
-    self.injectedCount = min(bytes.byteCount, self.slotSize)
-    self.count = 1
-    var room = unsafe self.slot(0).mutableBytes
-    room.copy(bytes.extracting(0..<self.injectedCount), at: 0)
+    self.clear()
+    _ = self.append(bytes.extracting(0..<min(bytes.byteCount, self.slotSize)), source)
   }
 
   /// Adds a datagram of another batch behind those that this one holds, with all that the kernel said of it; there has
   /// to be room.
   package mutating func append(_ index: Int, of other: borrowing PacketBatch) {
     precondition(index < other.count && self.count < self.slots)
-    self.injected = nil
     unsafe clinux_batch_copy(self.batch, UInt32(self.count), other.batch, UInt32(index))
     self.count += 1
   }
@@ -48,7 +41,6 @@ package import NetBase
   /// Adds a datagram that came from `address`, or is to go there; false where there is no room for it.
   package mutating func append(_ bytes: RawSpan, _ address: SocketAddress) -> Bool {
     guard self.count < self.slots, bytes.byteCount <= self.slotSize else { return false }
-    self.injected = nil
     self.set(self.count, bytes, address)
     self.count += 1
     return true
@@ -73,7 +65,7 @@ package import NetBase
   package mutating func clear() { self.count = 0 }
 
   package func source(_ index: Int) -> SocketAddress {
-    self.injected ?? SocketAddress(unsafe clinux_batch_source(self.batch, UInt32(index)))
+    SocketAddress(unsafe clinux_batch_source(self.batch, UInt32(index)))
   }
 
   /// Makes room for when datagrams came, once; before it `arrival` has nothing to tell.
@@ -81,21 +73,20 @@ package import NetBase
 
   /// When the kernel took the datagram in, nanoseconds since 1970; nil where its socket was not asked to note it.
   package func arrival(_ index: Int) -> Int64? {
-    guard self.injected == nil else { return nil }
     let time = unsafe clinux_batch_arrival(self.batch, UInt32(index))
     return time == 0 ? nil : time
   }
 
   /// Whether the datagram was longer than its slot, and its end is lost.
   package func isTruncated(_ index: Int) -> Bool {
-    self.injected == nil ? unsafe clinux_batch_is_truncated(self.batch, UInt32(index)) : false
+    unsafe clinux_batch_is_truncated(self.batch, UInt32(index))
   }
 
   package mutating func withPacket<Result>(
     _ index: Int, _ body: (inout Packet) -> Result
   ) -> Result {
     precondition(index < self.count)
-    let length = self.injected == nil ? unsafe clinux_batch_length(self.batch, UInt32(index)) : self.injectedCount
+    let length = unsafe clinux_batch_length(self.batch, UInt32(index))
     let slot = unsafe self.slot(index)
     var packet = unsafe Packet(storage: slot.mutableBytes, count: length)
     return body(&packet)

@@ -8,6 +8,8 @@ internal import Testing
   static let patches = Repository.lines("cd \(Repository.root) && ls Tests/Mutants/*.patch")
   /// The bugs that the random call flows must find.
   static let flowPatches = Repository.lines("cd \(Repository.root) && ls Tests/Mutants/Flows/*.patch")
+  /// The bugs that whole calls must find.
+  static let callPatches = Repository.lines("cd \(Repository.root) && ls Tests/Mutants/Calls/*.patch")
 
   /// What every test file below Tests and Modules holds.
   private static let tests = Repository.swiftFiles(below: "Tests", "Modules/*/Tests")
@@ -46,7 +48,7 @@ internal import Testing
     }
   }
 
-  @Test("a mutant still applies, and what it must fail is there", arguments: patches + flowPatches)
+  @Test("a mutant still applies, and what it must fail is there", arguments: patches + flowPatches + callPatches)
   func applies(_ patch: String) throws {
     let header = try Self.header(of: patch)
     #expect(header["Mutant"] != nil && Int(header["Limit"] ?? "") != nil)

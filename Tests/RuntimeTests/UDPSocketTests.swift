@@ -184,7 +184,7 @@ import Testing
     #expect(self.bytes(&copy, 0) == [5])
   }
 
-  @Test("a datagram longer than its slot says so")
+  @Test("a datagram longer than its slot says so, and what takes its place does not")
   func truncation() throws {
     let left = try UDPSocket(try self.address("127.0.0.1"))
     let right = try UDPSocket(try self.address("127.0.0.1"))
@@ -194,6 +194,9 @@ import Testing
     self.receive(&batch, from: right)
     #expect(batch.count == 2 && batch.isTruncated(0) && !batch.isTruncated(1))
     #expect(self.bytes(&batch, 0).count == 100)
+    [1, 2].withRawSpan { batch.fill(with: $0, from: target) }
+    #expect(batch.count == 1 && !batch.isTruncated(0) && batch.source(0) == target)
+    #expect(self.bytes(&batch, 0) == [1, 2])
   }
 
   @Test("ICMP tells that nothing listens, and of whom", arguments: Self.loopbacks)

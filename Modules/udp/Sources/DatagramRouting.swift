@@ -61,6 +61,8 @@ struct DatagramRouting {
   static let patienceWithNames = Duration.seconds(3)
   /// How long a peer may go on to send after its call.
   static let departure = Duration.seconds(30)
+  /// How long a doubt is kept that nothing more has come for.
+  static let doubtLifetime = Duration.seconds(30)
 
   private var members: [Member] = []
   private var free: [Int] = []
@@ -74,7 +76,7 @@ struct DatagramRouting {
   private var waiting = 0
   /// What nobody knew: since when, and when it came last.
   private var doubts: [(source: SocketAddress, ssrc: UInt32?, since: Instant, last: Instant)] = []
-  /// SSRCs of members that have gone, and until when that counts.
+  /// SSRCs of members that have gone, and when they went.
   private var departed: [UInt32: Instant] = [:]
 
   /// Whether there will be members that are not here yet.
@@ -103,10 +105,12 @@ struct DatagramRouting {
       self.withdraw(source, of: member)
       self.unsilence(member, at: source)
     }
-    if self.departed.count >= Self.maximumDeparted { self.departed = self.departed.filter { $0.value > now } }
+    if self.departed.count >= Self.maximumDeparted {
+      self.departed = self.departed.filter { $0.value.advanced(by: Self.departure) > now }
+    }
     for known in gone.ssrcs {
       self.disown(known.ssrc, member)
-      if self.departed.count < Self.maximumDeparted { self.departed[known.ssrc] = now.advanced(by: Self.departure) }
+      if self.departed.count < Self.maximumDeparted { self.departed[known.ssrc] = now }
     }
     for fragment in gone.fragments { self.fragments[fragment] = nil }
     for transaction in gone.transactions { self.transactions[transaction] = nil }
@@ -303,8 +307,8 @@ struct DatagramRouting {
       member = one
     }
     // The last packets of a call that is over must not be the first of the next one from there.
-    if self.members[member].ssrcs.isEmpty, let end = self.departed[ssrc],
-      now < end.advanced(by: Self.patience - Self.departure)
+    if self.members[member].ssrcs.isEmpty, let departure = self.departed[ssrc],
+      now < departure.advanced(by: Self.patience)
     {
       return nil
     }
@@ -364,9 +368,9 @@ struct DatagramRouting {
   private mutating func isSettled(
     _ ssrc: UInt32?, from source: SocketAddress, after patience: Duration = Self.patience, now: Instant
   ) -> Bool {
-    if let ssrc, let end = self.departed[ssrc], now < end { return false }
+    if let ssrc, let departure = self.departed[ssrc], now < departure.advanced(by: Self.departure) { return false }
     guard self.isAwaited else { return true }
-    self.doubts.removeAll { $0.last.advanced(by: Self.departure) < now }
+    self.doubts.removeAll { $0.last.advanced(by: Self.doubtLifetime) < now }
     if let place = self.doubts.firstIndex(where: { $0.source == source && $0.ssrc == ssrc }) {
       self.doubts[place].last = now
       guard self.doubts[place].since.advanced(by: patience) <= now else { return false }

@@ -42,7 +42,10 @@ struct LoadCommand: AsyncParsableCommand {
   @Flag(name: .customLong("no-decode"), help: "Neither decode nor play what is received; the result says so.")
   var skipsDecoding = false
 
-  @Flag(help: "All legs of an agent that have a thread in common share one port (rtp_single_port); not with DTLS-SRTP.")
+  @Flag(
+    help: ArgumentHelp(
+      "All legs of an agent that have a thread in common share one port (rtp_single_port); "
+        + "with DTLS-SRTP the peer must have one for each call."))
   var singlePort = false
 
   @OptionGroup var media: MediaOptions

@@ -32,11 +32,13 @@ extension AgentCore {
     return Set(addresses.filter { configuration.allows($0) }.map(\.address))
   }
 
-  /// Ends the connections that left from an address that is gone, registers anew, and takes along the calls.
+  /// Ends the connections that left from an address that is gone, forgets the sockets that calls share there, registers
+  /// anew, and takes along the calls.
   func networkChanged(_ change: NetworkChange, addresses: Set<InterfaceAddress>) {
     let hosts = Set(addresses.map(\.address.host))
     self.hostAddresses = hosts
     if !change.gone.isEmpty { self.transports.addressesChanged(hosts) }
+    self.environment.forget(change.gone)
     self.onNetworkChange?(change)
     for call in self.sortedCalls {
       // One without SIP is moved by whoever carries its descriptions.

@@ -12,8 +12,6 @@ package final class MediaEnvironment {
   private let loops: TransportLoops
   private var ports: PortAllocator
   private(set) var sharedPorts = SharedPorts()
-  /// Whether transports have their sockets in common with the others of their loop.
-  let sharesPorts: Bool
   private var generator: SeededGenerator
   private let listen: SocketAddress
   private let hosts: HostAddresses
@@ -35,7 +33,6 @@ package final class MediaEnvironment {
     self.hosts = HostAddresses(settings)
     self.loss = settings.loss
     (self.delays, self.decodesAudio) = (settings.delays, settings.decodesAudio)
-    self.sharesPorts = settings.configuration.usesSinglePort && settings.configuration.rxMode != .thread
     self.wallClockOffset = wallClockOffset
     self.generator = SeededGenerator(seed: seed)
     self.planner = StagePlanner(
@@ -49,6 +46,12 @@ package final class MediaEnvironment {
   }
 
   package func random() -> UInt64 { self.generator.next() }
+
+  /// Whether transports have their sockets in common with the others of their loop.
+  var sharesPorts: Bool { self.configuration.usesSinglePort && self.configuration.rxMode != .thread }
+
+  /// This host has lost these addresses: no more transports share sockets there.
+  func forget(_ gone: [SocketAddress]) { self.sharedPorts.forget(gone) }
 
   /// The address that media towards `peer` leaves from: the one that SIP listens on, where that is a certain one.
   package func localAddress(towards peer: SocketAddress) throws(ModuleError) -> SocketAddress {

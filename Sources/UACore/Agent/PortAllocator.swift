@@ -9,6 +9,13 @@ package struct PortPair {
   let rtcp: any DatagramPort
 
   var addresses: MediaSockets { MediaSockets(rtp: self.rtp.localAddress, rtcp: self.rtcp.localAddress) }
+
+  subscript(component: Component) -> any DatagramPort {
+    switch component {
+    case .rtp: self.rtp
+    case .rtcp: self.rtcp
+    }
+  }
 }
 
 /// Pairs at further addresses of this host, and where they are.

@@ -14,16 +14,8 @@ struct SharedPorts {
   private var pairs: [Place: any SharedDatagrams] = [:]
   /// How many transports have had a part of one.
   private var transports: UInt64 = 0
-  /// The addresses of this host's interfaces, loopback left out; nil where the kernel does not tell.
-  private let interfaces: () -> Set<InterfaceAddress>?
-  /// What they were when a pair was opened last.
-  private var known: Set<SocketAddress> = []
   /// Of pairs that are not kept any more.
   private var unclaimedBefore = 0
-
-  init(interfaces: @escaping () -> Set<InterfaceAddress>? = { InterfaceAddress.current() }) {
-    self.interfaces = interfaces
-  }
 
   /// One more transport's part of a pair; sockets of its own where there are none to share.
   ///
@@ -35,10 +27,7 @@ struct SharedPorts {
     leftOut: (SocketAddress, ModuleError) -> Void
   ) throws(ModuleError) -> MediaPorts {
     let place = Place(loop: ObjectIdentifier(loop), host: address.with(port: 0))
-    if self.pairs[place] == nil {
-      self.forgetGone()
-      self.pairs[place] = try allocator.openShared(on: address, by: loop)
-    }
+    if self.pairs[place] == nil { self.pairs[place] = try allocator.openShared(on: address, by: loop) }
     guard let pair = self.pairs[place] else {
       return try allocator.open(on: address, and: others, for: loop, leftOut: leftOut)
     }
@@ -52,12 +41,10 @@ struct SharedPorts {
   }
 
   /// Lets go of the pairs at addresses that this host has lost; they are open for as long as transports have a part of
-  /// them. An address of which no interface has told, as of loopback, is not lost.
-  private mutating func forgetGone() {
-    guard let interfaces = self.interfaces() else { return }
-    let now = Set(interfaces.map(\.address))
-    let gone = self.known.subtracting(now)
-    self.known = now
+  /// them.
+  ///
+  /// - Parameter gone: with port 0.
+  mutating func forget(_ gone: [SocketAddress]) {
     for (place, pair) in self.pairs where gone.contains(place.host) {
       self.unclaimedBefore += pair.unclaimed
       self.pairs[place] = nil

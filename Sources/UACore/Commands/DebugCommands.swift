@@ -32,7 +32,7 @@ extension AgentCore {
           + "received \(counters.requestsReceived) requests, \(counters.responsesReceived) responses; "
           + "sent \(counters.requestsSent) requests, \(counters.responsesSent) responses, "
           + "\(counters.retransmissionsSent) again; \(counters.transportFailures) peers were not there"
-          + "\(self.sharedPorts)\(connections.joined(separator: ""))"
+          + "\(self.sharedPortsLine)\(connections.joined(separator: ""))"
       },
       CoreCommand("modules", "the modules that are switched on") { [unowned self] _ in
         self.settings.configuration.activeModules.joined(separator: "\n")
@@ -92,7 +92,7 @@ extension AgentCore {
   }
 
   /// Where media of all calls is received (`rtp_single_port`), and what came there for none.
-  private var sharedPorts: String {
+  private var sharedPortsLine: String {
     let ports = self.environment.sharedPorts
     guard !ports.addresses.isEmpty else { return "" }
     let places = ports.addresses.map(\.description).joined(separator: ", ")

@@ -14,11 +14,9 @@ internal import Runtime
 ///
 /// Sockets that other transports have too are told who the peer is, and by what its checks and packets are known.
 final class MediaPath {
-  /// Nil once the path has closed.
-  private var rtpPort: (any DatagramPort)?
-  private var rtcpPort: (any DatagramPort)?
-  /// At further addresses of this host: what comes there is treated like all else. They go with the checks.
-  private var further: [PortPair]
+  /// The path's own, then those at further addresses of this host: what comes there is treated like all else, and they
+  /// go with the checks. None once the path has closed.
+  private var pairs: [PortPair]
   /// What data leaves by; kept, for every packet asks.
   private var outgoing: (rtp: (any DatagramPort)?, rtcp: (any DatagramPort)?)
   var rtpSource = RemoteSource()
@@ -55,14 +53,14 @@ final class MediaPath {
   private var unsentBefore = 0
 
   init(_ pair: PortPair, further: [PortPair]) {
-    (self.rtpPort, self.rtcpPort, self.further) = (pair.rtp, pair.rtcp, further)
+    self.pairs = [pair] + further
     self.outgoing = (pair.rtp, pair.rtcp)
     self.isShared = pair.rtp.isShared
   }
 
   /// Every socket, those of the path's own pair first.
   var sockets: [MediaSocket] {
-    (0...self.further.count).flatMap { pair in Component.allCases.map { MediaSocket($0, of: pair) } }
+    self.pairs.indices.flatMap { pair in Component.allCases.map { MediaSocket($0, of: pair) } }
   }
 
   /// Calls a socket's handler whenever it has something, until the path is closed: the loop keeps them for so long.
@@ -80,30 +78,30 @@ final class MediaPath {
   func close(in context: LoopContext) {
     guard self.isOpen else { return }
     self.isOpen = false
-    for case let port? in [self.rtpPort.take(), self.rtcpPort.take()] {
-      port.detach(from: context)
-      self.unsentBefore += port.unsent
-    }
-    self.closeFurther(in: context)
+    self.closePairs(after: 0, in: context)
     self.outgoing = (nil, nil)
     self.closeStreams()
   }
 
-  private func closeFurther(in context: LoopContext) {
-    for pair in self.further {
-      pair.rtp.detach(from: context)
-      pair.rtcp.detach(from: context)
+  /// Closes all pairs but the first `count`.
+  private func closePairs(after count: Int, in context: LoopContext) {
+    for pair in self.pairs.dropFirst(count) {
+      for component in Component.allCases {
+        pair[component].detach(from: context)
+        self.unsentBefore += pair[component].unsent
+      }
     }
-    self.further = []
+    self.pairs = Array(self.pairs.prefix(count))
   }
 
   /// Nil once it has closed.
   func port(_ socket: MediaSocket) -> (any DatagramPort)? {
-    guard socket.pair > 0 else { return socket.component == .rtp ? self.rtpPort : self.rtcpPort }
-    guard socket.pair <= self.further.count else { return nil }
-    let pair = self.further[socket.pair - 1]
-    return socket.component == .rtp ? pair.rtp : pair.rtcp
+    guard socket.pair < self.pairs.count else { return nil }
+    return self.pairs[socket.pair][socket.component]
   }
+
+  /// That of the path's own pair, which other transports may have too.
+  private func ownPort(_ component: Component) -> (any DatagramPort)? { self.port(MediaSocket(component)) }
 
   func isSecured(_ component: Component) -> Bool {
     switch component {
@@ -124,7 +122,7 @@ final class MediaPath {
     self.rtpSource.signal(agreement.remoteRTP)
     self.rtcpSource.signal(agreement.usesRTCPMux ? agreement.remoteRTP : agreement.remoteRTCP)
     guard self.isShared else { return }
-    for ssrc in agreement.remoteSSRCs { self.rtpPort?.claim(.ssrc(ssrc)) }
+    for ssrc in agreement.remoteSSRCs { self.ownPort(.rtp)?.claim(.ssrc(ssrc)) }
     self.claimSources()
   }
 
@@ -146,7 +144,7 @@ final class MediaPath {
   }
 
   /// Datagrams that were taken to be sent, and that the kernel did not take.
-  var unsent: Int { self.unsentBefore + (self.rtpPort?.unsent ?? 0) + (self.rtcpPort?.unsent ?? 0) }
+  var unsent: Int { self.pairs.reduce(self.unsentBefore) { $0 + $1.rtp.unsent + $1.rtcp.unsent } }
 
   // MARK: Claims
 
@@ -157,10 +155,10 @@ final class MediaPath {
     let before = self.claimed
     self.claimed = (Self.place(self.rtpSource) ?? before.rtp, Self.place(self.rtcpSource) ?? before.rtcp)
     guard before != self.claimed else { return }
-    for case let address? in [self.claimed.rtp, self.claimed.rtcp] { self.rtpPort?.claim(.source(address)) }
+    for case let address? in [self.claimed.rtp, self.claimed.rtcp] { self.ownPort(.rtp)?.claim(.source(address)) }
     for case let address? in [before.rtp, before.rtcp]
     where address != self.claimed.rtp && address != self.claimed.rtcp {
-      self.rtpPort?.claim(.formerSource(address))
+      self.ownPort(.rtp)?.claim(.formerSource(address))
     }
   }
 
@@ -173,28 +171,28 @@ final class MediaPath {
   /// Tells them what the peer's checks name.
   func claimFragments() {
     guard self.isShared, let connectivity else { return }
-    for fragment in connectivity.fragments { self.rtpPort?.claim(.fragment(fragment)) }
+    for fragment in connectivity.fragments { self.ownPort(.rtp)?.claim(.fragment(fragment)) }
   }
 
   /// Tells them that a check over them vouches for `source`, if one does.
   func claimValidated(_ source: SocketAddress) {
     guard self.isShared, let connectivity, connectivity.isValidated(source) else { return }
-    self.rtpPort?.claim(.source(source))
+    self.ownPort(.rtp)?.claim(.source(source))
   }
 
   /// Whether a handshake's datagrams can be told from those of other transports.
   func claimHandshake(with remote: KeyExchangeRemote) -> Bool {
     guard self.isShared else { return true }
     // What a relay passes on comes over a connection of this path's own, and at further addresses nothing is shared.
-    if self.relays.rtp == nil, self.outgoing.rtp === self.rtpPort,
-      self.rtpPort?.claim(.handshake(remote.rtpAddress)) == false
+    if self.relays.rtp == nil, self.outgoing.rtp === self.ownPort(.rtp),
+      self.ownPort(.rtp)?.claim(.handshake(remote.rtpAddress)) == false
     {
       return false
     }
-    guard let address = remote.rtcpAddress, self.relays.rtcp == nil, self.outgoing.rtcp === self.rtcpPort else {
+    guard let address = remote.rtcpAddress, self.relays.rtcp == nil, self.outgoing.rtcp === self.ownPort(.rtcp) else {
       return true
     }
-    return self.rtpPort?.claim(.handshake(address)) != false
+    return self.ownPort(.rtp)?.claim(.handshake(address)) != false
   }
 
   // MARK: Checks
@@ -218,8 +216,8 @@ final class MediaPath {
     self.connectivity = nil
     self.isUndecided = false
     self.relays = (nil, nil)
-    self.closeFurther(in: context)
-    self.outgoing = (self.rtpPort, self.rtcpPort)
+    self.closePairs(after: 1, in: context)
+    self.outgoing = (self.ownPort(.rtp), self.ownPort(.rtcp))
     self.closeStreams()
     self.rtpSource.unpin()
     self.rtcpSource.unpin()
@@ -241,7 +239,7 @@ final class MediaPath {
     if self.isShared {
       // Where neither side checks, nothing was validated.
       for case let route? in [rtp, rtcp] {
-        self.rtpPort?.claim(route.relay == nil && route.pair == 0 ? .source(route.peer) : .elsewhere)
+        self.ownPort(.rtp)?.claim(route.relay == nil && route.pair == 0 ? .source(route.peer) : .elsewhere)
       }
     }
     self.rtpSource.pin(rtp?.address)

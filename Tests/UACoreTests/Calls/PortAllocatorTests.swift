@@ -139,29 +139,33 @@ private final class SilentPort: DatagramPort {
     let loop = simulation.makeLoop()
     let transport = SharingTransport()
     var ports = PortAllocator(transport: transport, range: 10_000...10_099, typeOfService: 0, start: 0)
-    // Of the second no interface tells.
-    let hosts = try ["10.0.0.1", "10.0.0.2", "127.0.0.1", "10.0.0.3", "10.0.0.4"].map {
-      try #require(SocketAddress(host: $0, port: 0))
-    }
-    func interfaces(_ places: Int...) -> Set<InterfaceAddress> {
-      Set(places.map { InterfaceAddress(interface: "sim\($0)", address: hosts[$0]) })
-    }
-    var listed: Set<InterfaceAddress>? = interfaces(0)
-    var shared = SharedPorts(interfaces: { listed })
+    let hosts = (1...3 as ClosedRange<UInt32>).map { SocketAddress(ipv4: 0x0A00_0000 + $0, port: 0) }
+    var shared = SharedPorts()
     func open(_ place: Int) throws {
       let pair = try shared.ports(on: hosts[place], and: [], in: loop, from: &ports, leftOut: { _, _ in })
       #expect(pair.address.isSameHost(as: hosts[place]))
     }
-    for place in 0...2 { try open(place) }
-    #expect(transport.closed.withLock { $0 }.isEmpty && shared.unclaimed == 9)
-    listed = interfaces(3)
-    try open(1)
-    #expect(shared.addresses.count == 3, "nothing was opened")
-    try open(3)
+    for place in 0...1 { try open(place) }
+    #expect(shared.addresses.map(\.host) == ["10.0.0.1", "10.0.0.2"] && shared.unclaimed == 6)
+    // The last has no pair.
+    shared.forget([hosts[0], hosts[2]])
     #expect(transport.closed.withLock { $0 } == ["10.0.0.1"])
-    #expect(shared.addresses.map(\.host) == ["10.0.0.2", "10.0.0.3", "127.0.0.1"] && shared.unclaimed == 12)
-    listed = nil
-    try open(4)
-    #expect(shared.addresses.count == 4 && transport.closed.withLock { $0.count } == 1, "the kernel did not tell")
+    #expect(shared.addresses.map(\.host) == ["10.0.0.2"] && shared.unclaimed == 6)
+    for place in 0...2 { try open(place) }
+    #expect(transport.closed.withLock { $0.count } == 1 && shared.addresses.count == 3 && shared.unclaimed == 12)
+  }
+
+  @Test("an agent lets go of the pairs at an address that its host has lost", arguments: [RxMode.main, .pool])
+  func lostByAgent(mode: RxMode) throws {
+    let transport = SharingTransport()
+    let agents = try SimulatedAgents(
+      mode: mode, configure: { $0.usesSinglePort = true }, adjust: { $0.datagrams = transport })
+    try agents.call()
+    agents.alice.act { core in
+      #expect(core.environment.sharedPorts.addresses.map(\.host) == ["10.0.0.1"])
+      let own = SocketAddress(ipv4: 0x0A00_0001, port: 0)
+      core.networkChanged(NetworkChange(gone: [own], new: []), addresses: [])
+      #expect(core.environment.sharedPorts.addresses.isEmpty)
+    }
   }
 }
