@@ -14,7 +14,7 @@ internal import SRTPEngine
   @Flag(help: "One JSON object on standard output.")
   var json = false
 
-  @Option(help: "Only this part: receive, send, transform, memory, setups or rekeys.")
+  @Option(help: "Only this part: receive, send, transform, memory, setups, rekeys or uring.")
   var only: String?
 
   @Option(help: "Only this receive mode; set-ups and re-keys are measured in pool by default.")
@@ -30,12 +30,14 @@ internal import SRTPEngine
   var legMemory: String?
 
   func validate() throws {
-    if let only, PathDirection(rawValue: only) == nil, !["transform", "memory", "setups", "rekeys"].contains(only) {
-      throw ValidationError("--only takes receive, send, transform, memory, setups or rekeys")
+    let parts = ["transform", "memory", "setups", "rekeys", "uring"]
+    if let only, PathDirection(rawValue: only) == nil, !parts.contains(only) {
+      throw ValidationError("--only takes receive, send, transform, memory, setups, rekeys or uring")
     }
-    if self.check, self.only == "setups" || self.only == "rekeys" {
-      throw ValidationError("set-ups and re-keys are a matter of time, which --check leaves out")
+    if self.check, let only, ["setups", "rekeys", "uring"].contains(only) {
+      throw ValidationError("\(only) is a matter of time, which --check leaves out")
     }
+    if self.only == "uring", self.rxmode != nil { throw ValidationError("uring knows no receive modes") }
     guard (1...RekeyBench.maximumCalls).contains(self.calls) else {
       throw ValidationError("--calls takes 1 to \(RekeyBench.maximumCalls)")
     }
@@ -57,6 +59,9 @@ internal import SRTPEngine
     for memory in self.memories { report.add(try memory.measure()) }
     for setup in self.setups { report.add(try await setup.measure()) }
     for rekey in self.rekeys { report.add(try await rekey.measure()) }
+    for uring in self.urings {
+      for figures in uring.measure() { report.add(figures) }
+    }
     report.finish()
     if !report.violations.isEmpty { throw ExitCode(1) }
   }
@@ -97,6 +102,9 @@ internal import SRTPEngine
     guard self.measuresCalls("rekeys") else { return [] }
     return ["srtp-mand", "dtls_srtp"].map { RekeyBench(mode: self.modeOfCalls, encryption: $0, calls: self.calls) }
   }
+
+  /// On demand only: it holds no bound.
+  private var urings: [UringBench] { self.only == "uring" ? UringBench.all : [] }
 
   private func measuresCalls(_ part: String) -> Bool {
     (self.only == nil || self.only == part) && !self.check && self.plant == nil

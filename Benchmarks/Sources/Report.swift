@@ -9,6 +9,7 @@ struct Report {
   private var transforms: [TransformFigures] = []
   private var setups: [SetupFigures] = []
   private var rekeys: [RekeyFigures] = []
+  private var urings: [UringFigures] = []
   private(set) var violations: [String] = []
   private var keptCount = 0
   private let json: Bool
@@ -89,6 +90,22 @@ struct Report {
     }
   }
 
+  mutating func add(_ figures: UringFigures) {
+    if self.urings.isEmpty { self.say("\n" + Self.uringHeader) }
+    self.urings.append(figures)
+    self.count(figures.violations)
+    let bench = figures.bench
+    let name = pad(bench.wakeName, 9) + right("\(bench.legs)", 5) + "  " + pad(figures.way.name, 20)
+    switch figures.outcome {
+    case .cost(let cost):
+      self.say(
+        name + right("\(cost.packets)", 8) + right(fixed(cost.nanoseconds, 0), 8) + right(fixed(cost.user, 0), 7)
+          + right(fixed(cost.system, 0), 8) + right(fixed(cost.ratio, 2, or: "-"), 7) + right(fixed(cost.calls, 2), 7)
+          + right(fixed(cost.packetsPerTurn, 1), 8) + right(fixed(cost.feeding, 0), 8))
+    case .notMeasured(let reason): self.say(name + "  \(reason)  <-")
+    }
+  }
+
   /// The last lines, or the object.
   func finish() {
     guard self.json else {
@@ -131,13 +148,15 @@ struct Report {
       """
     }
     let rekeys = self.rekeys.map { Self.object($0) }
+    let urings = self.urings.map { Self.object($0) }
     let violations = self.violations.map { JSON.string($0).compact }
     print(
       """
       {"ok":\(self.violations.isEmpty),"packet_path":[\(paths.joined(separator: ","))],\
       "transform":[\(transforms.joined(separator: ","))],\
       "memory":[\(memories.joined(separator: ","))],"setups":[\(setups.joined(separator: ","))],\
-      "rekeys":[\(rekeys.joined(separator: ","))],"violations":[\(violations.joined(separator: ","))]}
+      "rekeys":[\(rekeys.joined(separator: ","))],"uring":[\(urings.joined(separator: ","))],\
+      "violations":[\(violations.joined(separator: ","))]}
       """)
   }
 
@@ -156,8 +175,24 @@ struct Report {
     }
   }
 
+  private static func object(_ figures: UringFigures) -> String {
+    let bench = figures.bench
+    let name = "\"way\":\"\(figures.way)\",\"paced\":\(bench.isPaced),\"legs\":\(bench.legs)"
+    switch figures.outcome {
+    case .cost(let cost):
+      return """
+        {\(name),"packets":\(cost.packets),"ns_per_packet":\(fixed(cost.nanoseconds, 1)),\
+        "user_ns_per_packet":\(fixed(cost.user, 1)),"system_ns_per_packet":\(fixed(cost.system, 1)),\
+        "ratio":\(fixed(cost.ratio, 3, or: "null")),"calls_per_packet":\(fixed(cost.calls, 3)),\
+        "packets_per_turn":\(fixed(cost.packetsPerTurn, 1)),"sender_ns_per_packet":\(fixed(cost.feeding, 1))}
+        """
+    case .notMeasured(let reason): return "{\(name),\"error\":\(JSON.string(reason).compact)}"
+    }
+  }
+
   private var lineCount: Int {
     self.paths.count + self.transforms.count + self.memories.count + self.setups.count + self.rekeys.count
+      + self.urings.count
   }
 
   private mutating func count(_ broken: [String]) {
@@ -204,6 +239,14 @@ struct Report {
     + "DTLS every ten seconds; nothing is lost.\n"
     + pad("", 8) + pad("rxmode", 7) + pad("mediaenc", 25) + right("calls", 6) + right("rekeys/s", 10)
     + right("alone", 8) + right("re-keyed", 10) + right("more", 7) + right("bound", 7)
+
+  private static let uringHeader =
+    "One thread of a C program receives and answers datagrams: its CPU time for each, nanoseconds; user and system\n"
+    + "time apart, by samples; ratio to epoll; system calls for each; datagrams of a wake-up; CPU time of the thread\n"
+    + "that sends to it.\n"
+    + pad("wakes up", 9) + right("legs", 5) + "  " + pad("way", 20) + right("packets", 8) + right("ns", 8)
+    + right("user", 7) + right("system", 8) + right("ratio", 7) + right("calls", 7) + right("a turn", 8)
+    + right("sender", 8)
 }
 
 /// Tells on standard error how a run goes: the figures have standard output.
