@@ -7,6 +7,9 @@ internal import UACore
 /// Media is encrypted by DTLS-SRTP, on one transport with its RTCP, and goes where ICE has checked that the peer is; a peer
 /// without ICE gets it where its description says. Our descriptions have every candidate of ours, but for
 /// `Configuration.tricklesCandidates`. The peer's may come after its description (`add(candidate:)`).
+///
+/// Every method may be called from any task. A connection that the program no longer keeps is closed, unless it keeps its
+/// `call`; the streams of that alone are not enough.
 public final class PeerConnection: Sendable {
   /// What happens, what the peer says, and the figures at the end.
   public let call: Call
@@ -14,7 +17,7 @@ public final class PeerConnection: Sendable {
   private let agent: UACore.UserAgent
 
   init(id: CallID, call: Call, agent: UACore.UserAgent) {
-    (self.id, self.call, self.agent) = (id, call, agent)
+    (self.id, self.call, self.agent) = (id, Call(endingWhenDropped: call), agent)
   }
 
   /// An offer for the peer; `accept(answer:)` takes what it answers.

@@ -1,6 +1,7 @@
 internal import Handoff
 internal import ModuleKit
 internal import NetBase
+internal import Synchronization
 
 /// The driver behind `Call.audio` and `Call.play`: PCM between a call and the program that made it.
 ///
@@ -8,10 +9,43 @@ internal import NetBase
 /// loses samples and never delays a packet.
 final class ProgramAudio: Sendable {
   /// One call's lanes.
-  struct Pipes: Sendable {
+  final class Pipes: Sendable {
     let heard: AsyncStream<[Int16]>
     let toProgram: AsyncStream<[Int16]>.Continuation
-    let toPeer: Mailbox<[Int16]>
+    /// Frames that were dropped, for the program had not read those before them.
+    let unread = Atomic<Int>(0)
+    let toPeer: Mailbox<Block>
+    /// How often the program has stopped what it plays.
+    fileprivate let stops = Atomic<Int>(0)
+
+    init() {
+      // A second of 20 ms frames, the oldest dropped first.
+      (self.heard, self.toProgram) = AsyncStream.makeStream(of: [Int16].self, bufferingPolicy: .bufferingNewest(50))
+      self.toPeer = Mailbox(capacity: 256) {}
+    }
+
+    /// False where there is no room, or the call is over.
+    func play(_ samples: [Int16]) -> Bool {
+      self.toPeer.post(Block(samples: samples, stops: self.stops.load(ordering: .acquiring)))
+    }
+
+    /// The count comes first: a block that its source has taken by then is known to be an old one.
+    func stopPlaying() {
+      self.stops.add(1, ordering: .acquiringAndReleasing)
+      while self.toPeer.take() != nil {}
+    }
+
+    func close() {
+      self.toProgram.finish()
+      self.toPeer.close()
+    }
+  }
+
+  /// What `Call.play` was given.
+  struct Block: Sendable {
+    var samples: [Int16] = []
+    /// How often the program had stopped before.
+    var stops = 0
   }
 
   private let format: AudioFormat
@@ -27,13 +61,13 @@ final class ProgramAudio: Sendable {
     return [
       .source(
         .confined { [self] request in
-          let lane = self.pipes(of: request.stream).toPeer
-          return { ProgramSource(format: format, lane: lane) }
+          let pipes = self.pipes(of: request.stream)
+          return { ProgramSource(format: format, pipes: pipes) }
         }),
       .player(
         .confined { [self] request in
-          let continuation = self.pipes(of: request.stream).toProgram
-          return { ProgramPlayer(format: format, continuation: continuation) }
+          let pipes = self.pipes(of: request.stream)
+          return { ProgramPlayer(format: format, pipes: pipes) }
         }),
     ]
   }
@@ -41,43 +75,38 @@ final class ProgramAudio: Sendable {
   func pipes(of stream: StreamID) -> Pipes {
     self.pipes.withLock { all in
       if let known = all[stream] { return known }
-      // A second of 20 ms frames, the oldest dropped first.
-      let (heard, continuation) = AsyncStream.makeStream(of: [Int16].self, bufferingPolicy: .bufferingNewest(50))
-      let made = Pipes(heard: heard, toProgram: continuation, toPeer: Mailbox(capacity: 256) {})
+      let made = Pipes()
       all[stream] = made
       return made
     }
   }
 
-  func forget(_ stream: StreamID) {
-    let gone = self.pipes.withLock { $0.removeValue(forKey: stream) }
-    gone?.toProgram.finish()
-    gone?.toPeer.close()
-  }
+  func forget(_ stream: StreamID) { self.pipes.withLock { $0.removeValue(forKey: stream) }?.close() }
 }
 
 /// What the program plays, in the order in which it was handed over; silence while there is nothing.
 private final class ProgramSource: AudioStage {
   let format: AudioFormat
-  private let lane: Mailbox<[Int16]>
-  private var block: [Int16] = []
+  private let pipes: ProgramAudio.Pipes
+  private var block = ProgramAudio.Block()
   private var used = 0
 
-  init(format: AudioFormat, lane: Mailbox<[Int16]>) {
-    self.format = format
-    self.lane = lane
+  init(format: AudioFormat, pipes: ProgramAudio.Pipes) {
+    (self.format, self.pipes) = (format, pipes)
   }
 
   func process(_ frame: inout AudioFrame) -> Verdict {
+    let stops = self.pipes.stops.load(ordering: .acquiring)
+    if self.block.stops < stops { self.used = self.block.samples.count }
     for index in 0..<frame.samples.count {
-      while self.used == self.block.count {
-        guard let next = self.lane.take() else {
+      while self.used == self.block.samples.count {
+        guard let next = self.pipes.toPeer.take() else {
           for rest in index..<frame.samples.count { frame.samples[rest] = 0 }
           return .forward
         }
-        (self.block, self.used) = (next, 0)
+        (self.block, self.used) = (next, next.stops < stops ? next.samples.count : 0)
       }
-      frame.samples[index] = self.block[self.used]
+      frame.samples[index] = self.block.samples[self.used]
       self.used += 1
     }
     return .forward
@@ -89,20 +118,19 @@ private final class ProgramSource: AudioStage {
 /// What the peer says, handed to the program a frame at a time.
 private final class ProgramPlayer: AudioStage {
   let format: AudioFormat
-  private let continuation: AsyncStream<[Int16]>.Continuation
+  private let pipes: ProgramAudio.Pipes
 
-  init(format: AudioFormat, continuation: AsyncStream<[Int16]>.Continuation) {
-    self.format = format
-    self.continuation = continuation
+  init(format: AudioFormat, pipes: ProgramAudio.Pipes) {
+    (self.format, self.pipes) = (format, pipes)
   }
 
   func process(_ frame: inout AudioFrame) -> Verdict {
     var samples: [Int16] = []
     samples.reserveCapacity(frame.samples.count)
     for index in 0..<frame.samples.count { samples.append(frame.samples[index]) }
-    self.continuation.yield(samples)
+    if case .dropped = self.pipes.toProgram.yield(samples) { self.pipes.unread.add(1, ordering: .relaxed) }
     return .forward
   }
 
-  func finish(_ stream: StreamID) { self.continuation.finish() }
+  func finish(_ stream: StreamID) { self.pipes.toProgram.finish() }
 }

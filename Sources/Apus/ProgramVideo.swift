@@ -11,10 +11,14 @@ final class ProgramVideo: Sendable {
   final class Pipes: Sendable {
     let seen: AsyncStream<EncodedVideoFrame>
     let toProgram: AsyncStream<EncodedVideoFrame>.Continuation
+    /// Frames that were dropped, for the program had not read those before them.
+    let unread = Atomic<Int>(0)
     /// One element for each key frame that the peer asks for.
     let wishes: AsyncStream<Void>
     let wish: AsyncStream<Void>.Continuation
     let toPeer: Mailbox<EncodedVideoFrame>
+    /// The codec that was agreed on last, as in `a=rtpmap`.
+    let encodingName = Locked<String?>(nil)
     /// What the transport is woken by, once there is one.
     let wake: Locked<@Sendable () -> Void>
     /// Whether a key frame of the peer's is wanted; the transport asks after each frame, so there is no lock.
@@ -35,6 +39,12 @@ final class ProgramVideo: Sendable {
       self.wish.finish()
       self.toPeer.close()
     }
+
+    /// Takes what the core says when a call has agreed on video.
+    func prepare(_ request: VideoRequest) {
+      self.wake.withLock { $0 = request.wake }
+      self.encodingName.withLock { $0 = request.encodingName }
+    }
   }
 
   private let pipes = Locked<[StreamID: Pipes]>([:])
@@ -46,12 +56,12 @@ final class ProgramVideo: Sendable {
     [
       .videoSource { [self] request in
         let pipes = self.pipes(of: request.stream)
-        pipes.wake.withLock { $0 = request.wake }
+        pipes.prepare(request)
         return { ProgramVideoSource(pipes) }
       },
       .videoSink { [self] request in
         let pipes = self.pipes(of: request.stream)
-        pipes.wake.withLock { $0 = request.wake }
+        pipes.prepare(request)
         return { ProgramVideoSink(pipes) }
       },
     ]
@@ -99,8 +109,10 @@ private final class ProgramVideoSink: VideoSink {
   func take(_ frame: RawSpan, _ info: VideoFrameInfo, now: Instant) {
     let copy = EncodedVideoFrame(
       bytes: frame.copied(), timestamp: info.timestamp, isKeyFrame: info.isKeyFrame)
+    guard case .dropped = self.pipes.toProgram.yield(copy) else { return }
+    self.pipes.unread.add(1, ordering: .relaxed)
     // Whoever lost a frame can't decode what follows.
-    if case .dropped = self.pipes.toProgram.yield(copy) { self.pipes.wantsKeyFrame.store(true, ordering: .relaxed) }
+    self.pipes.wantsKeyFrame.store(true, ordering: .relaxed)
   }
 
   func takeKeyFrameRequest() -> Bool { self.pipes.wantsKeyFrame.exchange(false, ordering: .relaxed) }

@@ -1,6 +1,6 @@
 internal import AllModules
 internal import Handoff
-public import ModuleKit
+internal import ModuleKit
 internal import NetBase
 internal import UACore
 
@@ -9,107 +9,60 @@ internal import UACore
 /// Every method may be called from any task. Several agents live in one process, each with a main loop of its own.
 /// A call keeps its agent until it has ended; one that nothing keeps shuts down by itself.
 public final class UserAgent: Sendable {
-  /// How media is encrypted.
-  public enum Encryption: String, Sendable, CaseIterable {
-    case none
-    /// SDES keys where the peer takes them (RFC 4568).
-    case srtp
-    /// SDES keys or no call.
-    case srtpMandatory = "srtp-mand"
-    /// DTLS-SRTP or no call (RFC 5763).
-    case dtls = "dtls_srtp"
-  }
-
-  /// What an agent is made with.
-  public struct Configuration: Sendable {
-    /// Who calls, for example `sip:alice@example.com`.
-    public var identity = "sip:apus@localhost"
-    /// Address and port for SIP; port 0 is any free one.
-    public var listen = "0.0.0.0:0"
-    public var encryption = Encryption.dtls
-    /// Names, in order of preference; empty for all.
-    public var codecs: [String] = []
-    /// Where media is received.
-    public var receiveMode = RxMode.pool
-    /// Whether RTCP shares the RTP socket where the peer agrees.
-    public var multiplexesRTCP = true
-    /// Whether calls that come in are answered at once; otherwise `Call.answer` does it.
-    public var answersAtOnce = false
-    /// Samples a second of `Call.audio` and `Call.play`, which are 16-bit mono.
-    public var sampleRate = 16_000
-    /// Whether calls have video (`Call.video`, `Call.send`): VP8 or H.264, which the program encodes and decodes.
-    public var hasVideo = false
-    /// STUN and TURN servers that a `PeerConnection` asks for candidates, for example
-    /// `turn:user:password@turn.example.com?transport=tcp`.
-    public var iceServers: [String] = []
-    /// Whether a `PeerConnection` describes itself before these have answered; `Call.Event.lateCandidates` then tells what
-    /// they said (RFC 8838).
-    public var tricklesCandidates = false
-    /// Whether a `PeerConnection` names and uses nothing but relays of these servers.
-    public var usesRelaysOnly = false
-
-    public init() {}
-  }
-
-  /// Calls that come in.
+  /// Calls that come in; for one reader. A reader that is cancelled ends it: calls that come in after that are refused with
+  /// 486, and so are those that come while 256 wait for the reader.
   public let incomingCalls: AsyncStream<Call>
+  /// Messages that come in (RFC 3428), in calls and outside; for one reader. While 100 wait for it, a new one takes the place
+  /// of the oldest.
+  public let messages: AsyncStream<Message>
+  /// How the configuration's `account` stands at its registrar, whenever that changes; for one reader, the last 16 wait for
+  /// it.
+  public let registrations: AsyncStream<Registration>
+  /// What went wrong and nothing ended by: a sentence for people each; for one reader, the last 100 wait for it.
+  public let warnings: AsyncStream<String>
   private let announceCall: AsyncStream<Call>.Continuation
+  private let announceMessage: AsyncStream<Message>.Continuation
+  private let announceRegistration: AsyncStream<Registration>.Continuation
+  private let announceWarning: AsyncStream<String>.Continuation
   private let core: UACore.UserAgent
   private let audio: ProgramAudio
   private let video = ProgramVideo()
-  private let account: CallSettings
+  private let callSettings: CallSettings
   private let tricklesCandidates: Bool
-  private let calls = Locked(Calls())
+  private let state = Locked(State())
   /// Tells the calls what happens to them, until the agent has ended.
   private let telling = Locked<Task<Void, Never>?>(nil)
 
-  private struct Calls {
+  private struct State {
     var known: [CallID: Call] = [:]
     /// What happened to calls of ours before the program had them.
     var early: [CallID: [AgentEvent]] = [:]
   }
 
   /// Makes an agent that listens.
+  ///
+  /// - Throws: what is wrong with the configuration, with code `configuration`; what could not be opened.
   public init(_ configuration: Configuration = Configuration()) async throws(ApusError) {
-    guard let listen = SocketAddress(configuration.listen, defaultPort: 0) else {
-      throw ApusError(
-        .configuration, "listen \(configuration.listen): it takes an address and a port, for example 127.0.0.1:5060")
-    }
-    var core = UACore.Configuration()
-    core.activeModules = usualModuleNames
-    core.rxMode = configuration.receiveMode
-    core.callMaxCalls = nil
-    core.callHoldOtherCalls = false
-    if configuration.usesRelaysOnly { core.moduleValues["ice_policy"] = "relay" }
+    let checked = try CoreSettings(configuration)
     let audio = ProgramAudio(format: AudioFormat(sampleRate: configuration.sampleRate, channels: 1))
-    var settings = AgentSettings(available: allModules, configuration: core, listen: listen)
+    var settings = AgentSettings(available: allModules, configuration: checked.core, listen: checked.listen)
+    settings.acceptsCalls = configuration.acceptsCalls
     settings.programFacets = audio.facets.map { (ProgramAudio.name, $0) }
     settings.programFacets += self.video.facets.map { (ProgramVideo.name, $0) }
-    let device = AudioDevice(driver: ProgramAudio.name, device: "")
-    var account = CallSettings(identity: configuration.identity, source: device, player: device)
-    account.mediaEncryption = configuration.encryption == .none ? nil : configuration.encryption.rawValue
-    account.codecs = configuration.codecs.compactMap { CodecPreference($0) }
-    account.usesRTCPMux = configuration.multiplexesRTCP
-    account.answersAtOnce = configuration.answersAtOnce
-    if configuration.hasVideo {
-      let screen = VideoDevice(driver: ProgramVideo.name, device: "")
-      (account.videoSource, account.videoDisplay) = (screen, screen)
-    }
-    for (place, text) in configuration.iceServers.enumerated() {
-      do throws(STUNServerURI.Refusal) { account.natServers.append(try STUNServerURI(text)) } catch {
-        // Without the text: it may have a password in it.
-        throw ApusError(.configuration, "iceServers, number \(place + 1): \(error.message)")
-      }
-    }
-    self.account = account
+    self.callSettings = checked.calls
     self.tricklesCandidates = configuration.tricklesCandidates
     self.audio = audio
     self.core = UACore.UserAgent(settings)
-    (self.incomingCalls, self.announceCall) = AsyncStream.makeStream(of: Call.self)
-    do {
-      try await self.core.start()
-      try await self.core.setAccounts([account])
-    } catch {
+    (self.incomingCalls, self.announceCall) = AsyncStream.makeStream(
+      of: Call.self, bufferingPolicy: .bufferingOldest(256))
+    (self.messages, self.announceMessage) = AsyncStream.makeStream(
+      of: Message.self, bufferingPolicy: .bufferingNewest(100))
+    (self.registrations, self.announceRegistration) = AsyncStream.makeStream(
+      of: Registration.self, bufferingPolicy: .bufferingNewest(16))
+    (self.warnings, self.announceWarning) = AsyncStream.makeStream(
+      of: String.self, bufferingPolicy: .bufferingNewest(100))
+    for warning in checked.warnings { self.announceWarning.yield(warning) }
+    do { try await self.core.start(accounts: [checked.calls]) } catch {
       await self.core.shutDown()
       throw ApusError(error)
     }
@@ -125,21 +78,35 @@ public final class UserAgent: Sendable {
     get async { await self.core.listenAddress?.description ?? "" }
   }
 
+  /// The calls under way, connections' too, in the order in which they began. One of a connection does not keep the
+  /// connection open.
+  public var calls: [Call] {
+    self.state.withLock { Array($0.known.values) }.sorted { $0.id < $1.id }
+  }
+
   /// Calls `target`, for example `sip:bob@192.0.2.1`; returns before it is answered.
   ///
   /// - Throws: what is wrong with the settings or the address, before anything is sent.
   public func call(_ target: String) async throws(ApusError) -> Call {
     do {
-      let id = try await self.core.call(target, settings: self.account)
+      let id = try await self.core.call(target)
       return self.known(id, peer: target)
     } catch { throw ApusError(error) }
+  }
+
+  /// Sends a text to `target`, for example `sip:bob@192.0.2.1`, outside a call (RFC 3428), and waits until the peer or its
+  /// server has taken it: 32 seconds at most, or a little longer for a name that is looked up.
+  ///
+  /// - Throws: what is wrong with the address, or why it was not taken.
+  public func send(message: String, to target: String) async throws(ApusError) {
+    do { try await self.core.send(message: message, to: target) } catch { throw ApusError(error) }
   }
 
   /// A connection whose descriptions the program carries to `peer` and back; the name is for the program's own use.
   ///
   /// - Throws: what is wrong with the settings. The agent's `encryption` does not matter here.
   public func connection(to peer: String) async throws(ApusError) -> PeerConnection {
-    var settings = self.account
+    var settings = self.callSettings
     (settings.mediaEncryption, settings.mediaNAT) = (Encryption.dtls.rawValue, "ice")
     (settings.usesRTCPMux, settings.usesBundle) = (true, true)
     settings.tricklesCandidates = self.tricklesCandidates
@@ -156,56 +123,74 @@ public final class UserAgent: Sendable {
   public func shutDown() async {
     await self.core.shutDown()
     await self.telling.withLock { $0.take() }?.value
-    self.announceCall.finish()
+    self.finishStreams()
   }
 
   deinit {
     guard self.telling.withLock({ $0.take() }) != nil else { return }
-    self.announceCall.finish()
+    self.finishStreams()
     let core = self.core
     Task { await core.shutDown() }
+  }
+
+  private func finishStreams() {
+    self.announceCall.finish()
+    self.announceMessage.finish()
+    self.announceRegistration.finish()
+    self.announceWarning.finish()
   }
 
   private func known(_ id: CallID, peer: String) -> Call {
     let stream = StreamID(number: id.number)
     let (pipes, videoPipes) = (self.audio.pipes(of: stream), self.video.pipes(of: stream))
-    return self.calls.withLock { calls in
-      if let call = calls.known[id] { return call }
+    return self.state.withLock { state in
+      if let call = state.known[id] { return call }
       let call = Call(id: id, peer: peer, owner: self, agent: self.core, pipes: pipes, videoPipes: videoPipes)
-      calls.known[id] = call
-      for event in calls.early.removeValue(forKey: id) ?? [] {
+      state.known[id] = call
+      for event in state.early.removeValue(forKey: id) ?? [] {
         call.take(event)
-        if case .ended = event { self.forget(id, &calls) }
+        if case .ended = event { self.forget(id, &state) }
       }
       return call
     }
   }
 
-  private func forget(_ id: CallID, _ calls: inout Calls) {
-    calls.known[id] = nil
+  private func forget(_ id: CallID, _ state: inout State) {
+    state.known[id] = nil
     self.audio.forget(StreamID(number: id.number))
     self.video.forget(StreamID(number: id.number))
   }
 
   private func take(_ event: AgentEvent) {
     switch event {
-    case .incoming(let id, let from): self.announceCall.yield(self.known(id, peer: from))
+    case .incoming(let id, let from, _): self.announce(self.known(id, peer: from), id)
     case .ended(let report): self.tell(report.id, event, isLast: true)
     case .ringing(let id), .established(let id), .secured(let id, _), .digit(let id, _), .held(let id, _),
-      .lateCandidates(let id, _, _):
+      .lateCandidates(let id, _, _), .transferFailed(let id, _):
       self.tell(id, event)
+    case .message(_, let sender, let contentType, let text):
+      self.announceMessage.yield(Message(sender: sender, contentType: contentType, text: text))
+    case .registration(_, let state): self.announceRegistration.yield(Registration(state))
+    case .warning(let id, let text): self.announceWarning.yield("call \(id): \(text)")
     default: break
     }
   }
 
+  /// Hands a call to the program. One that the program will not have must not ring on.
+  private func announce(_ call: Call, _ id: CallID) {
+    if case .enqueued = self.announceCall.yield(call) { return }
+    let core = self.core
+    Task { await core.hangUp(id) }
+  }
+
   private func tell(_ id: CallID, _ event: AgentEvent, isLast: Bool = false) {
-    self.calls.withLock { calls in
-      guard let call = calls.known[id] else {
-        calls.early[id, default: []].append(event)
+    self.state.withLock { state in
+      guard let call = state.known[id] else {
+        state.early[id, default: []].append(event)
         return
       }
       call.take(event)
-      if isLast { self.forget(id, &calls) }
+      if isLast { self.forget(id, &state) }
     }
   }
 }

@@ -1,10 +1,9 @@
 import Apus
-import ModuleKit
 import Testing
 
 /// Descriptions that the program carries, over real sockets and threads.
 @Suite struct PeerConnectionTests {
-  private static func agent(_ mode: RxMode = .pool) async throws -> UserAgent {
+  private static func agent(_ mode: UserAgent.ReceiveMode = .pool) async throws -> UserAgent {
     var configuration = UserAgent.Configuration()
     configuration.listen = "127.0.0.1:0"
     configuration.receiveMode = mode
@@ -13,10 +12,14 @@ import Testing
 
   /// Plays a square wave until it is heard on the other side; ten seconds at most, for a machine that is busy.
   private static func isHeard(_ speaker: PeerConnection, _ listener: PeerConnection) async -> Bool {
+    await Self.isHeard(speaker.call, listener.call)
+  }
+
+  private static func isHeard(_ speaker: Call, _ listener: Call) async -> Bool {
     let wave = (0..<16_000).map { Int16($0 / 20 % 2 == 0 ? 8000 : -8000) }
-    for _ in 0..<10 { speaker.call.play(wave) }
+    for _ in 0..<10 { speaker.play(wave) }
     var frames = 0
-    for await frame in listener.call.audio {
+    for await frame in listener.audio {
       let power = frame.reduce(0.0) { $0 + Double($1) * Double($1) } / Double(max(1, frame.count))
       if power > 4000 * 4000 { return true }
       frames += 1
@@ -25,8 +28,10 @@ import Testing
     return false
   }
 
-  @Test("test_peerconn: two programs carry an offer and its answer, and hear each other", arguments: RxMode.allCases)
-  func audio(mode: RxMode) async throws {
+  @Test(
+    "test_peerconn: two programs carry an offer and its answer, and hear each other",
+    arguments: UserAgent.ReceiveMode.allCases)
+  func audio(mode: UserAgent.ReceiveMode) async throws {
     let (alice, bob) = (try await Self.agent(mode), try await Self.agent(mode))
     let (one, other) = (try await alice.connection(to: "bob"), try await bob.connection(to: "alice"))
     let offer = try await one.offer()
@@ -39,7 +44,7 @@ import Testing
     try await other.accept(answer: try await one.answer(to: try await other.offer()))
     #expect(await Self.isHeard(one, other))
     await one.close()
-    let (ours, theirs) = (await one.call.waitUntilEnded(), await other.call.waitUntilEnded())
+    let (ours, theirs) = (try await one.call.waitUntilEnded(), try await other.call.waitUntilEnded())
     for summary in [ours, theirs] {
       #expect(summary.reason == "hangup" && summary.srtpProfile != nil)
       #expect(summary.receivedPackets > 10 && summary.lostPackets == 0 && summary.dropped == 0)
@@ -56,8 +61,8 @@ import Testing
     description.split(separator: "\r\n").first { $0.hasPrefix("a=ice-ufrag:") }
   }
 
-  @Test("candidates that come after the descriptions lead to the peer", arguments: RxMode.allCases)
-  func laterCandidates(mode: RxMode) async throws {
+  @Test("candidates that come after the descriptions lead to the peer", arguments: UserAgent.ReceiveMode.allCases)
+  func laterCandidates(mode: UserAgent.ReceiveMode) async throws {
     let (alice, bob) = (try await Self.agent(mode), try await Self.agent(mode))
     let (one, other) = (try await alice.connection(to: "bob"), try await bob.connection(to: "alice"))
     func bare(_ description: String) -> String {
@@ -76,15 +81,15 @@ import Testing
     #expect(await Self.isHeard(one, other))
     #expect(await Self.isHeard(other, one))
     await one.close()
-    for summary in [await one.call.waitUntilEnded(), await other.call.waitUntilEnded()] {
+    for summary in [try await one.call.waitUntilEnded(), try await other.call.waitUntilEnded()] {
       #expect(summary.reason == "hangup" && summary.lostPackets == 0 && summary.dropped == 0, "\(summary)")
     }
     await alice.shutDown()
     await bob.shutDown()
   }
 
-  @Test("ICE begins anew when the program wants it, from either side", arguments: RxMode.allCases)
-  func restart(mode: RxMode) async throws {
+  @Test("ICE begins anew when the program wants it, from either side", arguments: UserAgent.ReceiveMode.allCases)
+  func restart(mode: UserAgent.ReceiveMode) async throws {
     let (alice, bob) = (try await Self.agent(mode), try await Self.agent(mode))
     let (one, other) = (try await alice.connection(to: "bob"), try await bob.connection(to: "alice"))
     #expect(try await !one.restartICE(), "there is nothing yet to begin anew")
@@ -105,7 +110,7 @@ import Testing
       #expect(await Self.isHeard(offerer, answerer))
     }
     await other.close()
-    for summary in [await one.call.waitUntilEnded(), await other.call.waitUntilEnded()] {
+    for summary in [try await one.call.waitUntilEnded(), try await other.call.waitUntilEnded()] {
       #expect(summary.reason == "hangup" && summary.lostPackets == 0 && summary.dropped == 0, "\(summary)")
     }
     await alice.shutDown()
@@ -146,7 +151,7 @@ import Testing
     try await one.accept(answer: try await other.answer(to: second))
     #expect(await Self.isHeard(one, other))
     await other.close()
-    _ = await one.call.waitUntilEnded()
+    _ = try await one.call.waitUntilEnded()
     await #expect(throws: ApusError.self) { try await one.offer() }
     await alice.shutDown()
     await bob.shutDown()
@@ -157,6 +162,25 @@ import Testing
     let alice = try await Self.agent()
     let connection = try await alice.connection(to: "nobody")
     await alice.shutDown()
-    #expect(await connection.call.waitUntilEnded().reason == "hangup")
+    #expect(try await connection.call.waitUntilEnded().reason == "hangup")
+  }
+
+  @Test("a connection's call alone keeps it; when the program keeps neither it ends", .timeLimit(.minutes(1)))
+  func dropped() async throws {
+    let (alice, bob) = (try await Self.agent(), try await Self.agent())
+    let other = try await bob.connection(to: "alice")
+    func connect() async throws -> Call {
+      let one = try await alice.connection(to: "bob")
+      try await one.accept(answer: try await other.answer(to: try await one.offer()))
+      return one.call
+    }
+    func talk() async throws {
+      let call = try await connect()
+      #expect(await Self.isHeard(call, other.call))
+    }
+    try await talk()
+    #expect(try await other.call.waitUntilEnded().reason == "hangup")
+    await alice.shutDown()
+    await bob.shutDown()
   }
 }

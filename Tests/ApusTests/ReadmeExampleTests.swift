@@ -9,7 +9,7 @@ func readmeExample() async throws {
   try await call.waitUntilEstablished()
   for await frame in call.audio.prefix(250) { call.play(frame) }  // five seconds of echo, 16-bit mono at 16 kHz
   await call.hangUp()
-  print(await call.waitUntilEnded())
+  print(try await call.waitUntilEnded())
   await agent.shutDown()
 }
 

@@ -11,6 +11,8 @@ package struct AgentSettings: Sendable {
   package var listen: SocketAddress
   /// Seeds every random number of the agent, so that a call can be replayed; nil draws from the system.
   package var seed: UInt64?
+  /// Names the agent to registrars, a UUID in lower case (RFC 5626 §4.1); nil for a random one.
+  package var instanceID: String?
   /// Percent of outgoing media datagrams dropped before the socket.
   package var loss: Double
   /// Where the delays of media are counted, by all agents that are given it; nil where nobody measures them.
@@ -36,7 +38,8 @@ package struct AgentSettings: Sendable {
   package var logLevel: LogLevel
   /// Whether the figures of the current call are told every second, to begin with (`statmode`).
   package var showsStatus: Bool
-
+  /// Whether calls may come in; otherwise they get 480.
+  package var acceptsCalls: Bool
   /// Takes the place of the name resolver that the modules bring.
   package var nameResolver: (any NameResolver)?
 
@@ -45,6 +48,7 @@ package struct AgentSettings: Sendable {
     self.configuration = configuration
     self.listen = listen
     self.seed = nil
+    self.instanceID = nil
     self.loss = 0
     self.delays = nil
     self.decodesAudio = true
@@ -58,5 +62,6 @@ package struct AgentSettings: Sendable {
     self.nameResolver = nil
     self.logLevel = .info
     self.showsStatus = false
+    self.acceptsCalls = true
   }
 }

@@ -16,8 +16,13 @@ package actor UserAgent {
   private let ownsPool: Bool
   private var core: AgentCore?
   private var waiters: [CheckedContinuation<Void, Never>] = []
+  /// Who waits until a message is taken, by number.
+  private var messages: [Int: CheckedContinuation<Void, any Error>] = [:]
+  private var lastMessage = 0
   /// Whether the agent ends: then nobody waits only until no call is left, but until the peers know it.
   private var isLeaving = false
+  /// Which of the accounts was refused, counted from 0; nil where none was.
+  package private(set) var refusedAccount: Int?
 
   package nonisolated var unownedExecutor: UnownedSerialExecutor {
     unsafe self.main.asUnownedSerialExecutor()
@@ -58,15 +63,23 @@ package actor UserAgent {
 
   /// What `start` would throw, of the modules or of an account, with nothing opened; then the agent is of no further use but
   /// for `shutDown`.
-  package func rehearse(accounts: [CallSettings]) -> [(account: Int?, error: any Error)] {
+  ///
+  /// - Returns: what is refused, and whether a codec is active, as far as it came to that.
+  package func rehearse(
+    accounts: [CallSettings]
+  ) -> (refusals: [(account: Int?, error: any Error)], hasCodec: Bool) {
     do {
       let core = try self.makeCore()
-      return accounts.enumerated().compactMap { index, account in
+      let refusals: [(account: Int?, error: any Error)] = accounts.enumerated().compactMap { index, account in
         do { try core.validate(account) } catch { return (index, error) }
         return nil
       }
-    } catch { return [(nil, error)] }
+      return (refusals, !core.registry.codecs.isEmpty)
+    } catch { return ([(nil, error)], true) }
   }
+
+  /// Whether an active module brings a codec; without one no call can be made.
+  package var hasCodec: Bool { self.core?.registry.codecs.isEmpty == false }
 
   /// Where SIP listens.
   package var listenAddress: SocketAddress? { self.core?.listenAddress }
@@ -81,7 +94,12 @@ package actor UserAgent {
   ///
   /// - Throws: what is wrong with one of them.
   package func setAccounts(_ accounts: [CallSettings]) throws {
-    for account in accounts { try self.core?.validate(account) }
+    for (index, account) in accounts.enumerated() {
+      do { try self.core?.validate(account) } catch {
+        self.refusedAccount = index
+        throw error
+      }
+    }
     self.core?.accounts = accounts
   }
 
@@ -89,13 +107,70 @@ package actor UserAgent {
   ///
   /// - Throws: `ModuleError` or `AdmissionError`, before anything is sent.
   package func call(_ target: String, settings: CallSettings) async throws -> CallID {
-    let text =
-      target.contains(":") && (target.hasPrefix("sip:") || target.hasPrefix("sips:")) ? target : "sip:\(target)"
-    guard let uri = try? SIPURI(text), !uri.host.isEmpty else {
-      throw ModuleError(.configuration, "\(target) is not a SIP URI: write sip:user@host")
-    }
+    let uri = try Self.uri(target)
     let targets = try await self.locate(uri)
     return try self.running().call(uri, at: targets, settings: settings)
+  }
+
+  /// Calls `target` from the first account: by its proxies, and with its password for whoever asks.
+  ///
+  /// - Throws: as above.
+  package func call(_ target: String) async throws -> CallID {
+    let uri = try Self.uri(target)
+    let way = try await self.way(to: uri)
+    let (core, account) = try self.sender()
+    return try core.call(
+      uri, at: way.targets, settings: account.settings, routeSet: way.routeSet, account: account)
+  }
+
+  private static func uri(_ target: String) throws(ModuleError) -> SIPURI {
+    let isWhole = target.hasPrefix("sip:") || target.hasPrefix("sips:")
+    guard let uri = try? SIPURI(isWhole ? target : "sip:\(target)"), !uri.host.isEmpty else {
+      throw ModuleError(.configuration, "\(target) is not a SIP URI: write sip:user@host")
+    }
+    return uri
+  }
+
+  private func sender() throws(ModuleError) -> (AgentCore, LocalAccount) {
+    let core = try self.running()
+    guard let account = core.localAccounts.first else {
+      throw ModuleError(.configuration, "there is no account to send from")
+    }
+    return (core, account)
+  }
+
+  /// How requests of the first account reach `uri`.
+  private func way(to uri: SIPURI) async throws -> RequestWay {
+    let (core, account) = try self.sender()
+    return try await withCheckedThrowingContinuation { continuation in
+      core.locate(uri, for: account) { continuation.resume(with: $0) }
+    }
+  }
+
+  /// Sends a message from the first account, and waits until it is taken.
+  ///
+  /// - Throws: `ModuleError`, also when the agent ends before.
+  package func send(message: String, to target: String) async throws {
+    let uri = try Self.uri(target)
+    let (core, account) = try self.sender()
+    self.lastMessage += 1
+    let number = self.lastMessage
+    try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
+      self.messages[number] = continuation
+      core.sendMessage(message, to: uri, from: account) { [weak self] result in
+        let failure: ModuleError?
+        switch result {
+        case .success(let outcome): failure = outcome.failure(of: uri)
+        case .failure(let error): failure = error
+        }
+        self?.assumeIsolated { $0.settle(message: number, failure) }
+      }
+    }
+  }
+
+  private func settle(message number: Int, _ failure: ModuleError?) {
+    guard let continuation = self.messages.removeValue(forKey: number) else { return }
+    if let failure { continuation.resume(throwing: failure) } else { continuation.resume() }
   }
 
   /// A call whose descriptions the program carries.
@@ -133,7 +208,7 @@ package actor UserAgent {
   private func locate(_ uri: SIPURI) async throws -> [SIPTarget] {
     let core = try self.running()
     return try await withCheckedThrowingContinuation { continuation in
-      core.locate(uri) { continuation.resume(with: $0) }
+      core.locate(uri, lacksDomain: true) { continuation.resume(with: $0) }
     }
   }
 
@@ -146,13 +221,27 @@ package actor UserAgent {
   package func meaning(ofKey key: Character) -> KeyMeaning { self.core?.meaning(ofKey: key) ?? .nothing }
 
   package func answer(_ id: CallID) { self.core?.answer(id) }
-  package func reject(_ id: CallID) { self.core?.reject(id) }
+  package func reject(_ id: CallID, status: Int) { self.core?.reject(id, status: status) }
   package func hangUp(_ id: CallID) { self.core?.hangUp(id) }
   package func setHold(_ id: CallID, _ isHeld: Bool) { self.core?.setHold(id, isHeld) }
   package func mute(_ id: CallID, _ isMuted: Bool) { self.core?.mute(id, isMuted) }
   package func send(digits: String, on id: CallID) { self.core?.send(digits: digits, on: id) }
   package func restartConnectivity(_ id: CallID) -> Bool { self.core?.restartConnectivity(id) ?? false }
   package func rekey(_ id: CallID) -> Bool { self.core?.rekey(id) ?? false }
+
+  /// Asks the peer of a call to call `target` instead: a blind transfer.
+  ///
+  /// - Throws: where `target` is no SIP URI, or the call does not stand or has no SIP.
+  package func transfer(_ id: CallID, to target: String) throws(ModuleError) {
+    let uri = try Self.uri(target)
+    guard let core, let call = core.calls[id], call.state == .established, call.session != nil else {
+      throw ModuleError(.unavailable, "call \(id) can't be transferred: it is not established, or has no SIP")
+    }
+    core.transfer(call, to: uri)
+  }
+
+  /// What is known of a call now; nil when it is over.
+  package func report(_ id: CallID) -> CallReport? { self.core?.report(id) }
 
   /// What is known of every call now; the media figures are those of the last `refreshStatistics`.
   package var reports: [CallReport] { self.core?.reports ?? [] }
@@ -201,6 +290,9 @@ package actor UserAgent {
     // Media of calls that were not over until then: where it has a thread of its own, that ends with it.
     await self.waitUntilIdle(milliseconds: 2000)
     self.core = nil
+    for number in Array(self.messages.keys) {
+      self.settle(message: number, ModuleError(.unavailable, "the agent has ended"))
+    }
     self.resumeWaiters()
   }
 

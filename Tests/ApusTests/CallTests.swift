@@ -1,0 +1,109 @@
+import Apus
+import Testing
+
+/// What a program has of its calls, over real sockets and threads.
+@Suite struct CallTests {
+  private static func agent(_ name: String, answersAtOnce: Bool = false) async throws -> UserAgent {
+    var configuration = UserAgent.Configuration()
+    configuration.identity = "sip:\(name)@127.0.0.1"
+    configuration.listen = "127.0.0.1:0"
+    configuration.encryption = .none
+    configuration.answersAtOnce = answersAtOnce
+    return try await UserAgent(configuration)
+  }
+
+  @Test("a call that comes in tells who was called; its refusal has the program's status at both ends")
+  func refusal() async throws {
+    let (alice, bob) = (try await Self.agent("alice"), try await Self.agent("bob"))
+    let target = "sip:bob@\(await bob.address)"
+    let hers = try await alice.call(target)
+    var incoming = bob.incomingCalls.makeAsyncIterator()
+    let his = try #require(await incoming.next())
+    #expect(await his.invitation()?.target == target)
+    #expect(await his.invitation()?.displayName == nil)
+    #expect(await hers.invitation() == nil)
+    for status in [399, 700] {
+      await #expect(throws: ApusError.self) { try await his.reject(status: status) }
+    }
+    // A call of ours is not ours to refuse.
+    try await hers.reject(status: 480)
+    try await his.reject(status: 603)
+    for call in [hers, his] {
+      let summary = try await call.waitUntilEnded()
+      #expect(summary.reason == "rejected" && summary.status == 603 && summary.duration == .zero, "\(summary)")
+    }
+    #expect(await his.invitation()?.target == target, "it is known after the end too")
+    await alice.shutDown()
+    await bob.shutDown()
+  }
+
+  @Test("what can't be played is told: full while the call goes on, and there is room when it is stopped")
+  func fullLane() async throws {
+    let agent = try await Self.agent("alice")
+    let call = try await agent.connection(to: "nobody").call
+    for _ in 0..<256 { #expect(call.play([1]) == .accepted) }
+    #expect(call.play([1]) == .full)
+    call.stopPlaying()
+    #expect(call.play([1]) == .accepted)
+    for number in 0..<64 { #expect(call.send(Self.frame(number)) == .accepted) }
+    #expect(call.send(Self.frame(64)) == .full)
+    await call.hangUp()
+    let summary = try await call.waitUntilEnded()
+    #expect(summary.refusedAudioBlocks == 1 && summary.refusedVideoFrames == 1, "\(summary)")
+    #expect(call.videoCodec == nil)
+    await agent.shutDown()
+  }
+
+  private static func frame(_ number: Int) -> EncodedVideoFrame {
+    EncodedVideoFrame(bytes: [0x10], timestamp: UInt32(number), isKeyFrame: false)
+  }
+
+  @Test("what is no digit is refused, and none of the others is sent", .timeLimit(.minutes(1)))
+  func digits() async throws {
+    let (alice, bob) = (try await Self.agent("alice"), try await Self.agent("bob", answersAtOnce: true))
+    let hers = try await alice.call("sip:bob@\(bob.address)")
+    var incoming = bob.incomingCalls.makeAsyncIterator()
+    let his = try #require(await incoming.next())
+    try await hers.waitUntilEstablished()
+    let error = await #expect(throws: ApusError.self) { try await hers.send(digits: "12x4") }
+    #expect(error?.code == .configuration)
+    try await hers.send(digits: "7")
+    for await event in his.events {
+      guard case .digit(let digit) = event else { continue }
+      #expect(digit == "7")
+      break
+    }
+    await hers.hangUp()
+    await alice.shutDown()
+    await bob.shutDown()
+  }
+
+  @Test("what a program plays is heard no more when it is stopped; frames that it leaves unread are counted")
+  func stopping() async throws {
+    let (alice, bob) = (try await Self.agent("alice"), try await Self.agent("bob", answersAtOnce: true))
+    let hers = try await alice.call("sip:bob@\(bob.address)")
+    var incoming = bob.incomingCalls.makeAsyncIterator()
+    let his = try #require(await incoming.next())
+    try await hers.waitUntilEstablished()
+    // A minute, in one block.
+    hers.play((0..<960_000).map { Int16($0 / 20 % 2 == 0 ? 8000 : -8000) })
+    var (wasHeard, quiet, frames) = (false, 0, 0)
+    for await frame in his.audio {
+      let isLoud = frame.contains { abs(Int($0)) > 4000 }
+      if isLoud, !wasHeard {
+        wasHeard = true
+        hers.stopPlaying()
+      }
+      quiet = isLoud ? 0 : quiet + 1
+      frames += 1
+      // Twenty-five silent frames after it: half a second. Alice has more by then than wait for her.
+      if wasHeard, quiet >= 25, frames >= 150 { break }
+      if frames == 1000 { break }
+    }
+    #expect(wasHeard && quiet >= 25, "\(frames) frames")
+    await hers.hangUp()
+    #expect(try await hers.waitUntilEnded().unreadAudioFrames > 0)
+    await alice.shutDown()
+    await bob.shutDown()
+  }
+}

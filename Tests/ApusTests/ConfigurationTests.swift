@@ -1,0 +1,86 @@
+import Apus
+import Testing
+
+@Suite struct ConfigurationTests {
+  /// A mistake, and how the sentence about it begins.
+  struct Mistake: Sendable, CustomTestStringConvertible {
+    let sentence: String
+    let make: @Sendable (inout UserAgent.Configuration) -> Void
+
+    init(_ sentence: String, _ make: @escaping @Sendable (inout UserAgent.Configuration) -> Void) {
+      (self.sentence, self.make) = (sentence, make)
+    }
+
+    var testDescription: String { self.sentence }
+  }
+
+  static let mistakes = [
+    Mistake("listen nowhere: ") { $0.listen = "nowhere" },
+    Mistake("identity: ") { $0.identity = "garbage" },
+    Mistake("sampleRate 7999: ") { $0.sampleRate = 7999 },
+    Mistake("sampleRate 48001: ") { $0.sampleRate = 48_001 },
+    Mistake("maximumCalls -1: ") { $0.maximumCalls = -1 },
+    Mistake("codecs, number 2: ") { $0.codecs = ["opus", "opus/fast"] },
+    Mistake("codec nosuch: ") { $0.codecs = ["nosuch"] },
+    Mistake("video codec nosuch") { ($0.hasVideo, $0.videoCodecs) = (true, ["nosuch"]) },
+    Mistake("account, address: ") { $0.account = UserAgent.Account(address: "garbage") },
+    Mistake("account, outboundProxy: ") { $0.account?.outboundProxy = "garbage" },
+    Mistake("account, registrationInterval -1: ") { $0.account?.registrationInterval = -1 },
+    Mistake("account, displayName: ") { $0.account?.displayName = "Alice\r\nVia: x" },
+    Mistake("settings, rtp_timeout: ") { $0.settings["rtp_timeout"] = "soon" },
+    Mistake("settings, rtp_timeuot: ") { $0.settings["rtp_timeuot"] = "30" },
+    Mistake("settings, sip_listen: ") { $0.settings["sip_listen"] = "0.0.0.0:5060" },
+    Mistake("settings, module: ") { $0.settings["module"] = "httpd" },
+    Mistake("settings, sip_cafile: ") { $0.settings["sip_cafile"] = "x\"\nrtp_timeout \"30" },
+    Mistake("settings: ") { $0.settings["rtp_timeout 30\nsip_cafile"] = "x" },
+  ]
+
+  @Test("a mistake is one sentence before anything is opened", arguments: mistakes)
+  func refuses(mistake: Mistake) async throws {
+    var configuration = UserAgent.Configuration()
+    configuration.listen = "127.0.0.1:0"
+    configuration.account = UserAgent.Account(address: "sip:alice@127.0.0.1", password: "swordfish")
+    if mistake.sentence.hasPrefix("identity") { configuration.account = nil }
+    configuration.account?.registrationInterval = 0
+    mistake.make(&configuration)
+    let error = await #expect(throws: ApusError.self) { _ = try await UserAgent(configuration) }
+    #expect(error?.code == .configuration)
+    #expect(error?.message.hasPrefix(mistake.sentence) == true, "\(String(describing: error))")
+    #expect(error?.message.contains("swordfish") == false)
+  }
+
+  @Test("what is printed of a configuration has no password in it")
+  func printed() {
+    var configuration = UserAgent.Configuration()
+    configuration.identity = "sip:alice:swordfish@example.com"
+    configuration.iceServers = ["turn:alice:swordfish@turn.example.com", "alice:swordfish"]
+    configuration.settings = ["whip_client_token": "swordfish"]
+    configuration.account = UserAgent.Account(address: "sip:alice:swordfish@example.com", password: "swordfish")
+    configuration.account?.outboundProxy = "sip:alice:swordfish@proxy.example.com"
+    var dumped = ""
+    dump(configuration, to: &dumped)
+    dump(configuration.account, to: &dumped)
+    for text in ["\(configuration)", String(reflecting: configuration), dumped] {
+      #expect(!text.contains("swordfish"), "\(text)")
+      #expect(text.contains("turn.example.com") && text.contains("proxy.example.com") && text.contains("whip_client"))
+    }
+  }
+
+  @Test("settings of a config file hold, and one that has no effect gives a warning", .timeLimit(.minutes(1)))
+  func settings() async throws {
+    var configuration = UserAgent.Configuration()
+    configuration.listen = "127.0.0.1:0"
+    configuration.settings = ["rtp_ports": "21000-21999", "audio_buffer": "20-160"]
+    let agent = try await UserAgent(configuration)
+    let offer = try await agent.connection(to: "bob").offer()
+    let candidates = offer.split(separator: "\r\n").filter { $0.hasPrefix("a=candidate:") }
+    #expect(!candidates.isEmpty)
+    for candidate in candidates {
+      let port = Int(candidate.split(separator: " ")[5])
+      #expect(port.map { (21_000...21_999).contains($0) } == true, "\(candidate)")
+    }
+    var warnings = agent.warnings.makeAsyncIterator()
+    #expect(await warnings.next()?.hasPrefix("settings, audio_buffer: ") == true)
+    await agent.shutDown()
+  }
+}
