@@ -16,6 +16,11 @@ package struct HTTPAccess: Sendable {
 
   package init(listen: SocketAddress) { self.listen = listen }
 
+  /// What a client is given for a server that listens at `address`.
+  package func url(at address: SocketAddress) -> String {
+    "\(self.certificate == nil ? "http" : "https")://\(address)/"
+  }
+
   /// Reads the keys `PREFIX_listen`, `PREFIX_certificate`, `PREFIX_token` and, where there is one, `PREFIX_origin`.
   ///
   /// - Parameter staysHome: whether it listens on loopback, with a warning, where everybody in reach could do what

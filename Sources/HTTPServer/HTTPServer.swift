@@ -44,9 +44,11 @@ package final class HTTPServer {
       self.listener = try bootstrap.bind(host: listen.host, port: Int(listen.port)).wait()
     } catch {
       let code = (error as? IOError)?.errnoCode
-      let reason = code.map { unsafe String(cString: strerror($0)).lowercased() } ?? "\(error)"
-      throw ModuleError(
-        .unavailable, "cannot listen on \(listen): \(reason)\(code == EADDRINUSE ? "; choose another \(key)" : "")")
+      let isForeign = code == EADDRNOTAVAIL
+      let words = code.map { unsafe String(cString: strerror($0)).lowercased() } ?? "\(error)"
+      let reason = isForeign ? "it is no address of this machine" : words
+      let advice = isForeign || code == EADDRINUSE ? "; choose another \(key)" : ""
+      throw ModuleError(.unavailable, "cannot listen on \(listen): \(reason)\(advice)")
     }
     self.address = listen.with(port: UInt16(clamping: self.listener.localAddress?.port ?? 0))
     (self.reference, self.answer, self.tally) = (reference, answer, tally)

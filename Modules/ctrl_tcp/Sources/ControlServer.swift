@@ -19,6 +19,9 @@ package final class ControlServer: Application {
     do throws(SocketError) {
       self.listener = try TCPSocket(listening: listen)
     } catch {
+      if error.isAddressForeign {
+        throw ModuleError.foreignAddress(listen, module: "ctrl_tcp", keys: "ctrl_tcp_listen")
+      }
       let advice = error.isAddressInUse ? "; choose another ctrl_tcp_listen" : ""
       throw ModuleError(.unavailable, "module ctrl_tcp: cannot listen on \(error)\(advice)")
     }

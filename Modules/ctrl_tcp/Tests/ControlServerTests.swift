@@ -265,4 +265,14 @@ internal import Testing
     let error = #expect(throws: ModuleError.self) { _ = try Running(listen: "127.0.0.1:\(running.port)") }
     #expect(error?.message.contains("choose another ctrl_tcp_listen") == true)
   }
+
+  @Test("an address that is not this machine's is one sentence with the line to change")
+  func foreignAddress() throws {
+    // Of the documentation's, so nobody's (RFC 5737).
+    let error = #expect(throws: ModuleError.self) { _ = try Running(listen: "192.0.2.9:4444") }
+    #expect(
+      error?.message
+        == "module ctrl_tcp: cannot listen on 192.0.2.9:4444: it is no address of this machine; "
+        + "choose another ctrl_tcp_listen")
+  }
 }

@@ -47,8 +47,10 @@ struct PageProvider: ApplicationProvider {
   func start(on loop: LoopContext, host: any ApplicationHost) throws(ModuleError) -> any Application {
     let recordings = try Recordings(folder: self.recordings)
     if let warning = self.access.warning { host.warn(warning) }
-    return try PageServer(
+    let server = try PageServer(
       self.access, tally: self.tally, levels: self.levels, talks: Talks(host: host, recordings: recordings, loop: loop),
       host: host)
+    host.warn("module httpd is listening on \(self.access.url(at: server.address))")
+    return server
   }
 }

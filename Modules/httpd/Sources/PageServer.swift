@@ -12,6 +12,7 @@ package import NetBase
 /// | `POST /talks` `{"with": "echo"|"record"|"sip", "to": URI, "offer": SDP}` | 201, `{"id": …, "answer": SDP}` |
 /// | `GET`, `DELETE /talks/ID` | how it is; ends it |
 /// | `GET /recordings`, `/recordings/NAME` | names; a WAV file |
+/// | `/raw/`, baresip's way to give a command | 404, and who takes commands |
 package final class PageServer: Application {
   private let access: HTTPAccess
   private let entry: HTTPGuard
@@ -63,6 +64,7 @@ package final class PageServer: Application {
       case ("GET", "recordings", 1): self.recordings()
       case ("GET", "recordings", 2): self.recording(parts[1])
       case (_, "calls", _), (_, "talks", _), (_, "recordings", _): HTTPResponse(405, "this can't be done here")
+      case (_, "raw", _): HTTPResponse(404, "commands do not come by HTTP here: module ctrl_tcp takes them")
       default: Self.nothing
       }
     reply(response)

@@ -108,6 +108,15 @@ internal import Testing
     #expect(running.log.last == "hang up 1")
   }
 
+  @Test("who gives a command as to baresip's module is told who takes them")
+  func raw() throws {
+    let running = try Running()
+    defer { running.stop() }
+    let response = try running.request("GET /raw/?r")
+    #expect(response.hasPrefix("HTTP/1.1 404 ") && body(of: response).contains("module ctrl_tcp takes them"))
+    #expect(running.log.isEmpty)
+  }
+
   @Test(
     "what is no talk is refused with a sentence, and makes no call",
     arguments: [

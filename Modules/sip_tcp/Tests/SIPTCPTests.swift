@@ -142,6 +142,20 @@ import sip_tcp
         == "module sip_tcp: cannot listen on \(address): address already in use; choose another sip_listen")
   }
 
+  @Test("an address that is not this machine's is a sentence that says so")
+  func foreignAddress() throws {
+    // Of the documentation's, so nobody's (RFC 5737).
+    let address = SocketAddress(ipv4: 0xC000_0209, port: 5060)
+    let provider = SIPTCP(settings: ModuleSettings(keys: SIPTCP.configKeys)).provider
+    let error = #expect(throws: ModuleError.self) {
+      try SIPBench(provider, SIPTransportSettings(listen: address))
+    }
+    #expect(
+      error?.message
+        == "module sip_tcp: cannot listen on \(address): it is no address of this machine; "
+        + "choose another sip_listen or net_interface")
+  }
+
   @Test("when the peer closes, the flow is over and says so; a message to it is refused")
   func closedByPeer() throws {
     let bench = try Self.bench()

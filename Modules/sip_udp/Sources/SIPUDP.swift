@@ -27,6 +27,9 @@ package struct SIPUDPProvider: SIPTransportProvider {
       let socket = try UDPSocket(listen, typeOfService: settings.typeOfService, buffer: 1 << 20, reportsErrors: true)
       return SIPUDPTransport(socket, main.withContext { $0 }, receiver)
     } catch {
+      if error.isAddressForeign {
+        throw ModuleError.foreignAddress(listen, module: "sip_udp", keys: "sip_listen or net_interface")
+      }
       let advice = error.isAddressInUse ? "; choose another sip_listen" : ""
       throw ModuleError(.unavailable, "module sip_udp: cannot listen on \(error)\(advice)")
     }

@@ -104,6 +104,19 @@ import sip_udp
         == "module sip_udp: cannot listen on \(address): address already in use; choose another sip_listen")
   }
 
+  @Test("an address that is not this machine's is a sentence that says so")
+  func foreignAddress() throws {
+    // Of the documentation's, so nobody's (RFC 5737).
+    let address = SocketAddress(ipv4: 0xC000_0209, port: 5060)
+    let error = #expect(throws: ModuleError.self) {
+      try SIPBench(SIPUDPProvider(), SIPTransportSettings(listen: address))
+    }
+    #expect(
+      error?.message
+        == "module sip_udp: cannot listen on \(address): it is no address of this machine; "
+        + "choose another sip_listen or net_interface")
+  }
+
   @Test("a closed transport hears nothing more")
   func closed() throws {
     let (left, right) = (try SIPBench(SIPUDPProvider()), try SIPBench(SIPUDPProvider()))

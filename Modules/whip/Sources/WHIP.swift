@@ -58,6 +58,8 @@ struct WHIPProvider: ApplicationProvider {
   let tally: HTTPTally
 
   func start(on loop: LoopContext, host: any ApplicationHost) throws(ModuleError) -> any Application {
-    try WHIPServer(self.access, tally: self.tally, host: host)
+    let server = try WHIPServer(self.access, tally: self.tally, host: host)
+    host.warn("module whip is listening on \(self.access.url(at: server.address))")
+    return server
   }
 }

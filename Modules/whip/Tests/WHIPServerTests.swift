@@ -12,6 +12,17 @@ internal import Testing
 
 /// The HTTP of WHIP and WHEP with real sockets, and an agent that answers every offer.
 @Suite struct WHIPServerTests {
+  @Test("whoever runs it is told where it listens")
+  func listening() throws {
+    let access = HTTPAccess(listen: SocketAddress(ipv4: 0x7F00_0001, port: 0))
+    let served = try ServedApplication { loop, host throws(ModuleError) in
+      let application = try WHIPProvider(access: access, tally: HTTPTally()).start(on: loop, host: host)
+      return (application, (application as? WHIPServer)?.address.port ?? 0)
+    }
+    defer { served.stop() }
+    #expect(served.log.withLock { $0 } == ["warning: module whip is listening on http://127.0.0.1:\(served.port)/"])
+  }
+
   @Test("an offer is answered with a resource, which DELETE ends once (RFC 9725 §4.2)")
   func session() throws {
     let running = try Running()
