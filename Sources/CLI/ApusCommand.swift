@@ -22,6 +22,7 @@ internal import Glibc
       } else {
         try command.run()
       }
+      try StandardOutput.checkLoss()
     } catch let failure as Failure {
       StandardError.write("apus: \(failure.message)\n")
       Glibc.exit(failure.status.rawValue)

@@ -9,7 +9,7 @@ enum ExitStatus: Int32, Sendable {
   case noInput = 66
   /// The peer is unreachable or doesn't answer, or a local port is taken.
   case unavailable = 69
-  /// A recording can't be written.
+  /// A recording, or standard output, can't be written.
   case cannotCreate = 73
   /// The config folder has errors.
   case configuration = 78

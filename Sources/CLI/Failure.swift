@@ -27,7 +27,7 @@ func reporting(_ isJSON: Bool, _ command: () async throws -> Void) async throws 
     throw code
   } catch let error where isJSON {
     let failure = Failure(error)
-    if !failure.isReported { print(["ok": false, "error": .string(failure.message)] as JSON) }
+    if !failure.isReported { StandardOutput.print(["ok": false, "error": .string(failure.message)] as JSON) }
     throw failure
   }
 }

@@ -54,6 +54,7 @@ struct MediaOptions: ParsableArguments {
   var rxmodePolicy: AdmissionPolicy?
 
   @Option(
+    parsing: .unconditional,
     help: ArgumentHelp(
       "Re-key so often; the next one waits until the last is in use both ways.", valueName: "milliseconds"),
     transform: Parse.integer(1...86_400_000))
@@ -65,11 +66,13 @@ struct MediaOptions: ParsableArguments {
   var rekeyMethod: RekeyMethod?
 
   @Option(
+    parsing: .unconditional,
     help: ArgumentHelp("Packets to drop at random before the socket.", valueName: "percent"),
     transform: Parse.decimal(0...100))
   var loss: Double = 0
 
   @Option(
+    parsing: .unconditional,
     help: ArgumentHelp("How long a call lasts; 10 by default, in call until somebody hangs up.", valueName: "number"),
     transform: Parse.positive)
   var seconds: Double?

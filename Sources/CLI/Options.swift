@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import ModuleKit
 internal import UACore
 
 /// Turns the text of options into values, or into the sentence that says what is allowed.
@@ -53,11 +54,29 @@ enum Parse {
     return codec
   }
 
-  /// An address of SIP, with or without `sip:`.
+  /// An address of SIP to call, with or without `sip:`.
   static func uri(_ text: String) throws -> String {
-    let lower = text.lowercased()
-    let uri = lower.hasPrefix("sip:") || lower.hasPrefix("sips:") ? text : "sip:\(text)"
-    guard Account(uri: uri) != nil else { throw ValidationError("it takes a SIP URI, for example sip:bob@192.0.2.1") }
+    let uri = try self.address(text)
+    if Account(uri: uri)?.address.port == 0 { throw ValidationError("nobody can be reached at port 0") }
     return uri
   }
+
+  /// An address of SIP to listen at; port 0 is any that is free.
+  static func address(_ text: String) throws -> String {
+    let lower = text.lowercased()
+    let uri = lower.hasPrefix("sip:") || lower.hasPrefix("sips:") ? text : "sip:\(text)"
+    let isOther = self.otherSchemes.contains { lower.hasPrefix("\($0):") }
+    guard !isOther, let account = Account(uri: uri) else {
+      throw ValidationError("it takes a SIP URI, for example sip:bob@192.0.2.1")
+    }
+    // The modules are named after the transports.
+    let transports = compiledModules.map { $0.name }.filter { $0.hasPrefix("sip_") }.map { String($0.dropFirst(4)) }
+    if let transport = account.address.transport, !transports.contains(transport) {
+      throw ValidationError("transport=\(transport): it takes one of \(transports.joined(separator: ", "))")
+    }
+    return uri
+  }
+
+  /// Of URIs that would pass for a host and a port, or a user and a password.
+  private static let otherSchemes = ["tel", "mailto", "im", "pres", "xmpp", "h323", "http", "https"]
 }

@@ -93,13 +93,30 @@ struct CommandLineTests {
   }
 
   @Test(
+    "addresses that nobody can call, numbers below their range and options without a use get a sentence of their own",
+    arguments: [
+      (["call", "tel:+123"], "it takes a SIP URI"), (["call", "mailto:bob@192.0.2.1"], "it takes a SIP URI"),
+      (["call", "sip:a@b:0"], "nobody can be reached at port 0"),
+      (["call", "sip:a@b;transport=sctp"], "transport=sctp: it takes one of udp, tcp, tls, ws, wss"),
+      (["load", "--calls", "-1"], "it takes a whole number from 1 to 1000000"),
+      (["load", "--rate", "-1"], "it takes a number above 0"),
+      (["demo", "--seconds", "-1"], "it takes a number above 0"),
+      (["demo", "--loss", "-1"], "it takes a number from 0.0 to 100.0"),
+      (["demo", "--rekey-every", "-1"], "it takes a whole number from 1 to 86400000"),
+      (["run", "-t", "-1"], "it takes a number above 0"),
+      (["load", "--answer", "sip:a@b", "--calls", "2"], "--calls means nothing with --answer"),
+      (["load", "--answer", "sip:a@b", "--rate", "2"], "--rate means nothing with --answer"),
+    ] as [([String], String)])
+  func values(arguments: [String], sentence: String) { self.usage(arguments: arguments, sentence: sentence) }
+
+  @Test(
     "a load's peer is its argument or --to, and without one there is none; each leg works for itself unless told otherwise",
     arguments: [(["bob@192.0.2.1"], "sip:bob@192.0.2.1"), (["--to", "sip:b@c"], "sip:b@c"), ([], nil)]
       as [([String], String?)])
   func load(arguments: [String], target: String?) throws {
     let command = try LoadCommand.parse(arguments)
     #expect(command.target == target)
-    #expect(!command.shareEncoding && !command.skipsDecoding)
+    #expect(!command.shareEncoding && !command.skipsDecoding && command.callCount == 10 && command.callRate == 10)
     let cheap = try LoadCommand.parse(arguments + ["--share-encoding", "--no-decode", "--rate", "2.5"])
     #expect(try LoadCommand.parse(arguments + ["--single-port", "--rxmode", "main"]).singlePort && !cheap.singlePort)
     #expect(throws: (any Error).self) { try LoadCommand.parse(arguments + ["--single-port", "--rxmode", "thread"]) }
@@ -109,6 +126,7 @@ struct CommandLineTests {
   @Test("a URI may lack its scheme", arguments: [("bob@192.0.2.1", "sip:bob@192.0.2.1"), ("SIPS:x@y", "SIPS:x@y")])
   func uri(argument: String, uri: String) throws {
     #expect(try CallCommand.parse([argument]).uri == uri)
+    #expect(try LoadCommand.parse(["--answer", "127.0.0.1:0"]).answer == "sip:127.0.0.1:0", "any port that is free")
   }
 
   @Test("the report of check holds each problem")

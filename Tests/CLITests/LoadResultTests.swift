@@ -8,15 +8,7 @@ internal import Testing
 @Suite("the result of a load")
 struct LoadResultTests {
   private func report(_ number: UInt64, _ change: (inout CallReport) -> Void = { _ in }) -> CallReport {
-    var media = TransportStatistics()
-    (media.sentPackets, media.receivedPackets, media.decodedSamples) = (100, 100, 16_000)
-    var report = CallReport(
-      id: CallID(number: number), isOutgoing: true, peer: "sip:a@b", state: .ended, reason: "hangup", failure: nil,
-      status: nil, setup: 4, secure: 9, firstMedia: 7, duration: 2, mediaEncryption: "dtls_srtp", profile: nil,
-      dtlsVersion: "DTLSv1.2", codec: "PCMU/8000/1", rxMode: .pool, isOnHold: false, isHeldByPeer: false, digits: "",
-      media: media, video: nil, videoTransport: nil)
-    change(&report)
-    return report
+    .example(number, change)
   }
 
   private func result(_ arguments: [String], _ reports: [CallReport], _ others: [CallReport] = []) throws -> LoadResult
@@ -44,6 +36,41 @@ struct LoadResultTests {
     let reports = [self.report(1) { ($0.setup, $0.reason, $0.failure) = (nil, "unreachable", error) }]
     let verdict = try self.result(["--calls", "1"], reports).verdict
     #expect(verdict.status == .unavailable && verdict.message == "sip:a@b can't be reached")
+  }
+
+  @Test("calls that a signal cut short are counted as that, and those that were refused as before")
+  func interrupted() throws {
+    let unanswered = { (report: inout CallReport) in (report.setup, report.reason) = (nil, "cancelled") }
+    let mute = { (report: inout CallReport) in report.media.receivedPackets = 0 }
+    let busy = { (report: inout CallReport) in (report.setup, report.reason, report.status) = (nil, "rejected", 486) }
+    var result = try self.result(
+      ["--calls", "4"], [self.report(1, unanswered), self.report(2, mute), self.report(3, busy)])
+    result.wasInterrupted = true
+    #expect(
+      Set(result.failures.map(\.reason)) == [
+        "interrupted before the answer", "interrupted before media", "status 486", "interrupted before the call",
+      ])
+  }
+
+  @Test("what less than a second measured, or a time before all had settled, is no figure of the CPU")
+  func tooShort() throws {
+    for (seconds, calls, hasSettled) in [(0.9, 1, true), (2, 0, true), (2, 1, false)] as [(Double, Int, Bool)] {
+      var result = try self.result(["--calls", "1"], [self.report(1)])
+      result.take(cpu: 0.002, seconds: seconds, calls: calls, hasSettled: hasSettled)
+      #expect(result.cpuPerCallSecond == nil && result.text.contains("cpu          -"))
+      #expect(result.json(began: 0).description.contains(#""cpu_ms_per_call_s": null"#))
+    }
+    var result = try self.result(["--calls", "1"], [self.report(1)])
+    result.take(cpu: 0.002, seconds: 2, calls: 1, hasSettled: true)
+    #expect(result.cpuPerCallSecond == 1)
+  }
+
+  @Test("where no call stood there is no memory of a call")
+  func memory() throws {
+    var result = try self.result(["--calls", "1"], [self.report(1) { $0.setup = nil }])
+    result.residentPerCall = 694
+    #expect(!result.text.contains("memory"))
+    #expect(result.json(began: 0).description.contains(#""rss_kib_per_call": null, "rss_kib_per_leg": null"#))
   }
 
   @Test("the summary names the shortcuts, and only those that were taken")

@@ -34,10 +34,10 @@ struct CheckCommand: AsyncParsableCommand {
       throw Failure(error.isMissing ? .noInput : .configuration, error.description + hint)
     }
     if self.json {
-      print(Self.report(problems))
+      StandardOutput.print(Self.report(problems))
     } else {
-      for problem in problems { print(problem) }
-      if problems.isEmpty { print("\(path): no problems") }
+      for problem in problems { StandardOutput.print(problem) }
+      if problems.isEmpty { StandardOutput.print("\(path): no problems") }
     }
     if problems.hasErrors { throw ExitCode(ExitStatus.configuration.rawValue) }
   }

@@ -19,13 +19,15 @@ struct LoadCommand: AsyncParsableCommand {
   var peer: String?
 
   @Option(
+    parsing: .unconditional,
     help: ArgumentHelp("Calls at the same time; 10 by default.", valueName: "number"),
     transform: Parse.integer(1...1_000_000))
-  var calls: Int = 10
+  var calls: Int?
 
   @Option(
+    parsing: .unconditional,
     help: ArgumentHelp("Calls that start in a second; 10 by default.", valueName: "number"), transform: Parse.positive)
-  var rate: Double = 10
+  var rate: Double?
 
   @Option(help: ArgumentHelp("The same as the argument.", valueName: "uri"), transform: Parse.uri)
   var to: String?
@@ -33,7 +35,7 @@ struct LoadCommand: AsyncParsableCommand {
   @Option(
     help: ArgumentHelp(
       "Listen at this address and answer all that comes, until Ctrl-C or SIGTERM.", valueName: "uri"),
-    transform: Parse.uri)
+    transform: Parse.address)
   var answer: String?
 
   @Flag(help: "Encode the audio once for all legs; the result says so.")
@@ -52,6 +54,8 @@ struct LoadCommand: AsyncParsableCommand {
 
   /// Whom to call; nil for the other agent of this process.
   var target: String? { self.peer ?? self.to }
+  var callCount: Int { self.calls ?? 10 }
+  var callRate: Double { self.rate ?? 10 }
 
   func validate() throws {
     try self.media.validate(usual: .none)
@@ -59,6 +63,10 @@ struct LoadCommand: AsyncParsableCommand {
       throw ValidationError("--single-port means nothing with --rxmode thread, where each leg has a thread of its own")
     }
     if self.to != nil, self.answer != nil { throw ValidationError("--to and --answer exclude each other") }
+    if self.answer != nil, self.calls != nil || self.rate != nil {
+      let option = self.calls != nil ? "--calls" : "--rate"
+      throw ValidationError("\(option) means nothing with --answer, which takes all that comes")
+    }
     guard let peer else { return }
     if let to { throw ValidationError("the peer is named twice: \(peer) and --to \(to)") }
     if self.answer != nil { throw ValidationError("--answer calls nobody: leave \(peer) out") }

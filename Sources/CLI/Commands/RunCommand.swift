@@ -33,7 +33,7 @@ struct RunCommand: AsyncParsableCommand {
   var netInterface: String?
 
   @Option(
-    name: .customShort("t", allowingJoined: true),
+    name: .customShort("t", allowingJoined: true), parsing: .unconditional,
     help: ArgumentHelp("Quit after so many seconds.", valueName: "seconds"),
     transform: Parse.positive)
   var quitAfter: Double?

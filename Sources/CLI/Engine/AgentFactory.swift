@@ -40,9 +40,11 @@ enum AgentFactory {
   }
 
   /// Starts an agent, or says in one sentence why it can't.
+  ///
+  /// - Parameter explain: told the error, and which of the accounts it is of.
   static func start(
     _ settings: AgentSettings, accounts: [CallSettings] = [], pool: LoopPool? = nil, name: String,
-    explain: (any Error) -> Failure = Failure.init
+    explain: (any Error, Int?) -> Failure = { error, _ in Failure(error) }
   ) async throws -> UserAgent {
     let agent = UserAgent(settings, pool: pool, name: name)
     do {
@@ -50,7 +52,7 @@ enum AgentFactory {
       return agent
     } catch {
       await agent.shutDown()
-      throw explain(error)
+      throw explain(error, await agent.refusedAccount)
     }
   }
 }

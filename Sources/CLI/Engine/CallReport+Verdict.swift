@@ -1,9 +1,17 @@
+internal import ModuleKit
 internal import UACore
 
 extension CallReport {
   /// Whether the call did what a call is for: it was answered, media flowed both ways, and it ended without trouble.
   var isGood: Bool {
     self.failure == nil && self.setup != nil && self.media.sentPackets > 0 && self.media.receivedPackets > 0
+  }
+
+  /// The error that a call of a command ended with; such a call has no account, and so no password.
+  func explained(_ failure: ModuleError) -> Failure {
+    let explained = Failure(failure)
+    guard self.status == 401 || self.status == 407 else { return explained }
+    return Failure(explained.status, "\(explained.message): use \"apus run\" with an account")
   }
 }
 
@@ -12,4 +20,10 @@ extension [CallReport] {
   /// their counts. They differ by the change that is under way at the end, where one end begins all of them and waits
   /// for each.
   var rekeys: Int { self.map(\.media.rekeys).min() ?? 0 }
+
+  /// What to say of a call, of which these are the ends, that met no error and is not good.
+  func shortcoming(wasInterrupted: Bool) -> String {
+    guard wasInterrupted else { return "the call did not carry media both ways" }
+    return self.first?.setup == nil ? "interrupted before it was answered" : "interrupted before media flowed both ways"
+  }
 }

@@ -9,6 +9,8 @@ actor CallWatch {
   /// Those that are over and carried no media both ways.
   private(set) var failed = 0
   private var ended: Set<CallID> = []
+  /// The agent has ended: nothing will come any more.
+  private var isOver = false
   private var established: Set<CallID> = []
   private var waiters: [(condition: Condition, continuation: CheckedContinuation<Void, Never>)] = []
 
@@ -36,16 +38,19 @@ actor CallWatch {
       }
       self.wake()
     }
+    self.isOver = true
+    self.wake()
   }
 
-  /// Waits until the condition holds.
+  /// Waits until the condition holds, or the agent has ended.
   func wait(_ condition: Condition) async {
     guard !self.holds(condition) else { return }
     await withCheckedContinuation { self.waiters.append((condition, $0)) }
   }
 
   private func holds(_ condition: Condition) -> Bool {
-    switch condition {
+    if self.isOver { return true }
+    return switch condition {
     case .answered(let id): self.established.contains(id) || self.ended.contains(id)
     case .ended(let id): self.ended.contains(id)
     case .count(let count): self.reports.count >= count

@@ -50,7 +50,8 @@ actor Console {
 
   func show(_ event: AgentEvent) async {
     switch event {
-    case .incoming(let call, let from): self.say("call \(call): incoming from \(from); /accept or /hangup")
+    case .incoming(let call, let from, let answersItself):
+      self.say("call \(call): incoming from \(from)\(answersItself ? "" : "; /accept or /hangup")")
     case .ringing(let call): self.say("call \(call): ringing")
     case .progress(let call, let status): self.say("call \(call): progress \(status)")
     case .established(let call): self.say("call \(call): established")

@@ -10,9 +10,10 @@ func runAgent(_ options: RunCommand) async throws {
   let folder = try loadFolder(options)
   let configuration = folder.configuration
   let (stop, signals) = (StopFlag(), Signals.first())
-  let listen = try listenAddress(configuration, options)
+  let listen = listenAddress(configuration)
   var settings = AgentSettings(available: compiledModules, configuration: configuration, listen: listen)
   settings.contacts = folder.contacts
+  settings.instanceID = folder.persistentInstanceID()
   settings.reload = { () throws(CommandFailure) in
     do { return try loadFolder(options).configuration } catch { throw CommandFailure(Failure(error).message) }
   }
@@ -20,10 +21,11 @@ func runAgent(_ options: RunCommand) async throws {
   settings.showsStatus = configuration.showsStatus
   if options.tracesSIP { settings.traceSIP = { StandardError.write("\($0)\n") } }
   let accounts = folder.accounts.map { CallSettings(account: $0, configuration: configuration) }
-  let agent = try await AgentFactory.start(settings, accounts: accounts, name: "main") { error in
-    let problem = folder.problem(error)
+  let agent = try await AgentFactory.start(settings, accounts: accounts, name: "main") { error, account in
+    let problem = folder.problem(error, of: account.map { folder.accounts[$0] })
     return problem.line > 0 ? Failure(Failure(error).status, problem.description) : Failure(error)
   }
+  if await !agent.hasCodec { StandardError.write("\(folder.noCodec)\n") }
   let console = Console(agent: agent, stop: stop)
   Task {
     for await number in signals {
@@ -82,6 +84,7 @@ private func loadFolder(_ options: RunCommand) throws -> ConfigFolder {
     if let network = options.netInterface { folder.configuration.override(netInterface: network) }
     if options.isIPv4Only { folder.configuration.override(netAf: .ipv4) }
     if options.isIPv6Only { folder.configuration.override(netAf: .ipv6) }
+    problems += folder.lacking
     let errors = problems.filter { $0.severity == .error }
     if let first = errors.first {
       let more = errors.count > 1 ? " (and \(errors.count - 1) more: apus check -f \(path))" : ""
@@ -95,12 +98,7 @@ private func loadFolder(_ options: RunCommand) throws -> ConfigFolder {
 }
 
 /// `sip_listen`; where that is every address and `net_interface` is one, that one.
-private func listenAddress(_ configuration: Configuration, _ options: RunCommand) throws -> SocketAddress {
-  if let name = configuration.interfaceName, unsafe if_nametoindex(name) == 0 {
-    let known = Set((InterfaceAddress.current() ?? []).map(\.interface)).sorted().joined(separator: ", ")
-    throw Failure(
-      .configuration, "net_interface \(name): there is no such network interface; there are: \(known), or an address")
-  }
+private func listenAddress(_ configuration: Configuration) -> SocketAddress {
   let isIPv6 = configuration.netAf == .ipv6
   let any = isIPv6 ? SocketAddress(ipv6: 0, 0, port: 0) : SocketAddress(ipv4: 0, port: 0)
   let listen = configuration.sipListen ?? any

@@ -9,6 +9,8 @@ func runCall(_ options: CallCommand) async throws {
   let began = Clock.now
   let stop = StopFlag.onSignal()
   let play = try options.play ?? ShippedSpeech.path()
+  let films = VideoFiles(played: options.playVideo, recorded: options.recordVideo)
+  let videoCodecs = try films.check()
   let settings = AgentFactory.settings(
     media, listen: SocketAddress(ipv4: 0, port: 0), mode: media.rxmode ?? .main)
   let agent = try await AgentFactory.start(settings, name: "main")
@@ -27,20 +29,27 @@ func runCall(_ options: CallCommand) async throws {
       }
     }
   }
+  let interrupt = Task {
+    await stop.wait()
+    if await stop.isSet, !Task.isCancelled { await end(agent) }
+  }
   let failure: Failure?
   do {
     var settings = AgentFactory.call(
       media, identity: "sip:apus@localhost", encryption: .none, usesRTCPMux: false,
       source: AudioDevice(driver: "aufile", device: play),
       player: options.record.map { AudioDevice(driver: "aufile", device: $0) })
-    settings.videoSource = options.playVideo.map { VideoDevice(driver: "ivf", device: $0) }
-    settings.videoDisplay = options.recordVideo.map { VideoDevice(driver: "ivf", device: $0) }
+    (settings.videoSource, settings.videoDisplay, settings.videoCodecs) = (films.source, films.display, videoCodecs)
     let call = try await agent.call(options.uri, settings: settings)
-    await conduct(call, agent, watch, media, stop)
+    await conduct(call, agent, watch, media)
     failure = nil
   } catch {
-    failure = Failure(error)
+    failure = await stop.isSet ? Failure(.callFailed, [CallReport]().shortcoming(wasInterrupted: true)) : Failure(error)
   }
+  // Where a signal has come, the agent ends already.
+  if await stop.isSet { await interrupt.value }
+  interrupt.cancel()
+  await stop.release()
   await agent.shutDown()
   await events.value
   completeRecordings()
@@ -48,57 +57,51 @@ func runCall(_ options: CallCommand) async throws {
 
   let reports = await watch.reports
   let isGood = reports.count == 1 && reports[0].isGood
+  let hadVideo = reports.first?.video != nil
+  if reports.first?.setup != nil, !hadVideo {
+    for warning in films.warnings { StandardError.write("apus: warning: \(warning)\n") }
+  }
   if media.json {
-    let recordings = [options.record, options.recordVideo].compactMap(\.self)
-    print(summary(reports, ok: isGood, began: began, recordings: recordings))
+    let recordings = [options.record, hadVideo ? options.recordVideo : nil].compactMap(\.self)
+    StandardOutput.print(summary(reports, ok: isGood, began: began, recordings: recordings))
   } else if let report = reports.first, report.setup != nil {
     let figures = report.media
-    print(
+    StandardOutput.print(
       "\(report.peer): \(decimal(report.duration)) s, \(report.codec ?? ""), \(report.mediaEncryption), "
         + "sent \(figures.sentPackets), received \(figures.receivedPackets), lost \(figures.lost), "
         + "jitter \(decimal(figures.jitter)) ms, dropped \(report.dropped)"
         + (report.video.map { ", \($0.encodingName) \($0.line)" } ?? ""))
   }
-  if let failure = reports.first?.failure { throw Failure(failure).reported }
+  if let report = reports.first, let failure = report.failure { throw report.explained(failure).reported }
   guard isGood else {
-    let isUnanswered = reports.first?.setup == nil
-    let wasStopped = await stop.isSet
-    throw Failure(
-      .callFailed,
-      wasStopped && isUnanswered ? "interrupted before it was answered" : "the call did not carry media both ways"
-    ).reported
+    throw Failure(.callFailed, reports.shortcoming(wasInterrupted: await stop.isSet)).reported
   }
 }
 
-/// Waits for the answer, lets the call last, and ends it.
-private func conduct(
-  _ call: CallID, _ agent: UserAgent, _ watch: CallWatch, _ media: MediaOptions, _ stop: StopFlag
-) async {
-  let interrupt = Task {
-    await stop.wait()
-    if await stop.isSet { await agent.hangUp(call) }
+/// Ends the call, if the peer lets it or not, and the agent; says so where that takes longer than a moment.
+private func end(_ agent: UserAgent) async {
+  let notice = Task {
+    try? await Task.sleep(for: .milliseconds(500))
+    if !Task.isCancelled { StandardError.write("ending the call; Ctrl-C again ends at once\n") }
   }
+  await agent.shutDown()
+  notice.cancel()
+}
+
+/// Waits for the answer, lets the call last, and ends it.
+private func conduct(_ call: CallID, _ agent: UserAgent, _ watch: CallWatch, _ media: MediaOptions) async {
   await watch.wait(.answered(call))
   let progress = Task { await showProgress(agent, label: "call", isQuiet: media.json) }
   let rekeying = media.rekeyEvery.map { every in Task { await Rekeying.run(agent, call, milliseconds: every) } }
-  let ended = Task {
-    await watch.wait(.ended(call))
-    await stop.release()
-  }
-  if let seconds = media.seconds {
-    let timer = Task {
+  let timer = media.seconds.map { seconds in
+    Task {
       try? await Task.sleep(for: .seconds(seconds))
       await agent.hangUp(call)
     }
-    await watch.wait(.ended(call))
-    timer.cancel()
-  } else {
-    await watch.wait(.ended(call))
   }
+  await watch.wait(.ended(call))
+  timer?.cancel()
   rekeying?.cancel()
   progress.cancel()
   await progress.value
-  await stop.release()
-  await ended.value
-  interrupt.cancel()
 }

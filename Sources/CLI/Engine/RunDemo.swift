@@ -65,14 +65,14 @@ func runDemo(_ options: DemoCommand) async throws {
   let reports = await aliceWatch.reports + bobWatch.reports
   let isGood = reports.count == 2 && reports.allSatisfy { $0.isGood }
   if media.json {
-    print(
+    StandardOutput.print(
       summary(
         reports, ok: isGood, began: began, recordings: [recordings.alice, recordings.bob], rekeys: reports.rekeys))
   } else {
     showDemo(reports, recordings)
   }
   if let failure = reports.lazy.compactMap(\.failure).first { throw Failure(failure).reported }
-  if !isGood { throw Failure(.callFailed, "the call did not carry media both ways").reported }
+  if !isGood { throw Failure(.callFailed, reports.shortcoming(wasInterrupted: await stop.isSet)).reported }
 }
 
 /// The object that `--json` prints.
@@ -93,24 +93,26 @@ private func showDemo(_ reports: [CallReport], _ recordings: (alice: String, bob
   let terminal = Terminal(STDOUT_FILENO)
   for (name, report) in zip(["alice", "bob"], reports) {
     let media = report.media
-    print(terminal.styled(name, .bold) + "  \(report.isOutgoing ? "called" : "was called by") \(report.peer)")
-    print("  security  \(report.mediaEncryption) \(report.profile ?? "") \(report.dtlsVersion ?? "")")
-    print("  codec     \(report.codec ?? "none"), received in mode \(report.rxMode.rawValue)")
-    print(
+    StandardOutput.print(
+      terminal.styled(name, .bold) + "  \(report.isOutgoing ? "called" : "was called by") \(report.peer)")
+    StandardOutput.print("  security  \(report.mediaEncryption) \(report.profile ?? "") \(report.dtlsVersion ?? "")")
+    StandardOutput.print("  codec     \(report.codec ?? "none"), received in mode \(report.rxMode.rawValue)")
+    StandardOutput.print(
       "  set up    \(decimal(report.setup)) ms, first secured media after \(decimal(report.secure ?? report.firstMedia)) ms"
     )
-    print("  sent      \(media.sentPackets) packets, \(media.sentBytes) bytes")
-    print(
+    StandardOutput.print("  sent      \(media.sentPackets) packets, \(media.sentBytes) bytes")
+    StandardOutput.print(
       "  received  \(media.receivedPackets) packets, lost \(media.lost), late \(media.late), "
         + "jitter \(decimal(media.jitter)) ms, dropped \(media.drops.total), MOS \(decimal(media.meanOpinionScore))")
   }
-  if reports.rekeys > 0 { print("re-keyed \(reports.rekeys) times, by the count of both ends") }
+  if reports.rekeys > 0 { StandardOutput.print("re-keyed \(reports.rekeys) times, by the count of both ends") }
   if let heard = HeardAudio(path: recordings.alice) {
     let share = Int((heard.tone.share * 100).rounded())
-    print("alice heard \(decimal(heard.seconds)) s, \(share) % of it a tone of 440 Hz: \(heard.path)")
+    StandardOutput.print("alice heard \(decimal(heard.seconds)) s, \(share) % of it a tone of 440 Hz: \(heard.path)")
   }
   if let heard = HeardAudio(path: recordings.bob) {
-    print("bob heard \(decimal(heard.seconds)) s of speech, up to \(decimal(heard.level)) dBFS: \(heard.path)")
+    StandardOutput.print(
+      "bob heard \(decimal(heard.seconds)) s of speech, up to \(decimal(heard.level)) dBFS: \(heard.path)")
   }
 }
 

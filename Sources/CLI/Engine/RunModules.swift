@@ -26,24 +26,24 @@ func runModules(_ options: ModulesCommand) async throws {
     }
   }
   if options.json {
-    print(JSON.array(rows.map(\.json)))
+    StandardOutput.print(JSON.array(rows.map(\.json)))
     return
   }
   let terminal = Terminal(STDOUT_FILENO)
   func cell(_ text: String, _ width: Int) -> String { text + String(repeating: " ", count: max(1, width - text.count)) }
-  print(
+  StandardOutput.print(
     terminal.styled(
       cell("module", 11) + cell("thread-safety", 15) + cell("main", 9) + cell("thread", 12) + cell("pool", 12) + "kind",
       .bold))
   for row in rows {
-    print(
+    StandardOutput.print(
       cell(row.name, 11) + cell(row.safety.rawValue, 15) + cell(row.plan[.main] ?? "", 9)
         + cell(row.plan[.thread] ?? "", 12) + cell(row.plan[.pool] ?? "", 12)
         + (row.absence ?? row.kinds.joined(separator: ", ")))
-    for device in row.devices { print(cell("", 11) + "device: " + device) }
+    for device in row.devices { StandardOutput.print(cell("", 11) + "device: " + device) }
   }
-  print("policy: rtp_rxmode_policy \(policy.rawValue)")
-  print("encryption: srtp_engine \(configuration.srtpEngine)")
+  StandardOutput.print("policy: rtp_rxmode_policy \(policy.rawValue)")
+  StandardOutput.print("encryption: srtp_engine \(configuration.srtpEngine)")
 }
 
 /// One module's row.

@@ -11,6 +11,8 @@ struct LoadResult {
   private let options: LoadCommand
   /// Milliseconds of this process's CPU for each call and second, while all were up.
   var cpuPerCallSecond: Double?
+  /// Whether a signal ended it early.
+  var wasInterrupted = false
   /// KiB of resident memory more than before the calls, for each call: what the first call brings for good is in it.
   var residentPerCall: Int?
   /// Seconds that placing the calls took, to the last one's answer.
@@ -22,7 +24,7 @@ struct LoadResult {
 
   init(_ options: LoadCommand, reports: [CallReport], peerReports: [CallReport]) {
     (self.options, self.reports, self.peerReports) = (options, reports, peerReports)
-    self.asked = options.answer == nil ? options.calls : reports.count
+    self.asked = options.answer == nil ? options.callCount : reports.count
   }
 
   var established: Int { self.reports.count { $0.setup != nil } }
@@ -41,16 +43,27 @@ struct LoadResult {
   /// Why calls failed, and how many for each reason, the most frequent first.
   var failures: [(reason: String, count: Int)] {
     var counts: [String: Int] = [:]
-    for report in self.reports where !report.isGood { counts[Self.reason(of: report), default: 0] += 1 }
+    for report in self.reports where !report.isGood { counts[self.reason(of: report), default: 0] += 1 }
     let unplaced = self.asked - self.reports.count
-    if unplaced > 0 { counts["not placed", default: 0] += unplaced }
+    if unplaced > 0 { counts[self.wasInterrupted ? "interrupted before the call" : "not placed"] = unplaced }
     return counts.sorted { ($1.value, $0.key) < ($0.value, $1.key) }.map { ($0.key, $0.value) }
   }
 
-  private static func reason(of report: CallReport) -> String {
+  private func reason(of report: CallReport) -> String {
     if let status = report.status { return "status \(status)" }
-    return report.setup == nil || report.failure != nil ? report.reason : "no media both ways"
+    if report.failure != nil { return report.reason }
+    if self.wasInterrupted { return report.setup == nil ? "interrupted before the answer" : "interrupted before media" }
+    return report.setup == nil ? report.reason : "no media both ways"
   }
+
+  /// Takes what was measured while `calls` were up; less than a second of them says nothing.
+  mutating func take(cpu: Double, seconds: Double, calls: Int, hasSettled: Bool) {
+    guard calls > 0, hasSettled, seconds >= 1 else { return }
+    self.cpuPerCallSecond = cpu * 1000 / (Double(calls) * seconds)
+  }
+
+  /// Where no call stood it says nothing of calls.
+  private var memoryPerCall: Int? { self.established > 0 ? self.residentPerCall : nil }
 
   /// The error that ends a run in which calls failed; where none was answered, with what the first one met.
   var verdict: Failure {
@@ -73,7 +86,11 @@ struct LoadResult {
   private var answered: [CallReport] { self.all.filter { $0.setup != nil } }
 
   func show(began: Double) {
-    if self.options.media.json { print(self.json(began: began)) } else { print(self.text, terminator: "") }
+    if self.options.media.json {
+      StandardOutput.print(self.json(began: began))
+    } else {
+      StandardOutput.write(self.text)
+    }
   }
 
   /// For people.
@@ -86,8 +103,10 @@ struct LoadResult {
     if let cpu = self.cpuPerCallSecond {
       lines.append(
         "cpu          \(hundredths(cpu)) ms per call and second, \(hundredths(cpu / Double(self.legsOfCall))) per leg")
+    } else if self.options.answer == nil, self.established > 0 {
+      lines.append("cpu          -: too little was measured")
     }
-    if let resident = self.residentPerCall {
+    if let resident = self.memoryPerCall {
       lines.append("memory       \(resident) KiB per call, \(resident / self.legsOfCall) per leg")
     }
     for shortcut in self.shortcuts { lines.append("shortcut     \(shortcut)") }
@@ -118,8 +137,8 @@ struct LoadResult {
         "legs_per_call": .integer(self.legsOfCall),
         "cpu_ms_per_call_s": cpu.map { .number($0) } ?? .null,
         "cpu_ms_per_leg_s": cpu.map { .number($0 / Double(self.legsOfCall)) } ?? .null,
-        "rss_kib_per_call": self.residentPerCall.map { .integer($0) } ?? .null,
-        "rss_kib_per_leg": self.residentPerCall.map { .integer($0 / self.legsOfCall) } ?? .null,
+        "rss_kib_per_call": self.memoryPerCall.map { .integer($0) } ?? .null,
+        "rss_kib_per_leg": self.memoryPerCall.map { .integer($0 / self.legsOfCall) } ?? .null,
         "lost": .integer(self.lost), "late": .integer(self.late), "dropped": .integer(self.dropped),
         "decoded_samples": .integer(self.decoded), "rekeys": .integer(self.rekeys),
         "setup_ms": self.setups.json, "secure_ms": self.secures.json, "media_ms": self.firstMedia.json,

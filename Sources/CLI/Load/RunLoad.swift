@@ -26,14 +26,14 @@ func runLoad(_ options: LoadCommand) async throws {
   let target = options.target ?? "sip:load@127.0.0.1:\(port)"
 
   let residentBefore = ProcessUsage.resident
-  let progress = LoadProgress(agent: caller, watch: callerWatch, delays: agents.delays, asked: options.calls)
+  let progress = LoadProgress(agent: caller, watch: callerWatch, delays: agents.delays, asked: options.callCount)
   let showing = media.json ? nil : Task { await progress.run() }
   let (placed, failure) = await place(options, caller, target, account, stop)
   await answers(to: placed, caller, callerWatch, stop)
   let placingTime = Clock.now - began
   let rekeying = media.rekeyEvery.map { every in rekey(placed, caller, milliseconds: every) } ?? []
   // The first packets and handshakes of the last calls are over when the measurement begins.
-  if failure == nil { _ = await Interrupt.sleep(seconds: 1, unless: stop) }
+  let hasSettled = failure == nil ? await !Interrupt.sleep(seconds: 1, unless: stop) : false
   let (cpuBefore, measured) = (ProcessUsage.now.cpu, Clock.now)
   let (receivedBefore, tickedBefore) = (agents.delays.receive.counts, agents.delays.tick.counts)
   let residentWithCalls = ProcessUsage.resident
@@ -58,7 +58,8 @@ func runLoad(_ options: LoadCommand) async throws {
   if let failure { throw failure }
 
   var result = LoadResult(options, reports: await callerWatch.reports, peerReports: await calleeWatch.reports)
-  result.cpuPerCallSecond = alive > 0 ? cpu * 1000 / (Double(alive) * seconds) : nil
+  result.wasInterrupted = await stop.isSet
+  result.take(cpu: cpu, seconds: seconds, calls: alive, hasSettled: hasSettled)
   result.residentPerCall = placed.isEmpty ? nil : (residentWithCalls - residentBefore) / placed.count
   result.placingTime = placingTime
   (result.receiveDelays, result.tickDelays) = (Histogram(received), Histogram(ticked))
@@ -74,7 +75,7 @@ private func place(
 ) async -> (calls: [CallID], failure: Failure?) {
   var placed: [CallID] = []
   let start = Clock.now
-  for due in LoadPlan(calls: options.calls, rate: options.rate, packetTime: account.packetTime).starts {
+  for due in LoadPlan(calls: options.callCount, rate: options.callRate, packetTime: account.packetTime).starts {
     let wait = start + due - Clock.now
     if wait > 0 { try? await Task.sleep(for: .seconds(wait)) }
     if await stop.isSet { break }

@@ -1,18 +1,40 @@
 internal import Glibc
+internal import Synchronization
 
 /// Text for people, on standard error: `--json` keeps standard output to itself.
 enum StandardError {
   /// Writes all of it, or gives up when nobody reads.
-  static func write(_ text: String) { writeAll(text, to: STDERR_FILENO) }
+  static func write(_ text: String) { _ = writeAll(text, to: STDERR_FILENO) }
 }
 
-/// What `apus run` says as it happens: whoever reads a pipe or a file sees each line at once, unlike with `print`.
+/// What the commands print: whoever reads a pipe or a file sees each line at once, unlike with Swift's `print`, and what
+/// is lost is known at the end.
 enum StandardOutput {
-  /// Writes all of it, or gives up when nobody reads.
-  static func write(_ text: String) { writeAll(text, to: STDOUT_FILENO) }
+  /// The error of what was lost first; 0 where nothing was.
+  private static let lossCode = Atomic<Int32>(0)
+
+  /// Writes all of it, or gives up.
+  static func write(_ text: String) {
+    let code = writeAll(text, to: STDOUT_FILENO)
+    // Who stops reading has had enough.
+    guard code != 0, code != EPIPE else { return }
+    _ = self.lossCode.compareExchange(expected: 0, desired: code, ordering: .relaxed)
+  }
+
+  /// Writes a line.
+  static func print(_ value: some CustomStringConvertible) { self.write("\(value)\n") }
+
+  /// Ends a command whose output was lost, on a full disk for example.
+  static func checkLoss() throws(Failure) {
+    let code = self.lossCode.load(ordering: .relaxed)
+    guard code != 0 else { return }
+    let reason = unsafe String(cString: strerror(code)).lowercased()
+    throw Failure(.cannotCreate, "standard output can't be written: \(reason)")
+  }
 }
 
-private func writeAll(_ text: String, to descriptor: Int32) {
+/// Returns the error that ended it; 0 when all is written.
+private func writeAll(_ text: String, to descriptor: Int32) -> Int32 {
   let bytes = Array(text.utf8)
   var written = 0
   while written < bytes.count {
@@ -20,9 +42,10 @@ private func writeAll(_ text: String, to descriptor: Int32) {
       unsafe Glibc.write(descriptor, $0.baseAddress, $0.count)
     }
     if count < 0, errno == EINTR { continue }
-    guard count > 0 else { return }
+    guard count > 0 else { return count < 0 ? errno : EIO }
     written += count
   }
+  return 0
 }
 
 /// What the device behind a file descriptor can show.

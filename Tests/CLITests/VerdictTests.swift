@@ -1,0 +1,28 @@
+internal import ModuleKit
+internal import Testing
+
+@testable internal import CLI
+@testable internal import UACore
+
+@Suite("the verdict on a call")
+struct VerdictTests {
+  @Test("an interruption is the reason where media had no time to flow, and nothing else is")
+  func shortcoming() {
+    let mute = CallReport.example { $0.media.receivedPackets = 0 }
+    let unanswered = CallReport.example { $0.setup = nil }
+    #expect([mute].shortcoming(wasInterrupted: false) == "the call did not carry media both ways")
+    #expect([mute].shortcoming(wasInterrupted: true) == "interrupted before media flowed both ways")
+    #expect([unanswered].shortcoming(wasInterrupted: true) == "interrupted before it was answered")
+    #expect([CallReport]().shortcoming(wasInterrupted: true) == "interrupted before it was answered")
+  }
+
+  @Test(
+    "a demand for a password says which command has one, and another refusal does not",
+    arguments: [(401, true), (407, true), (403, false)])
+  func password(status: Int, isDemand: Bool) {
+    let refusal = ModuleError(.peer, "sip:a@b refused the call: \(status)")
+    let failure = CallReport.example { ($0.status, $0.failure) = (status, refusal) }.explained(refusal)
+    #expect(failure.message.hasPrefix(refusal.message) && failure.status == .callFailed)
+    #expect(failure.message.hasSuffix(": use \"apus run\" with an account") == isDemand)
+  }
+}
