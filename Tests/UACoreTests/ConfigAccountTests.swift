@@ -105,7 +105,7 @@ struct ConfigAccountTests {
       "<sip:user@example.com>;audio_codecs=opus/48000/2,pcma;auth_pass=x",
       "<sip:user@example.com> ; regint = 0 ; 100rel = no",
       "<sips:user@example.com>;outbound=\"sip:example.com;transport=tcp\";mediaenc=dtls_srtp;auth_pass=pass",
-      "<sip:192.0.2.4:5062>;pubint=0;prio=0;inreq_allowed=yes;check_origin=yes;catchall=no;mwi=no",
+      "<sip:192.0.2.4:5062>;regint=0;pubint=0;prio=0;inreq_allowed=yes;check_origin=yes;catchall=no;mwi=no",
     ])
   func manual(line: String) {
     let (accounts, problems) = self.parse(line)
@@ -132,6 +132,14 @@ struct ConfigAccountTests {
       (
         "<sip:u:hunter2@h>",
         "account: a password in the address is not used: write ;auth_pass=PASSWORD after it"
+      ),
+      (
+        "<sip:h>",
+        "account: the address has no user to register: write <sip:user@host>, or ;regint=0 to register nobody"
+      ),
+      (
+        "<sip:u@h>;medianat=natpmp",
+        "medianat: natpmp: this module of baresip is not part of Apus; calls go without it"
       ),
       ("<sip:u@h>;ptime=20;ptime=40", "ptime: it stands twice in the line; this one is ignored"),
       (
@@ -167,19 +175,31 @@ struct ConfigAccountTests {
       ),
       ("<sip:u@h>;regint=-1", "regint: \"-1\" is not allowed: it takes a whole number from 0 to 31536000"),
       ("<sip:u@h>;regint", "regint: it has no value: it takes a whole number from 0 to 31536000"),
+      ("<sip:u@h>;outbound", "outbound: it has no value: outbound proxy, a SIP URI in quotes"),
+      ("<sip:u@h>;uas_user=x", "uas_user: it needs uas_pass beside it: without it everybody may call"),
+      ("<sip:u@h>;uas_pass=x", "uas_pass: it needs uas_user beside it: without it everybody may call"),
+      ("<sip:u@h>;transport=tls", "transport: it belongs inside the brackets: <sip:user@host;transport=tcp>"),
+      ("sip:u@h;lr", "lr: it belongs inside the brackets: <sip:user@host;lr>"),
+      (
+        "<sip:u@h>;auth_pass=x;transport=tcp",
+        "transport: it belongs inside the brackets: <sip:user@host;transport=tcp>"
+      ),
       (
         "<sip:u@h>;answermode=never",
         "answermode: \"never\" is not allowed: it takes one of manual, early, early-audio, early-video, auto"
       ),
       (
         "<sip:u@h>;mediaenc=dtls-srtp",
-        "mediaenc: \"dtls-srtp\" is not allowed: it takes one of dtls_srtp, srtp, srtp-mand, srtp-mandf; "
+        "mediaenc: \"dtls-srtp\" is not allowed: it takes one of dtls_srtp, srtp, srtp-mand, srtp-mandf, none; "
           + "did you mean \"dtls_srtp\"?"
       ),
-      ("<sip:u@h>;mediaenc=zrtp", "mediaenc: Apus has no zrtp: it takes one of dtls_srtp, srtp, srtp-mand, srtp-mandf"),
+      (
+        "<sip:u@h>;mediaenc=zrtp",
+        "mediaenc: Apus has no zrtp: it takes one of dtls_srtp, srtp, srtp-mand, srtp-mandf, none"
+      ),
       (
         "<sip:u@h>;medianat=ise",
-        "medianat: \"ise\" is not allowed: it takes one of stun, turn, ice, natpmp, pcp; did you mean \"ice\"?"
+        "medianat: \"ise\" is not allowed: it takes one of ice, stun, turn, none; did you mean \"ice\"?"
       ),
       ("<sip:u@h>;rtcp_mux=maybe", "rtcp_mux: \"maybe\" is not allowed: it takes yes or no"),
       (
@@ -226,6 +246,25 @@ struct ConfigAccountTests {
     #expect(accounts.isEmpty)
   }
 
+  @Test("what other programs wrote beside an account is passed over, with a warning")
+  func foreignParameter() {
+    let (accounts, problems) = self.parse("<sip:u@h>;x-colour=red;regint=60")
+    #expect(accounts.map(\.registrationInterval) == [60])
+    #expect(
+      problems == ["accounts:1: warning: x-colour: neither Apus nor baresip has such an account parameter"])
+  }
+
+  @Test("a user name for the digest without a password is a warning: nobody is asked for it")
+  func noPassword() {
+    let (accounts, problems) = self.parse("<sip:u@h>;auth_user=x\n<sip:v@h>;auth_user=y;auth_pass=z\n<sip:w@h>")
+    #expect(accounts.count == 3)
+    #expect(
+      problems == [
+        "accounts:1: warning: auth_user: it needs ;auth_pass=PASSWORD beside it: nobody is asked for the password at "
+          + "the start"
+      ])
+  }
+
   @Test("encryption whose module is off is an error: nothing goes out in the clear by mistake")
   func encryptionOff() {
     let (accounts, problems) = self.parse("<sip:u@h>;mediaenc=srtp", active: ["udp", "sip_udp"])
@@ -239,7 +278,7 @@ struct ConfigAccountTests {
   @Test("a password is in nothing that can be printed")
   func redacted() throws {
     let (accounts, problems) = self.parse(
-      "<sip:u:hunter2@h>;auth_pass=hunter2;uas_pass=hunter2;stunpass=hunter2;auth_pass=hunter2")
+      "<sip:u:hunter2@h>;auth_pass=hunter2;uas_user=x;uas_pass=hunter2;stunpass=hunter2;auth_pass=hunter2")
     let account = try #require(accounts.first)
     var text = String(describing: account) + String(reflecting: account) + problems.joined()
     dump(account, to: &text)

@@ -166,6 +166,59 @@ struct ConfigFolderTests {
     #expect(configuration.audioSource == nil && !configuration.activeModules.contains("alsa"))
   }
 
+  @Test("an agent's identifier is made once and stays; baresip's is taken, and what is none is an error")
+  func identifier() throws {
+    let path = try TemporaryFolder()
+    try path.write("", to: "config")
+    func load() throws -> (folder: ConfigFolder, errors: [String]) {
+      var problems: [ConfigProblem] = []
+      let folder = try ConfigFolder.load(path: path.path, modules: [], problems: &problems)
+      return (folder, problems.filter { $0.severity == .error }.map(\.description))
+    }
+    let made = try load().folder.persistentInstanceID()
+    #expect(try ConfigFolder.readText("\(path.path)/uuid") == made && made.utf8.count == 36)
+    let again = try load()
+    #expect(again.folder.persistentInstanceID() == made && again.errors == [])
+
+    try path.write("3F2504E0-4f89-11d3-9a0c-0305e82c3301\n", to: "uuid")
+    #expect(try load().folder.persistentInstanceID() == "3f2504e0-4f89-11d3-9a0c-0305e82c3301")
+    for text in ["", "apus", "3f2504e0-4f89-11d3-9a0c-0305e82c330g", "3f2504e04f8911d39a0c0305e82c3301"] {
+      try path.write(text, to: "uuid")
+      #expect(
+        try load().errors == [
+          "\(path.path)/uuid:1: error: uuid: it takes one line with a UUID; without the file a new one is made"
+        ])
+    }
+  }
+
+  @Test("in a folder that is not there to be written the identifier is for this start only")
+  func unwritable() throws {
+    let folder: ConfigFolder
+    do {
+      let path = try TemporaryFolder()
+      try path.write("", to: "config")
+      var problems: [ConfigProblem] = []
+      folder = try ConfigFolder.load(path: path.path, modules: [], problems: &problems)
+    }
+    #expect(folder.persistentInstanceID() != folder.persistentInstanceID())
+  }
+
+  @Test("a tone's file that is not there is named by the check, and stops nothing")
+  func missingTone() async throws {
+    let path = try TemporaryFolder()
+    try path.write(
+      "audio_path \(path.path)\nring_aufile here.wav\nbusy_aufile nothere.wav\nerror_aufile none\n", to: "config")
+    try path.write("x", to: "here.wav")
+    var problems: [ConfigProblem] = []
+    let folder = try ConfigFolder.load(path: path.path, modules: [], problems: &problems)
+    let found = await folder.rehearse(modules: [])
+    #expect(
+      found.filter { $0.key.hasSuffix("_aufile") }.map(\.description) == [
+        "\(path.path)/config:3: warning: busy_aufile: \(path.path)/nothere.wav: No such file or directory; "
+          + "a tone is heard instead"
+      ])
+  }
+
   @Test("without accounts there is a warning, without a config nothing")
   func missing() throws {
     let path = try TemporaryFolder()
@@ -200,7 +253,83 @@ struct ConfigFolderTests {
     folder.configuration.moduleValues["ctrl_tcp_listen"] = "127.0.0.1:0"
     found = await folder.rehearse(modules: shippedModules)
     #expect(found.map(\.line) == [4, 2] && found.last?.file == "\(path.path)/accounts", "\(found)")
-    #expect(found.last?.message.contains("nothere.wav") == true, "\(found)")
+    #expect(found.last?.key == "audio_source" && found.last?.severity == .error, "\(found)")
+    #expect(found.last?.message.hasPrefix("aufile: \(path.path)/nothere.wav") == true, "\(found)")
+  }
+
+  @Test("a source's file that is nowhere has the folder in its path in which it was missed; another device has none")
+  func missingSource() throws {
+    let path = try TemporaryFolder()
+    try path.write(
+      "module aufile\nmodule ausine\naudio_path \(path.path)/sounds\naudio_source aufile,none.wav\n", to: "config")
+    try path.write("<sip:a@b>;audio_source=aufile,neither.wav\n<sip:c@d>;audio_source=ausine,440.5\n", to: "accounts")
+    var problems: [ConfigProblem] = []
+    let folder = try ConfigFolder.load(path: path.path, modules: ConfigModules.all, problems: &problems)
+    #expect(problems == [])
+    #expect(folder.configuration.audioSource?.device == "\(path.path)/sounds/none.wav")
+    #expect(folder.accounts.map { $0.audioSource?.device } == ["\(path.path)/sounds/neither.wav", "440.5"])
+  }
+
+  @Test("what this machine lacks is told before the start, with its file, line and key")
+  func lackingHere() throws {
+    let path = try TemporaryFolder()
+    try path.write("module aufile\nnet_interface zz0\naudio_player aufile,/nope/a.wav\n", to: "config")
+    try path.write(
+      "<sip:a@x>;cert=/nope.pem\n<sip:b@x>;audio_player=aufile,/nope/b.wav\n"
+        + "<sip:c@x>;audio_player=aufile,\(path.path)/c.wav\n", to: "accounts")
+    var problems: [ConfigProblem] = []
+    var folder = try ConfigFolder.load(path: path.path, modules: shippedModules, problems: &problems)
+    #expect(problems == [])
+    let found = folder.lacking.map(\.description)
+    let interface = "error: net_interface: there is no network interface"
+    #expect(found.first?.hasPrefix("\(path.path)/config:2: \(interface) \"zz0\": it takes one of ") == true, "\(found)")
+    #expect(found.first?.hasSuffix(", or an address") == true, "\(found)")
+    #expect(
+      Array(found.dropFirst()) == [
+        "\(path.path)/accounts:1: error: cert: /nope.pem: No such file or directory",
+        "\(path.path)/config:3: error: audio_player: aufile: /nope/a.wav: No such file or directory",
+        "\(path.path)/accounts:2: error: audio_player: aufile: /nope/b.wav: No such file or directory",
+      ])
+    // The check looks, and makes nothing.
+    let recording = "\(path.path)/c.wav"
+    #expect(unsafe access(recording, F_OK) != 0)
+    folder.configuration.override(netInterface: "zz1")
+    #expect(folder.lacking.first?.description.hasPrefix("-n: \(interface) \"zz1\"") == true)
+    folder.configuration.override(netInterface: "127.0.0.1")
+    #expect(folder.lacking.count == found.count - 1)
+  }
+
+  @Test("a folder that switches no codec on is warned of in the words of a call that fails for it")
+  func noCodec() async throws {
+    let path = try TemporaryFolder()
+    let sentence =
+      "\(path.path)/config: warning: module: no codec is active: add a module line, for example \"module g711\""
+    let cases: [(config: String, expected: [String])] = [("module aufile\n", [sentence]), ("module g711\n", [])]
+    for (config, expected) in cases {
+      try path.write(config, to: "config")
+      var problems: [ConfigProblem] = []
+      let folder = try ConfigFolder.load(path: path.path, modules: shippedModules, problems: &problems)
+      #expect(await folder.rehearse(modules: shippedModules).map(\.description) == expected)
+    }
+  }
+
+  @Test("an account that an agent refuses at its start is named by its line and its parameter")
+  func refusedAccount() async throws {
+    let path = try TemporaryFolder()
+    try path.write("module g711\nmodule ausine\naudio_source ausine,440\n", to: "config")
+    try path.write("<sip:a@x>;regint=0\n<sip:b@x>;regint=0;audio_source=ausine,abc\n", to: "accounts")
+    var problems: [ConfigProblem] = []
+    let folder = try ConfigFolder.load(path: path.path, modules: shippedModules, problems: &problems)
+    let agent = UserAgent(
+      AgentSettings(
+        available: shippedModules, configuration: folder.configuration,
+        listen: SocketAddress(ipv4: 0x7F00_0001, port: 0)))
+    let accounts = folder.accounts.map { CallSettings(account: $0, configuration: folder.configuration) }
+    let thrown = await #expect(throws: ModuleError.self) { try await agent.start(accounts: accounts) }
+    #expect(await agent.refusedAccount == 1)
+    await agent.shutDown()
+    let problem = folder.problem(try #require(thrown), of: folder.accounts[1]).description
+    #expect(problem.hasPrefix("\(path.path)/accounts:2: error: audio_source: ausine: \"abc\" is no "), "\(problem)")
   }
 
   @Test(

@@ -132,6 +132,7 @@ struct ConfigurationTests {
       ("rtp_tos 256", "error: rtp_tos: \"256\" is not allowed: it takes a whole number from 0 to 255"),
       ("rtp_tos 1x", "error: rtp_tos: \"1x\" is not allowed: it takes a whole number from 0 to 255"),
       ("rtp_tos", "warning: rtp_tos: it has no value; the line is ignored. It takes a whole number from 0 to 255"),
+      ("sip_capath", "warning: sip_capath: it has no value; the line is ignored. A folder of such authorities."),
       ("call_hold_other_calls maybe", "error: call_hold_other_calls: \"maybe\" is not allowed: it takes yes or no"),
       ("rtp_rxmode fast", "error: rtp_rxmode: \"fast\" is not allowed: it takes one of main, thread, pool"),
       (
@@ -200,6 +201,29 @@ struct ConfigurationTests {
   func sentences(line: String, sentence: String) {
     let (_, problems) = self.load("# a comment\n\(line)\n")
     #expect(problems == ["config:2: \(sentence)"])
+  }
+
+  @Test(
+    "a key of a baresip long past is warned of, and stops nothing",
+    arguments: [
+      "sip_trans_bsize", "input_device", "input_port", "audio_srate", "audio_channels", "audio_aec_length",
+      "rtcp_enable", "webrtc_aec_extended_filter", "speex_quality", "natbd_server",
+    ])
+  func pastKeys(name: String) {
+    let (_, problems) = self.load("\(name) 1")
+    #expect(problems == ["config:1: warning: \(name): this key of baresip has no effect in Apus; the line is ignored"])
+  }
+
+  @Test("baresip's modules whose work Apus does are not said to be missing")
+  func doneElsewhere() {
+    #expect(self.load("module mwi.so\nmodule_app netroam.so\n").1 == [])
+    for name in ["stun", "turn"] {
+      #expect(
+        self.load("module \(name).so").1 == [
+          "config:1: warning: module: \(name): module ice asks these servers, with medianat=ice and a stunserver of "
+            + "the account's; the line is ignored"
+        ])
+    }
   }
 
   @Test("one port for all calls is warned of where each call has a loop of its own", arguments: RxMode.allCases)
@@ -287,7 +311,7 @@ struct ConfigurationTests {
   func preloaded() {
     let (configuration, problems) = self.load("module opus\n", preloaded: ["g711.so", "nope_at_all"])
     #expect(configuration.activeModules == ["udp", "sip_udp", "g711", "opus"])
-    #expect(problems == ["-m:0: error: module: neither Apus nor baresip has a module \"nope_at_all\""])
+    #expect(problems == ["-m: error: module: neither Apus nor baresip has a module \"nope_at_all\""])
   }
 
   @Test("a folder as baresip writes it loads with warnings only")

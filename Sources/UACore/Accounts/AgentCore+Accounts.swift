@@ -34,9 +34,9 @@ extension AgentCore {
     self.notice(.shutdown, account: account, parameter: account.aor)
   }
 
-  /// The account with this address of record, or this number.
+  /// The account with this address of record, or at this place in the list that `reginfo` shows, from 0.
   package func account(_ name: some StringProtocol) -> LocalAccount? {
-    if let number = Int(name) { return self.localAccounts.first { $0.number == number } }
+    if let place = Int(name) { return self.localAccounts.indices.contains(place) ? self.localAccounts[place] : nil }
     let wanted = name.lowercased()
     return self.localAccounts.first { $0.aor.lowercased() == wanted || "sip:\(wanted)" == $0.aor.lowercased() }
   }

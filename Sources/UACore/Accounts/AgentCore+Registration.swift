@@ -115,7 +115,8 @@ extension AgentCore {
       self.serialRegistration.registered(account)
     case .failed(let status, let reason, _):
       account.route = nil
-      self.set(account, .failed(status.map { "\($0) \(reason)" } ?? reason))
+      let advice = Self.advice(onRefusal: status, of: account.settings)
+      self.set(account, .failed((status.map { "\($0) \(reason)" } ?? reason) + advice))
       self.serialRegistration.failed(account)
     case .unregistered:
       self.leaving[id] = nil
@@ -128,6 +129,12 @@ extension AgentCore {
         self.endpoint.removeAccount(signalling)
       }
     }
+  }
+
+  /// What helps against a 401 or 407 where the account has no password; else nothing.
+  static func advice(onRefusal status: Int?, of settings: CallSettings) -> String {
+    guard status == 401 || status == 407, let account = settings.account, account.authPassword == nil else { return "" }
+    return ": add ;auth_pass=PASSWORD to the account"
   }
 
   private func set(_ account: LocalAccount, _ state: LocalAccount.Registration) {

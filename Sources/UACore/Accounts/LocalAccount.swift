@@ -13,7 +13,7 @@ package final class LocalAccount {
     case unregistered
   }
 
-  /// Counts from 0, never used twice.
+  /// Counts from 0, never used twice; commands know an account by its place in the list instead.
   package let number: Int
   package var settings: CallSettings
   package internal(set) var registration = Registration.none

@@ -71,7 +71,16 @@ private struct AccountReading {
   private static let encryptionModules = [
     "srtp": "srtp", "srtp-mand": "srtp", "srtp-mandf": "srtp", "dtls_srtp": "dtls_srtp",
   ]
-  private static let natModules = ["stun", "turn", "ice", "natpmp", "pcp"]
+  /// What `medianat` takes.
+  private static let natModules = ["ice", "stun", "turn", "none"]
+  /// Values of baresip's that calls go without.
+  private static let foreignNATModules = ["natpmp", "pcp"]
+
+  /// What belongs to the address, as it is written there (RFC 3261 §19.1.1).
+  private static let addressParameters = [
+    "transport": "transport=tcp", "lr": "lr", "user": "user=phone", "maddr": "maddr=192.0.2.1", "ttl": "ttl=1",
+    "method": "method=INVITE",
+  ]
 
   mutating func read(_ content: Substring) -> Account? {
     let line: AddressLine
@@ -95,7 +104,9 @@ private struct AccountReading {
     for parameter in line.parameters {
       // Half of a password may not be shown.
       if last.hasSuffix("pass"), AccountParameters.named(parameter.name) == nil,
-        parameter.value == nil || NearestName.of(parameter.name, in: AccountParameters.names) == nil
+        parameter.value == nil
+          || NearestName.of(parameter.name, in: AccountParameters.names) == nil
+            && Self.addressParameters[parameter.name] == nil
       {
         self.error(last, "a password that has a ; in it stands in double quotes")
         continue
@@ -107,17 +118,39 @@ private struct AccountReading {
         self.warning(parameter.name, "it stands twice in the line; this one is ignored")
       }
     }
+    if seen.contains("auth_user"), !seen.contains("auth_pass") {
+      self.warning("auth_user", "it needs ;auth_pass=PASSWORD beside it: nobody is asked for the password at the start")
+    }
+    self.checkCallers(seen)
+    if address.user == nil, account.registrationInterval != 0 {
+      self.warning(
+        "account", "the address has no user to register: write <sip:user@host>, or ;regint=0 to register nobody")
+    }
     return account
+  }
+
+  /// Half of what callers need would let everybody in.
+  private mutating func checkCallers(_ seen: Set<String>) {
+    for (one, other) in [("uas_user", "uas_pass"), ("uas_pass", "uas_user")]
+    where seen.contains(one) && !seen.contains(other) {
+      self.error(one, "it needs \(other) beside it: without it everybody may call")
+    }
   }
 
   private mutating func take(_ parameter: AddressLine.Parameter, into account: inout Account) {
     guard let known = AccountParameters.named(parameter.name) else {
+      if let example = Self.addressParameters[parameter.name] {
+        self.error(parameter.name, "it belongs inside the brackets: <sip:user@host;\(example)>")
+        return
+      }
+      // One that is mistyped must not be missed; what other programs wrote there is passed over, as baresip does.
       let question = NearestName.question(parameter.name, in: AccountParameters.names)
-      self.error(parameter.name, "neither Apus nor baresip has such an account parameter\(question)")
+      let message = "neither Apus nor baresip has such an account parameter\(question)"
+      if question.isEmpty { self.warning(parameter.name, message) } else { self.error(parameter.name, message) }
       return
     }
     guard let value = parameter.value, !value.isEmpty else {
-      self.error(parameter.name, "it has no value: it takes \(known.kind.allowed)")
+      self.error(parameter.name, "it has no value: \(known.purpose ?? "it takes \(known.kind.allowed)")")
       return
     }
     guard let plain = known.kind.normalised(value) else {
@@ -191,7 +224,7 @@ private struct AccountReading {
     let id = value.lowercased()
     guard id != "none" else { return nil }
     guard let module = Self.encryptionModules[id] else {
-      let known = Self.encryptionModules.keys.sorted()
+      let known = Self.encryptionModules.keys.sorted() + ["none"]
       if id == "zrtp" || id == "gzrtp" {
         self.error("mediaenc", "Apus has no \(id): it takes one of \(known.joined(separator: ", "))")
       } else {
@@ -211,7 +244,7 @@ private struct AccountReading {
   private mutating func nat(_ value: String) -> String? {
     var id = value.lowercased()
     guard id != "none" else { return nil }
-    guard Self.natModules.contains(id) else {
+    guard Self.natModules.contains(id) || Self.foreignNATModules.contains(id) else {
       self.error(
         "medianat",
         "\"\(value)\" is not allowed: it takes one of \(Self.natModules.joined(separator: ", "))"

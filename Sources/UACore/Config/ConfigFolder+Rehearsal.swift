@@ -1,6 +1,7 @@
 internal import Glibc
 package import ModuleKit
 internal import NetBase
+internal import Runtime
 
 extension ConfigFolder {
   /// What only shows when the modules are made: settings that one refuses, devices and files that are not there. Opens
@@ -14,8 +15,9 @@ extension ConfigFolder {
     let found = await agent.rehearse(
       accounts: self.accounts.map { CallSettings(account: $0, configuration: self.configuration) })
     await agent.shutDown()
-    var problems = self.missingFiles
-    for (account, error) in found {
+    var problems = self.lacking + self.missingFiles + self.missingSounds
+    if !found.hasCodec { problems.append(self.noCodec) }
+    for (account, error) in found.refusals {
       let problem = self.problem(error, of: account.map { self.accounts[$0] })
       // What the config says of all accounts is said once.
       if !problems.contains(problem) { problems.append(problem) }
@@ -23,19 +25,30 @@ extension ConfigFolder {
     return problems
   }
 
-  /// Where the words of an error came from: the first of them that is a key of the file.
+  /// What this machine lacks of what the files name, where nothing else would tell of it before a call: a network
+  /// interface, certificates of accounts, and folders for recordings.
+  package var lacking: [ConfigProblem] {
+    (self.unknownInterface.map { [$0] } ?? []) + self.missingCertificates + self.unwritableRecordings
+  }
+
+  /// Without a codec the agent starts, and no call can be made.
+  package var noCodec: ConfigProblem {
+    ConfigLocation(file: "\(self.path)/config", line: 0).warning(CoreKeys.module.name, ModuleError.noCodec.message)
+  }
+
+  /// Where the words of an error came from: the first of them that is a key of the file, or a parameter of the account.
   ///
   /// - Parameter account: whose settings are meant.
   package func problem(_ error: any Error, of account: Account? = nil) -> ConfigProblem {
     let text = (error as? ModuleError)?.message ?? "\(error)"
     let words = text.split { $0 == " " || $0 == ":" }.map(String.init)
-    let key = words.first { $0 != CoreKeys.module.name && self.configuration.places[$0] != nil }
-    if let key, let place = self.configuration.places[key], !(account.map { Self.sets(key, $0) } ?? false) {
+    let line = account.flatMap { $0.line > 0 ? self.location(of: $0) : nil }
+    for key in words where key != CoreKeys.module.name {
+      let isAccounts = account.map { Self.sets(key, $0) } ?? false
+      guard let place = isAccounts ? line : self.configuration.places[key] else { continue }
       return place.error(key, key == words.first ? String(text.dropFirst(key.count + 1)) : text)
     }
-    if let account, account.line > 0 {
-      return ConfigLocation(file: "\(self.path)/accounts", line: account.line).error("account", text)
-    }
+    if let line { return line.error("account", text) }
     return ConfigLocation(file: "\(self.path)/config", line: 0).error("config", text)
   }
 
@@ -45,7 +58,71 @@ extension ConfigFolder {
     case CoreKeys.audioPlayer.name: account.audioPlayer != nil
     case CoreKeys.videoSource.name: account.videoSource != nil
     case CoreKeys.videoDisplay.name: account.videoDisplay != nil
+    case "mediaenc": account.mediaEncryption != nil
+    case "medianat": account.mediaNAT != nil
+    case "video_codecs": !account.videoCodecs.isEmpty
     default: false
+    }
+  }
+
+  private var unknownInterface: ConfigProblem? {
+    let key = CoreKeys.netInterface.name
+    guard let name = self.configuration.interfaceName, let place = self.configuration.places[key],
+      unsafe if_nametoindex(name) == 0
+    else { return nil }
+    let known = Set((InterfaceAddress.current(withLoopback: true) ?? []).map(\.interface)).sorted()
+    return place.error(
+      key, "there is no network interface \"\(name)\": it takes one of \(known.joined(separator: ", ")), or an address")
+  }
+
+  private var missingCertificates: [ConfigProblem] {
+    self.accounts.compactMap { account in
+      guard let path = account.certificate, unsafe access(path, R_OK) != 0 else { return nil }
+      return self.location(of: account).error("cert", "\(ConfigFileError(path: path, code: errno))")
+    }
+  }
+
+  /// Files that calls are to be recorded in, and that can't be made.
+  private var unwritableRecordings: [ConfigProblem] {
+    let configuration = self.configuration
+    let devices: [(key: ConfigKey, device: AudioDevice?)] = [
+      (CoreKeys.audioPlayer, configuration.audioPlayer), (CoreKeys.audioAlert, configuration.audioAlert),
+      (CoreKeys.videoDisplay, configuration.videoDisplay),
+    ]
+    var problems = devices.compactMap { key, device in
+      configuration.places[key.name].flatMap { Self.unwritable(device, key, at: $0) }
+    }
+    for account in self.accounts {
+      let place = self.location(of: account)
+      problems += [
+        Self.unwritable(account.audioPlayer, CoreKeys.audioPlayer, at: place),
+        Self.unwritable(account.videoDisplay, CoreKeys.videoDisplay, at: place),
+      ].compactMap(\.self)
+    }
+    return problems
+  }
+
+  private static func unwritable(
+    _ device: AudioDevice?, _ key: ConfigKey, at place: ConfigLocation
+  ) -> ConfigProblem? {
+    guard let device, device.isFile, !device.device.isEmpty, let refusal = ConfigFileError(writing: device.device)
+    else { return nil }
+    return place.error(key.name, "\(device.driver): \(refusal)")
+  }
+
+  private func location(of account: Account) -> ConfigLocation {
+    ConfigLocation(file: "\(self.path)/accounts", line: account.line)
+  }
+
+  /// Files of tones; without one a built-in tone is heard.
+  private var missingSounds: [ConfigProblem] {
+    CallTone.allCases.compactMap { tone in
+      let key = "\(tone.rawValue)_aufile"
+      guard let file = self.configuration.toneFiles[tone], file != "none", let place = self.configuration.places[key]
+      else { return nil }
+      let path = self.configuration.soundPath(file)
+      guard unsafe access(path, R_OK) != 0 else { return nil }
+      return place.warning(key, "\(ConfigFileError(path: path, code: errno)); a tone is heard instead")
     }
   }
 

@@ -15,15 +15,25 @@ package struct ConfigFileError: Error, Hashable, CustomStringConvertible {
     self.isMissing = code == ENOENT || code == ENOTDIR
   }
 
+  /// Why a file can't be written, told without making it; nil when it can.
+  init?(writing path: String) {
+    let isThere = unsafe access(path, F_OK) == 0
+    let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
+    guard unsafe access(isThere ? path : folder, isThere ? W_OK : W_OK | X_OK) != 0 else { return nil }
+    self.init(path: path, code: errno)
+  }
+
   package var description: String { "\(self.path): \(self.reason)" }
 }
 
-/// A folder with a `config`, an `accounts` and a `contacts` file, read and validated.
+/// A folder with a `config`, an `accounts`, a `contacts` and a `uuid` file, read and validated.
 package struct ConfigFolder: Sendable {
   package let path: String
   package var configuration: Configuration
   package var accounts: [Account]
   package var contacts: [Contact]
+  /// What the file `uuid` holds; nil where there is none.
+  var instanceID: String?
 
   /// `~/.apus`.
   package static var defaultPath: String {
@@ -34,10 +44,11 @@ package struct ConfigFolder: Sendable {
   /// Whether there is a config that can be read.
   package static func isThere(_ path: String) -> Bool { unsafe access("\(path)/config", R_OK) == 0 }
 
-  /// Reads all three files and reports every problem; `accounts` and `contacts` may be absent.
+  /// Reads all four files and reports every problem; all but `config` may be absent.
   ///
   /// A sound file that a `audio_source` names without a leading slash is looked for in the folder first, then in
-  /// `audio_path`, then in the working directory.
+  /// `audio_path`, then in the working directory; one that is in none of them is taken to be missing in the last folder
+  /// that was named.
   ///
   /// - Parameter audioPath: takes the place of the config's `audio_path` (`-p`).
   /// - Throws: when there is no readable `config`.
@@ -64,19 +75,41 @@ package struct ConfigFolder: Sendable {
       try readText(ifPresent: contactsFile).map {
         ContactsFile.parse($0, file: contactsFile, problems: &problems)
       } ?? []
+    let identifierFile = "\(path)/uuid"
+    let identifier = try readText(ifPresent: identifierFile)
+    let instanceID = identifier.flatMap(InstanceIdentifier.read)
+    if identifier != nil, instanceID == nil {
+      problems.append(
+        ConfigProblem(
+          .error, file: identifierFile, line: 1, key: "uuid",
+          "it takes one line with a UUID; without the file a new one is made"))
+    }
     if let audioPath { configuration.override(audioPath: audioPath) }
     let places = [path] + (configuration.audioPath.map { [$0] } ?? [])
-    configuration.audioSource = configuration.audioSource?.resolved(in: places)
+    configuration.audioSource = configuration.audioSource?.found(in: places)
     configuration.audioAlert = configuration.audioAlert?.resolved(in: places)
-    configuration.videoSource = configuration.videoSource?.resolved(in: places)
+    configuration.videoSource = configuration.videoSource?.found(in: places)
     for index in accounts.indices {
-      accounts[index].audioSource = accounts[index].audioSource?.resolved(in: places)
-      accounts[index].videoSource = accounts[index].videoSource?.resolved(in: places)
+      accounts[index].audioSource = accounts[index].audioSource?.found(in: places)
+      accounts[index].videoSource = accounts[index].videoSource?.found(in: places)
     }
-    return ConfigFolder(path: path, configuration: configuration, accounts: accounts, contacts: contacts)
+    return ConfigFolder(
+      path: path, configuration: configuration, accounts: accounts, contacts: contacts, instanceID: instanceID)
   }
 
-  /// Makes the folder and those of its three files that it lacks; only their owner can read the accounts.
+  /// Names the agent to registrars, the same at each start (RFC 5626 §4.1): where there is no file `uuid` yet it is made.
+  /// In a folder that can't be written the identifier is for this start only.
+  package func persistentInstanceID() -> String {
+    if let instanceID { return instanceID }
+    var system = SystemRandomNumberGenerator()
+    let made = InstanceIdentifier.make(system.next(), system.next())
+    // Without a line end, which baresip would take for a part of it.
+    try? Self.write(made, to: "\(self.path)/uuid", mode: 0o644)
+    return made
+  }
+
+  /// Makes the folder, and of `config`, `accounts` and `contacts` those that it lacks; only their owner can read the
+  /// accounts.
   package static func create(at path: String, modules: [any Module.Type]) throws(ConfigFileError) {
     if unsafe mkdir(path, 0o700) != 0, errno != EEXIST { throw ConfigFileError(path: path, code: errno) }
     try write(DefaultConfig.text(modules: modules), to: "\(path)/config", mode: 0o644)
@@ -143,6 +176,9 @@ package struct ConfigFolder: Sendable {
 }
 
 extension AudioDevice {
+  /// Whether the device is a file's path.
+  var isFile: Bool { self.driver == "aufile" || self.driver == "ivf" }
+
   /// With the device's path completed, when it names a file (so has a dot) that exists in one of the folders.
   fileprivate func resolved(in folders: [String]) -> AudioDevice {
     guard self.device.contains("."), !self.device.hasPrefix("/") else { return self }
@@ -151,5 +187,14 @@ extension AudioDevice {
       if unsafe access(path, R_OK) == 0 { return AudioDevice(driver: self.driver, device: path) }
     }
     return self
+  }
+
+  /// The same; a file that is nowhere has its path in the last folder, so that whoever misses it says where.
+  fileprivate func found(in folders: [String]) -> AudioDevice {
+    let device = self.resolved(in: folders)
+    guard device.isFile, !device.device.isEmpty, !device.device.hasPrefix("/"), let folder = folders.last,
+      unsafe access(device.device, R_OK) != 0
+    else { return device }
+    return AudioDevice(driver: device.driver, device: "\(folder)/\(device.device)")
   }
 }

@@ -49,6 +49,9 @@ extension ConfigKey {
     return lower...upper
   }
 
+  /// What it is for, where any text is allowed and the kind says nothing; else nil.
+  package var purpose: String? { if case .string = self.kind { self.help } else { nil } }
+
   /// The sentence for a value that isn't allowed.
   package func refusal(of value: String) -> String { "\"\(value)\" is not allowed: it takes \(self.kind.allowed)" }
 }

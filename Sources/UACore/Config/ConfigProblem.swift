@@ -26,9 +26,10 @@ package struct ConfigProblem: Hashable, Sendable, CustomStringConvertible {
     self.message = message
   }
 
-  /// `file:line: severity: key: message`.
+  /// `file:line: severity: key: message`; without the line where there is none.
   package var description: String {
-    "\(self.file):\(self.line): \(self.severity.rawValue): \(self.key): \(self.message)"
+    let place = self.line > 0 ? "\(self.file):\(self.line)" : self.file
+    return "\(place): \(self.severity.rawValue): \(self.key): \(self.message)"
   }
 }
 

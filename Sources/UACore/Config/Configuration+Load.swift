@@ -64,8 +64,8 @@ private struct Reading {
       return
     }
     guard let value = entry.value else {
-      problems.append(
-        location.warning(key.name, "it has no value; the line is ignored. It takes \(key.kind.allowed)"))
+      let hint = key.purpose ?? "It takes \(key.kind.allowed)"
+      problems.append(location.warning(key.name, "it has no value; the line is ignored. \(hint)"))
       return
     }
     if !key.isRepeatable, let first = self.seen[key.name] {

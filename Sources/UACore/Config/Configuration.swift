@@ -169,11 +169,11 @@ package struct Configuration: Sendable {
     self.moduleValues = [:]
   }
 
-  /// What a module is made with.
   /// Takes the place of what the file says (`-n`).
   package mutating func override(netInterface: String) {
     self.netInterface = netInterface
     self.values[CoreKeys.netInterface] = netInterface
+    self.places[CoreKeys.netInterface.name] = ConfigLocation(file: "-n", line: 0)
   }
 
   /// The same (`-4`, `-6`).
@@ -186,6 +186,12 @@ package struct Configuration: Sendable {
   mutating func override(audioPath: String) {
     self.audioPath = audioPath
     self.values[CoreKeys.audioPath] = audioPath
+  }
+
+  /// Where a sound file is: what begins with no slash lies in `audio_path`, where that is set.
+  func soundPath(_ file: String) -> String {
+    guard !file.hasPrefix("/"), let folder = self.audioPath else { return file }
+    return folder.hasSuffix("/") ? folder + file : "\(folder)/\(file)"
   }
 
   /// Takes over those settings that may change while calls stand.
@@ -224,6 +230,7 @@ package struct Configuration: Sendable {
     return lines.map { "\($0)\(String(repeating: " ", count: width - $0.count))\($1)" }.joined(separator: "\n")
   }
 
+  /// What a module is made with.
   package func settings(for module: any Module.Type) -> ModuleSettings {
     ModuleSettings(keys: module.configKeys, values: self.moduleValues)
   }

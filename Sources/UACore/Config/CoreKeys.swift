@@ -6,7 +6,8 @@ internal import SRTPEngine
 ///
 /// Names and defaults are baresip's, but for `rtp_rxmode pool`, `rtp_rxmode_policy`, `rtp_rx_workers`,
 /// `rtp_single_port`, `srtp_engine`, `srtp_rekey_packets`, `srtp_rekey_reports`, `rekey_method`, `toll_prefixes`,
-/// `call_max_transfers`, `drain_timeout` and `LimitKeys`, which are ours.
+/// `call_max_transfers`, `drain_timeout` and `LimitKeys`, which are ours, and for two defaults: `audio_path` is empty,
+/// where baresip has the folder of its sounds, and `statmode_default` is off, where baresip shows figures.
 package enum CoreKeys {
   /// Keys under one heading of the generated file.
   package struct Section: Sendable {
@@ -72,11 +73,11 @@ package enum CoreKeys {
     help: "How calls ask to be answered, once setadelay was used.")
   package static let statmodeDefault = ConfigKey(
     "statmode_default", .choice(["off", "call"]), default: "off",
-    help: "Whether figures are shown on the terminal while a call stands; statmode switches it.")
+    help: "Whether figures are shown on the terminal while a call stands (baresip's default); statmode switches it.")
 
   package static let audioPath = ConfigKey(
     "audio_path", .string, default: "",
-    help: "Folder in which sound files without a folder of their own are looked for.")
+    help: "Folder in which sound files without a folder of their own are looked for; by default none, baresip has one.")
   package static let audioPlayer = ConfigKey(
     "audio_player", .string, default: "", help: "Where the peer is heard: MODULE,DEVICE.")
   package static let audioSource = ConfigKey(

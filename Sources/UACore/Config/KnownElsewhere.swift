@@ -7,6 +7,9 @@ enum KnownElsewhere {
     if name == "avcodec" {
       return "nothing is encoded or decoded here: h264 passes H.264 on as it is encoded; the line is ignored"
     }
+    if name == "stun" || name == "turn" {
+      return "module ice asks these servers, with medianat=ice and a stunserver of the account's; the line is ignored"
+    }
     if modules.contains(name) { return "this module of baresip is not part of Apus; the line is ignored" }
     return nil
   }
@@ -31,7 +34,7 @@ enum KnownElsewhere {
 
   /// Modules of baresip whose work is done by Apus's core; their lines are taken as they are.
   static let builtIn: Set<String> = [
-    "account", "auconv", "auresamp", "contact", "debug_cmd", "menu", "stdio", "uuid",
+    "account", "auconv", "auresamp", "contact", "debug_cmd", "menu", "mwi", "netroam", "stdio", "uuid",
   ]
 
   /// Modules of baresip, past ones too.
@@ -64,11 +67,13 @@ enum KnownElsewhere {
     hangup_aufile snd_path mixausrc_wish_size augain netroam_interval natpmp_server pcp_server \
     video_selfview selfview_size vumeter_stderr vp8_enc_threads vp8_enc_cpuused vidinfo_layout evdev_device \
     jack_connect_ports gtk_clean_number zrtp_hash ctrl_dbus_use ebuacip_jb_type multicast_call_prio multicast_ttl \
-    multicast_fade_time multicast_listener multicast_multicast multicast_audio alsa_sample_format
+    multicast_fade_time multicast_listener multicast_multicast multicast_audio alsa_sample_format \
+    sip_trans_bsize input_device input_port audio_dev audio_srate audio_channels audio_aec_length video_dev \
+    rtcp_enable webrtc_aec_extended_filter
     """.split(separator: " ").map(String.init))
 
   /// Families of keys that baresip's modules read.
-  private static let prefixes = ["mqtt_", "avcodec_", "avformat_", "httpreq_"]
+  private static let prefixes = ["mqtt_", "avcodec_", "avformat_", "httpreq_", "speex_", "natbd_"]
 
   /// Old names of keys that Apus has.
   private static let renamed = ["jitter_buffer_type": "audio_jitter_buffer_type"]
