@@ -68,7 +68,9 @@ package struct AgentNotice: Sendable {
     package var localDirection: String
     package var direction: String
     package var diverter: String?
-    /// The same of the video; nil without any.
+    /// What it was dialled with (`userdata`).
+    package var userData: String?
+    /// The same directions of the video; nil without any.
     package var video: (remote: String, local: String, agreed: String)?
 
     package init(
@@ -143,6 +145,7 @@ extension AgentNotice {
       add("localaudiodir", .string(call.localDirection))
       add("localvideodir", .string(call.video?.local ?? "inactive"))
       add("diverteruri", call.diverter)
+      add("userdata", call.userData)
     }
     if !self.parameter.isEmpty { add("param", .string(self.parameter)) }
     add("from", self.peer)

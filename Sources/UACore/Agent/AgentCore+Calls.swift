@@ -99,7 +99,7 @@ extension AgentCore {
       }
       call.isAnswered = true
       self.endpoint.accept(session, body: SIPBody(bytes: body), now: self.context.now)
-      self.notice(.callAnswered, call: call)
+      self.notice(.callAnswered, call: call, parameter: call.peer)
       self.tones.update()
     } catch {
       call.end("media", failure: Self.failure(error), status: 488)
@@ -109,11 +109,15 @@ extension AgentCore {
     self.drain()
   }
 
-  /// Refuses a call that came in.
-  package func reject(_ id: CallID, status: Int = 486) {
-    guard let call = self.calls[id], let session = call.session else { return }
+  /// Refuses a call that came in and waits for an answer.
+  ///
+  /// - Parameters:
+  ///   - status: 300 to 699.
+  ///   - reason: nil is the status's own.
+  package func reject(_ id: CallID, status: Int = 486, reason: String? = nil) {
+    guard let call = self.calls[id], call.isWaiting, let session = call.session else { return }
     call.end("rejected", status: status)
-    self.endpoint.reject(session, status: status, reason: nil, headers: [], now: self.context.now)
+    self.endpoint.reject(session, status: status, reason: reason, headers: [], now: self.context.now)
     self.drain()
   }
 

@@ -21,6 +21,7 @@ extension AgentCore {
     let id = self.nextCall()
     let call = Call(
       id: id, session: session, isOutgoing: false, peer: caller.uri.shown, settings: settings, began: now)
+    call.target = invite.requestURI.shown
     call.peerName = caller.displayName.flatMap { $0.isEmpty ? nil : $0 }
     call.diverter = invite.headers["Diversion"].flatMap { try? NameAddress($0) }.map { "\($0.uri)" }
     do {
@@ -31,13 +32,13 @@ extension AgentCore {
       self.emit(.warning(id, "\(error)"))
       return self.refuse(session, invite, mediaError: error)
     }
-    self.emit(.incoming(id, from: call.peer))
-    guard call.state == .incoming else { return }
     // Who takes the place of a call that stands is answered like that call was (RFC 3891 §3).
     let replaced = invite.replaces.flatMap { self.call($0) }
     call.replaced = replaced?.id
     let takesPlace = replaced?.state == .established
     let delay = takesPlace ? 0 : AutoAnswer.delay(asked: invite.headers, settings: settings)
+    self.emit(.incoming(id, from: call.peer, answersItself: delay != nil))
+    guard call.state == .incoming else { return }
     // Who has his calls answered expects it; who is called by an intercom is to hear that he is heard.
     let beeps = delay != nil && !takesPlace && settings.answerMode != .auto && settings.beepsBeforeAnswer
     self.whenGathered(call, for: call.pendingOffer.map { .answer($0) } ?? .offer) { [unowned self] in
@@ -59,7 +60,7 @@ extension AgentCore {
 
   private func admission(of invite: IncomingInvite) -> IncomingAdmission {
     if self.isClosing { return .refused(503, nil, headers: self.retryLater) }
-    guard !self.localAccounts.isEmpty else { return .refused(480, nil) }
+    guard self.settings.acceptsCalls, !self.localAccounts.isEmpty else { return .refused(480, nil) }
     guard let account = self.account(of: invite) else { return .refused(404, nil) }
     if !account.settings.acceptsRequests { return .refused(403, nil) }
     if let route = account.route, account.settings.account?.checksOrigin == true,

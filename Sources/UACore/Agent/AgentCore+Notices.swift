@@ -7,11 +7,11 @@ extension AgentCore {
   func emit(_ event: AgentEvent) {
     self.sink(event)
     switch event {
-    case .incoming(let id, _): self.notice(.callIncoming, id)
-    case .outgoing(let id, _): self.notice(.callOutgoing, id)
-    case .ringing(let id): self.notice(.callRinging, id)
-    case .progress(let id, _): self.notice(.callProgress, id)
-    case .established(let id): self.notice(.callEstablished, id)
+    case .incoming(let id, _, _): self.notice(.callIncoming, peerOf: id)
+    case .outgoing(let id, _): self.notice(.callOutgoing, peerOf: id)
+    case .ringing(let id): self.notice(.callRinging, peerOf: id)
+    case .progress(let id, _): self.notice(.callProgress, peerOf: id)
+    case .established(let id): self.notice(.callEstablished, peerOf: id)
     case .secured(let id, let profile): self.notice(.encrypted, id, parameter: profile)
     case .mediaEstablished(let id): self.notice(.mediaEstablished, id, parameter: "audio")
     case .digit(let id, let digit):
@@ -54,6 +54,12 @@ extension AgentCore {
     self.notice(kind, call: call, parameter: parameter)
   }
 
+  /// With the peer's URI as the parameter, as baresip has it.
+  func notice(_ kind: AgentNotice.Kind, peerOf id: CallID) {
+    guard let call = self.calls[id] else { return }
+    self.notice(kind, call: call, parameter: call.peer)
+  }
+
   func notice(_ kind: AgentNotice.Kind, call: Call, parameter: String = "") {
     guard !self.applications.isEmpty else { return }
     var notice = AgentNotice(
@@ -84,8 +90,23 @@ extension AgentCore {
       remoteDirection: media?.remoteDirection.rawValue ?? "inactive",
       localDirection: media == nil ? "inactive" : call.media?.localDirection.rawValue ?? "inactive",
       direction: media?.direction.rawValue ?? "inactive", diverter: call.diverter)
+    facts.userData = call.settings.userData
     facts.video = call.media?.videoFacts
+    guard let offer = call.media?.offeredByPeer ?? call.pendingOffer.flatMap(Self.lines(of:)) else { return facts }
+    // The peer's directions are those of its offer, while that has no answer.
+    func direction(_ kind: MediaKind) -> String {
+      offer.first { $0.kind == kind && !$0.isDisabled }?.mediaDirection.rawValue ?? "inactive"
+    }
+    facts.remoteDirection = direction(.audio)
+    if call.media?.video != nil {
+      facts.video = (direction(.video), facts.video?.local ?? "inactive", facts.video?.agreed ?? "inactive")
+    }
     return facts
+  }
+
+  private static func lines(of offer: [UInt8]) -> [RemoteMedia]? {
+    guard let session = try? SessionDescription(parsing: offer) else { return nil }
+    return session.media.indices.map { RemoteMedia(session, index: $0) }
   }
 }
 

@@ -122,9 +122,13 @@ extension AgentCore: SIPTransportsOwner {
 extension AgentCore {
   /// Finds the targets of `uri`: the first Route, the outbound proxy, or the request URI itself (RFC 3263).
   ///
-  /// - Parameter completion: called once, on main: at once when no name has to be looked up. Targets that no open
-  ///   transport leads to are left out.
-  package func locate(_ uri: SIPURI, completion: @escaping (Result<[SIPTarget], ModuleError>) -> Void) {
+  /// - Parameters:
+  ///   - lacksDomain: whether a lone name may be a user's, whose domain nobody adds; the error then says so.
+  ///   - completion: called once, on main: at once when no name has to be looked up. Targets that no open transport
+  ///     leads to are left out.
+  package func locate(
+    _ uri: SIPURI, lacksDomain: Bool = false, completion: @escaping (Result<[SIPTarget], ModuleError>) -> Void
+  ) {
     let configuration = self.settings.configuration
     var kinds = self.transports.kinds
     if let index = kinds.firstIndex(of: configuration.sipDefaultTransport) {
@@ -141,7 +145,7 @@ extension AgentCore {
     self.locations.locate(locator) { [weak self] result in
       guard let self else { return completion(.failure(ModuleError(.unavailable, "the agent is not running"))) }
       switch result {
-      case .failure(let failure): completion(.failure(Self.error(failure, uri)))
+      case .failure(let failure): completion(.failure(Self.error(failure, uri, lacksDomain: lacksDomain)))
       case .success(let targets): completion(self.reachable(targets))
       }
     }
@@ -160,12 +164,12 @@ extension AgentCore {
     return reachable.isEmpty ? .failure(first ?? ModuleError(.unavailable, "nobody to send to")) : .success(reachable)
   }
 
-  private static func error(_ failure: SIPLocator.Failure, _ uri: SIPURI) -> ModuleError {
+  private static func error(_ failure: SIPLocator.Failure, _ uri: SIPURI, lacksDomain: Bool) -> ModuleError {
     switch failure {
     case .notSIP: ModuleError(.configuration, "\(uri.shown) is not a SIP URI: write sip:user@host")
     case .unknownTransport, .unavailableTransport:
       ModuleError(.configuration, "\(uri.shown): \(failure) (sip_transports, and the sip_ modules)")
-    case .noAddress(let host) where uri.user == nil && !host.contains("."):
+    case .noAddress(let host) where lacksDomain && uri.user == nil && !host.contains("."):
       ModuleError(
         .unavailable,
         "\(host): the name has no address; a user is called as sip:\(host)@DOMAIN, for example sip:\(host)@192.0.2.1 "

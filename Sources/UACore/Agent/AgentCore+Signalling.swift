@@ -214,13 +214,15 @@ extension AgentCore {
     guard let call = self.call(session) else { return }
     switch reason {
     case .localHangup: call.end("hangup")
-    case .remoteHangup: call.end("hangup")
-    case .cancelled: call.end("cancelled")
+    case .remoteHangup: call.end("hangup", byPeer: true)
+    case .cancelled: call.end("cancelled", byPeer: !call.isOutgoing)
     case .replaced: call.end("replaced")
     case .rejected(let status, reason: let text):
       let kind: ModuleError.Kind = status == 408 || status == 503 ? .unavailable : .peer
+      let advice = call.isOutgoing ? Self.advice(onRefusal: status, of: call.settings) : ""
       call.end(
-        "rejected", failure: ModuleError(kind, "\(call.peer) refused the call: \(status) \(text)"), status: status)
+        "rejected", failure: ModuleError(kind, "\(call.peer) refused the call: \(status) \(text)\(advice)"),
+        status: status)
     case .timeout:
       call.end("timeout", failure: ModuleError(.unavailable, "\(call.peer) does not answer"))
     case .unreachable(let text):

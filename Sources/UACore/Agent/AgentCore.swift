@@ -49,7 +49,7 @@ package final class AgentCore {
   var leaving: [RegistrationID: LocalAccount] = [:]
   /// Whether SIP messages are shown; to `traceSIP`, or as output where there is none.
   var isTracing: Bool
-  /// Names this agent to registrars, for its life (RFC 5626 §4.1).
+  /// Names this agent to registrars (RFC 5626 §4.1).
   let instanceID: String
   /// Calls whose peers were asked to call someone else.
   var refers: [ReferID: CallID] = [:]
@@ -113,7 +113,8 @@ package final class AgentCore {
     self.sink = emit
     self.isTracing = settings.traceSIP != nil
     self.logLevel = settings.logLevel
-    self.instanceID = Self.makeUUID(generator.next(), generator.next())
+    let randomID = InstanceIdentifier.make(generator.next(), generator.next())
+    self.instanceID = settings.instanceID ?? randomID
     let resolver: any NameResolver =
       try settings.nameResolver
       ?? registry.nameResolver?.makeResolver(
@@ -323,21 +324,6 @@ package final class AgentCore {
       }
     return CallPolicy(
       reliableProvisional: reliable, infoPackages: settings.mediaNAT == nil ? [] : [.trickleICE])
-  }
-
-  /// A random UUID (RFC 9562 §5.4).
-  private static func makeUUID(_ high: UInt64, _ low: UInt64) -> String {
-    func hexadecimal(_ value: UInt64, _ digits: Int) -> String {
-      let text = String(value, radix: 16)
-      return String(repeating: "0", count: max(0, digits - text.count)) + text
-    }
-    let (high, low) = (high & ~0xF000 | 0x4000, low & ~(0xC000 << 48) | 0x8000 << 48)
-    let first = hexadecimal(high, 16)
-    let second = hexadecimal(low, 16)
-    let parts = [
-      first.prefix(8), first.dropFirst(8).prefix(4), first.suffix(4), second.prefix(4), second.suffix(12),
-    ]
-    return parts.joined(separator: "-")
   }
 
   static func failure(_ error: any Error) -> ModuleError {

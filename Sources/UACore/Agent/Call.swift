@@ -15,6 +15,8 @@ final class Call {
   let peer: String
   /// The peer's display name, as it gives it.
   var peerName: String?
+  /// The Request-URI of an INVITE that came in.
+  var target = ""
   let settings: CallSettings
   /// SIP's Call-ID.
   var sipCallID = ""
@@ -60,6 +62,8 @@ final class Call {
   private(set) var digitCount = 0
   static let maximumDigits = 256
   var reason = ""
+  /// Whether the peer has hung up, or taken its call back.
+  private(set) var isEndedByPeer = false
   var failure: ModuleError?
   var status: Int?
   var statistics = TransportStatistics()
@@ -117,15 +121,17 @@ final class Call {
   }
 
   /// Notes why the call ends; the first reason stands.
-  func end(_ reason: String, failure: ModuleError? = nil, status: Int? = nil) {
+  func end(_ reason: String, failure: ModuleError? = nil, status: Int? = nil, byPeer: Bool = false) {
     guard self.reason.isEmpty else { return }
-    (self.reason, self.failure, self.status) = (reason, failure, status)
+    (self.reason, self.failure, self.status, self.isEndedByPeer) = (reason, failure, status, byPeer)
   }
 
   /// Why it ended, as baresip says it: a status with its reason, or a sentence.
   var closing: String {
     if let status { return "\(status) \(ReasonPhrase.of(status))" }
-    return self.failure?.message ?? self.reason
+    if let failure { return failure.message }
+    if self.isEndedByPeer { return "Connection reset by peer" }
+    return self.reason == "hangup" ? "Connection reset by user" : self.reason
   }
 
   /// When media first crossed under keys, either way.
@@ -139,8 +145,9 @@ final class Call {
     let duration = self.established.map { Double((self.ended ?? now).nanoseconds(since: $0)) / 1e9 } ?? 0
     let isEncrypted = self.media?.isEncrypted ?? false
     return CallReport(
-      id: self.id, isOutgoing: self.isOutgoing, peer: self.peer, state: self.state, reason: self.reason,
-      failure: self.failure, status: self.status, setup: since(self.established),
+      id: self.id, isOutgoing: self.isOutgoing, peer: self.peer, peerName: self.peerName,
+      target: self.target, state: self.state, reason: self.reason, failure: self.failure, status: self.status,
+      setup: since(self.established),
       secure: isEncrypted && self.secured != nil ? since(self.firstSecuredMedia) : nil,
       firstMedia: since(self.firstMedia), duration: duration,
       mediaEncryption: isEncrypted ? self.settings.mediaEncryption ?? "none" : "none",

@@ -41,7 +41,8 @@ package final class CallMedia {
   private var bitrate: Int?
   /// What is agreed for the audio line; nil before the first answer.
   package private(set) var negotiated: NegotiatedMedia?
-  /// Told of every description that is made or taken: whether it is ours, and whether it is an offer.
+  /// Told of every description that is made or taken, of an answer when it is in force: whether it is ours, and whether it
+  /// is an offer.
   package var onDescription: (_ isOurs: Bool, _ isOffer: Bool) -> Void = { _, _ in }
 
   /// Checks everything that can be checked before a call, and opens its sockets.
@@ -61,9 +62,7 @@ package final class CallMedia {
     self.codecs = try CodecSelection(
       settings.codecs, from: environment.registry.codecs,
       eventPayloadType: settings.telephoneEventPayloadType ?? environment.configuration.telephoneEventPayloadType)
-    guard let preferred = self.codecs.codecs.first else {
-      throw ModuleError(.configuration, "no codec is active: add a module line, for example \"module g711\"")
-    }
+    guard let preferred = self.codecs.codecs.first else { throw ModuleError.noCodec }
     let packetTime = preferred.packetTime(fitting: settings.packetTime)
     let nominal = CodecParameters(remoteParameters: nil, packetTime: packetTime, bitrate: nil)
     self.plan = try environment.planner.plan(
@@ -90,6 +89,8 @@ package final class CallMedia {
   package var localDescription: SessionDescription? { self.negotiator.localDescription }
   package var remoteDescription: SessionDescription? { self.negotiator.remoteDescription }
   package var awaitsAnswer: Bool { self.negotiator.awaitsAnswer }
+  /// The lines of the peer's offer, while it is being answered.
+  var offeredByPeer: [RemoteMedia]? { self.negotiator.offeredByPeer }
 
   /// The audio's section, and the video's where that has a transport of its own.
   var sections: [MediaSection] { [self.section] + (self.video?.section.map { [$0] } ?? []) }
@@ -125,6 +126,7 @@ package final class CallMedia {
     // The stream first: packets that wait for their keys must find it.
     try self.apply()
     for section in self.sections { try section.postKeying(hasRemote: true) }
+    self.onDescription(false, false)
   }
 
   /// Negotiates an answer, keys too; one that can't be used leaves everything as it was.
@@ -134,7 +136,6 @@ package final class CallMedia {
     if self.lastAnswer != nil, let offered { self.negotiator = offered }
     do {
       let negotiated = try self.negotiator.receiveAnswer(answer)
-      self.onDescription(false, false)
       if let rejection = negotiated[self.audioIndex].rejection {
         throw MediaRefusal(description: rejection.description)
       }

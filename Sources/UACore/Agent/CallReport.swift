@@ -22,6 +22,10 @@ package struct CallReport: Sendable {
   package var id: CallID
   package var isOutgoing: Bool
   package var peer: String
+  /// The peer's display name, of a call that came in.
+  package var peerName: String?
+  /// The URI that a call that came in was for; else empty.
+  package var target = ""
   package var state: CallState
   /// Why it ended: a word for machines (`hangup`, `rejected`, `timeout`, `unreachable`, `media`).
   package var reason: String
@@ -62,7 +66,8 @@ package struct CallReport: Sendable {
 
 /// What happens to an agent and its calls.
 package enum AgentEvent: Sendable {
-  case incoming(CallID, from: String)
+  /// `answersItself` where nobody is asked.
+  case incoming(CallID, from: String, answersItself: Bool)
   /// A call of ours was sent.
   case outgoing(CallID, to: String)
   case ringing(CallID)

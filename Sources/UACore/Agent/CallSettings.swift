@@ -65,6 +65,8 @@ package struct CallSettings: Sendable {
   package var privacy = CallerPrivacy.none
   /// The direction of audio that calls begin with.
   package var audioDirection = AudioDirection.sendrecv
+  /// What whoever dialled is told again in every event of the call (`userdata`).
+  package var userData: String?
 
   package init(identity: String, source: AudioDevice?, player: AudioDevice?) {
     self.identity = identity

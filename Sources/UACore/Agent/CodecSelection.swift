@@ -1,6 +1,12 @@
 package import ModuleKit
 internal import SDPCodec
 
+extension ModuleError {
+  /// Why there is no call where no module brings a codec.
+  static let noCodec = ModuleError(
+    .configuration, "no codec is active: add a module line, for example \"module g711\"")
+}
+
 /// The codecs of one account, in its order, and how SDP's formats lead back to them.
 package struct CodecSelection: Sendable {
   package let codecs: [any AudioCodec]

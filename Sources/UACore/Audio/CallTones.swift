@@ -85,11 +85,12 @@ final class CallTones {
   private func play(_ tone: CallTone) {
     self.stop()
     self.playing = tone
-    let file = self.core.settings.configuration.toneFiles[tone]
+    let configuration = self.core.settings.configuration
+    let file = configuration.toneFiles[tone]
     guard file != "none" else { return }
     do throws(CommandFailure) {
       do throws(CommandFailure) {
-        self.sound = try self.core.localSound(file.map { .file(self.core.soundPath($0)) } ?? .tone(tone))
+        self.sound = try self.core.localSound(file.map { .file(configuration.soundPath($0)) } ?? .tone(tone))
       } catch {
         guard file != nil else { throw error }
         self.core.warn("\(tone.rawValue)_aufile: \(error); a tone is heard instead")

@@ -64,7 +64,7 @@ extension AgentCore {
   ///
   /// - Returns: the path.
   func play(file: String) throws(CommandFailure) -> String {
-    let path = self.soundPath(file)
+    let path = self.settings.configuration.soundPath(file)
     let sound = try self.localSound(.file(path))
     self.localSound = sound
     sound.play()
@@ -74,12 +74,6 @@ extension AgentCore {
   func stopLocalSound() {
     self.localSound?.stop()
     self.localSound = nil
-  }
-
-  /// Where a sound file is: what begins with no slash lies in `audio_path`, where that is set.
-  func soundPath(_ file: String) -> String {
-    guard !file.hasPrefix("/"), let folder = self.settings.configuration.audioPath else { return file }
-    return folder.hasSuffix("/") ? folder + file : "\(folder)/\(file)"
   }
 
   /// A sound for the device for alerts, else for that of calls.

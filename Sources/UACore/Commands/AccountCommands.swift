@@ -18,10 +18,12 @@ extension AgentCore {
         if interval == 0 { self.leaveRegistrar(account) } else { self.register(account, interval: interval) }
         return "\(account.aor): \(account.registration.text)"
       },
-      CoreCommand("uafind", "ACCOUNT", "make an account the current one") {
+      CoreCommand("uafind", "ACCOUNT", "make an account the current one, and its newest call the current call") {
         [unowned self] name throws(CommandFailure) in
         let account = try self.named(name)
         self.control.choose(account: account)
+        let newest = self.sortedCalls.last { $0.state != .ended && $0.settings.identity == account.aor }
+        if let newest { self.control.choose(call: newest.id) }
         return "ua: \(account.aor)"
       },
       CoreCommand("uanew", "<sip:user@host>;parameters", "add an account, as a line of the accounts file") {
@@ -32,6 +34,8 @@ extension AgentCore {
       },
       CoreCommand("uadel", "ACCOUNT", "take an account away; its calls go on") {
         [unowned self] name throws(CommandFailure) in
+        // Without a name the current one would go.
+        guard !name.isEmpty else { throw CommandFailure("/uadel takes an account; /reginfo lists them") }
         let account = try self.named(name)
         self.remove(account: account)
         return "deleting ua: \(account.aor)"

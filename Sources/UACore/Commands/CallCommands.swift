@@ -17,8 +17,10 @@ extension AgentCore {
         self.setHold(call.id, false)
         return ""
       },
-      CoreCommand("line", key: "@", "LINE", scope: .inCall, "make the call of this number the current one") {
-        [unowned self] text throws(CommandFailure) in
+      CoreCommand(
+        "line", key: "@", "LINE", scope: .inCall,
+        "make the call of this number in /listcalls the current one; numbers are the process's, and none comes twice"
+      ) { [unowned self] text throws(CommandFailure) in
         guard let number = UInt64(text), let call = self.calls[CallID(number: number)], call.state != .ended else {
           throw CommandFailure("call not found (line=\(text))")
         }
@@ -91,12 +93,14 @@ extension AgentCore {
         do { try media.change(bitrate: bitrate) } catch { throw CommandFailure("\(error)") }
         return ""
       },
-      CoreCommand("medialdir", "audio=DIRECTION video=DIRECTION", scope: .inCall, "change this side's directions") {
-        [unowned self] text throws(CommandFailure) in
-        let call = try self.standing("")
-        let words = text.split(separator: " ").map(String.init)
-        guard let media = call.media, let directions = media.directions.changed(by: words) else {
-          throw CommandFailure("/medialdir takes audio= or video= with sendrecv, sendonly, recvonly or inactive")
+      CoreCommand(
+        "medialdir", "audio=DIRECTION video=DIRECTION|DIRECTION [callid=CALL]", scope: .inCall,
+        "change this side's directions"
+      ) { [unowned self] text throws(CommandFailure) in
+        var words = CommandWords(text)
+        let call = try self.standing(words.takeCall())
+        guard let media = call.media, let directions = media.directions.changed(by: words.rest) else {
+          throw CommandFailure("/medialdir takes \(CallDirections.usage), and callid=")
         }
         try self.change(call, media, to: directions)
         return ""

@@ -99,21 +99,20 @@ extension AgentCore {
     return "\nRTP of all calls comes to \(places); \(ports.unclaimed) datagrams were for none of them"
   }
 
+  /// Each account by its address, as baresip has it, and the calls, which baresip has not.
   private var state: JSON {
-    [
-      "accounts": .array(
-        self.localAccounts.map { account in
-          ["aor": .string(account.aor), "registration": .string(account.registration.text)]
-        }),
-      "calls": .array(
-        self.reports.map { report in
-          [
-            "line": .integer(Int(report.id.number)), "id": .string(self.calls[report.id]?.sipCallID ?? ""),
-            "peeruri": .string(report.peer), "direction": .string(report.isOutgoing ? "outgoing" : "incoming"),
-            "state": .string(report.state.rawValue), "onhold": .bool(report.isOnHold),
-          ]
-        }),
-    ]
+    let current = self.control.currentAccount
+    let accounts = self.localAccounts.map { account in
+      JSON.Member(key: account.aor, value: account.state(isSelected: account === current))
+    }
+    let calls = self.reports.map { report -> JSON in
+      [
+        "line": .integer(Int(report.id.number)), "id": .string(self.calls[report.id]?.sipCallID ?? ""),
+        "peeruri": .string(report.peer), "direction": .string(report.isOutgoing ? "outgoing" : "incoming"),
+        "state": .string(report.state.rawValue), "onhold": .bool(report.isOnHold),
+      ]
+    }
+    return .object(accounts + [JSON.Member(key: "calls", value: .array(calls))])
   }
 
   /// `name: value`, a line each, of a structure that holds no secret.
@@ -133,6 +132,37 @@ extension AgentCore {
 }
 
 extension LocalAccount {
+  /// What `apistate` tells of an account, in baresip's words; no password among it.
+  fileprivate func state(isSelected: Bool) -> JSON {
+    let line = self.settings.account
+    let proxies = (line?.outbound ?? []).map { JSON.string($0) }
+    let settings: JSON = [
+      "sip_nat": .string(line?.usesOutbound == true ? "outbound" : ""), "sip_nat_outbound": .array(proxies),
+      "rel100_mode": .string(self.settings.reliableProvisionals.rawValue),
+      "answer_mode": .string(self.settings.answerMode.rawValue),
+      "inreq_allowed": .string(self.settings.acceptsRequests ? "yes" : "no"),
+      "call_transfer": .bool(self.settings.acceptsTransfer), "packet_time": .integer(self.settings.packetTime),
+    ]
+    let registration: JSON = [
+      "state": .bool(self.registration == .registered), "expires": .integer(self.route?.expires ?? 0),
+      "code": .integer(self.registrationStatus), "interval": .integer(line?.registrationInterval ?? 3600),
+      "q_value": .number(line?.registrationPreference.flatMap { Double($0) } ?? 0),
+    ]
+    return [
+      "cuser": .string(self.user ?? ""), "selected_ua": .bool(isSelected), "aor": .string(self.aor),
+      "display_name": .string(self.settings.displayName ?? ""), "settings": settings, "registration": registration,
+    ]
+  }
+
+  /// What the registrar has answered; 0 where it has not.
+  private var registrationStatus: Int {
+    switch self.registration {
+    case .registered: 200
+    case .failed(let reason): reason.split(separator: " ").first.flatMap { Int($0) } ?? 0
+    case .none, .registering, .unregistered: 0
+    }
+  }
+
   /// The settings, a line each; no password among them.
   var text: String {
     let settings = self.settings

@@ -9,41 +9,50 @@ extension AgentCore {
 
   private var dialCommands: [CoreCommand] {
     [
-      CoreCommand("dial", key: "d", "URI|NUMBER|NAME", "call someone; without a parameter, the last again") {
-        [unowned self] text throws(CommandFailure) in try self.control.dial(text)
+      CoreCommand("dial", key: "d", "URI|NUMBER|NAME", "call someone, or the last again; URI ACCOUNT: from that one") {
+        [unowned self] text throws(CommandFailure) in try self.control.dial(parameters: text)
       },
-      CoreCommand("dialdir", "URI audio=DIRECTION video=DIRECTION", "call someone with directions of media") {
+      CoreCommand("dialdir", "URI audio=DIRECTION video=DIRECTION|DIRECTION", "call someone with directions of media") {
         [unowned self] text throws(CommandFailure) in
-        let words = text.split(separator: " ").map(String.init)
-        guard let target = words.first, let directions = CallDirections().changed(by: words.dropFirst()) else {
-          throw CommandFailure(
-            "/dialdir takes a URI and audio= or video= with sendrecv, sendonly, recvonly or inactive")
+        var words = CommandWords(text)
+        let userData = words.take("userdata")
+        guard let target = words.rest.first, let directions = CallDirections().changed(by: words.rest.dropFirst())
+        else {
+          throw CommandFailure("/dialdir takes a URI, and \(CallDirections.usage)")
         }
-        return try self.control.dial(target, directions: directions)
+        return try self.control.dial(target, directions: directions, userData: userData)
       },
       CoreCommand("accept", key: "a", "[CALL]", "accept the incoming call") {
         [unowned self] name throws(CommandFailure) in
         let call = try self.control.accept(name)
         return "call \(call.id): accepted"
       },
-      CoreCommand("acceptdir", "audio=DIRECTION video=DIRECTION", "accept the incoming call with directions of media") {
-        [unowned self] text throws(CommandFailure) in
-        guard let directions = CallDirections().changed(by: text.split(separator: " ").map(String.init)) else {
-          throw CommandFailure("/acceptdir takes audio= or video= with sendrecv, sendonly, recvonly or inactive")
+      CoreCommand(
+        "acceptdir", "audio=DIRECTION video=DIRECTION|DIRECTION [callid=CALL]",
+        "accept the incoming call with directions of media"
+      ) { [unowned self] text throws(CommandFailure) in
+        var words = CommandWords(text)
+        let name = words.takeCall()
+        guard let directions = CallDirections().changed(by: words.rest) else {
+          throw CommandFailure("/acceptdir takes \(CallDirections.usage), and callid=")
         }
-        let call = try self.control.accept("", directions: directions)
+        let call = try self.control.accept(name, directions: directions)
         return "call \(call.id): accepted"
       },
-      CoreCommand("hangup", key: "b", "[CALL]", "end the current call, or refuse it") {
-        [unowned self] name throws(CommandFailure) in
-        let call = try self.control.call(named: name)
-        self.hangUp(call.id)
+      CoreCommand(
+        "hangup", key: "b", "[CALL] [scode=STATUS] [reason=WORD]", "end the current call, or refuse it: with a status"
+      ) { [unowned self] text throws(CommandFailure) in
+        try self.hangUp(parameters: text)
         return ""
       },
-      CoreCommand("hangupall", key: "B", "[in|out|all]", "end every call") {
-        [unowned self] which throws(CommandFailure) in
+      CoreCommand("hangupall", key: "B", "[in|out|all]", "end every call; in and out: what is not answered yet") {
+        [unowned self] text throws(CommandFailure) in
+        var words = CommandWords(text)
+        let which = words.take("dir") ?? text
         guard ["", "all", "in", "out"].contains(which) else { throw CommandFailure("/hangupall takes in, out or all") }
-        for call in self.sortedCalls where which.isEmpty || which == "all" || call.isOutgoing == (which == "out") {
+        let isAll = which.isEmpty || which == "all"
+        for call in self.sortedCalls
+        where isAll || (call.isOutgoing == (which == "out") && call.state != .established) {
           self.hangUp(call.id)
         }
         return ""
@@ -72,10 +81,9 @@ extension AgentCore {
         self.sendRefer(to: peer, target: target, from: account)
         return ""
       },
-      CoreCommand("message", key: "M", "URI TEXT", "send a message; in a call, its peer is meant when there is no URI")
-      {
-        [unowned self] text throws(CommandFailure) in try self.control.sendMessage(text)
-      },
+      CoreCommand(
+        "message", key: "M", "TEXT|URI TEXT", "send a message: to the call's peer, the selected contact, or a URI"
+      ) { [unowned self] text throws(CommandFailure) in try self.control.sendMessage(text) },
       CoreCommand("calllog", "show the last calls") { [unowned self] _ in
         let entries = self.control.history.entries
         guard !entries.isEmpty else { return "no call has ended yet" }
@@ -121,25 +129,31 @@ extension AgentCore {
         guard text.allSatisfy({ !$0.isNewline && $0 != "<" && $0 != ">" }) else {
           throw CommandFailure("/setansval takes a URI, without angle brackets")
         }
-        if !text.isEmpty { self.control.askedAnswerValue = text }
+        self.control.askedAnswerValue = text.isEmpty ? CallControl.defaultAnswerValue : text
         return "SIP auto answer value: \(self.control.askedAnswerValue)"
       },
-      CoreCommand("ausrc", "MODULE,DEVICE", "what the current call sends, and the next ones") {
+      CoreCommand("ausrc", "MODULE,DEVICE", "what all calls send, and later ones without audio_source") {
         [unowned self] text throws(CommandFailure) in
         guard let device = AudioDevice(text), (try? self.registry.source(device.driver)) != nil else {
           throw CommandFailure("no such audio-source: \(text)")
         }
-        try self.change { media in try media.change(source: device) }
-        for account in self.localAccounts { account.settings.source = device }
+        try self.changeCalls { media in try media.change(source: device) }
+        self.settings.configuration.audioSource = device
+        for account in self.localAccounts where account.settings.account?.audioSource == nil {
+          account.settings.source = device
+        }
         return "switch audio device: \(device)"
       },
-      CoreCommand("auplay", "MODULE,DEVICE", "where the current call is heard, and the next ones") {
+      CoreCommand("auplay", "MODULE,DEVICE", "where all calls are heard, and later ones without audio_player") {
         [unowned self] text throws(CommandFailure) in
         guard let device = AudioDevice(text), (try? self.registry.player(device.driver)) != nil else {
           throw CommandFailure("no such audio-player: \(text)")
         }
-        try self.change { media in try media.change(player: device) }
-        for account in self.localAccounts { account.settings.player = device }
+        try self.changeCalls { media in try media.change(player: device) }
+        self.settings.configuration.audioPlayer = device
+        for account in self.localAccounts where account.settings.account?.audioPlayer == nil {
+          account.settings.player = device
+        }
         return "switch audio player: \(device)"
       },
       CoreCommand("entransp", "udp|tcp|tls|ws|wss yes|no", "switch a SIP transport") {
@@ -179,10 +193,25 @@ extension AgentCore {
     return names
   }
 
-  /// Changes a device of the current call, where there is one with media.
-  private func change(_ change: (CallMedia) throws -> Void) throws(CommandFailure) {
-    guard let media = self.control.currentCall.flatMap({ self.calls[$0]?.media }) else { return }
-    do { try change(media) } catch { throw CommandFailure("\(error)") }
+  /// Changes a device of every call that has media; what the first one refuses, the others are spared.
+  private func changeCalls(_ change: (CallMedia) throws -> Void) throws(CommandFailure) {
+    for call in self.sortedCalls where call.state != .ended && !call.hasSIPEnded {
+      guard let media = call.media else { continue }
+      do { try change(media) } catch { throw CommandFailure("call \(call.id): \(error)") }
+    }
+  }
+
+  /// Ends the call that the parameters name, else the current one; one that nobody has answered is refused as they say.
+  private func hangUp(parameters: String) throws(CommandFailure) {
+    var words = CommandWords(parameters)
+    let status = words.take("scode").map { Int($0) ?? 0 }
+    let reason = words.take("reason")
+    guard (400...699).contains(status ?? 486), words.rest.count < 2 else {
+      throw CommandFailure("/hangup takes a call, scode= with a status from 400 to 699, and reason= with a word")
+    }
+    let call = try self.control.call(named: words.rest.first ?? "")
+    guard call.isWaiting, status != nil || reason != nil else { return self.hangUp(call.id) }
+    self.reject(call.id, status: status ?? 486, reason: reason)
   }
 
   var sortedCalls: [Call] { self.calls.values.sorted { $0.id.number < $1.id.number } }

@@ -11,11 +11,12 @@ extension AgentCore {
   /// - Throws: why it can't be called, as far as it is known by then; the rest comes as output.
   func place(
     _ target: SIPURI, from account: LocalAccount, headers: [(String, String)] = [],
-    directions: CallDirections = CallDirections()
+    directions: CallDirections = CallDirections(), userData: String? = nil
   ) throws(CommandFailure) -> String {
     var first: Result<CallID, CommandFailure>?
     var isLater = false
-    self.place(target, from: account, headers: headers, directions: directions) { [weak self] result in
+    self.place(target, from: account, headers: headers, directions: directions, userData: userData) {
+      [weak self] result in
       guard isLater, let self else {
         first = result
         return
@@ -44,12 +45,13 @@ extension AgentCore {
   }
 
   /// - Parameters:
+  ///   - userData: what the call's events say again.
   ///   - sound: nil as the account says.
   ///   - limit: how many calls there may be by the time that it is known where the target is.
   ///   - then: called once, on main, at once or later.
   func place(
     _ target: SIPURI, from account: LocalAccount, headers: [(String, String)],
-    directions: CallDirections = CallDirections(), sound: CallSound? = nil, limit: Int = .max,
+    directions: CallDirections = CallDirections(), userData: String? = nil, sound: CallSound? = nil, limit: Int = .max,
     then: @escaping (Result<CallID, CommandFailure>) -> Void
   ) {
     if self.isClosing { return then(.failure(CommandFailure("the agent is about to end"))) }
@@ -60,6 +62,7 @@ extension AgentCore {
         if self.calls.count > limit { throw CommandFailure("there are too many calls already (call_max_calls)") }
         var settings = account.settings
         (settings.audioDirection, settings.videoDirection) = (directions.audio, directions.video)
+        settings.userData = userData
         if let sound { (settings.source, settings.player) = (sound.source, sound.player) }
         let own = account.headers.map { ($0.name, $0.value) }
         let way = try result.get()

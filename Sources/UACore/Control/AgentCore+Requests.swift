@@ -18,6 +18,16 @@ enum RequestOutcome {
     case .failed(let reason): "\(reason)"
     }
   }
+
+  /// Why `target` did not do what it was asked; nil where it did.
+  func failure(of target: SIPURI) -> ModuleError? {
+    switch self {
+    case .answered(let status, _, _) where status < 300: nil
+    case .answered(let status, _, _):
+      ModuleError(status == 408 || status == 503 ? .unavailable : .peer, "\(target.shown) refused: \(self.text)")
+    case .failed: ModuleError(.unavailable, "\(target.shown) is not reached: \(self.text)")
+    }
+  }
 }
 
 /// Requests that are not calls: OPTIONS, and messages and digits in calls.
@@ -78,19 +88,39 @@ extension AgentCore {
 
   /// Sends a message outside a call; what comes of it is output.
   func sendMessage(_ text: String, to target: SIPURI, from account: LocalAccount) {
+    self.sendMessage(text, to: target, from: account) { [weak self] result in
+      switch result {
+      case .success(let outcome): self?.warn("message to \(target): \(outcome.text)")
+      case .failure(let error): self?.warn("message to \(target): \(error)")
+      }
+    }
+  }
+
+  /// Sends a message outside a call.
+  ///
+  /// - Parameter then: called once, on main, at once or later; not where the agent closes before there is an answer.
+  func sendMessage(
+    _ text: String, to target: SIPURI, from account: LocalAccount,
+    then: @escaping (Result<RequestOutcome, ModuleError>) -> Void
+  ) {
     self.locate(target, for: account) { [weak self] result in
-      guard let self, let identity = try? SIPURI(account.aor) else { return }
-      let way: RequestWay
-      do throws(ModuleError) { way = try result.get() } catch { return self.warn("message to \(target): \(error)") }
-      guard let local = way.targets.first?.local else { return }
-      let own = NameAddress(displayName: account.settings.displayName, uri: identity)
-      let request = self.endpoint.request(
-        OutgoingRequest(
-          .message, to: NameAddress(uri: target), from: own, targets: way.targets, local: local,
-          routeSet: way.routeSet,
-          body: SIPBody(contentType: "text/plain;charset=UTF-8", bytes: Array(text.utf8)), account: account.signalling),
-        now: self.context.now)
-      self.await(request) { [weak self] outcome in self?.warn("message to \(target): \(outcome.text)") }
+      guard let self else { return }
+      do throws(ModuleError) {
+        let way = try result.get()
+        guard let local = way.targets.first?.local, let identity = try? SIPURI(account.aor) else {
+          throw ModuleError(
+            .configuration, "account \(account.aor): it is not a SIP URI, or has no way to \(target.host)")
+        }
+        let own = NameAddress(displayName: account.settings.displayName, uri: identity)
+        let request = self.endpoint.request(
+          OutgoingRequest(
+            .message, to: NameAddress(uri: target), from: own, targets: way.targets, local: local,
+            routeSet: way.routeSet,
+            body: SIPBody(contentType: "text/plain;charset=UTF-8", bytes: Array(text.utf8)),
+            account: account.signalling),
+          now: self.context.now)
+        self.await(request) { then(.success($0)) }
+      } catch { then(.failure(error)) }
     }
   }
 
@@ -144,7 +174,8 @@ extension AgentCore {
 
   /// Digits found no room on their way to the peer, or no media to go by.
   func refused(digits: String, _ id: CallID) {
-    self.emit(.warning(id, "not sent, for too many digits wait or the call has no audio yet: \(digits)"))
+    // Without them: they may be a PIN.
+    self.emit(.warning(id, "digits not sent, for too many wait or the call has no audio yet: \(digits.count)"))
   }
 
   /// INFOs do not overtake each other: the next one leaves when the last one is answered.

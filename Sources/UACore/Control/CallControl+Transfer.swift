@@ -71,23 +71,44 @@ extension CallControl {
     return "call \(from): goes on"
   }
 
-  /// `URI TEXT`, or only text for the peer of the current call.
+  /// `URI TEXT`, or only text: for the peer of the current call, else for the selected contact.
+  ///
+  /// - Returns: whom it goes to.
   func sendMessage(_ text: String) throws(CommandFailure) -> String {
-    guard !text.isEmpty else { throw CommandFailure("/message takes whom, and the text") }
+    let words = text.split(separator: " ", maxSplits: 1).map(String.init)
+    guard let first = words.first else { throw CommandFailure("/message takes a text, or a URI and a text") }
+    if self.isRecipient(first) {
+      guard words.count == 2 else { throw CommandFailure("/message takes a text behind \(first)") }
+      return try self.send(message: words[1], to: first)
+    }
     if let id = self.currentCall, let call = self.core.calls[id], call.state == .established,
-      let session = call.session, !text.lowercased().hasPrefix("sip")
+      let session = call.session
     {
       let body = SIPBody(contentType: "text/plain;charset=UTF-8", bytes: Array(text.utf8))
       let request = self.core.endpoint.message(session, body: body, headers: [], now: self.core.context.now)
       self.core.await(request) { [weak core = self.core] outcome in
         core?.warn("message to \(call.peer): \(outcome.text)")
       }
-      return ""
+      return Self.sending(to: call.peer)
     }
-    let words = text.split(separator: " ", maxSplits: 1)
-    guard words.count == 2 else { throw CommandFailure("/message takes whom, and the text") }
-    let (target, account) = try self.target(String(words[0]))
-    self.core.sendMessage(String(words[1]), to: target, from: account)
-    return ""
+    guard let contact = self.contacts.selected, !ContactBook.isForEverybody(contact) else {
+      throw CommandFailure("there is neither a call nor a selected contact to send it to: write /message URI TEXT")
+    }
+    return try self.send(message: text, to: "\(contact.address)")
   }
+
+  /// Whether the first word of a message is whom it is for: a URI, or a contact's whole name. The beginning of a name,
+  /// which is enough to call someone, may be a word of the text.
+  private func isRecipient(_ word: String) -> Bool {
+    let lower = word.lowercased()
+    return DialString.isURI(word) || self.contacts.contacts.contains { $0.displayName?.lowercased() == lower }
+  }
+
+  private func send(message text: String, to typed: String) throws(CommandFailure) -> String {
+    let (target, account) = try self.target(typed)
+    self.core.sendMessage(text, to: target, from: account)
+    return Self.sending(to: "\(target)")
+  }
+
+  private static func sending(to peer: String) -> String { "sending a message to \(peer)" }
 }

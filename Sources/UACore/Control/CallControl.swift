@@ -18,7 +18,9 @@ package final class CallControl {
   /// Seconds after which calls of ours ask to be answered; nil doesn't ask (`setadelay`).
   var askedAnswerDelay: Int?
   /// What Call-Info and Alert-Info say besides (`setansval`).
-  var askedAnswerValue = "http://www.notused.com"
+  var askedAnswerValue = CallControl.defaultAnswerValue
+  /// What they say where nobody has set it.
+  static let defaultAnswerValue = "http://www.notused.com"
   /// The call that is transferred to another one, and that one.
   var attendedTransfer: (from: CallID, to: CallID)?
   private var chosenCall: CallID?
@@ -72,7 +74,7 @@ package final class CallControl {
   /// - Parameter account: nil chooses.
   func dial(
     _ typed: String, from account: LocalAccount? = nil, headers: [(String, String)] = [],
-    directions: CallDirections = CallDirections()
+    directions: CallDirections = CallDirections(), userData: String? = nil
   ) throws(CommandFailure) -> String {
     var text = typed
     if text.isEmpty {
@@ -86,7 +88,12 @@ package final class CallControl {
     }
     if let contact = self.contacts.find(name: text) { text = "\(contact.address)" }
     let chosen = account ?? self.account(toDial: text)
-    guard let chosen else { throw CommandFailure("there is no account to call from: add one to the accounts file") }
+    guard let chosen else {
+      throw CommandFailure(
+        self.core.localAccounts.isEmpty
+          ? "there is no account to call from: add one to the accounts file"
+          : "\(text) is not a SIP URI: write sip:user@host")
+    }
     let target = DialString.completed(text, for: chosen.settings.account?.address)
     guard let uri = try? SIPURI(target), uri.scheme == .sip || uri.scheme == .sips, !uri.host.isEmpty else {
       throw CommandFailure("\(target) is not a SIP URI: write sip:user@host")
@@ -94,7 +101,22 @@ package final class CallControl {
     self.lastDialled = typed.isEmpty ? self.lastDialled : typed
     self.redial.forget()
     if self.core.settings.configuration.callHoldOtherCalls { self.core.holdOthers(than: nil) }
-    return try self.core.place(uri, from: chosen, headers: self.askingHeaders + headers, directions: directions)
+    return try self.core.place(
+      uri, from: chosen, headers: self.askingHeaders + headers, directions: directions, userData: userData)
+  }
+
+  /// Calls what `dial` names, from the account whose place in the list follows a URI. What `userdata=` says comes with
+  /// the call's events.
+  func dial(parameters: String) throws(CommandFailure) -> String {
+    var words = CommandWords(parameters)
+    let userData = words.take("userdata")
+    guard words.rest.count == 2, DialString.isURI(words.rest[0]), Int(words.rest[1]) != nil else {
+      return try self.dial(words.rest.joined(separator: " "), userData: userData)
+    }
+    guard let account = self.core.account(words.rest[1]) else {
+      throw CommandFailure("there is no account \(words.rest[1]); /reginfo lists them")
+    }
+    return try self.dial(words.rest[0], from: account, userData: userData)
   }
 
   /// The header field that asks for an automatic answer, while `setadelay` is set.
@@ -105,16 +127,19 @@ package final class CallControl {
     return [AutoAnswer.header(method, seconds: delay, value: self.askedAnswerValue)]
   }
 
+  /// - Returns: nil where there is no account, or `text` has an `@` and is no URI.
   private func account(toDial text: String) -> LocalAccount? {
-    if let number = self.chosenAccount { return self.core.localAccounts.first { $0.number == number } }
+    if let chosen = self.core.localAccounts.first(where: { $0.number == self.chosenAccount }) { return chosen }
     let target = DialString.completed(text, for: nil)
     return text.contains("@") ? (try? SIPURI(target)).flatMap { self.core.account(towards: $0) } : self.currentAccount
   }
 
   /// Accepts a call that waits: the named one, else the current one, else the one that waits longest.
   func accept(_ name: String, directions: CallDirections = CallDirections()) throws(CommandFailure) -> Call {
-    var call = try? self.call(named: name)
-    if name.isEmpty, call?.isWaiting != true {
+    var call = self.currentCall.flatMap { self.core.calls[$0] }
+    if !name.isEmpty {
+      call = try self.call(named: name)
+    } else if call?.isWaiting != true {
       call = self.core.calls.values.filter(\.isWaiting).min { $0.id.number < $1.id.number }
     }
     guard let call, call.isWaiting else { throw CommandFailure("no call waits to be accepted") }

@@ -7,17 +7,23 @@ package struct CallDirections: Hashable, Sendable {
 
   package init() {}
 
-  /// What `words` change of these; nil where they name neither. A direction without a name is the audio's.
-  func changed(by words: some Sequence<String>) -> CallDirections? {
-    var (changed, isChanged) = (self, false)
+  /// How they are written.
+  static let usage = "a direction, audio= or video= with sendrecv, sendonly, recvonly or inactive"
+
+  /// What `words` change of these; nil where there are none, or one of them is no direction. One without a name is that
+  /// of audio and video both.
+  func changed(by words: some Collection<String>) -> CallDirections? {
+    guard !words.isEmpty else { return nil }
+    var changed = self
     for word in words {
-      let isVideo = word.hasPrefix("video=")
-      let value = isVideo || word.hasPrefix("audio=") ? String(word.dropFirst(6)) : word
-      guard let direction = AudioDirection(rawValue: value) else { continue }
-      if isVideo { changed.video = direction } else { changed.audio = direction }
-      isChanged = true
+      let (isAudio, isVideo) = (word.hasPrefix("audio="), word.hasPrefix("video="))
+      guard let direction = AudioDirection(rawValue: isAudio || isVideo ? String(word.dropFirst(6)) : word) else {
+        return nil
+      }
+      if !isVideo { changed.audio = direction }
+      if !isAudio { changed.video = direction }
     }
-    return isChanged ? changed : nil
+    return changed
   }
 }
 

@@ -33,6 +33,12 @@ package enum DialString {
     return "\(scheme):\(text)@\(account.host)\(port)\(transport)"
   }
 
+  /// Whether `word` is a URI by its looks, and neither a number nor a name: it has SIP's scheme, or a user at a host.
+  static func isURI(_ word: String) -> Bool {
+    let lower = word.lowercased()
+    return lower.hasPrefix("sip:") || lower.hasPrefix("sips:") || lower.contains("@")
+  }
+
   /// `192.0.2.1`, `192.0.2.1:5070`, `[2001:db8::1]`, `[2001:db8::1]:5070`.
   private static func isAddress(_ text: some StringProtocol) -> Bool {
     let host = text.prefix { $0 != ";" }

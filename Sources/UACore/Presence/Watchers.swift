@@ -112,7 +112,7 @@ final class Watchers {
   /// Told of every event: some are a step of a call's.
   func take(_ event: AgentEvent) {
     switch event {
-    case .incoming(let id, _), .outgoing(let id, _), .ringing(let id), .progress(let id, _), .established(let id):
+    case .incoming(let id, _, _), .outgoing(let id, _), .ringing(let id), .progress(let id, _), .established(let id):
       if let call = self.core.calls[id] { self.changed(call) }
     default: break
     }

@@ -212,7 +212,7 @@ extension SIPTransports: SIPTransportReceiver {
     let path = SIPPath(
       peer: peer, local: known?.local ?? transport.localAddress, transport: transport.kind, flow: flow,
       serverName: known?.serverName)
-    self.owner?.failed(path, reason: reason)
+    self.owner?.failed(path, reason: "\(peer): \(reason)")
   }
 
   package func ponged(_ flow: SIPFlow, on transport: any SIPTransport) { self.owner?.ponged(flow) }
