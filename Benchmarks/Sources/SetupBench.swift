@@ -139,7 +139,7 @@ private struct SetupCalls {
 
   mutating func take(_ next: PairEvent) async {
     switch next.event {
-    case .incoming(let call, let peer): self.counterparts[call] = self.placed[peer]
+    case .incoming(let call, let peer, _): self.counterparts[call] = self.placed[peer]
     case .secured(let call, profile: _): if self.isEncrypted { await self.isReady(call, at: next.end) }
     case .established(let call): if !self.isEncrypted { await self.isReady(call, at: next.end) }
     case .ended: self.ended += 1

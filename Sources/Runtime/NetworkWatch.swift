@@ -12,12 +12,14 @@ package struct InterfaceAddress: Hashable, Sendable {
     (self.interface, self.address) = (interface, address)
   }
 
-  /// Those of all interfaces that are up, loopback left out; nil when the kernel does not tell, which is not the same as
-  /// none.
+  /// Those of all interfaces that are up; nil when the kernel does not tell, which is not the same as none.
   ///
-  /// - Parameter withCarrier: whether only interfaces count that have a network now: a cable, a cell.
-  package static func current(withCarrier: Bool = false) -> Set<InterfaceAddress>? {
+  /// - Parameters:
+  ///   - withCarrier: whether only interfaces count that have a network now: a cable, a cell.
+  ///   - withLoopback: whether that of this host to itself counts.
+  package static func current(withCarrier: Bool = false, withLoopback: Bool = false) -> Set<InterfaceAddress>? {
     let wanted = UInt32(IFF_UP) | (withCarrier ? UInt32(IFF_RUNNING) : 0)
+    let unwanted = withLoopback ? 0 : UInt32(IFF_LOOPBACK)
     var list: UnsafeMutablePointer<ifaddrs>?
     guard unsafe getifaddrs(&list) == 0 else { return nil }
     defer { unsafe freeifaddrs(list) }
@@ -26,7 +28,7 @@ package struct InterfaceAddress: Hashable, Sendable {
     while let entry = unsafe next?.pointee {
       unsafe next = entry.ifa_next
       guard unsafe entry.ifa_flags & wanted == wanted,
-        unsafe entry.ifa_flags & UInt32(IFF_LOOPBACK) == 0, let address = unsafe entry.ifa_addr,
+        unsafe entry.ifa_flags & unwanted == 0, let address = unsafe entry.ifa_addr,
         let numeric = unsafe Self.numeric(address)
       else { continue }
       unsafe found.insert(InterfaceAddress(interface: String(cString: entry.ifa_name), address: numeric))

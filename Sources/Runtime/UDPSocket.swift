@@ -17,6 +17,8 @@ package struct SocketError: Error, Equatable, CustomStringConvertible {
   }
 
   package var isAddressInUse: Bool { self.code == EADDRINUSE }
+  /// Whether no interface of this machine has the address.
+  package var isAddressForeign: Bool { self.code == EADDRNOTAVAIL }
 
   /// Whether any other address would fare the same: the process or the system can't have more sockets.
   package var isOutOfResources: Bool { [EMFILE, ENFILE, ENOBUFS, ENOMEM].contains(self.code) }

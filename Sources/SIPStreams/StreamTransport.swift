@@ -265,7 +265,11 @@ package final class StreamTransport: SIPTransport {
       self.listener = channel
       self.localAddress = channel.localAddress.flatMap(NetBase.SocketAddress.init) ?? address
     } catch {
-      let isTaken = (error as? IOError)?.errnoCode == EADDRINUSE
+      let code = (error as? IOError)?.errnoCode
+      if code == EADDRNOTAVAIL {
+        throw ModuleError.foreignAddress(address, module: self.module, keys: "sip_listen or net_interface")
+      }
+      let isTaken = code == EADDRINUSE
       let advice = isTaken ? "; choose another sip_listen" : ""
       throw ModuleError(
         .unavailable, "module \(self.module): cannot listen on \(address): \(StreamFailure.sentence(error))\(advice)")

@@ -86,7 +86,9 @@ def a_call():
         data = alice.command("dial", callee.uri)
         out = alice.wait("CALL_OUTGOING", peeruri=callee.uri, direction="outgoing", accountaor=caller.uri)
         check(out["class"] == "call" and out["id"] in data, f"{out} {data!r}")
-        came = bob.wait("CALL_INCOMING", peeruri=caller.uri, direction="incoming", accountaor=callee.uri)
+        came = bob.wait(
+            "CALL_INCOMING", peeruri=caller.uri, param=caller.uri, direction="incoming", accountaor=callee.uri,
+            remoteaudiodir="sendrecv")
         check(came["id"] == out["id"], f"the call is {out['id']} here and {came['id']} there")
         alice.wait("CALL_RINGING", id=out["id"])
         check(out["id"] in bob.command("callfind", came["id"]), "callfind")
@@ -104,8 +106,8 @@ def a_call():
         bob.wait("CALL_RESUME", id=came["id"])
         check("ESTABLISHED" in alice.command("listcalls"), "listcalls")
         bob.command("hangup")
-        for side in (alice, bob):
-            side.wait("CALL_CLOSED", id=out["id"])
+        for side, who in ((alice, "peer"), (bob, "user")):
+            side.wait("CALL_CLOSED", id=out["id"], param=f"Connection reset by {who}")
         alice.command("hangup", ok=False)
         alice.command("nonsense", ok=False)
         alice.command("dial", "sip:", ok=False)

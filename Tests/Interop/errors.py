@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """What goes wrong ends with the promised exit code and exactly one sentence that says why."""
-import socket
+import re, signal, socket, subprocess, time
 
-from lab import Report, apus, check, fresh, free_ports
+from lab import APUS, Report, Result, apus, check, fresh, free_ports, start, stop, text, wait_for
 from peers import apus_folder
 
 
@@ -71,6 +71,25 @@ def bad_account():
     return finding(apus("check", "-f", folder), "rot13")
 
 
+def unknown_interface(command):
+    folder = apus_folder(fresh("bad"), free_ports())
+    text = re.sub(r"(?m)^net_interface .*$", "net_interface zz0", (folder / "config").read_text())
+    (folder / "config").write_text(text)
+    words = f"config:{text.splitlines().index('net_interface zz0') + 1}", "net_interface", "zz0", "it takes one of"
+    if command == "check":
+        return finding(apus("check", "-f", folder), *words)
+    return one_sentence(apus("run", "-f", folder, "-t", "3"), 78, *words)
+
+
+def bad_account_device(command):
+    account = "<sip:bob@127.0.0.1>;regint=0;audio_source=ausine,abc"
+    folder = apus_folder(fresh("bad"), free_ports(), modules=("opus", "g711", "aufile", "ausine"), account=account)
+    words = "accounts:1", "audio_source: ausine", "abc"
+    if command == "check":
+        return finding(apus("check", "-f", folder), *words)
+    return one_sentence(apus("run", "-f", folder, "-t", "3"), 78, *words)
+
+
 def good_folder():
     result = apus("check", "-f", apus_folder(fresh("good"), free_ports()))
     check(result.code == 0, f"exit {result.code}: {result.err[-300:]!r}")
@@ -93,6 +112,47 @@ def unwritable_recording():
         apus("call", f"sip:bob@127.0.0.1:{free_ports()}", "--record", "/nonexistent/heard.wav"), 73, "/nonexistent/heard.wav")
 
 
+def missing_film():
+    return one_sentence(apus("call", f"sip:bob@127.0.0.1:{free_ports()}", "--play-video", "/nonexistent/film.ivf"), 66,
+                        "/nonexistent/film.ivf")
+
+
+def unwritable_film():
+    return one_sentence(apus("call", f"sip:bob@127.0.0.1:{free_ports()}", "--record-video", "/nonexistent/seen.ivf"), 73,
+                        "/nonexistent/seen.ivf")
+
+
+def no_sip_address(uri, *words):
+    return one_sentence(apus("call", uri), 64, *words)
+
+
+def lost_output(command):
+    with open("/dev/full", "wb") as full:
+        result = subprocess.run([APUS, *command], stdout=full, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, timeout=30)
+    return one_sentence(Result(result.returncode, "", result.stderr.decode(), 0), 73, "standard output", "no space left")
+
+
+def interrupted(is_ringing):
+    """The peer says nothing, or rings, and does not take the CANCEL: the program does not wait for it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as peer:
+        peer.bind(("127.0.0.1", 0))
+        peer.settimeout(5)
+        process = start([APUS, "call", f"sip:bob@127.0.0.1:{peer.getsockname()[1]}"], fresh("interrupted") / "apus")
+        invite, caller = peer.recvfrom(65536)
+        if is_ringing:
+            copied = [line for line in invite.decode().split("\r\n") if line.startswith(("Via:", "From:", "Call-ID:", "CSeq:"))]
+            to = next(line for line in invite.decode().split("\r\n") if line.startswith("To:"))
+            peer.sendto("\r\n".join(["SIP/2.0 180 Ringing", *copied, f"{to};tag=1", "Content-Length: 0", "", ""]).encode(), caller)
+            wait_for(lambda: "ringing" in text(process), 5, "the call rings")
+        began = time.monotonic()
+        code = stop(process, 20, signal.SIGINT)
+        took = time.monotonic() - began
+    said = text(process).splitlines()
+    check(code == 1 and took < 4, f"exit {code} after {took:.1f} s")
+    check(said[-2:] == ["ending the call; Ctrl-C again ends at once", "apus: interrupted before it was answered"], f"{said}")
+    return f"{took:.1f} s"
+
+
 def missing_folder(command):
     folder = fresh("gone") / "none"
     options = ["-t", "3"] if command == "run" else []
@@ -112,12 +172,24 @@ report.run([
     ("a bad config line, run", bad_config, "run"),
     ("a misspelt key", misspelt_key),
     ("a bad account", bad_account),
+    ("a network interface that is not there, check", unknown_interface, "check"),
+    ("a network interface that is not there, run", unknown_interface, "run"),
+    ("an account's device that is refused, check", bad_account_device, "check"),
+    ("an account's device that is refused, run", bad_account_device, "run"),
     ("a good folder", good_folder),
     ("nobody there", nobody_there),
     ("a word that is no address", no_address),
     ("an inadmissible module, thread, reject", inadmissible, "thread", "reject"),
     ("an inadmissible module, pool, lock", inadmissible, "pool", "lock"),
     ("a recording that can't be written", unwritable_recording),
+    ("a film that is missing", missing_film),
+    ("a film that can't be written", unwritable_film),
+    ("a telephone number", no_sip_address, "tel:+123", "SIP URI"),
+    ("a transport that nobody knows", no_sip_address, "sip:bob@127.0.0.1;transport=sctp", "transport=sctp", "udp, tcp"),
+    ("output that a full disk does not take", lost_output, ["modules"]),
+    ("output that a full disk does not take, JSON", lost_output, ["modules", "--json"]),
+    ("a call that is interrupted, nobody answers", interrupted, False),
+    ("a call that is interrupted, the peer rings", interrupted, True),
     ("a missing folder, check", missing_folder, "check"),
     ("a missing folder, run", missing_folder, "run"),
 ])

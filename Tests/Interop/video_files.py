@@ -48,8 +48,23 @@ def film(mode, mediaenc):
     return f"{len(seen)} frames, byte for byte"
 
 
+def no_video():
+    """A peer without video: the call is good, says what was not used, and names no recording that there is not."""
+    folder = fresh("film")
+    encode(folder / "film.ivf")
+    films = {"--play-video": folder / "film.ivf", "--record-video": folder / "seen.ivf"}
+    with ApusRun("main", "none", "opus") as bob:
+        options = [word for pair in films.items() for word in pair]
+        result = apus("call", bob.uri, *options, "--seconds", 2, "--json")
+    check(result.code == 0, f"apus call ended with {result.code}: {result.err[-300:]!r}")
+    for film in films.values():
+        check(f"the peer takes no video: {film} was not used" in result.err, f"{film}: {result.err[-300:]!r}")
+    check(result.json()["recordings"] == [] and not films["--record-video"].exists(), f"{result.json()['recordings']}")
+
+
 cases = [(f"a film from file to file, {mediaenc}, {mode}", film, mode, mediaenc)
          for mode, mediaenc in zip(MODES, ("none", "srtp-mand", "dtls_srtp"))]
+cases.append(("a peer without video", no_video))
 report = Report()
 report.run(cases, at_once=3)
 report.finish()

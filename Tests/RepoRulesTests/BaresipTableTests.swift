@@ -59,7 +59,8 @@ import Testing
     #expect(rows.count == 51)
     for row in rows where !row.place.hasPrefix("none: ") {
       let attribute = try Self.test(row).attribute
-      let hasModes = ["RxMode.allCases", "Cell.all", "Case.all"].contains { attribute.contains($0) }
+      let modes = ["RxMode.allCases", "ReceiveMode.allCases", "Cell.all", "Case.all"]
+      let hasModes = modes.contains { attribute.contains($0) }
       #expect(hasModes || signalling.contains(row.name), "\(row.name): \(row.place) \(row.function)")
     }
   }

@@ -54,7 +54,12 @@ package struct OfferAnswer: Sendable {
   package var awaitsAnswer: Bool { if case .offered = self.phase { true } else { false } }
 
   /// The peer's offer waits for ours.
-  package var owesAnswer: Bool { if case .offeredByPeer = self.phase { true } else { false } }
+  package var owesAnswer: Bool { self.offeredByPeer != nil }
+
+  /// The lines of the peer's offer, while it waits for our answer.
+  package var offeredByPeer: [RemoteMedia]? {
+    if case .offeredByPeer(_, let media) = self.phase { media } else { nil }
+  }
 
   /// Drops the pending offer, whosever it is, after it was rejected; what was agreed before stands (RFC 3264 §8).
   package mutating func rollback() { self.phase = .stable }

@@ -73,9 +73,7 @@ final class DigestClient {
   ///   - request: the headers of what was challenged.
   ///   - attempts: the request's, which ends a password that is wrong.
   func receive(challenges headers: SIPHeaders, to request: SIPHeaders, _ attempts: inout Attempts) -> Outcome {
-    let offered =
-      Self.challenges(headers.all("WWW-Authenticate"), isProxy: false)
-      + Self.challenges(headers.all("Proxy-Authenticate"), isProxy: true)
+    let offered = Self.challenges(in: headers)
     guard !offered.isEmpty else { return .refused("No digest that is known was asked for") }
     var isAnswered = false
     var reason = "No digest that is known was asked for"
@@ -158,6 +156,16 @@ final class DigestClient {
   private static func nonce(in request: SIPHeaders, for space: ProtectionSpace) -> String? {
     request.all(space.isProxy ? "Proxy-Authorization" : "Authorization").lazy
       .compactMap { AuthenticationParameters($0) }.first { $0["realm"] == space.realm }?["nonce"]
+  }
+
+  /// What a response demands, for whoever has no password; nil where it is no digest that is known.
+  static func demand(in headers: SIPHeaders) -> String? {
+    self.challenges(in: headers).first.map { "the realm \"\($0.space.realm)\" wants a password" }
+  }
+
+  private static func challenges(in headers: SIPHeaders) -> [(space: ProtectionSpace, challenge: DigestChallenge)] {
+    self.challenges(headers.all("WWW-Authenticate"), isProxy: false)
+      + self.challenges(headers.all("Proxy-Authenticate"), isProxy: true)
   }
 
   private static func challenges(

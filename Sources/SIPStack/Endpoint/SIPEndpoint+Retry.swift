@@ -65,7 +65,11 @@ extension SIPEndpoint {
       account?.client?.receive(success: response.headers)
       return .deliver(reason: nil)
     case 401, 407:
-      guard let client = account?.client, self.isWanted(transaction) else { return .deliver(reason: nil) }
+      guard self.isWanted(transaction) else { return .deliver(reason: nil) }
+      guard let client = account?.client else {
+        let demand = DigestClient.demand(in: response.headers)
+        return .deliver(reason: demand.map { "\(ReasonPhrase.of(status)): \($0)" })
+      }
       var submission = transaction.submission
       let sent = transaction.request.headers
       switch client.receive(challenges: response.headers, to: sent, &submission.challenges) {

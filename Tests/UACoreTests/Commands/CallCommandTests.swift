@@ -59,6 +59,28 @@ import Testing
     #expect(try self.refusal("/medialdir audio=up", agents.alice).hasPrefix("/medialdir takes"))
   }
 
+  @Test(
+    "a direction without a name is that of audio and video both",
+    arguments: [
+      ("recvonly", .recvonly, .recvonly), ("audio=sendonly", .sendonly, .sendrecv),
+      ("video=inactive", .sendrecv, .inactive), ("audio=sendonly video=recvonly", .sendonly, .recvonly),
+    ] as [(String, AudioDirection, AudioDirection)])
+  func directions(text: String, audio: AudioDirection, video: AudioDirection) throws {
+    let directions = try #require(CallDirections().changed(by: CommandWords(text).rest))
+    #expect(directions.audio == audio && directions.video == video)
+  }
+
+  @Test(
+    "a word that is no direction is refused, and nobody is called",
+    arguments: [
+      "audio=up", "audio=sendonly video=of", "audio=sendonly vidio=inactive", "recvonly please", "video=", "",
+    ])
+  func noDirections(text: String) throws {
+    let agents = try CallControlTests.agents()
+    #expect(try self.refusal("/dialdir sip:bob@10.0.0.2 \(text)", agents.alice).hasPrefix("/dialdir takes"))
+    #expect(agents.alice.act { $0.callCount } == 0)
+  }
+
   @Test("aubitrate makes Opus packets smaller, and leaves PCM alone")
   func bitrate() throws {
     let agents = try SimulatedAgents(codec: "opus")

@@ -78,6 +78,40 @@ import Testing
     #expect(text.split(separator: "\n").count == agents.alice.act { $0.commands.descriptions }.count)
   }
 
+  @Test("apistate has baresip's object of each account, by its address, and the calls beside them")
+  func state() throws {
+    let agents = try CallControlTests.agents(isAsked: false)
+    try CallControlTests.run(
+      "/uanew \"Carol\" <sip:carol@10.0.0.1>;regint=0;answermode=early;auth_pass=s3cret", agents.alice)
+    try CallControlTests.run("d sip:bob@10.0.0.2", agents.alice)
+    agents.run(milliseconds: 500)
+    let text = try CallControlTests.run("/apistate", agents.alice)
+    #expect(!text.contains("s3cret"))
+    let state = try JSON(parsing: Array(text.utf8))
+    let carol = try #require(state["sip:carol@10.0.0.1"])
+    #expect(carol["cuser"]?.text == "carol" && carol["display_name"]?.text == "Carol")
+    #expect(carol["settings"]?["answer_mode"]?.text == "early")
+    #expect(carol["registration"]?["state"] == .bool(false) && carol["registration"]?["interval"] == .integer(0))
+    let current = agents.alice.act { $0.control.currentAccount?.aor }
+    for aor in ["sip:alice@10.0.0.1", "sip:carol@10.0.0.1"] {
+      #expect(state[aor]?["selected_ua"] == .bool(aor == current))
+    }
+    guard case .array(let calls)? = state["calls"] else {
+      Issue.record("no calls: \(text)")
+      return
+    }
+    #expect(calls.map { $0["peeruri"]?.text } == ["sip:bob@10.0.0.2"])
+  }
+
+  @Test("an agent has the identifier that it is given, else a random one")
+  func identifier() throws {
+    let given = "0a1b2c3d-0000-1000-8000-000a95a0e128"
+    let named = try SimulatedAgents(adjust: { $0.instanceID = given })
+    #expect(try CallControlTests.run("/uuid", named.alice) == given)
+    let random = try SimulatedAgents()
+    #expect(try CallControlTests.run("/uuid", random.alice) != CallControlTests.run("/uuid", random.bob))
+  }
+
   @Test("modules show what they lost")
   func losses() throws {
     let agents = try SimulatedAgents(codec: nil) { $0.activeModules += ["aufile", "ivf", "vidbridge"] }
@@ -134,12 +168,20 @@ import Testing
   func accountParameter() throws {
     let agents = try CallControlTests.agents()
     try CallControlTests.run("/uanew <sip:carol@10.0.0.1>;regint=0", agents.alice)
-    for name in ["1", "2", "sip:carol@10.0.0.1", "carol@10.0.0.1", "SIP:Carol@10.0.0.1"] {
-      let found = agents.alice.act { $0.account(name)?.aor }
-      #expect(found == (name == "1" || name == "2" ? found : "sip:carol@10.0.0.1"))
+    for name in ["1", "sip:carol@10.0.0.1", "carol@10.0.0.1", "SIP:Carol@10.0.0.1"] {
+      #expect(agents.alice.act { $0.account(name)?.aor } == "sip:carol@10.0.0.1", "\(name)")
     }
-    let numbers = agents.alice.act { $0.localAccounts.map(\.number) }
-    #expect(agents.alice.act { $0.account("\(numbers[1])")?.aor } == "sip:carol@10.0.0.1")
     #expect(agents.alice.act { $0.account("nobody@nowhere") } == nil)
+  }
+
+  @Test("an account's number is the one that reginfo shows, also when one before it is gone")
+  func accountNumber() throws {
+    let agents = try CallControlTests.agents()
+    try CallControlTests.run("/uanew <sip:carol@10.0.0.1>;regint=0", agents.alice)
+    try CallControlTests.run("/uadel sip:alice@10.0.0.1", agents.alice)
+    try CallControlTests.run("/uanew <sip:dave@10.0.0.1>;regint=0", agents.alice)
+    #expect(try CallControlTests.run("/reginfo", agents.alice).contains("\n0 - sip:carol@10.0.0.1"))
+    let found = agents.alice.act { core in ["0", "1", "2", "-1"].map { core.account($0)?.aor } }
+    #expect(found == ["sip:carol@10.0.0.1", "sip:dave@10.0.0.1", nil, nil])
   }
 }

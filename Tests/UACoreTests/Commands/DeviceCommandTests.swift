@@ -34,6 +34,31 @@ import Testing
     #expect(Self.isTone(ProbeCapture.take(agents.bobHears)) && agents.alice.isEstablished)
   }
 
+  @Test("ausrc changes every call that stands")
+  func sourceOfAll() throws {
+    let agents = try CallControlTests.agents(isAsked: false) { $0.callHoldOtherCalls = false }
+    for _ in 0..<2 {
+      try CallControlTests.run("/dial sip:bob@10.0.0.2", agents.alice)
+      agents.run(milliseconds: 500)
+    }
+    try CallControlTests.run("/ausrc ausine,1000", agents.alice)
+    let devices = agents.alice.act { $0.sortedCalls.map { $0.media?.settings.source?.device } }
+    #expect(devices == ["1000", "1000"])
+  }
+
+  @Test(
+    "accounts made later get the device of ausrc and auplay; those with their own keep it",
+    arguments: [("ausrc", "audio_source"), ("auplay", "audio_player")])
+  func laterAccounts(command: String, parameter: String) throws {
+    let agents = try CallControlTests.agents()
+    try CallControlTests.run("/uanew <sip:carol@10.0.0.1>;regint=0;\(parameter)=aubridge,own", agents.alice)
+    try CallControlTests.run("/\(command) aubridge,all", agents.alice)
+    try CallControlTests.run("/uanew <sip:dave@10.0.0.1>;regint=0", agents.alice)
+    let accounts = agents.alice.act { $0.accounts }
+    let devices = accounts.map { command == "ausrc" ? $0.source?.device : $0.player?.device }
+    #expect(devices == ["all", "own", "all"])
+  }
+
   @Test(
     "auplay changes where the current call is heard; the old player completes what it has", arguments: RxMode.allCases)
   func player(mode: RxMode) throws {

@@ -2,6 +2,7 @@ import Handoff
 import ModuleKit
 import NetBase
 import Runtime
+import SDPCodec
 import TestSupport
 import Testing
 
@@ -21,10 +22,7 @@ import Testing
 
   @Test("every description is told, ours and the peer's, each with its call", arguments: RxMode.allCases)
   func descriptions(mode: RxMode) throws {
-    let agents = try CallControlTests.agents(mode: mode)
-    let (alice, bob) = (Listener(), Listener())
-    agents.alice.act { $0.applications = [("listener", alice)] }
-    agents.bob.act { $0.applications = [("listener", bob)] }
+    let (agents, alice, bob) = try Self.heard(mode: mode)
     try CallControlTests.run("/dial sip:bob@10.0.0.2", agents.alice)
     agents.run(milliseconds: 500)
     try CallControlTests.run("a", agents.bob)
@@ -38,6 +36,65 @@ import Testing
     let told = try #require(alice.notices.withLock { $0.first { $0.kind == .localDescription } })
     #expect(told.call?.id.isEmpty == false && told.call?.isOutgoing == true)
     #expect(told.json.description.contains(#""type": "CALL_LOCAL_SDP""#))
+  }
+
+  /// Alice and Bob, each heard.
+  private static func heard(
+    mode: RxMode = .main, isAsked: Bool = true
+  ) throws -> (agents: SimulatedAgents, alice: Listener, bob: Listener) {
+    let agents = try CallControlTests.agents(mode: mode, isAsked: isAsked)
+    let (alice, bob) = (Listener(), Listener())
+    agents.alice.act { $0.applications = [("listener", alice)] }
+    agents.bob.act { $0.applications = [("listener", bob)] }
+    return (agents, alice, bob)
+  }
+
+  @Test("what is told of a call on its way has the peer's URI as its parameter", arguments: [true, false])
+  func peers(isEarly: Bool) throws {
+    let (agents, alice, bob) = try Self.heard()
+    if isEarly { agents.bobSettings.answerMode = .early }
+    agents.bob.act { $0.accounts = [agents.bobSettings] }
+    try CallControlTests.run("/dial sip:bob@10.0.0.2", agents.alice)
+    agents.run(milliseconds: 500)
+    try CallControlTests.run("a", agents.bob)
+    agents.run(milliseconds: 500)
+    let ringing: AgentNotice.Kind = isEarly ? .callProgress : .callRinging
+    for kind in [AgentNotice.Kind.callOutgoing, ringing, .callEstablished] {
+      #expect(alice.parameters(kind) == ["sip:bob@10.0.0.2"], "\(kind)")
+    }
+    for kind in [AgentNotice.Kind.callIncoming, .callAnswered, .callEstablished] {
+      #expect(bob.parameters(kind) == ["sip:alice@10.0.0.1"], "\(kind)")
+    }
+  }
+
+  @Test("the end of a call says who hung up, before the answer and after it", arguments: [true, false])
+  func whoHungUp(isAnswered: Bool) throws {
+    let (agents, alice, bob) = try Self.heard(isAsked: !isAnswered)
+    let sides = isAnswered ? [true, false] : [true]
+    for isCaller in sides {
+      try CallControlTests.run("/dial sip:bob@10.0.0.2", agents.alice)
+      agents.run(milliseconds: 500)
+      try CallControlTests.run("b", isCaller ? agents.alice : agents.bob)
+      #expect(agents.runUntilIdle())
+    }
+    let words = sides.map { "Connection reset by \($0 ? "user" : "peer")" }
+    let others = sides.map { "Connection reset by \($0 ? "peer" : "user")" }
+    #expect(alice.parameters(.callClosed) == words && bob.parameters(.callClosed) == others)
+    #expect(agents.alice.ended.allSatisfy { $0.reason == "hangup" })
+  }
+
+  @Test("the peer's direction is that of its offer before the answer, and that of its answer once it is in force")
+  func directions() throws {
+    let (agents, alice, bob) = try Self.heard()
+    try CallControlTests.run("/dialdir sip:bob@10.0.0.2 sendonly", agents.alice)
+    agents.run(milliseconds: 500)
+    try CallControlTests.run("a", agents.bob)
+    agents.run(milliseconds: 500)
+    func directions(_ kind: AgentNotice.Kind, _ listener: Listener) -> [String?] {
+      listener.notices.withLock { $0.filter { $0.kind == kind }.map { $0.call?.remoteDirection } }
+    }
+    #expect(directions(.callIncoming, bob) == ["sendonly"] && directions(.remoteDescription, bob) == ["sendonly"])
+    #expect(directions(.remoteDescription, alice) == ["recvonly"])
   }
 
   @Test("each report of the peer's is told, with the figures after it", arguments: RxMode.allCases)

@@ -145,7 +145,7 @@ import Testing
     let told = agents.alice.events.compactMap { if case .logLevel(let level) = $0 { level } else { nil } }
     #expect(told == [.debug, .error, .warn, .info, .warn])
     let call = CallID(number: 1)
-    #expect(AgentEvent.incoming(call, from: "").importance == .error)
+    #expect(AgentEvent.incoming(call, from: "", answersItself: false).importance == .error)
     #expect(AgentEvent.warning(call, "").importance == .warn && AgentEvent.ringing(call).importance == .info)
     #expect(AgentEvent.registration(account: "", .failed("")).importance == .error)
     #expect(AgentEvent.registration(account: "", .registered).importance == .info)

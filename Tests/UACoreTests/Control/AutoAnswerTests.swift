@@ -36,6 +36,26 @@ import Testing
     #expect(agents.bob.isEstablished)
   }
 
+  @Test("whoever looks on is told whether a call waits for somebody", arguments: [true, false])
+  func told(answersItself: Bool) throws {
+    let agents = try SimulatedAgents()
+    agents.bobSettings.answersAtOnce = answersItself
+    try agents.call()
+    agents.run(milliseconds: 100)
+    let told = agents.bob.events.compactMap { if case .incoming(_, _, let isAnswered) = $0 { isAnswered } else { nil } }
+    #expect(told == [answersItself])
+  }
+
+  @Test("setansval without a parameter takes what it set back")
+  func value() throws {
+    let agents = try SimulatedAgents()
+    func answer(_ line: String) -> String { agents.alice.act { $0.execute(line: line) }.text }
+    let before = agents.alice.act { $0.control.askedAnswerValue }
+    #expect(answer("/setansval http://lab.test") == "SIP auto answer value: http://lab.test")
+    #expect(answer("/setansval") == "SIP auto answer value: \(before)")
+    #expect(agents.alice.act { $0.control.askedAnswerValue } == before)
+  }
+
   @Test("an account that did not allow it rings")
   func notAllowed() throws {
     let agents = try SimulatedAgents { $0.autoAnswerMethod = .callInfo }

@@ -23,7 +23,7 @@ import Testing
   }
 
   private static func callers(_ agent: SimulatedAgent) -> [String] {
-    agent.events.compactMap { if case .incoming(_, let from) = $0 { from } else { nil } }
+    agent.events.compactMap { if case .incoming(_, let from, _) = $0 { from } else { nil } }
   }
 
   @Test("privacy=id hides who calls from whom it calls; nothing in the INVITE names him")

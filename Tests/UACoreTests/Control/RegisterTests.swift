@@ -124,6 +124,15 @@ import Testing
     }
   }
 
+  @Test("a password that is asked for and that the account has not is named in the failure")
+  func missingPassword() throws {
+    let lab = try Lab(password: "secret")
+    try CallControlTests.run("/uanew <sip:alice@10.0.0.3>;regint=600", lab.agents.alice)
+    lab.agents.run(milliseconds: 1000)
+    let sentence = "401 Unauthorized: the realm \"lab\" wants a password: add ;auth_pass=PASSWORD to the account"
+    #expect(lab.states.last == .failed(sentence))
+  }
+
   @Test("a drain begins by leaving the registrar, and the call that stands keeps the account's password")
   func drain() throws {
     let lab = try Lab(password: "secret")

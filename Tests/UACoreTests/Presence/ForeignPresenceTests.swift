@@ -151,6 +151,6 @@ import Testing
     #expect(lab.agents.alice.act { $0.watchers.counters.watchersForbidden } == 1)
     try lab.run("/uanew <sip:guarded@10.0.0.1>;regint=0;uas_user=carol;uas_pass=secret")
     let guarded = try lab.subscribe(event: "presence", expires: 600, to: "sip:guarded@10.0.0.1")
-    #expect(guarded == ["ended refused(status: 401, reason: \"Unauthorized\")"])
+    #expect(guarded.count == 1 && guarded[0].hasPrefix("ended refused(status: 401, reason: \"Unauthorized"))
   }
 }

@@ -178,7 +178,8 @@ private struct TableResolver: NameResolver {
     for await event in pair.alice.events {
       guard case .ended(let report) = event else { continue }
       #expect(report.failure?.kind == .unavailable)
-      #expect(report.failure?.message.contains("connection refused") == true, "\(report.failure?.message ?? "")")
+      let message = report.failure?.message ?? ""
+      #expect(message.contains("\(address): connection refused"), "\(message)")
       break
     }
     await pair.shutDown()
@@ -281,6 +282,24 @@ private struct TableResolver: NameResolver {
     let pair = try await ConnectedPair()
     let error = await #expect(throws: ModuleError.self) { try await pair.call("sip:bob@nowhere.test") }
     #expect(error?.kind == .unavailable && error?.message.hasPrefix("nowhere.test: the name has no address") == true)
+    await pair.shutDown()
+  }
+
+  @Test("whoever calls a lone name is told how a user is called, and whoever registers at one is not")
+  func loneName() async throws {
+    let pair = try await ConnectedPair()
+    let error = await #expect(throws: ModuleError.self) { try await pair.call("bob") }
+    #expect(error?.message.contains("a user is called as sip:bob@DOMAIN") == true, "\(error?.message ?? "")")
+    #expect(await pair.alice.execute("/uanew <sip:alice@office>").isOK)
+    #expect(await pair.alice.execute("/uanew <sip:office>").isOK)
+    var reasons: [String] = []
+    for await event in pair.alice.events {
+      guard case .registration(_, .failed(let reason)) = event else { continue }
+      reasons.append(reason)
+      if reasons.count == 2 { break }
+    }
+    let expected = "office: the name has no address; check it, or write the host's IP address"
+    #expect(reasons == [expected, expected])
     await pair.shutDown()
   }
 }
