@@ -64,9 +64,11 @@ final class MediaPath {
   }
 
   /// Calls a socket's handler whenever it has something, until the path is closed: the loop keeps them for so long.
-  func open(in context: LoopContext, _ handler: (MediaSocket) -> () -> Void) {
+  func open(in context: LoopContext, _ handler: (MediaSocket, any DatagramPort) -> () -> Void) {
     self.isOpen = true
-    for socket in self.sockets { self.port(socket)?.attach(to: context, handler(socket)) }
+    for socket in self.sockets {
+      if let port = self.port(socket) { port.attach(to: context, handler(socket, port)) }
+    }
   }
 
   /// From now on the loop's batch tells when RTP came.

@@ -197,7 +197,7 @@ extension MediaTransport {
   var paths: [MediaPath] { self.formerPaths + [self.path] + (self.nextPath.map { [$0] } ?? []) }
 
   func open(_ path: MediaPath) {
-    path.open(in: self.context) { socket in { self.receive(on: path, socket) } }
+    path.open(in: self.context) { socket, port in { self.receive(on: path, socket, port) } }
     if self.delays != nil { path.stampArrivals(in: self.context) }
   }
 

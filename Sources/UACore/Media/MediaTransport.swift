@@ -112,16 +112,16 @@ package final class MediaTransport {
 
   /// Commands are taken between the receive and its first packet: a packet that was sent after a key was posted is then
   /// always opened with that key installed.
-  func receive(on path: MediaPath, _ socket: MediaSocket) {
+  func receive(on path: MediaPath, _ socket: MediaSocket, _ port: any DatagramPort) {
     for _ in 0..<4 {
-      guard self.receiveBatch(on: path, socket) else { break }
+      guard self.receiveBatch(on: path, socket, port) else { break }
     }
     self.settle()
   }
 
   /// Reads one batch of datagrams; true when there may be more.
-  private func receiveBatch(on path: MediaPath, _ socket: MediaSocket) -> Bool {
-    guard self.isRunning, path.isOpen, let port = path.port(socket) else { return false }
+  private func receiveBatch(on path: MediaPath, _ socket: MediaSocket, _ port: any DatagramPort) -> Bool {
+    guard self.isRunning, path.isOpen else { return false }
     port.fill(&self.context.batch)
     let count = self.context.batch.count
     let isFull = self.context.batch.isFull
@@ -272,7 +272,9 @@ package final class MediaTransport {
   /// The last of media's own.
   private func sayGoodbye(now: Instant) {
     for path in self.paths {
-      for socket in path.sockets { _ = self.receiveBatch(on: path, socket) }
+      for socket in path.sockets {
+        if let port = path.port(socket) { _ = self.receiveBatch(on: path, socket, port) }
+      }
       for link in path.links where path.stream(link)?.isConnecting == false { self.read(path, link) }
     }
     self.stream.sayGoodbye(now: now, output: self)
