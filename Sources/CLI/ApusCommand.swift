@@ -26,6 +26,10 @@ internal import Glibc
     } catch let failure as Failure {
       StandardError.write("apus: \(failure.message)\n")
       Glibc.exit(failure.status.rawValue)
+    } catch let code as ExitCode {
+      // What it had to say is its output.
+      do throws(Failure) { try StandardOutput.checkLoss() } catch { StandardError.write("apus: \(error.message)\n") }
+      exit(withError: code)
     } catch {
       let code = exitCode(for: error)
       guard code == .validationFailure else { exit(withError: error) }

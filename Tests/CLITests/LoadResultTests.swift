@@ -41,14 +41,17 @@ struct LoadResultTests {
   @Test("calls that a signal cut short are counted as that, and those that were refused as before")
   func interrupted() throws {
     let unanswered = { (report: inout CallReport) in (report.setup, report.reason) = (nil, "cancelled") }
-    let mute = { (report: inout CallReport) in report.media.receivedPackets = 0 }
+    let mute = { (report: inout CallReport) in (report.media.receivedPackets, report.duration) = (0, 0.3) }
+    let longMute = { (report: inout CallReport) in (report.media.receivedPackets, report.duration) = (0, 60) }
     let busy = { (report: inout CallReport) in (report.setup, report.reason, report.status) = (nil, "rejected", 486) }
     var result = try self.result(
-      ["--calls", "4"], [self.report(1, unanswered), self.report(2, mute), self.report(3, busy)])
+      ["--calls", "5"],
+      [self.report(1, unanswered), self.report(2, mute), self.report(3, busy), self.report(4, longMute)])
     result.wasInterrupted = true
     #expect(
       Set(result.failures.map(\.reason)) == [
-        "interrupted before the answer", "interrupted before media", "status 486", "interrupted before the call",
+        "interrupted before the answer", "interrupted before media", "no media both ways", "status 486",
+        "interrupted before the call",
       ])
   }
 

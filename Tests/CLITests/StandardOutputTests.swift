@@ -3,7 +3,7 @@ internal import Testing
 
 @testable internal import CLI
 
-// Each in a process of its own, whose standard output it takes away.
+// Those that take standard output away are in a process of their own.
 @Suite("standard output")
 struct StandardOutputTests {
   @Test("what a full disk does not take fails the command")
@@ -29,5 +29,19 @@ struct StandardOutputTests {
       do throws(Failure) { try StandardOutput.checkLoss() } catch { _exit(1) }
       _exit(42)
     }
+  }
+
+  @Test("a reader that is slow gets everything, also where the descriptor does not block")
+  func slow() {
+    guard let reader = unsafe popen("test $(wc -c) = 300000", "we") else {
+      Issue.record("there is no shell")
+      return
+    }
+    // More than a pipe holds.
+    let descriptor = unsafe fileno(reader)
+    let isSet = fcntl(descriptor, F_SETFL, O_NONBLOCK) == 0
+    let code = writeAll(String(repeating: "a", count: 300_000), to: descriptor)
+    let status = unsafe pclose(reader)
+    #expect(isSet && code == 0 && status == 0)
   }
 }

@@ -8,10 +8,12 @@ internal import Testing
 struct VerdictTests {
   @Test("an interruption is the reason where media had no time to flow, and nothing else is")
   func shortcoming() {
-    let mute = CallReport.example { $0.media.receivedPackets = 0 }
+    let mute = CallReport.example { ($0.media.receivedPackets, $0.duration) = (0, 0.3) }
+    let longMute = CallReport.example { ($0.media.receivedPackets, $0.duration) = (0, 60) }
     let unanswered = CallReport.example { $0.setup = nil }
     #expect([mute].shortcoming(wasInterrupted: false) == "the call did not carry media both ways")
     #expect([mute].shortcoming(wasInterrupted: true) == "interrupted before media flowed both ways")
+    #expect([longMute].shortcoming(wasInterrupted: true) == "the call did not carry media both ways")
     #expect([unanswered].shortcoming(wasInterrupted: true) == "interrupted before it was answered")
     #expect([CallReport]().shortcoming(wasInterrupted: true) == "interrupted before it was answered")
   }

@@ -35,6 +35,26 @@ struct VideoFilesTests {
     #expect(error?.status == .cannotCreate && error?.message.contains("--record-video \(path)") == true)
   }
 
+  @Test("an empty name is no film of another codec")
+  func unnamed() {
+    let error = #expect(throws: ModuleError.self) { try VideoFiles(played: "", recorded: nil).check() }
+    #expect(error?.kind == .configuration)
+    let refusal = #expect(throws: Failure.self) { try VideoFiles(played: nil, recorded: "").check() }
+    #expect(refusal?.status == .cannotCreate)
+  }
+
+  @Test("a link to a file that is not there yet stays, and the file is not made")
+  func danglingLink() throws {
+    let (link, target) = ("\(Self.scratch)-link.ivf", "\(Self.scratch)-target.ivf")
+    #expect(unsafe symlink(target, link) == 0)
+    defer { unsafe unlink(link) }
+    #expect(try VideoFiles(played: nil, recorded: link).check() == [])
+    var status = stat()
+    let hasLink = unsafe lstat(link, &status) == 0
+    let hasTarget = unsafe access(target, F_OK) == 0
+    #expect(hasLink && !hasTarget)
+  }
+
   @Test("looking whether a recording can be made leaves no file")
   func leavesNothing() throws {
     let path = "\(Self.scratch)-seen.ivf"
@@ -47,7 +67,7 @@ struct VideoFilesTests {
   func unused() {
     #expect(
       VideoFiles(played: "a.ivf", recorded: "b.ivf").warnings
-        == ["the peer takes no video: a.ivf was not used", "the peer takes no video: b.ivf was not used"])
+        == ["no video was agreed on: a.ivf was not used", "no video was agreed on: b.ivf was not used"])
     #expect(VideoFiles(played: nil, recorded: nil).warnings.isEmpty)
   }
 }

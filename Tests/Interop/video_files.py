@@ -58,7 +58,7 @@ def no_video():
         result = apus("call", bob.uri, *options, "--seconds", 2, "--json")
     check(result.code == 0, f"apus call ended with {result.code}: {result.err[-300:]!r}")
     for film in films.values():
-        check(f"the peer takes no video: {film} was not used" in result.err, f"{film}: {result.err[-300:]!r}")
+        check(f"no video was agreed on: {film} was not used" in result.err, f"{film}: {result.err[-300:]!r}")
     check(result.json()["recordings"] == [] and not films["--record-video"].exists(), f"{result.json()['recordings']}")
 
 

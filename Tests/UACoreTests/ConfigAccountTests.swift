@@ -234,7 +234,7 @@ struct ConfigAccountTests {
         "<sip:u@h>;auth_pass=\"hunter2",
         "account: the closing quote of \"auth_pass\" is missing. A line is \"Name\" <sip:user@host>;parameter=value"
       ),
-      ("<sip:u@h>;auth_pass=hun;ter2", "auth_pass: a password that has a ; in it stands in double quotes"),
+      ("<sip:u@h>;auth_pass=x;lr", "lr: it belongs inside the brackets: <sip:user@host;lr>"),
       (
         "<sip:u@h>;outbound=proxy",
         "outbound: it takes a SIP URI, in quotes when it has parameters: \"sip:host;transport=udp\""
@@ -246,9 +246,24 @@ struct ConfigAccountTests {
     #expect(accounts.isEmpty)
   }
 
-  @Test("what other programs wrote beside an account is passed over, with a warning")
-  func foreignParameter() {
-    let (accounts, problems) = self.parse("<sip:u@h>;x-colour=red;regint=60")
+  @Test(
+    "what may be half of a password that is not quoted is an error that does not show it",
+    arguments: ["hun;ter2", "x;x-colour=red", "\"x\"y;x-colour=red"])
+  func halfPassword(value: String) {
+    let (accounts, problems) = self.parse("<sip:u@h>;auth_pass=\(value)")
+    #expect(
+      problems == [
+        "accounts:1: error: auth_pass: what follows it is no parameter that is known: quote a password that has a ; in "
+          + "it, auth_pass=\"…\""
+      ])
+    #expect(accounts.isEmpty)
+  }
+
+  @Test(
+    "what other programs wrote beside an account is passed over, with a warning",
+    arguments: ["<sip:u@h>;x-colour=red;regint=60", "<sip:u@h>;auth_pass=\"x;y\";x-colour=red;regint=60"])
+  func foreignParameter(line: String) {
+    let (accounts, problems) = self.parse(line)
     #expect(accounts.map(\.registrationInterval) == [60])
     #expect(
       problems == ["accounts:1: warning: x-colour: neither Apus nor baresip has such an account parameter"])

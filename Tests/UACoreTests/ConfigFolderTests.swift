@@ -104,13 +104,13 @@ struct ConfigFolderTests {
     #expect(try ConfigFolder.readText("\(folder)/config") == "# mine")
   }
 
-  @Test("a sound file beside the config is found there, and one that is nowhere keeps its name")
+  @Test("a sound file beside the config is found there for a source; the device for alerts is written to, not read")
   func soundFiles() throws {
     let path = try TemporaryFolder()
     try path.write(
       "module aufile\naudio_source aufile,a.wav\naudio_alert aufile,b.wav\nvideo_source aufile,a.wav\n", to: "config")
     try path.write("<sip:a@b>;audio_source=aufile,a.wav;video_source=aufile,a.wav\n", to: "accounts")
-    try path.write("x", to: "a.wav")
+    for name in ["a.wav", "b.wav"] { try path.write("x", to: name) }
     var problems: [ConfigProblem] = []
     let folder = try ConfigFolder.load(path: path.path, modules: ConfigModules.all, problems: &problems)
     #expect(problems == [])
@@ -166,29 +166,69 @@ struct ConfigFolderTests {
     #expect(configuration.audioSource == nil && !configuration.activeModules.contains("alsa"))
   }
 
-  @Test("an agent's identifier is made once and stays; baresip's is taken, and what is none is an error")
+  @Test("an agent's identifier is made once and stays; baresip's is taken, and what is none is a warning")
   func identifier() throws {
     let path = try TemporaryFolder()
     try path.write("", to: "config")
-    func load() throws -> (folder: ConfigFolder, errors: [String]) {
+    func load() throws -> (folder: ConfigFolder, problems: [String]) {
       var problems: [ConfigProblem] = []
       let folder = try ConfigFolder.load(path: path.path, modules: [], problems: &problems)
-      return (folder, problems.filter { $0.severity == .error }.map(\.description))
+      return (folder, problems.filter { $0.key == "uuid" }.map(\.description))
     }
+    let file = "\(path.path)/uuid"
     let made = try load().folder.persistentInstanceID()
-    #expect(try ConfigFolder.readText("\(path.path)/uuid") == made && made.utf8.count == 36)
+    #expect(try ConfigFolder.readText(file) == made && made.utf8.count == 36)
     let again = try load()
-    #expect(again.folder.persistentInstanceID() == made && again.errors == [])
+    #expect(again.folder.persistentInstanceID() == made && again.problems == [])
 
-    try path.write("3F2504E0-4f89-11d3-9a0c-0305e82c3301\n", to: "uuid")
-    #expect(try load().folder.persistentInstanceID() == "3f2504e0-4f89-11d3-9a0c-0305e82c3301")
-    for text in ["", "apus", "3f2504e0-4f89-11d3-9a0c-0305e82c330g", "3f2504e04f8911d39a0c0305e82c3301"] {
-      try path.write(text, to: "uuid")
-      #expect(
-        try load().errors == [
-          "\(path.path)/uuid:1: error: uuid: it takes one line with a UUID; without the file a new one is made"
-        ])
+    for blanks in ["\n", " \t\r\n"] {
+      try path.write("\(blanks)3F2504E0-4f89-11d3-9a0c-0305e82c3301\(blanks)", to: "uuid")
+      let found = try load()
+      #expect(found.folder.persistentInstanceID() == "3f2504e0-4f89-11d3-9a0c-0305e82c3301" && found.problems == [])
     }
+    let malformed = [
+      "apus", "\n", "3f2504e0-4f89-11d3-9a0c-0305e82c330g", "3f2504e04f8911d39a0c0305e82c3301", String(made.dropLast()),
+      "\(made) \(made)",
+    ]
+    for text in malformed {
+      try path.write(text, to: "uuid")
+      let found = try load()
+      #expect(
+        found.problems == [
+          "\(file):1: warning: uuid: it takes one line with a UUID; a new one is made for this start"
+        ])
+      // What somebody wrote there stays.
+      #expect(found.folder.persistentInstanceID().utf8.count == 36)
+      #expect(try ConfigFolder.readText(file) == text)
+    }
+    unsafe unlink(file)
+    #expect(unsafe mkdir(file, 0o700) == 0)
+    let unreadable = try load()
+    #expect(unreadable.problems == ["\(file): warning: uuid: Is a directory; a new one is made for this start"])
+    #expect(unreadable.folder.persistentInstanceID().utf8.count == 36)
+  }
+
+  @Test("an empty file is no identifier and gives way to one, which is all that is left in the folder")
+  func emptyIdentifier() throws {
+    let path = try TemporaryFolder()
+    try path.write("", to: "config")
+    try path.write("", to: "uuid")
+    var problems: [ConfigProblem] = []
+    let folder = try ConfigFolder.load(path: path.path, modules: [], problems: &problems)
+    let made = folder.persistentInstanceID()
+    #expect(problems.allSatisfy { $0.key != "uuid" })
+    #expect(try ConfigFolder.readText("\(path.path)/uuid") == made)
+    #expect(unsafe access("\(path.path)/uuid.\(made)", F_OK) != 0)
+  }
+
+  @Test("of two starts in one new folder both have the identifier that was written first")
+  func twoStarts() throws {
+    let path = try TemporaryFolder()
+    try path.write("", to: "config")
+    var problems: [ConfigProblem] = []
+    let first = try ConfigFolder.load(path: path.path, modules: [], problems: &problems)
+    let second = try ConfigFolder.load(path: path.path, modules: [], problems: &problems)
+    #expect(first.persistentInstanceID() == second.persistentInstanceID())
   }
 
   @Test("in a folder that is not there to be written the identifier is for this start only")
@@ -273,10 +313,13 @@ struct ConfigFolderTests {
   @Test("what this machine lacks is told before the start, with its file, line and key")
   func lackingHere() throws {
     let path = try TemporaryFolder()
-    try path.write("module aufile\nnet_interface zz0\naudio_player aufile,/nope/a.wav\n", to: "config")
+    try path.write(
+      "module aufile\nnet_interface zz0\naudio_player aufile,/nope/a.wav\naudio_alert aufile,/nope/d.wav\n",
+      to: "config")
     try path.write(
       "<sip:a@x>;cert=/nope.pem\n<sip:b@x>;audio_player=aufile,/nope/b.wav\n"
-        + "<sip:c@x>;audio_player=aufile,\(path.path)/c.wav\n", to: "accounts")
+        + "<sip:c@x>;audio_player=aufile,\(path.path)/c.wav\n<sip:d@x>;audio_player=aufile,\(path.path)\n",
+      to: "accounts")
     var problems: [ConfigProblem] = []
     var folder = try ConfigFolder.load(path: path.path, modules: shippedModules, problems: &problems)
     #expect(problems == [])
@@ -289,6 +332,7 @@ struct ConfigFolderTests {
         "\(path.path)/accounts:1: error: cert: /nope.pem: No such file or directory",
         "\(path.path)/config:3: error: audio_player: aufile: /nope/a.wav: No such file or directory",
         "\(path.path)/accounts:2: error: audio_player: aufile: /nope/b.wav: No such file or directory",
+        "\(path.path)/accounts:4: error: audio_player: aufile: \(path.path): Is a directory",
       ])
     // The check looks, and makes nothing.
     let recording = "\(path.path)/c.wav"
@@ -297,6 +341,19 @@ struct ConfigFolderTests {
     #expect(folder.lacking.first?.description.hasPrefix("-n: \(interface) \"zz1\"") == true)
     folder.configuration.override(netInterface: "127.0.0.1")
     #expect(folder.lacking.count == found.count - 1)
+  }
+
+  @Test("a file of the config's that can't be recorded in is no error where each account has one of its own")
+  func replacedPlayer() throws {
+    let path = try TemporaryFolder()
+    try path.write("module aufile\naudio_player aufile,/nope/a.wav\n", to: "config")
+    let own = "<sip:a@x>;audio_player=aufile,\(path.path)/a.wav\n"
+    for (accounts, count) in [(own, 0), (own + "<sip:b@x>\n", 1), ("", 1)] {
+      try path.write(accounts, to: "accounts")
+      var problems: [ConfigProblem] = []
+      let folder = try ConfigFolder.load(path: path.path, modules: shippedModules, problems: &problems)
+      #expect(folder.lacking.count == count, "\(accounts)")
+    }
   }
 
   @Test("a folder that switches no codec on is warned of in the words of a call that fails for it")

@@ -7,6 +7,9 @@ extension CallReport {
     self.failure == nil && self.setup != nil && self.media.sentPackets > 0 && self.media.receivedPackets > 0
   }
 
+  /// Whether it ended before a lack of media can say anything.
+  var wasTooShortForMedia: Bool { self.duration < 1 }
+
   /// The error that a call of a command ended with; such a call has no account, and so no password.
   func explained(_ failure: ModuleError) -> Failure {
     let explained = Failure(failure)
@@ -23,7 +26,9 @@ extension [CallReport] {
 
   /// What to say of a call, of which these are the ends, that met no error and is not good.
   func shortcoming(wasInterrupted: Bool) -> String {
-    guard wasInterrupted else { return "the call did not carry media both ways" }
-    return self.first?.setup == nil ? "interrupted before it was answered" : "interrupted before media flowed both ways"
+    let lacksMedia = "the call did not carry media both ways"
+    guard wasInterrupted else { return lacksMedia }
+    guard let call = self.first, call.setup != nil else { return "interrupted before it was answered" }
+    return call.wasTooShortForMedia ? "interrupted before media flowed both ways" : lacksMedia
   }
 }

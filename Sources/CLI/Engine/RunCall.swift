@@ -82,7 +82,10 @@ func runCall(_ options: CallCommand) async throws {
 private func end(_ agent: UserAgent) async {
   let notice = Task {
     try? await Task.sleep(for: .milliseconds(500))
-    if !Task.isCancelled { StandardError.write("ending the call; Ctrl-C again ends at once\n") }
+    guard !Task.isCancelled else { return }
+    // The line of the call's figures may stand there.
+    let start = Terminal().isInteractive ? StatusLine.clearing : ""
+    StandardError.write("\(start)ending the call; Ctrl-C again ends at once\n")
   }
   await agent.shutDown()
   notice.cancel()

@@ -1,5 +1,4 @@
 internal import AllModules
-internal import Glibc
 internal import ModuleKit
 internal import UACore
 
@@ -16,18 +15,21 @@ struct VideoFiles {
 
   /// What there is to say after a call that had no video.
   var warnings: [String] {
-    [self.played, self.recorded].compactMap(\.self).map { "the peer takes no video: \($0) was not used" }
+    [self.played, self.recorded].compactMap(\.self).map { "no video was agreed on: \($0) was not used" }
   }
 
-  /// Looks at both.
+  /// Looks at both, and makes nothing: the call may have no video.
   ///
   /// - Returns: the codecs that the played file is of; none, which is all, where nothing is played.
   func check() throws -> [String] {
-    if let recorded { try Self.checkCreation(of: recorded) }
+    if let recorded, let refusal = ConfigFileError(writing: recorded) {
+      throw Failure(.cannotCreate, "--record-video \(refusal)")
+    }
     guard let played else { return [] }
     let registry = try ModuleRegistry(available: compiledModules, active: usualModuleNames, settings: [:])
     let offer = try registry.videoSource(Self.driver)
     var codecs: [String] = []
+    var refusal: ModuleError?
     for codec in try registry.videoCodecs([]) {
       let request = VideoRequest(
         device: played, encodingName: codec.encodingName, stream: StreamID(number: 1), direction: .transmit, wake: {})
@@ -35,23 +37,12 @@ struct VideoFiles {
         _ = try offer(request)
         codecs.append(codec.encodingName)
       } catch {
-        // It is of another codec.
+        // It may be of another codec.
         guard error.kind == .configuration else { throw error }
+        refusal = error
       }
     }
+    if codecs.isEmpty, let refusal { throw refusal }
     return codecs
-  }
-
-  /// Leaves no file behind: the call may have no video.
-  private static func checkCreation(of path: String) throws(Failure) {
-    let isNew = unsafe access(path, F_OK) != 0
-    // Without O_NONBLOCK, opening a named pipe would wait for its reader.
-    let file = unsafe open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NONBLOCK, 0o644)
-    guard file >= 0 else {
-      let reason = unsafe String(cString: strerror(errno)).lowercased()
-      throw Failure(.cannotCreate, "--record-video \(path): \(reason)")
-    }
-    close(file)
-    if isNew { unsafe unlink(path) }
   }
 }

@@ -21,14 +21,18 @@ struct LoadAgents {
   /// - Parameters:
   ///   - listen: where SIP listens.
   ///   - side: tells the two agents of a process apart.
-  func start(listen: SocketAddress, side: Int, name: String) async throws -> UserAgent {
+  ///   - explain: told the error that the start ended with.
+  func start(
+    listen: SocketAddress, side: Int, name: String,
+    explain: (any Error, Int?) -> Failure = { error, _ in Failure(error) }
+  ) async throws -> UserAgent {
     var settings = AgentFactory.settings(self.options.media, listen: listen, mode: .pool)
     settings.configuration.usesSinglePort = self.options.singlePort
     settings.delays = self.delays
     settings.decodesAudio = !self.options.skipsDecoding
     settings.programFacets = [self.speech.facet(side: side)]
     if self.options.shareEncoding { try self.shareEncoding(in: &settings) }
-    return try await AgentFactory.start(settings, pool: self.pool, name: name)
+    return try await AgentFactory.start(settings, pool: self.pool, name: name, explain: explain)
   }
 
   /// - Parameter isLocal: whether both ends are ours, so that RTCP may share RTP's socket.

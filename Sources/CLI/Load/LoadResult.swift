@@ -52,7 +52,8 @@ struct LoadResult {
   private func reason(of report: CallReport) -> String {
     if let status = report.status { return "status \(status)" }
     if report.failure != nil { return report.reason }
-    if self.wasInterrupted { return report.setup == nil ? "interrupted before the answer" : "interrupted before media" }
+    if self.wasInterrupted, report.setup == nil { return "interrupted before the answer" }
+    if self.wasInterrupted, report.wasTooShortForMedia { return "interrupted before media" }
     return report.setup == nil ? report.reason : "no media both ways"
   }
 

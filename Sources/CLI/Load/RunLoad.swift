@@ -112,7 +112,13 @@ private func answerAll(_ options: LoadCommand, _ uri: String) async throws {
   else { throw Failure(.usage, "--answer \(uri): it takes an address to listen on, for example sip:127.0.0.1:5090") }
   let began = Clock.now
   let agents = try LoadAgents(options)
-  let agent = try await agents.start(listen: listen, side: 1, name: "main")
+  let agent = try await agents.start(listen: listen, side: 1, name: "main") { error, _ in
+    // The module's sentence names keys of a config, and there is none.
+    guard (error as? ModuleError)?.kind == .unavailable else { return Failure(error) }
+    return Failure(
+      .unavailable,
+      "--answer \(uri): cannot listen on \(listen): it takes an address of this machine, and a port that is free")
+  }
   let watch = CallWatch()
   let following = Task { await watch.follow(agent) }
   try await agent.setAccounts([agents.account(account.address.aor, isLocal: false)])

@@ -33,8 +33,10 @@ enum StandardOutput {
   }
 }
 
-/// Returns the error that ended it; 0 when all is written.
-private func writeAll(_ text: String, to descriptor: Int32) -> Int32 {
+/// Waits for a reader that is slow, also where whoever shares the descriptor has made it non-blocking.
+///
+/// - Returns: the error that ended it; 0 when all is written.
+func writeAll(_ text: String, to descriptor: Int32) -> Int32 {
   let bytes = Array(text.utf8)
   var written = 0
   while written < bytes.count {
@@ -42,6 +44,11 @@ private func writeAll(_ text: String, to descriptor: Int32) -> Int32 {
       unsafe Glibc.write(descriptor, $0.baseAddress, $0.count)
     }
     if count < 0, errno == EINTR { continue }
+    if count < 0, errno == EAGAIN {
+      var room = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+      _ = unsafe poll(&room, 1, -1)
+      continue
+    }
     guard count > 0 else { return count < 0 ? errno : EIO }
     written += count
   }
@@ -98,13 +105,16 @@ struct StatusLine: ~Copyable {
   private let terminal: Terminal
   private var shown = ""
 
+  /// Takes away what the line shows.
+  static let clearing = "\r\u{1B}[K"
+
   init(terminal: Terminal = Terminal()) { self.terminal = terminal }
 
   /// Replaces the line; text that is too long for the terminal is cut.
   mutating func update(_ text: String) {
     guard self.terminal.isInteractive, text != self.shown else { return }
     self.shown = text
-    StandardError.write("\r\u{1B}[K\(text.prefix(max(0, self.terminal.width - 1)))")
+    StandardError.write("\(Self.clearing)\(text.prefix(max(0, self.terminal.width - 1)))")
   }
 
   /// Writes a line that stays, above the status line.
@@ -122,7 +132,7 @@ struct StatusLine: ~Copyable {
     guard !self.shown.isEmpty else { return "" }
     let shown = self.shown
     self.shown = ""
-    StandardError.write("\r\u{1B}[K")
+    StandardError.write(Self.clearing)
     return shown
   }
 }

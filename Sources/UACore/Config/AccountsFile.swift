@@ -100,18 +100,17 @@ private struct AccountReading {
     var account = Account(address: address)
     account.displayName = line.displayName
     var seen: Set<String> = []
-    var last = ""
+    // The parameter before, where it is a password that ends at the first semicolon.
+    var password: String?
     for parameter in line.parameters {
       // Half of a password may not be shown.
-      if last.hasSuffix("pass"), AccountParameters.named(parameter.name) == nil,
-        parameter.value == nil
-          || NearestName.of(parameter.name, in: AccountParameters.names) == nil
-            && Self.addressParameters[parameter.name] == nil
-      {
-        self.error(last, "a password that has a ; in it stands in double quotes")
+      if let password, Self.mayBeOfPassword(parameter) {
+        self.error(
+          password,
+          "what follows it is no parameter that is known: quote a password that has a ; in it, \(password)=\"…\"")
         continue
       }
-      last = parameter.name
+      password = parameter.name.hasSuffix("pass") && !parameter.isQuoted ? parameter.name : nil
       if seen.insert(parameter.name).inserted {
         self.take(parameter, into: &account)
       } else {
@@ -127,6 +126,14 @@ private struct AccountReading {
         "account", "the address has no user to register: write <sip:user@host>, or ;regint=0 to register nobody")
     }
     return account
+  }
+
+  /// Whether it is nothing that is known, nor near to it.
+  private static func mayBeOfPassword(_ parameter: AddressLine.Parameter) -> Bool {
+    guard AccountParameters.named(parameter.name) == nil, self.addressParameters[parameter.name] == nil else {
+      return false
+    }
+    return parameter.value == nil || NearestName.of(parameter.name, in: AccountParameters.names) == nil
   }
 
   /// Half of what callers need would let everybody in.

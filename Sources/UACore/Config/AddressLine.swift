@@ -4,6 +4,8 @@ struct AddressLine: Sendable {
   struct Parameter: Hashable, Sendable {
     let name: String
     let value: String?
+    /// Whether all of the value stands in quotes.
+    let isQuoted: Bool
   }
 
   /// Why a line isn't one: a sentence that names no value, because it might be a password.
@@ -57,10 +59,12 @@ struct AddressLine: Sendable {
     text = text.dropFirst().drop(while: \.isBlank)
     let name = text.prefix { $0 != "=" && $0 != ";" && !$0.isBlank }
     text = text.dropFirst(name.count).drop(while: \.isBlank)
-    guard text.first == "=" else { return Parameter(name: name.lowercased(), value: nil) }
+    guard text.first == "=" else { return Parameter(name: name.lowercased(), value: nil, isQuoted: false) }
     text = text.dropFirst().drop(while: \.isBlank)
     var value = ""
+    var isQuoted = false
     while let character = text.first, character != ";", !character.isBlank {
+      isQuoted = character == "\"" && value.isEmpty
       if character == "\"" {
         guard let quoted = takeQuoted(&text) else {
           throw Malformed(message: "the closing quote of \"\(name)\" is missing")
@@ -71,7 +75,7 @@ struct AddressLine: Sendable {
         text.removeFirst()
       }
     }
-    return Parameter(name: name.lowercased(), value: value)
+    return Parameter(name: name.lowercased(), value: value, isQuoted: isQuoted)
   }
 
   /// Takes a quoted string, its quotes and escapes removed (RFC 3261 `quoted-string`); nil when it doesn't end.

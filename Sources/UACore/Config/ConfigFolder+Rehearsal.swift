@@ -85,9 +85,12 @@ extension ConfigFolder {
   /// Files that calls are to be recorded in, and that can't be made.
   private var unwritableRecordings: [ConfigProblem] {
     let configuration = self.configuration
+    // No call is recorded in one that each account replaces by its own.
+    let usesPlayer = self.accounts.isEmpty || self.accounts.contains { $0.audioPlayer == nil }
+    let usesDisplay = self.accounts.isEmpty || self.accounts.contains { $0.videoDisplay == nil }
     let devices: [(key: ConfigKey, device: AudioDevice?)] = [
-      (CoreKeys.audioPlayer, configuration.audioPlayer), (CoreKeys.audioAlert, configuration.audioAlert),
-      (CoreKeys.videoDisplay, configuration.videoDisplay),
+      (CoreKeys.audioPlayer, usesPlayer ? configuration.audioPlayer : nil),
+      (CoreKeys.videoDisplay, usesDisplay ? configuration.videoDisplay : nil),
     ]
     var problems = devices.compactMap { key, device in
       configuration.places[key.name].flatMap { Self.unwritable(device, key, at: $0) }

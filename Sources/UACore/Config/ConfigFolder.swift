@@ -16,8 +16,13 @@ package struct ConfigFileError: Error, Hashable, CustomStringConvertible {
   }
 
   /// Why a file can't be written, told without making it; nil when it can.
-  init?(writing path: String) {
-    let isThere = unsafe access(path, F_OK) == 0
+  package init?(writing path: String) {
+    var status = stat()
+    let isThere = unsafe stat(path, &status) == 0
+    if path.isEmpty || isThere && status.st_mode & S_IFMT == S_IFDIR {
+      self.init(path: path, code: path.isEmpty ? ENOENT : EISDIR)
+      return
+    }
     let folder = path.lastIndex(of: "/").map { String(path[...$0]) } ?? "."
     guard unsafe access(isThere ? path : folder, isThere ? W_OK : W_OK | X_OK) != 0 else { return nil }
     self.init(path: path, code: errno)
@@ -32,7 +37,7 @@ package struct ConfigFolder: Sendable {
   package var configuration: Configuration
   package var accounts: [Account]
   package var contacts: [Contact]
-  /// What the file `uuid` holds; nil where there is none.
+  /// What the file `uuid` holds; nil where there is none, or none that can be used.
   var instanceID: String?
 
   /// `~/.apus`.
@@ -75,19 +80,10 @@ package struct ConfigFolder: Sendable {
       try readText(ifPresent: contactsFile).map {
         ContactsFile.parse($0, file: contactsFile, problems: &problems)
       } ?? []
-    let identifierFile = "\(path)/uuid"
-    let identifier = try readText(ifPresent: identifierFile)
-    let instanceID = identifier.flatMap(InstanceIdentifier.read)
-    if identifier != nil, instanceID == nil {
-      problems.append(
-        ConfigProblem(
-          .error, file: identifierFile, line: 1, key: "uuid",
-          "it takes one line with a UUID; without the file a new one is made"))
-    }
+    let instanceID = readIdentifier("\(path)/uuid", problems: &problems)
     if let audioPath { configuration.override(audioPath: audioPath) }
     let places = [path] + (configuration.audioPath.map { [$0] } ?? [])
     configuration.audioSource = configuration.audioSource?.found(in: places)
-    configuration.audioAlert = configuration.audioAlert?.resolved(in: places)
     configuration.videoSource = configuration.videoSource?.found(in: places)
     for index in accounts.indices {
       accounts[index].audioSource = accounts[index].audioSource?.found(in: places)
@@ -95,17 +91,6 @@ package struct ConfigFolder: Sendable {
     }
     return ConfigFolder(
       path: path, configuration: configuration, accounts: accounts, contacts: contacts, instanceID: instanceID)
-  }
-
-  /// Names the agent to registrars, the same at each start (RFC 5626 §4.1): where there is no file `uuid` yet it is made.
-  /// In a folder that can't be written the identifier is for this start only.
-  package func persistentInstanceID() -> String {
-    if let instanceID { return instanceID }
-    var system = SystemRandomNumberGenerator()
-    let made = InstanceIdentifier.make(system.next(), system.next())
-    // Without a line end, which baresip would take for a part of it.
-    try? Self.write(made, to: "\(self.path)/uuid", mode: 0o644)
-    return made
   }
 
   /// Makes the folder, and of `config`, `accounts` and `contacts` those that it lacks; only their owner can read the
@@ -133,7 +118,7 @@ package struct ConfigFolder: Sendable {
     return ["auth_pass=", "uas_pass=", "stunpass="].contains { account.contains($0) } || server?.contains("@") == true
   }
 
-  private static func readText(ifPresent path: String) throws(ConfigFileError) -> String? {
+  static func readText(ifPresent path: String) throws(ConfigFileError) -> String? {
     do { return try readText(path) } catch {
       if error.isMissing { return nil }
       throw error
@@ -157,7 +142,7 @@ package struct ConfigFolder: Sendable {
   }
 
   /// Writes a file that isn't there yet; one that is stays as it is.
-  private static func write(_ text: String, to path: String, mode: mode_t) throws(ConfigFileError) {
+  static func write(_ text: String, to path: String, mode: mode_t) throws(ConfigFileError) {
     let file = unsafe open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode)
     guard file >= 0 else {
       if errno == EEXIST { return }

@@ -73,7 +73,8 @@ package enum CoreKeys {
     help: "How calls ask to be answered, once setadelay was used.")
   package static let statmodeDefault = ConfigKey(
     "statmode_default", .choice(["off", "call"]), default: "off",
-    help: "Whether figures are shown on the terminal while a call stands (baresip's default); statmode switches it.")
+    help: "Whether figures are shown on the terminal while a call stands; statmode switches it; "
+      + "baresip's default is call.")
 
   package static let audioPath = ConfigKey(
     "audio_path", .string, default: "",

@@ -15,10 +15,12 @@ enum InstanceIdentifier {
     return parts.joined(separator: "-")
   }
 
-  /// Reads baresip's file `uuid`, a line; nil where that is no UUID. Any version will do: baresip's own have none.
+  /// Reads baresip's file `uuid`, a line, with blanks around it or not; nil where that is no UUID. Any version will do:
+  /// baresip's own have none.
   static func read(_ text: String) -> String? {
-    let lines = text.split(whereSeparator: \.isNewline)
-    guard let line = lines.first, lines.count == 1 else { return nil }
+    // No blank stands within a UUID.
+    let words = text.split { $0.isBlank || $0.isNewline }
+    guard let line = words.first, words.count == 1 else { return nil }
     let groups = line.split(separator: "-", omittingEmptySubsequences: false)
     let isWhole = groups.map(\.utf8.count) == [8, 4, 4, 4, 12] && groups.joined().utf8.allSatisfy(\.isHexadecimal)
     return isWhole ? line.lowercased() : nil
