@@ -205,7 +205,7 @@ let package = Package(
       ], path: "Tests/Fuzz/Targets", swiftSettings: strict),
     .testTarget(
       name: "FuzzCorpusTests", dependencies: ["FuzzTargets"], path: "Tests/Fuzz/Tests", swiftSettings: strict),
-    tests("Apus", ["Apus", "UACore", "ModuleKit", "AllModules", "NetBase"]),
+    tests("Apus", ["Apus", "UACore", "ModuleKit", "AllModules", "NetBase", "TestSupport"]),
     tests(
       "CLI",
       ["CLI", "UACore", "ModuleKit", "NetBase", .product(name: "ArgumentParser", package: "swift-argument-parser")]),

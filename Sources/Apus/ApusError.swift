@@ -43,6 +43,7 @@ public struct ApusError: Error, Sendable, CustomStringConvertible {
         case .peer: .refused
         }
       self.init(code, error.message)
+    case is CancellationError: self.init(.cancelled, "the task that waited was cancelled")
     default: self.init(.configuration, "\(error)")
     }
   }

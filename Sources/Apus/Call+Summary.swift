@@ -25,9 +25,9 @@ extension Call {
     public let jitter: Duration
     /// Datagrams dropped, whatever the reason, on all transports.
     public let dropped: Int
-    /// Frames that left `audio` unread, for the program was slow or does not read it.
+    /// Frames that left `audio` unread, for the program was slow, does not read it or reads no more.
     public let unreadAudioFrames: Int
-    /// Frames that left `video` unread, for the program was slow or does not read it.
+    /// Frames that left `video` unread, for the program was slow, does not read it or reads no more.
     public let unreadVideoFrames: Int
     /// Blocks that `play` found no room for.
     public let refusedAudioBlocks: Int

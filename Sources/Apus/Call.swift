@@ -41,17 +41,20 @@ public final class Call: Sendable, Identifiable {
 
   /// Counts from 1 within an agent.
   public let id: UInt64
-  /// Whom it is with: the caller's URI, what was given to `call(_:)`, or the name of a `PeerConnection`.
+  /// Whom it is with: the caller's URI; what was given to `call(_:)`, word for word, with a password that stands in it;
+  /// or the name of a `PeerConnection`.
   public let peer: String
-  /// What happens to the call, in order, up to `ended`; for one reader. Of more than 256 that nobody has read the oldest
-  /// are dropped.
+  /// What happens to the call, in order, up to `ended`; for one reader, and a reader that is cancelled ends the stream.
+  /// Of more than 256 that nobody has read the oldest are dropped.
   public let events: AsyncStream<Event>
-  /// What the peer says: frames of 16-bit mono at the agent's sample rate; for one reader. Of more than 50 that nobody
-  /// has read, a second of the usual 20 ms, the oldest are dropped (`Summary.unreadAudioFrames`).
+  /// What the peer says: frames of 16-bit mono at the agent's sample rate; for one reader, and a reader that is
+  /// cancelled ends the stream. Of more than 50 that nobody has read, a second of the usual 20 ms, the oldest are
+  /// dropped (`Summary.unreadAudioFrames`).
   public let audio: AsyncStream<[Int16]>
-  /// What the peer shows, frame by frame as it is encoded, each to be decoded after those before it; for one reader. Nothing
-  /// without `Configuration.hasVideo`, or where the peer has no video. Of more than 60 that nobody has read the oldest are
-  /// dropped, and the peer is asked for a key frame (`Summary.unreadVideoFrames`).
+  /// What the peer shows, frame by frame as it is encoded, each to be decoded after those before it; for one reader,
+  /// and a reader that is cancelled ends the stream. Nothing without `Configuration.hasVideo`, or where the peer has no
+  /// video. Of more than 60 that nobody has read the oldest are dropped, and the peer is asked for a key frame
+  /// (`Summary.unreadVideoFrames`).
   public let video: AsyncStream<EncodedVideoFrame>
   /// An element each time that the peer can't decode what it has, and the next frame should be a key frame; for one reader.
   public let keyFrameRequests: AsyncStream<Void>
@@ -151,6 +154,8 @@ public final class Call: Sendable, Identifiable {
 
   /// Asks the peer to call somebody else instead (REFER, RFC 5589 §6.1), for example `sip:carol@192.0.2.3`; it is held
   /// meanwhile. The call ends when the peer has reached them; otherwise `Event.transferFailed` tells why not.
+  ///
+  /// A lone word is a host.
   ///
   /// - Throws: where `target` is no SIP URI, or the call is not established or has no SIP.
   public func transfer(to target: String) async throws(ApusError) {

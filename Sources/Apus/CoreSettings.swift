@@ -35,8 +35,18 @@ struct CoreSettings: Sendable {
   private static let heirs = [
     "sip_listen": "listen", "rtp_rxmode": "receiveMode", "call_max_calls": "maximumCalls",
     "ice_policy": "usesRelaysOnly", "audio_source": "Call.play", "audio_player": "Call.audio",
-    "video_source": "Call.send", "video_display": "Call.video",
+    "video_source": "Call.send", "video_display": "Call.video", "redial_attempts": "UserAgent.call, again",
+    "redial_delay": "UserAgent.call, again",
   ]
+
+  /// Keys that only a person at the controls, or a process that ends, has a use for.
+  private static let keysOfPeople: Set<String> = ["drain_timeout", "statmode_default", "menu_clean_number"]
+
+  /// Keys that only modules have which a program has not.
+  private static let keysOfOtherModules: Set<String> = {
+    let usual = allModules.filter { usualModuleNames.contains($0.name) }.flatMap { $0.configKeys.map(\.name) }
+    return Set(allModules.flatMap { $0.configKeys.map(\.name) }).subtracting(usual)
+  }()
 
   /// Keys that switch modules on.
   private static let moduleKeys = ["module", "module_tmp", "module_app"]
@@ -57,7 +67,17 @@ struct CoreSettings: Sendable {
     core.callMaxCalls = configuration.maximumCalls == 0 ? nil : configuration.maximumCalls
     if configuration.settings["call_hold_other_calls"] == nil { core.callHoldOtherCalls = false }
     if configuration.usesRelaysOnly { core.moduleValues["ice_policy"] = "relay" }
-    return (core, problems.map { "settings, \($0.key): \($0.message)" })
+    let idle = self.idleKeys(of: configuration.settings).map { "settings, \($0): it has no effect in a program" }
+    return (core, problems.map { "settings, \($0.key): \($0.message)" } + idle)
+  }
+
+  /// Which keys of `settings` change nothing here.
+  private static func idleKeys(of settings: [String: String]) -> [String] {
+    settings.keys.sorted().filter { key in
+      if self.keysOfPeople.contains(key) || self.keysOfOtherModules.contains(key) { return true }
+      // Only alert tones are looked for there.
+      return key == "audio_path" && settings["audio_alert"] == nil
+    }
   }
 
   /// The settings as lines of a config file.

@@ -12,11 +12,13 @@ final class ProgramAudio: Sendable {
   final class Pipes: Sendable {
     let heard: AsyncStream<[Int16]>
     let toProgram: AsyncStream<[Int16]>.Continuation
-    /// Frames that were dropped, for the program had not read those before them.
+    /// Frames that were dropped, for the program had not read those before them, or reads no more.
     let unread = Atomic<Int>(0)
     let toPeer: Mailbox<Block>
-    /// How often the program has stopped what it plays.
+    /// How often the program has stopped what it plays, for the source, which takes no lock for it.
     fileprivate let stops = Atomic<Int>(0)
+    /// The same for whoever plays: a block of after a stop is not among those that the stop drops.
+    private let playing = Locked(0)
 
     init() {
       // A second of 20 ms frames, the oldest dropped first.
@@ -26,13 +28,16 @@ final class ProgramAudio: Sendable {
 
     /// False where there is no room, or the call is over.
     func play(_ samples: [Int16]) -> Bool {
-      self.toPeer.post(Block(samples: samples, stops: self.stops.load(ordering: .acquiring)))
+      self.playing.withLock { stops in self.toPeer.post(Block(samples: samples, stops: stops)) }
     }
 
     /// The count comes first: a block that its source has taken by then is known to be an old one.
     func stopPlaying() {
-      self.stops.add(1, ordering: .acquiringAndReleasing)
-      while self.toPeer.take() != nil {}
+      self.playing.withLock { stops in
+        stops += 1
+        self.stops.store(stops, ordering: .releasing)
+        while self.toPeer.take() != nil {}
+      }
     }
 
     func close() {
@@ -49,7 +54,13 @@ final class ProgramAudio: Sendable {
   }
 
   private let format: AudioFormat
-  private let pipes = Locked<[StreamID: Pipes]>([:])
+
+  private struct Known {
+    weak var pipes: Pipes?
+  }
+
+  /// The planned stages and the `Call` keep them: of a call that came to nothing, nothing stays.
+  private let known = Locked<[StreamID: Known]>([:])
 
   init(format: AudioFormat) { self.format = format }
 
@@ -73,15 +84,16 @@ final class ProgramAudio: Sendable {
   }
 
   func pipes(of stream: StreamID) -> Pipes {
-    self.pipes.withLock { all in
-      if let known = all[stream] { return known }
+    self.known.withLock { all in
+      if let pipes = all[stream]?.pipes { return pipes }
+      all = all.filter { $0.value.pipes != nil }
       let made = Pipes()
-      all[stream] = made
+      all[stream] = Known(pipes: made)
       return made
     }
   }
 
-  func forget(_ stream: StreamID) { self.pipes.withLock { $0.removeValue(forKey: stream) }?.close() }
+  func forget(_ stream: StreamID) { self.known.withLock { $0.removeValue(forKey: stream)?.pipes }?.close() }
 }
 
 /// What the program plays, in the order in which it was handed over; silence while there is nothing.
@@ -128,7 +140,8 @@ private final class ProgramPlayer: AudioStage {
     var samples: [Int16] = []
     samples.reserveCapacity(frame.samples.count)
     for index in 0..<frame.samples.count { samples.append(frame.samples[index]) }
-    if case .dropped = self.pipes.toProgram.yield(samples) { self.pipes.unread.add(1, ordering: .relaxed) }
+    if case .enqueued = self.pipes.toProgram.yield(samples) { return .forward }
+    self.pipes.unread.add(1, ordering: .relaxed)
     return .forward
   }
 

@@ -11,7 +11,7 @@ final class ProgramVideo: Sendable {
   final class Pipes: Sendable {
     let seen: AsyncStream<EncodedVideoFrame>
     let toProgram: AsyncStream<EncodedVideoFrame>.Continuation
-    /// Frames that were dropped, for the program had not read those before them.
+    /// Frames that were dropped, for the program had not read those before them, or reads no more.
     let unread = Atomic<Int>(0)
     /// One element for each key frame that the peer asks for.
     let wishes: AsyncStream<Void>
@@ -47,7 +47,12 @@ final class ProgramVideo: Sendable {
     }
   }
 
-  private let pipes = Locked<[StreamID: Pipes]>([:])
+  private struct Known {
+    weak var pipes: Pipes?
+  }
+
+  /// The planned stages and the `Call` keep them: of a call that came to nothing, nothing stays.
+  private let known = Locked<[StreamID: Known]>([:])
 
   /// The driver's name in the agent's settings.
   static let name = "program_video"
@@ -68,15 +73,16 @@ final class ProgramVideo: Sendable {
   }
 
   func pipes(of stream: StreamID) -> Pipes {
-    self.pipes.withLock { all in
-      if let known = all[stream] { return known }
+    self.known.withLock { all in
+      if let pipes = all[stream]?.pipes { return pipes }
+      all = all.filter { $0.value.pipes != nil }
       let made = Pipes()
-      all[stream] = made
+      all[stream] = Known(pipes: made)
       return made
     }
   }
 
-  func forget(_ stream: StreamID) { self.pipes.withLock { $0.removeValue(forKey: stream) }?.close() }
+  func forget(_ stream: StreamID) { self.known.withLock { $0.removeValue(forKey: stream)?.pipes }?.close() }
 }
 
 /// What the program sends, in the order in which it was handed over.
@@ -109,10 +115,11 @@ private final class ProgramVideoSink: VideoSink {
   func take(_ frame: RawSpan, _ info: VideoFrameInfo, now: Instant) {
     let copy = EncodedVideoFrame(
       bytes: frame.copied(), timestamp: info.timestamp, isKeyFrame: info.isKeyFrame)
-    guard case .dropped = self.pipes.toProgram.yield(copy) else { return }
+    let result = self.pipes.toProgram.yield(copy)
+    if case .enqueued = result { return }
     self.pipes.unread.add(1, ordering: .relaxed)
-    // Whoever lost a frame can't decode what follows.
-    self.pipes.wantsKeyFrame.store(true, ordering: .relaxed)
+    // Whoever lost a frame can't decode what follows; one whose reader was cancelled wants nothing.
+    if case .dropped = result { self.pipes.wantsKeyFrame.store(true, ordering: .relaxed) }
   }
 
   func takeKeyFrameRequest() -> Bool { self.pipes.wantsKeyFrame.exchange(false, ordering: .relaxed) }

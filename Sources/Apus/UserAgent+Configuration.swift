@@ -41,8 +41,9 @@ extension UserAgent {
     public var multiplexesRTCP = true
     /// Whether calls may come in at all; otherwise they are refused with 480.
     public var acceptsCalls = true
-    /// While there are this many calls, the program's own counted, those that come in are refused with 486; the program's own
-    /// calls and connections are not limited. Nil or 0 is without limit.
+    /// While there are this many calls, the program's own counted, those that come in are refused with 486; with one
+    /// more, those too that take the place of a call (RFC 3891). The program's own calls and connections are not
+    /// limited. Nil or 0 is without limit.
     public var maximumCalls: Int? = 4
     /// Whether calls that come in are answered at once; otherwise `Call.answer` does it.
     public var answersAtOnce = false
@@ -60,7 +61,7 @@ extension UserAgent {
     public var usesRelaysOnly = false
     /// Everything else, by the keys of a config file, for example `["rtp_ports": "20000-29999", "rtp_timeout": "30",
     /// "sip_certificate": "/etc/apus/sip.pem"]`. Each value is what such a file may have; a key that a property here stands
-    /// for is refused, and so is `module`. A key of baresip's that has no effect gives a warning.
+    /// for is refused, and so is `module`. A key that has no effect gives a warning.
     public var settings: [String: String] = [:]
 
     /// The defaults, as they stand above.

@@ -10,7 +10,8 @@ internal import UACore
 /// A call keeps its agent until it has ended; one that nothing keeps shuts down by itself.
 public final class UserAgent: Sendable {
   /// Calls that come in; for one reader. A reader that is cancelled ends it: calls that come in after that are refused with
-  /// 486, and so are those that come while 256 wait for the reader.
+  /// 480, and what was on its way to the reader is hung up. So is what comes while 32 wait for the reader, ended ones
+  /// counted: with 486, where it was not answered at once. `warnings` tells of each.
   public let incomingCalls: AsyncStream<Call>
   /// Messages that come in (RFC 3428), in calls and outside; for one reader. While 100 wait for it, a new one takes the place
   /// of the oldest.
@@ -46,7 +47,8 @@ public final class UserAgent: Sendable {
     let checked = try CoreSettings(configuration)
     let audio = ProgramAudio(format: AudioFormat(sampleRate: configuration.sampleRate, channels: 1))
     var settings = AgentSettings(available: allModules, configuration: checked.core, listen: checked.listen)
-    settings.acceptsCalls = configuration.acceptsCalls
+    let acceptsCalls = Locked(configuration.acceptsCalls)
+    settings.acceptsCalls = { acceptsCalls.withLock { $0 } }
     settings.programFacets = audio.facets.map { (ProgramAudio.name, $0) }
     settings.programFacets += self.video.facets.map { (ProgramVideo.name, $0) }
     self.callSettings = checked.calls
@@ -54,13 +56,14 @@ public final class UserAgent: Sendable {
     self.audio = audio
     self.core = UACore.UserAgent(settings)
     (self.incomingCalls, self.announceCall) = AsyncStream.makeStream(
-      of: Call.self, bufferingPolicy: .bufferingOldest(256))
+      of: Call.self, bufferingPolicy: .bufferingOldest(32))
     (self.messages, self.announceMessage) = AsyncStream.makeStream(
       of: Message.self, bufferingPolicy: .bufferingNewest(100))
     (self.registrations, self.announceRegistration) = AsyncStream.makeStream(
       of: Registration.self, bufferingPolicy: .bufferingNewest(16))
     (self.warnings, self.announceWarning) = AsyncStream.makeStream(
       of: String.self, bufferingPolicy: .bufferingNewest(100))
+    self.announceCall.onTermination = { _ in acceptsCalls.withLock { $0 = false } }
     for warning in checked.warnings { self.announceWarning.yield(warning) }
     do { try await self.core.start(accounts: [checked.calls]) } catch {
       await self.core.shutDown()
@@ -84,7 +87,7 @@ public final class UserAgent: Sendable {
     self.state.withLock { Array($0.known.values) }.sorted { $0.id < $1.id }
   }
 
-  /// Calls `target`, for example `sip:bob@192.0.2.1`; returns before it is answered.
+  /// Calls `target`, for example `sip:bob@192.0.2.1`; returns before it is answered. A lone word is a host.
   ///
   /// - Throws: what is wrong with the settings or the address, before anything is sent.
   public func call(_ target: String) async throws(ApusError) -> Call {
@@ -95,9 +98,10 @@ public final class UserAgent: Sendable {
   }
 
   /// Sends a text to `target`, for example `sip:bob@192.0.2.1`, outside a call (RFC 3428), and waits until the peer or its
-  /// server has taken it: 32 seconds at most, or a little longer for a name that is looked up.
+  /// server has taken it: 32 seconds at most for each address that the target has, and a little for a name's look-up.
   ///
-  /// - Throws: what is wrong with the address, or why it was not taken.
+  /// - Throws: what is wrong with the address, or why it was not taken; code `cancelled` where the task that waits was
+  ///   cancelled before, and the message may be taken all the same.
   public func send(message: String, to target: String) async throws(ApusError) {
     do { try await self.core.send(message: message, to: target) } catch { throw ApusError(error) }
   }
@@ -179,6 +183,7 @@ public final class UserAgent: Sendable {
   /// Hands a call to the program. One that the program will not have must not ring on.
   private func announce(_ call: Call, _ id: CallID) {
     if case .enqueued = self.announceCall.yield(call) { return }
+    self.announceWarning.yield("call \(id): nobody reads incomingCalls, so it is refused")
     let core = self.core
     Task { await core.hangUp(id) }
   }

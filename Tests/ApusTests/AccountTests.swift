@@ -5,7 +5,7 @@ import Testing
 import UACore
 
 /// An agent with an account, and peers that want to know who it is.
-@Suite struct AccountTests {
+@Suite(.timeLimit(.minutes(1))) struct AccountTests {
   /// A peer that answers at once whoever has the password.
   private static func guarded() async throws -> UACore.UserAgent {
     var configuration = UACore.Configuration()
@@ -20,12 +20,6 @@ import UACore
     return agent
   }
 
-  private static func alice(_ account: Apus.UserAgent.Account?) async throws -> Apus.UserAgent {
-    var configuration = Apus.UserAgent.Configuration()
-    (configuration.listen, configuration.encryption, configuration.account) = ("127.0.0.1:0", .none, account)
-    return try await Apus.UserAgent(configuration)
-  }
-
   @Test(
     "a call and a message to who asks for a password go with the account's", arguments: ["swordfish", "trout", nil])
   func challenge(password: String?) async throws {
@@ -33,7 +27,7 @@ import UACore
     let address = try #require(await bob.listenAddress)
     var account = Apus.UserAgent.Account(address: "sip:someone@127.0.0.1", password: password)
     (account.authenticationUser, account.registrationInterval) = ("alice", 0)
-    let alice = try await Self.alice(account)
+    let alice = try await testAgent("alice") { $0.account = account }
     let call = try await alice.call("sip:bob@\(address)")
     if password == "swordfish" {
       try await call.waitUntilEstablished()
@@ -50,11 +44,12 @@ import UACore
     await bob.shutDown()
   }
 
-  @Test("an account registers by itself, and the program is told what came of it", .timeLimit(.minutes(1)))
+  @Test("an account registers by itself, and the program is told what came of it")
   func registration() async throws {
     // No registrar: it has no such method.
-    let bob = try await Self.alice(nil)
-    let alice = try await Self.alice(Apus.UserAgent.Account(address: "sip:alice@\(bob.address)"))
+    let bob = try await testAgent("bob")
+    let account = Apus.UserAgent.Account(address: "sip:alice@\(await bob.address)")
+    let alice = try await testAgent("alice") { $0.account = account }
     var states = alice.registrations.makeAsyncIterator()
     #expect(await states.next() == .registering)
     let refused = await states.next()

@@ -1,21 +1,13 @@
 import Apus
+import NetBase
+import TestSupport
 import Testing
 
 /// What an agent does besides the calls themselves, on loopback.
-@Suite struct AgentTests {
-  private static func agent(
-    _ name: String, _ change: (inout UserAgent.Configuration) -> Void = { _ in }
-  ) async throws -> UserAgent {
-    var configuration = UserAgent.Configuration()
-    (configuration.identity, configuration.listen) = ("sip:\(name)@127.0.0.1", "127.0.0.1:0")
-    configuration.encryption = .none
-    change(&configuration)
-    return try await UserAgent(configuration)
-  }
-
-  @Test("a message comes with its sender and its text, and one that nobody takes is an error", .timeLimit(.minutes(1)))
+@Suite(.timeLimit(.minutes(1))) struct AgentTests {
+  @Test("a message comes with its sender and its text, and one that nobody takes is an error")
   func messages() async throws {
-    let (alice, bob) = (try await Self.agent("alice"), try await Self.agent("bob"))
+    let (alice, bob) = (try await testAgent("alice"), try await testAgent("bob"))
     try await alice.send(message: "Grüße", to: "sip:bob@\(bob.address)")
     var incoming = bob.messages.makeAsyncIterator()
     let message = try #require(await incoming.next())
@@ -36,8 +28,8 @@ import Testing
 
   @Test("an agent that accepts no calls refuses them and makes its own")
   func acceptsNoCalls() async throws {
-    let alice = try await Self.agent("alice") { $0.answersAtOnce = true }
-    let bob = try await Self.agent("bob") { $0.acceptsCalls = false }
+    let alice = try await testAgent("alice") { $0.answersAtOnce = true }
+    let bob = try await testAgent("bob") { $0.acceptsCalls = false }
     let refused = try await alice.call("sip:bob@\(bob.address)")
     let error = await #expect(throws: ApusError.self) { try await refused.waitUntilEstablished() }
     #expect(error?.code == .refused && error?.message.contains("480") == true)
@@ -48,8 +40,8 @@ import Testing
 
   @Test("strangers get no more calls than maximumCalls, which does not limit the agent's own")
   func maximumCalls() async throws {
-    let alice = try await Self.agent("alice") { ($0.answersAtOnce, $0.maximumCalls) = (true, nil) }
-    let bob = try await Self.agent("bob") { $0.maximumCalls = 1 }
+    let alice = try await testAgent("alice") { ($0.answersAtOnce, $0.maximumCalls) = (true, nil) }
+    let bob = try await testAgent("bob") { $0.maximumCalls = 1 }
     let first = try await alice.call("sip:bob@\(bob.address)")
     var incoming = bob.incomingCalls.makeAsyncIterator()
     let taken = try #require(await incoming.next())
@@ -63,22 +55,70 @@ import Testing
     await bob.shutDown()
   }
 
-  @Test("a call that comes in when its reader was cancelled is refused at once", .timeLimit(.minutes(1)))
-  func cancelledReader() async throws {
-    let (alice, bob) = (try await Self.agent("alice"), try await Self.agent("bob"))
+  @Test("a call that comes in when its reader was cancelled is refused at once", arguments: [false, true])
+  func cancelledReader(answersAtOnce: Bool) async throws {
+    let (alice, bob) = (try await testAgent("alice"), try await testAgent("bob") { $0.answersAtOnce = answersAtOnce })
     let reader = Task { for await _ in bob.incomingCalls {} }
     reader.cancel()
     await reader.value
     let call = try await alice.call("sip:bob@\(bob.address)")
     let error = await #expect(throws: ApusError.self) { try await call.waitUntilEstablished() }
-    #expect(error?.code == .refused && error?.message.contains("486") == true)
+    #expect(error?.code == .refused && error?.message.contains("480") == true)
+    await alice.shutDown()
+    await bob.shutDown()
+  }
+
+  @Test("calls that nobody reads are refused beyond 32, and each refusal is a warning")
+  func unread() async throws {
+    let alice = try await testAgent("alice")
+    let bob = try await testAgent("bob") { $0.maximumCalls = nil }
+    var calls: [Call] = []
+    for _ in 0..<33 { calls.append(try await alice.call("sip:bob@\(bob.address)")) }
+    var warnings = bob.warnings.makeAsyncIterator()
+    #expect(await warnings.next()?.hasSuffix("nobody reads incomingCalls, so it is refused") == true)
+    let isRefused = await withTaskGroup(of: Bool.self) { group in
+      for call in calls {
+        group.addTask { (try? await call.waitUntilEnded())?.status == 486 }
+      }
+      let first = await group.next()
+      group.cancelAll()
+      return first
+    }
+    #expect(isRefused == true)
+    await alice.shutDown()
+    await bob.shutDown()
+  }
+
+  @Test("who is cancelled waits no more for a message to be taken")
+  func cancelledMessage() async throws {
+    let alice = try await testAgent("alice")
+    // It takes connections and says nothing.
+    let silent = RawPeer.Listener()
+    let target = "sip:bob@\(silent.address);transport=tcp"
+    let sending = Task { try await alice.send(message: "hello", to: target) }
+    try await Task.sleep(for: .milliseconds(50))
+    sending.cancel()
+    let error = await #expect(throws: ApusError.self) { try await sending.value }
+    #expect(error?.code == .cancelled)
+    await alice.shutDown()
+    _ = consume silent
+  }
+
+  @Test("an address is one whatever the size of its scheme's letters, and a mistake in it shows no password")
+  func addresses() async throws {
+    let (alice, bob) = (try await testAgent("alice"), try await testAgent("bob"))
+    try await alice.send(message: "hello", to: "SIP:bob@\(bob.address)")
+    for target in ["sip:bob:swordfish@", "bob:swordfish@", "SIPS:bob:swordfish@"] {
+      let error = await #expect(throws: ApusError.self) { try await alice.call(target) }
+      #expect(error?.code == .configuration && error?.message.contains("swordfish") == false)
+    }
     await alice.shutDown()
     await bob.shutDown()
   }
 
   @Test("an agent tells which calls are under way")
   func calls() async throws {
-    let (alice, bob) = (try await Self.agent("alice"), try await Self.agent("bob"))
+    let (alice, bob) = (try await testAgent("alice"), try await testAgent("bob"))
     #expect(alice.calls.isEmpty)
     let call = try await alice.call("sip:bob@\(bob.address)")
     let connection = try await alice.connection(to: "carol")

@@ -2,19 +2,10 @@ import Apus
 import Testing
 
 /// What a program has of its calls, over real sockets and threads.
-@Suite struct CallTests {
-  private static func agent(_ name: String, answersAtOnce: Bool = false) async throws -> UserAgent {
-    var configuration = UserAgent.Configuration()
-    configuration.identity = "sip:\(name)@127.0.0.1"
-    configuration.listen = "127.0.0.1:0"
-    configuration.encryption = .none
-    configuration.answersAtOnce = answersAtOnce
-    return try await UserAgent(configuration)
-  }
-
+@Suite(.timeLimit(.minutes(1))) struct CallTests {
   @Test("a call that comes in tells who was called; its refusal has the program's status at both ends")
   func refusal() async throws {
-    let (alice, bob) = (try await Self.agent("alice"), try await Self.agent("bob"))
+    let (alice, bob) = (try await testAgent("alice"), try await testAgent("bob"))
     let target = "sip:bob@\(await bob.address)"
     let hers = try await alice.call(target)
     var incoming = bob.incomingCalls.makeAsyncIterator()
@@ -39,7 +30,7 @@ import Testing
 
   @Test("what can't be played is told: full while the call goes on, and there is room when it is stopped")
   func fullLane() async throws {
-    let agent = try await Self.agent("alice")
+    let agent = try await testAgent("alice")
     let call = try await agent.connection(to: "nobody").call
     for _ in 0..<256 { #expect(call.play([1]) == .accepted) }
     #expect(call.play([1]) == .full)
@@ -58,9 +49,9 @@ import Testing
     EncodedVideoFrame(bytes: [0x10], timestamp: UInt32(number), isKeyFrame: false)
   }
 
-  @Test("what is no digit is refused, and none of the others is sent", .timeLimit(.minutes(1)))
+  @Test("what is no digit is refused, and none of the others is sent")
   func digits() async throws {
-    let (alice, bob) = (try await Self.agent("alice"), try await Self.agent("bob", answersAtOnce: true))
+    let (alice, bob) = (try await testAgent("alice"), try await testAgent("bob") { $0.answersAtOnce = true })
     let hers = try await alice.call("sip:bob@\(bob.address)")
     var incoming = bob.incomingCalls.makeAsyncIterator()
     let his = try #require(await incoming.next())
@@ -78,9 +69,9 @@ import Testing
     await bob.shutDown()
   }
 
-  @Test("what a program plays is heard no more when it is stopped; frames that it leaves unread are counted")
+  @Test("what a program plays is heard until it is stopped, and so is what it plays then; unread frames are counted")
   func stopping() async throws {
-    let (alice, bob) = (try await Self.agent("alice"), try await Self.agent("bob", answersAtOnce: true))
+    let (alice, bob) = (try await testAgent("alice"), try await testAgent("bob") { $0.answersAtOnce = true })
     let hers = try await alice.call("sip:bob@\(bob.address)")
     var incoming = bob.incomingCalls.makeAsyncIterator()
     let his = try #require(await incoming.next())
@@ -101,6 +92,13 @@ import Testing
       if frames == 1000 { break }
     }
     #expect(wasHeard && quiet >= 25, "\(frames) frames")
+    hers.play((0..<16_000).map { Int16($0 / 20 % 2 == 0 ? 8000 : -8000) })
+    var isHeardAgain = false
+    for await frame in his.audio {
+      isHeardAgain = frame.contains { abs(Int($0)) > 4000 }
+      if isHeardAgain { break }
+    }
+    #expect(isHeardAgain)
     await hers.hangUp()
     #expect(try await hers.waitUntilEnded().unreadAudioFrames > 0)
     await alice.shutDown()

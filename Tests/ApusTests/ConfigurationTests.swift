@@ -30,12 +30,14 @@ import Testing
     Mistake("settings, rtp_timeout: ") { $0.settings["rtp_timeout"] = "soon" },
     Mistake("settings, rtp_timeuot: ") { $0.settings["rtp_timeuot"] = "30" },
     Mistake("settings, sip_listen: ") { $0.settings["sip_listen"] = "0.0.0.0:5060" },
+    Mistake("settings, redial_attempts: ") { $0.settings["redial_attempts"] = "3" },
+    Mistake("settings, redial_delay: ") { $0.settings["redial_delay"] = "1" },
     Mistake("settings, module: ") { $0.settings["module"] = "httpd" },
     Mistake("settings, sip_cafile: ") { $0.settings["sip_cafile"] = "x\"\nrtp_timeout \"30" },
     Mistake("settings: ") { $0.settings["rtp_timeout 30\nsip_cafile"] = "x" },
   ]
 
-  @Test("a mistake is one sentence before anything is opened", arguments: mistakes)
+  @Test("a mistake is one sentence, without a password", arguments: mistakes)
   func refuses(mistake: Mistake) async throws {
     var configuration = UserAgent.Configuration()
     configuration.listen = "127.0.0.1:0"
@@ -64,6 +66,24 @@ import Testing
       #expect(!text.contains("swordfish"), "\(text)")
       #expect(text.contains("turn.example.com") && text.contains("proxy.example.com") && text.contains("whip_client"))
     }
+  }
+
+  @Test("a setting that means nothing to a program is a warning", .timeLimit(.minutes(1)))
+  func idleSettings() async throws {
+    let idle = [
+      "drain_timeout": "5", "statmode_default": "call", "menu_clean_number": "yes", "audio_path": "/tmp",
+      "http_listen": "127.0.0.1:0",
+    ]
+    let agent = try await testAgent("alice") { $0.settings = idle }
+    await agent.shutDown()
+    var warnings: [String] = []
+    for await warning in agent.warnings { warnings.append(warning) }
+    #expect(warnings == idle.keys.sorted().map { "settings, \($0): it has no effect in a program" })
+    let alerted = try await testAgent("alice") {
+      $0.settings = ["audio_alert": "aubridge,alert", "audio_path": "/tmp", "sip_tcp_keepalive": "0"]
+    }
+    await alerted.shutDown()
+    for await warning in alerted.warnings { Issue.record("\(warning)") }
   }
 
   @Test("settings of a config file hold, and one that has no effect gives a warning", .timeLimit(.minutes(1)))

@@ -2,18 +2,10 @@ import Apus
 import Testing
 
 @Suite struct LibraryTests {
-  private static func configuration(_ name: String, _ encryption: UserAgent.Encryption) -> UserAgent.Configuration {
-    var configuration = UserAgent.Configuration()
-    configuration.identity = "sip:\(name)@127.0.0.1"
-    configuration.listen = "127.0.0.1:0"
-    configuration.encryption = encryption
-    return configuration
-  }
-
   @Test("two programs talk: what one plays the other hears", arguments: UserAgent.Encryption.allCases)
   func audioCrosses(encryption: UserAgent.Encryption) async throws {
-    let alice = try await UserAgent(Self.configuration("alice", encryption))
-    let bob = try await UserAgent(Self.configuration("bob", encryption))
+    let alice = try await testAgent("alice") { $0.encryption = encryption }
+    let bob = try await testAgent("bob") { $0.encryption = encryption }
     let answering = Task { () -> Double in
       for await call in bob.incomingCalls {
         await call.answer()
@@ -58,9 +50,7 @@ import Testing
   @Test("two programs show each other video as it is encoded, and ask for key frames", arguments: [true, false])
   func videoCrosses(isConnection: Bool) async throws {
     func agent(_ name: String) async throws -> UserAgent {
-      var configuration = Self.configuration(name, .dtls)
-      (configuration.hasVideo, configuration.answersAtOnce) = (true, true)
-      return try await UserAgent(configuration)
+      try await testAgent(name) { ($0.encryption, $0.hasVideo, $0.answersAtOnce) = (.dtls, true, true) }
     }
     let (alice, bob) = (try await agent("alice"), try await agent("bob"))
     let (hers, his): (Call, Call)
@@ -104,7 +94,7 @@ import Testing
 
   @Test("a peer that is not there is reported at once, in one sentence")
   func nobodyThere() async throws {
-    let alice = try await UserAgent(Self.configuration("alice", .none))
+    let alice = try await testAgent("alice")
     let call = try await alice.call("sip:bob@127.0.0.1:9")
     await #expect(throws: ApusError.self) { try await call.waitUntilEstablished() }
     await alice.shutDown()
@@ -112,7 +102,7 @@ import Testing
 
   @Test("after the end every method throws or does nothing, and whoever waits for a call's end has it")
   func afterTheEnd() async throws {
-    let agent = try await UserAgent(Self.configuration("alice", .none))
+    let agent = try await testAgent("alice")
     let call = try await agent.call("sip:bob@127.0.0.1:9")
     let connection = try await agent.connection(to: "bob")
     await agent.shutDown()
@@ -147,9 +137,9 @@ import Testing
 
   @Test("a call whose agent the program has let go of is told what happens, to its end", .timeLimit(.minutes(1)))
   func droppedAgent() async throws {
-    let bob = try await UserAgent(Self.configuration("bob", .none))
+    let bob = try await testAgent("bob")
     func dial() async throws -> Call {
-      let alice = try await UserAgent(Self.configuration("alice", .none))
+      let alice = try await testAgent("alice")
       return try await alice.call("sip:bob@\(bob.address)")
     }
     let call = try await dial()
@@ -165,7 +155,7 @@ import Testing
 
   @Test("who is cancelled waits no more for a call, and the others wait on")
   func cancelledWaits() async throws {
-    let agent = try await UserAgent(Self.configuration("alice", .none))
+    let agent = try await testAgent("alice")
     let call = try await agent.connection(to: "bob").call
     let (answer, end) = (Task { try await call.waitUntilEstablished() }, Task { try await call.waitUntilEnded() })
     let patient = Task { try await call.waitUntilEnded() }

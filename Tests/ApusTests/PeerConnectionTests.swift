@@ -4,10 +4,7 @@ import Testing
 /// Descriptions that the program carries, over real sockets and threads.
 @Suite struct PeerConnectionTests {
   private static func agent(_ mode: UserAgent.ReceiveMode = .pool) async throws -> UserAgent {
-    var configuration = UserAgent.Configuration()
-    configuration.listen = "127.0.0.1:0"
-    configuration.receiveMode = mode
-    return try await UserAgent(configuration)
+    try await testAgent("alice") { $0.receiveMode = mode }
   }
 
   /// Plays a square wave until it is heard on the other side; ten seconds at most, for a machine that is busy.

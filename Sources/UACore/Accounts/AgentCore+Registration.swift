@@ -134,7 +134,7 @@ extension AgentCore {
   /// What helps against a 401 or 407 where the account has no password; else nothing.
   static func advice(onRefusal status: Int?, of settings: CallSettings) -> String {
     guard status == 401 || status == 407, let account = settings.account, account.authPassword == nil else { return "" }
-    return ": add ;auth_pass=PASSWORD to the account"
+    return ": the account needs a password"
   }
 
   private func set(_ account: LocalAccount, _ state: LocalAccount.Registration) {

@@ -60,7 +60,7 @@ extension AgentCore {
 
   private func admission(of invite: IncomingInvite) -> IncomingAdmission {
     if self.isClosing { return .refused(503, nil, headers: self.retryLater) }
-    guard self.settings.acceptsCalls, !self.localAccounts.isEmpty else { return .refused(480, nil) }
+    guard self.settings.acceptsCalls(), !self.localAccounts.isEmpty else { return .refused(480, nil) }
     guard let account = self.account(of: invite) else { return .refused(404, nil) }
     if !account.settings.acceptsRequests { return .refused(403, nil) }
     if let route = account.route, account.settings.account?.checksOrigin == true,
@@ -68,13 +68,15 @@ extension AgentCore {
     {
       return .refused(403, nil)
     }
+    // Who takes the place of a call is one more only until that one has ended.
+    let spare = invite.replaces == nil ? 0 : 1
+    if let limit = self.settings.configuration.callMaxCalls, self.calls.count >= limit + spare {
+      return .refused(486, "Max Calls")
+    }
     if invite.replaces != nil { return .taken(account) }
     let callers = [invite.from, self.caller(of: invite, for: account)]
     if callers.contains(where: { self.control.contacts.isBlocked($0.uri) }) { return .refused(403, nil) }
     if self.control.doNotDisturb { return .refused(480, "Do Not Disturb") }
-    if let limit = self.settings.configuration.callMaxCalls, self.calls.count >= limit {
-      return .refused(486, "Max Calls")
-    }
     return .taken(account)
   }
 

@@ -38,8 +38,8 @@ package struct AgentSettings: Sendable {
   package var logLevel: LogLevel
   /// Whether the figures of the current call are told every second, to begin with (`statmode`).
   package var showsStatus: Bool
-  /// Whether calls may come in; otherwise they get 480.
-  package var acceptsCalls: Bool
+  /// Whether calls may come in; otherwise they get 480. Asked on main, at each INVITE.
+  package var acceptsCalls: @Sendable () -> Bool
   /// Takes the place of the name resolver that the modules bring.
   package var nameResolver: (any NameResolver)?
 
@@ -62,6 +62,6 @@ package struct AgentSettings: Sendable {
     self.nameResolver = nil
     self.logLevel = .info
     self.showsStatus = false
-    self.acceptsCalls = true
+    self.acceptsCalls = { true }
   }
 }

@@ -124,9 +124,8 @@ package actor UserAgent {
   }
 
   private static func uri(_ target: String) throws(ModuleError) -> SIPURI {
-    let isWhole = target.hasPrefix("sip:") || target.hasPrefix("sips:")
-    guard let uri = try? SIPURI(isWhole ? target : "sip:\(target)"), !uri.host.isEmpty else {
-      throw ModuleError(.configuration, "\(target) is not a SIP URI: write sip:user@host")
+    guard let uri = try? SIPURI(DialString.hasScheme(target) ? target : "sip:\(target)"), !uri.host.isEmpty else {
+      throw ModuleError(.configuration, DialString.refusal(of: target))
     }
     return uri
   }
@@ -143,18 +142,27 @@ package actor UserAgent {
   private func way(to uri: SIPURI) async throws -> RequestWay {
     let (core, account) = try self.sender()
     return try await withCheckedThrowingContinuation { continuation in
-      core.locate(uri, for: account) { continuation.resume(with: $0) }
+      core.locate(uri, for: account, lacksDomain: true) { continuation.resume(with: $0) }
     }
   }
 
   /// Sends a message from the first account, and waits until it is taken.
   ///
-  /// - Throws: `ModuleError`, also when the agent ends before.
+  /// - Throws: `ModuleError`, also when the agent ends before; `CancellationError` where the task is cancelled.
   package func send(message: String, to target: String) async throws {
     let uri = try Self.uri(target)
-    let (core, account) = try self.sender()
     self.lastMessage += 1
     let number = self.lastMessage
+    try await withTaskCancellationHandler {
+      try await self.send(message: message, to: uri, number: number)
+    } onCancel: {
+      Task { await self.settle(message: number, CancellationError()) }
+    }
+  }
+
+  private func send(message: String, to uri: SIPURI, number: Int) async throws {
+    try Task.checkCancellation()
+    let (core, account) = try self.sender()
     try await withCheckedThrowingContinuation { (continuation: CheckedContinuation<Void, any Error>) in
       self.messages[number] = continuation
       core.sendMessage(message, to: uri, from: account) { [weak self] result in
@@ -168,7 +176,7 @@ package actor UserAgent {
     }
   }
 
-  private func settle(message number: Int, _ failure: ModuleError?) {
+  private func settle(message number: Int, _ failure: (any Error)?) {
     guard let continuation = self.messages.removeValue(forKey: number) else { return }
     if let failure { continuation.resume(throwing: failure) } else { continuation.resume() }
   }

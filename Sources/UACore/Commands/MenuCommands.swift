@@ -82,7 +82,8 @@ extension AgentCore {
         return ""
       },
       CoreCommand(
-        "message", key: "M", "TEXT|URI TEXT", "send a message: to the call's peer, the selected contact, or a URI"
+        "message", key: "M", "TEXT|URI TEXT",
+        "send a message: to the address or contact in front, else the call's peer, else the selected contact"
       ) { [unowned self] text throws(CommandFailure) in try self.control.sendMessage(text) },
       CoreCommand("calllog", "show the last calls") { [unowned self] _ in
         let entries = self.control.history.entries

@@ -79,9 +79,12 @@ extension AgentCore {
 
   /// Finds where a request of an account's goes: to its proxy, else to the target.
   ///
-  /// - Parameter then: called once, on main, at once or later.
+  /// - Parameters:
+  ///   - lacksDomain: whether a lone name may be a user's; where no proxy is asked, the error then says so.
+  ///   - then: called once, on main, at once or later.
   func locate(
-    _ target: SIPURI, for account: LocalAccount, then: @escaping (Result<RequestWay, ModuleError>) -> Void
+    _ target: SIPURI, for account: LocalAccount, lacksDomain: Bool = false,
+    then: @escaping (Result<RequestWay, ModuleError>) -> Void
   ) {
     let service = account.route?.serviceRoute ?? []
     let proxies = self.proxies(of: account)
@@ -94,7 +97,9 @@ extension AgentCore {
       return then(.success(RequestWay(targets: [first], routeSet: routeSet)))
     }
     if let first = service.first { return self.locate(first.uri, routeSet: service, then: then) }
-    guard let first = proxies.first else { return self.locate(target, routeSet: [], then: then) }
+    guard let first = proxies.first else {
+      return self.locate(target, routeSet: [], lacksDomain: lacksDomain, then: then)
+    }
     self.locate(first.uri, routeSet: [first]) { [weak self] result in
       guard let self, case .failure = result, proxies.count > 1 else { return then(result) }
       self.locate(proxies[1].uri, routeSet: [proxies[1]], then: then)
@@ -102,9 +107,12 @@ extension AgentCore {
   }
 
   private func locate(
-    _ hop: SIPURI, routeSet: [NameAddress], then: @escaping (Result<RequestWay, ModuleError>) -> Void
+    _ hop: SIPURI, routeSet: [NameAddress], lacksDomain: Bool = false,
+    then: @escaping (Result<RequestWay, ModuleError>) -> Void
   ) {
-    self.locate(hop) { result in then(result.map { RequestWay(targets: $0, routeSet: routeSet) }) }
+    self.locate(hop, lacksDomain: lacksDomain) { result in
+      then(result.map { RequestWay(targets: $0, routeSet: routeSet) })
+    }
   }
 
   /// The account's outbound proxies as Route has them, in the order in which they are tried: the one that took the

@@ -47,7 +47,9 @@ extension AgentCore {
     self.locate(target, for: account) { [weak self] result in
       guard let self, let identity = try? SIPURI(account.aor) else { return }
       let way: RequestWay
-      do throws(ModuleError) { way = try result.get() } catch { return self.warn("OPTIONS to \(target): \(error)") }
+      do throws(ModuleError) { way = try result.get() } catch {
+        return self.warn("OPTIONS to \(target.shown): \(error)")
+      }
       guard let local = way.targets.first?.local else { return }
       let request = self.endpoint.request(
         OutgoingRequest(
@@ -56,13 +58,13 @@ extension AgentCore {
         now: self.context.now)
       self.await(request) { [weak self] outcome in
         guard case .answered(let status, _, let headers) = outcome, status < 300 else {
-          self?.warn("OPTIONS of \(target): \(outcome.text)")
+          self?.warn("OPTIONS of \(target.shown): \(outcome.text)")
           return
         }
         let fields = ["Allow", "Accept", "Supported", "Server", "User-Agent"].flatMap { name in
           headers.all(name).map { "\(name): \($0)" }
         }
-        self?.warn((["OPTIONS of \(target): \(outcome.text)"] + fields).joined(separator: "\n"))
+        self?.warn((["OPTIONS of \(target.shown): \(outcome.text)"] + fields).joined(separator: "\n"))
       }
     }
   }
@@ -72,7 +74,7 @@ extension AgentCore {
     self.locate(peer, for: account) { [weak self] result in
       guard let self, let identity = try? SIPURI(account.aor) else { return }
       let way: RequestWay
-      do throws(ModuleError) { way = try result.get() } catch { return self.warn("REFER to \(peer): \(error)") }
+      do throws(ModuleError) { way = try result.get() } catch { return self.warn("REFER to \(peer.shown): \(error)") }
       guard let first = way.targets.first, let local = first.local else { return }
       let from = NameAddress(displayName: account.settings.displayName, uri: identity)
       let contact = self.contact(of: account, towards: first) ?? self.contact(identity, local, first.transport)
@@ -90,8 +92,8 @@ extension AgentCore {
   func sendMessage(_ text: String, to target: SIPURI, from account: LocalAccount) {
     self.sendMessage(text, to: target, from: account) { [weak self] result in
       switch result {
-      case .success(let outcome): self?.warn("message to \(target): \(outcome.text)")
-      case .failure(let error): self?.warn("message to \(target): \(error)")
+      case .success(let outcome): self?.warn("message to \(target.shown): \(outcome.text)")
+      case .failure(let error): self?.warn("message to \(target.shown): \(error)")
       }
     }
   }

@@ -23,7 +23,7 @@ extension CallControl {
     let address = settings.account?.address ?? Account(uri: settings.identity)?.address
     let target = DialString.completed(text, for: address)
     guard let uri = try? SIPURI(target), uri.scheme == .sip || uri.scheme == .sips, !uri.host.isEmpty else {
-      throw CommandFailure("\(target) is not a SIP URI: write sip:user@host")
+      throw CommandFailure(DialString.refusal(of: target))
     }
     return uri
   }
@@ -46,7 +46,7 @@ extension CallControl {
       }
     }
     if let failure { throw failure }
-    return "call \(call.id): is held; /atransferexec connects its peer with \(target)"
+    return "call \(call.id): is held; /atransferexec connects its peer with \(target.shown)"
   }
 
   func finishTransfer() throws(CommandFailure) -> String {
@@ -107,7 +107,7 @@ extension CallControl {
   private func send(message text: String, to typed: String) throws(CommandFailure) -> String {
     let (target, account) = try self.target(typed)
     self.core.sendMessage(text, to: target, from: account)
-    return Self.sending(to: "\(target)")
+    return Self.sending(to: target.shown)
   }
 
   private static func sending(to peer: String) -> String { "sending a message to \(peer)" }

@@ -92,11 +92,11 @@ package final class CallControl {
       throw CommandFailure(
         self.core.localAccounts.isEmpty
           ? "there is no account to call from: add one to the accounts file"
-          : "\(text) is not a SIP URI: write sip:user@host")
+          : DialString.refusal(of: text))
     }
     let target = DialString.completed(text, for: chosen.settings.account?.address)
     guard let uri = try? SIPURI(target), uri.scheme == .sip || uri.scheme == .sips, !uri.host.isEmpty else {
-      throw CommandFailure("\(target) is not a SIP URI: write sip:user@host")
+      throw CommandFailure(DialString.refusal(of: target))
     }
     self.lastDialled = typed.isEmpty ? self.lastDialled : typed
     self.redial.forget()

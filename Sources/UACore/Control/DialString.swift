@@ -35,8 +35,23 @@ package enum DialString {
 
   /// Whether `word` is a URI by its looks, and neither a number nor a name: it has SIP's scheme, or a user at a host.
   static func isURI(_ word: String) -> Bool {
-    let lower = word.lowercased()
-    return lower.hasPrefix("sip:") || lower.hasPrefix("sips:") || lower.contains("@")
+    if Self.hasScheme(word) { return true }
+    guard let at = word.lastIndex(of: "@") else { return false }
+    return at != word.startIndex && word.index(after: at) != word.endIndex
+  }
+
+  /// Whether `text` begins with SIP's scheme, small or large (RFC 3986 §3.1).
+  static func hasScheme(_ text: String) -> Bool {
+    let lower = text.lowercased()
+    return lower.hasPrefix("sip:") || lower.hasPrefix("sips:")
+  }
+
+  /// What is said of a text that was to be called and can't; without it where it may have a password in it.
+  static func refusal(of text: String) -> String {
+    let start = Self.hasScheme(text) ? text.firstIndex(of: ":").map { text.index(after: $0) } : nil
+    let rest = text[(start ?? text.startIndex)...]
+    let mayHavePassword = rest.lastIndex(of: "@").map { rest[..<$0].contains(":") } ?? false
+    return "\(mayHavePassword ? "that" : text) is not a SIP URI: write sip:user@host"
   }
 
   /// `192.0.2.1`, `192.0.2.1:5070`, `[2001:db8::1]`, `[2001:db8::1]:5070`.

@@ -27,7 +27,7 @@ import Testing
 
   @Test(
     "a message without a URI goes to the call's peer, whatever its first word",
-    arguments: ["hello world", "sipping tea now", "al dente", "hello"])
+    arguments: ["hello world", "sipping tea now", "al dente", "hello", "@noon then", "lunch@ noon"])
   func messageInCall(text: String) throws {
     let agents = try CallControlTests.agents(isAsked: false)
     try CallControlTests.run("/addcontact \"Alfred\" <sip:alfred@10.0.0.9>", agents.alice)

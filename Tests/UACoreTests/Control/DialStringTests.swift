@@ -36,6 +36,16 @@ import Testing
   }
 
   @Test(
+    "what can't be called is repeated only where it has no password in it",
+    arguments: [
+      ("sip:bob@", true), ("bob", true), ("@", true), ("sip:bob:secret@", false), ("SIP:bob:secret@h@", false),
+      ("bob:secret@", false),
+    ])
+  func refusal(typed: String, isRepeated: Bool) {
+    #expect(DialString.refusal(of: typed).hasPrefix("\(isRepeated ? typed : "that") is not a SIP URI"))
+  }
+
+  @Test(
     "the account's port and transport go with its domain",
     arguments: [
       ("sip:a@proxy.com:5070", "sip:100@proxy.com:5070"), ("sip:a@proxy.com:5060", "sip:100@proxy.com"),

@@ -227,6 +227,22 @@ import Testing
     three.end()
   }
 
+  @Test("who takes the place of a call is one more than call_max_calls at most", arguments: [false, true])
+  func replacesBeyondLimit(hasOwnCall: Bool) throws {
+    let three = try Three()
+    if hasOwnCall { try CallControlTests.run("/dial sip:bob@10.0.0.2", three.carol) }
+    three.agents.run(milliseconds: 1000)
+    try CallControlTests.run("/atransferstart sip:carol@10.0.0.4", three.agents.alice)
+    three.agents.run(milliseconds: 1000)
+    #expect(three.carol.act { $0.callCount } == (hasOwnCall ? 2 : 1))
+    three.carol.act { $0.settings.configuration.callMaxCalls = 1 }
+    try CallControlTests.run("/atransferexec", three.agents.alice)
+    three.agents.run(milliseconds: 4000)
+    let failures = three.agents.alice.transferFailures
+    #expect(failures.map { $0.hasPrefix("486") } == (hasOwnCall ? [true] : []), "\(failures)")
+    three.end()
+  }
+
   @Test("an attended transfer that is aborted ends the second call, and the first goes on")
   func aborted() throws {
     let three = try Three()

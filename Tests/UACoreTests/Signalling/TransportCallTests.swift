@@ -285,7 +285,9 @@ private struct TableResolver: NameResolver {
     await pair.shutDown()
   }
 
-  @Test("whoever calls a lone name is told how a user is called, and whoever registers at one is not")
+  @Test(
+    "whoever calls a lone name is told how a user is called, and whoever registers at one is not",
+    .timeLimit(.minutes(1)))
   func loneName() async throws {
     let pair = try await ConnectedPair()
     let error = await #expect(throws: ModuleError.self) { try await pair.call("bob") }
@@ -300,6 +302,8 @@ private struct TableResolver: NameResolver {
     }
     let expected = "office: the name has no address; check it, or write the host's IP address"
     #expect(reasons == [expected, expected])
+    let refused = await #expect(throws: ModuleError.self) { _ = try await pair.alice.call("bob") }
+    #expect(refused?.message.contains("a user is called as sip:bob@DOMAIN") == true, "\(refused?.message ?? "")")
     await pair.shutDown()
   }
 }
