@@ -1,5 +1,4 @@
 internal import Glibc
-internal import ModuleKit
 internal import Testing
 
 @testable internal import CLI
@@ -11,8 +10,8 @@ struct VideoFilesTests {
   @Test(
     "a film that is missing, or none, is told before the call", arguments: ["/nowhere/film.ivf", "/proc/self/stat"])
   func played(path: String) {
-    let error = #expect(throws: ModuleError.self) { try VideoFiles(played: path, recorded: nil).check() }
-    #expect(error?.kind == .noInput && error?.message.contains(path) == true)
+    let error = #expect(throws: Failure.self) { try VideoFiles(played: path, recorded: nil).check() }
+    #expect(error?.status == .noInput && error?.message.contains(path) == true)
   }
 
   @Test("a film is offered in its own codec only")
@@ -37,8 +36,8 @@ struct VideoFilesTests {
 
   @Test("an empty name is no film of another codec")
   func unnamed() {
-    let error = #expect(throws: ModuleError.self) { try VideoFiles(played: "", recorded: nil).check() }
-    #expect(error?.kind == .configuration)
+    let error = #expect(throws: Failure.self) { try VideoFiles(played: "", recorded: nil).check() }
+    #expect(error?.status == .configuration)
     let refusal = #expect(throws: Failure.self) { try VideoFiles(played: nil, recorded: "").check() }
     #expect(refusal?.status == .cannotCreate)
   }

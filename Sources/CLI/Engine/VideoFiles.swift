@@ -21,13 +21,17 @@ struct VideoFiles {
   /// Looks at both, and makes nothing: the call may have no video.
   ///
   /// - Returns: the codecs that the played file is of; none, which is all, where nothing is played.
-  func check() throws -> [String] {
+  func check() throws(Failure) -> [String] {
     if let recorded, let refusal = ConfigFileError(writing: recorded) {
       throw Failure(.cannotCreate, "--record-video \(refusal)")
     }
     guard let played else { return [] }
+    do { return try Self.codecs(of: played) } catch { throw Failure(error) }
+  }
+
+  private static func codecs(of played: String) throws -> [String] {
     let registry = try ModuleRegistry(available: compiledModules, active: usualModuleNames, settings: [:])
-    let offer = try registry.videoSource(Self.driver)
+    let offer = try registry.videoSource(self.driver)
     var codecs: [String] = []
     var refusal: ModuleError?
     for codec in try registry.videoCodecs([]) {
