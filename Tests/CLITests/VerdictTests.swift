@@ -27,4 +27,11 @@ struct VerdictTests {
     #expect(failure.message.hasPrefix(refusal.message) && failure.status == .callFailed)
     #expect(failure.message.hasSuffix(": use \"apus run\" with an account") == isDemand)
   }
+
+  @Test("where a password is wanted and none was given, the console says where it goes")
+  func advice() {
+    let refusal = "401 Unauthorized: the realm \"lab\" wants a password"
+    #expect(Console.advised(refusal) == "\(refusal): add ;auth_pass=PASSWORD to the account")
+    #expect(Console.advised("403 Forbidden") == "403 Forbidden")
+  }
 }

@@ -63,7 +63,7 @@ actor Console {
     case .transferFailed(let call, let reason): self.say("call \(call): the transfer failed: \(reason)")
     case .sourceEnded(let call): self.say("call \(call): the sound file is played")
     case .warning(let call, let text): self.say("call \(call): \(text)")
-    case .registration(let account, let state): self.say("\(account): \(state.text)")
+    case .registration(let account, let state): self.say("\(account): \(Self.advised(state.text))")
     case .messageWaiting(let account, let text): self.say("\(account): mailbox \(text)")
     case .contact(let uri, let package, let from, let to):
       self.say("<\(uri)> changed \(package == .presence ? "status" : "calls") from \(from) to \(to)")
@@ -77,12 +77,17 @@ actor Console {
     case .outgoing, .lateCandidates: break
     case .ended(let report):
       let media = report.media
-      let why = report.failure?.message ?? report.reason
+      let why = Self.advised(report.failure?.message ?? report.reason)
       self.say(
         "call \(report.id): ended, \(why); \(decimal(report.duration)) s, sent \(media.sentPackets), "
           + "received \(media.receivedPackets), lost \(media.lost), dropped \(report.dropped)"
           + (report.video.map { ", \($0.encodingName) \($0.line)" } ?? ""))
     }
+  }
+
+  /// With what helps where nobody has given a password.
+  static func advised(_ reason: String) -> String {
+    reason.hasSuffix("wants a password") ? "\(reason): add ;auth_pass=PASSWORD to the account" : reason
   }
 
   private func say(_ text: String) {

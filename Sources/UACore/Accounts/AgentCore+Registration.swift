@@ -115,8 +115,7 @@ extension AgentCore {
       self.serialRegistration.registered(account)
     case .failed(let status, let reason, _):
       account.route = nil
-      let advice = Self.advice(onRefusal: status, of: account.settings)
-      self.set(account, .failed((status.map { "\($0) \(reason)" } ?? reason) + advice))
+      self.set(account, .failed(status.map { "\($0) \(reason)" } ?? reason))
       self.serialRegistration.failed(account)
     case .unregistered:
       self.leaving[id] = nil
@@ -129,12 +128,6 @@ extension AgentCore {
         self.endpoint.removeAccount(signalling)
       }
     }
-  }
-
-  /// What helps against a 401 or 407 where the account has no password; else nothing.
-  static func advice(onRefusal status: Int?, of settings: CallSettings) -> String {
-    guard status == 401 || status == 407, let account = settings.account, account.authPassword == nil else { return "" }
-    return ": the account needs a password"
   }
 
   private func set(_ account: LocalAccount, _ state: LocalAccount.Registration) {

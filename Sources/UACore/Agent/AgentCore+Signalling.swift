@@ -219,9 +219,8 @@ extension AgentCore {
     case .replaced: call.end("replaced")
     case .rejected(let status, reason: let text):
       let kind: ModuleError.Kind = status == 408 || status == 503 ? .unavailable : .peer
-      let advice = call.isOutgoing ? Self.advice(onRefusal: status, of: call.settings) : ""
       call.end(
-        "rejected", failure: ModuleError(kind, "\(call.peer) refused the call: \(status) \(text)\(advice)"),
+        "rejected", failure: ModuleError(kind, "\(call.peer) refused the call: \(status) \(text)"),
         status: status)
     case .timeout:
       call.end("timeout", failure: ModuleError(.unavailable, "\(call.peer) does not answer"))

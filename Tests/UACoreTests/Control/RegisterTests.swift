@@ -129,7 +129,7 @@ import Testing
     let lab = try Lab(password: "secret")
     try CallControlTests.run("/uanew <sip:alice@10.0.0.3>;regint=600", lab.agents.alice)
     lab.agents.run(milliseconds: 1000)
-    let sentence = "401 Unauthorized: the realm \"lab\" wants a password: the account needs a password"
+    let sentence = "401 Unauthorized: the realm \"lab\" wants a password"
     #expect(lab.states.last == .failed(sentence))
   }
 
