@@ -2,7 +2,7 @@ import Apus
 import Glibc
 import Testing
 
-/// The README's example, as it stands there; it compiles, so it can be copied.
+/// The README's examples, as they stand there; they compile, so they can be copied.
 func readmeExample() async throws {
   let agent = try await UserAgent()  // DTLS-SRTP, Opus and G.711, media on a pool of threads
   let call = try await agent.call("sip:bob@127.0.0.1:5080")
@@ -13,13 +13,21 @@ func readmeExample() async throws {
   await agent.shutDown()
 }
 
+func readmeAccount() async throws {
+  var configuration = UserAgent.Configuration()
+  configuration.account = UserAgent.Account(address: "sip:alice@example.com", password: "…")
+  configuration.settings = ["rtp_ports": "20000-29999", "rtp_timeout": "30"]  // whatever else a config file may say
+  let agent = try await UserAgent(configuration)
+  try await agent.send(message: "hello", to: "sip:bob@example.com")  // what comes in is in agent.messages
+}
+
 @Suite struct ReadmeExampleTests {
-  @Test("the README shows the example that is compiled here")
-  func isTheSame() throws {
+  @Test("the README shows the examples that are compiled here", arguments: ["readmeExample", "readmeAccount"])
+  func isTheSame(name: String) throws {
     let file = #filePath
     let root = file.split(separator: "/").dropLast(3).reduce("") { $0 + "/" + $1 }
     let (readme, source) = (try text("\(root)/README.md"), try text(file))
-    let body = try #require(source.components(between: "readmeExample() async throws {\n", and: "\n}\n"))
+    let body = try #require(source.components(between: "func \(name)() async throws {\n", and: "\n}\n"))
     let example = body.split(separator: "\n").map { $0.dropFirst(2) }.joined(separator: "\n")
     #expect(example.count > 300)
     #expect(readme.ranges(of: example).count == 1)
