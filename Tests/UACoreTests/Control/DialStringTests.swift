@@ -54,4 +54,7 @@ import Testing
   func uriCompleteOfAccount(account: String, uri: String) {
     #expect(DialString.completed("100", for: Account(uri: account)?.address) == uri)
   }
+
+  @Test("a scheme has no case (RFC 3261 §19.1.4)", arguments: ["sip:a@b", "SIP:a@b", "Sips:a@b"])
+  func scheme(text: String) { #expect(DialString.hasScheme(text) && !DialString.hasScheme("x\(text)")) }
 }
