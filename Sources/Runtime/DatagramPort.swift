@@ -10,7 +10,7 @@ package protocol DatagramPort: AnyObject {
   /// From now on the loop's batch tells when the kernel took each datagram in; where there is no kernel, nothing does.
   func stampArrivals(in context: LoopContext)
   /// Replaces what `batch` holds with what has arrived; never blocks.
-  func fill(_ batch: inout PacketBatch)
+  func fill(_ batch: PacketBatch)
   func send(_ bytes: RawSpan, to address: SocketAddress) -> SendResult
   /// Whether others have the same socket: then this port gets what is its own by what it claims, and nothing else.
   var isShared: Bool { get }

@@ -12,11 +12,8 @@ package struct WatchID: Hashable, Sendable {
 /// lives on this thread. Tokens are never used twice: an event of something that was removed a moment ago finds no
 /// handler.
 package final class LoopContext {
-  package var batch: PacketBatch
-  /// Room for one frame of PCM, for whoever runs on the loop while it runs; as large as anyone wanted it.
-  package var frame: [Int16] = []
-  /// The same for what a packet decodes to, where that is no frame.
-  package var scratch: [Int16] = []
+  package let batch: PacketBatch
+  private var workspace = Workspace()
   private let clock: Clock
   private let epoll = epoll_create1(Int32(EPOLL_CLOEXEC))
   private let alarm = timerfd_create(CLOCK_MONOTONIC, Int32(TFD_NONBLOCK | TFD_CLOEXEC))
@@ -25,17 +22,26 @@ package final class LoopContext {
   private var armed: Instant?
   /// Tokens of the handlers that are to be called when the turn ends.
   private var endings: [UInt64] = []
+  private var hasEndings = false
   /// Nanoseconds.
   private static let grain: Int64 = 1_000_000
+
+  /// What leaves when the turn ends.
+  private var outbox: Outbox
 
   /// A closure in a generic table would be wrapped in another one.
   private struct Handler {
     let call: () -> Void
+    /// That of a socket whose datagrams are collected; else -1.
+    var datagrams: Int32 = -1
+    /// Datagrams that left by the socket and that the kernel did not take.
+    var unsent = 0
   }
 
   init(wake: Int32, clock: Clock, batchSlots: Int) {
     self.clock = clock
     self.batch = PacketBatch(slots: batchSlots)
+    self.outbox = Outbox(slots: batchSlots)
     clinux_epoll_add(self.epoll, wake, 0)
     _ = self.watch(self.alarm) { [unowned self, alarm] in
       // What is armed next may be due at the same instant, which has passed.
@@ -55,11 +61,46 @@ package final class LoopContext {
 
   package var now: Instant { self.clock.now }
 
+  /// Takes out the loop's workspace, for whoever runs while it runs; nothing is copied.
+  package func takeWorkspace() -> Workspace {
+    var taken = Workspace()
+    swap(&taken, &self.workspace)
+    if taken.packet.isEmpty { taken.packet = Array(repeating: 0, count: Workspace.packetLength) }
+    return taken
+  }
+
+  package func giveBack(_ workspace: consuming Workspace) { self.workspace = workspace }
+
   /// Runs `handler` whenever the descriptor can be read or has an error.
   package func watch(_ descriptor: Int32, _ handler: @escaping () -> Void) -> WatchID {
     let id = self.register(handler)
     clinux_epoll_add(self.epoll, descriptor, id.token)
     return id
+  }
+
+  /// Runs `handler` whenever the socket has datagrams, which are in the loop's batch by then: `PacketBatch.fill` shows them.
+  package func watch(datagramsOf socket: borrowing UDPSocket, _ handler: @escaping () -> Void) -> WatchID {
+    let id = WatchID(token: self.handlers.add(Handler(call: handler, datagrams: socket.descriptor)))
+    clinux_epoll_add(self.epoll, socket.descriptor, id.token)
+    return id
+  }
+
+  /// Sends a datagram by the socket of `id` when the turn ends, or as soon as many wait; at once where it is very long.
+  package func send(_ bytes: RawSpan, to address: SocketAddress, on socket: borrowing UDPSocket, _ id: WatchID)
+    -> SendResult
+  {
+    if self.outbox.isFull { self.flush() }
+    if self.outbox.append(bytes, to: address, on: socket.descriptor, for: id) { return .sent }
+    self.flush()
+    return socket.send(bytes, to: address)
+  }
+
+  /// How many datagrams that `send` took the kernel did not take.
+  package func unsent(_ id: WatchID) -> Int { self.handlers[id.token]?.unsent ?? 0 }
+
+  /// Sends what waits for the end of the turn.
+  package func flush() {
+    self.outbox.flush { id in _ = self.handlers.update(id.token) { $0.unsent += 1 } }
   }
 
   /// Whether the handler of a watched descriptor also runs whenever there is room to write; at first it does not.
@@ -118,16 +159,24 @@ package final class LoopContext {
   }
 
   /// Calls the handler of `id` once all that this turn of the loop brings was handled, what such handlers ask for too.
-  package func handleAtEndOfTurn(_ id: WatchID) { self.endings.append(id.token) }
+  package func handleAtEndOfTurn(_ id: WatchID) {
+    self.endings.append(id.token)
+    self.hasEndings = true
+  }
 
   func endTurn() {
-    guard !self.endings.isEmpty else { return }
+    if self.hasEndings { self.handleEndings() }
+    self.flush()
+  }
+
+  private func handleEndings() {
     var next = 0
     while next < self.endings.count {
       self.handle(self.endings[next])
       next += 1
     }
     self.endings.removeAll(keepingCapacity: true)
+    self.hasEndings = false
   }
 
   /// Waits for events and handles them; true when the wake descriptor was among them.
@@ -138,10 +187,28 @@ package final class LoopContext {
       let count = unsafe epoll_wait(self.epoll, events.baseAddress, 64, -1)
       for index in 0..<max(0, Int(count)) {
         let token = unsafe events[index].data.u64
-        if token == 0 { isWoken = true } else { self.handle(token) }
+        if token == 0 { isWoken = true } else { self.handleEvent(token) }
       }
     }
+    self.handleCollected()
     return isWoken
+  }
+
+  private func handleEvent(_ token: UInt64) {
+    guard let descriptor = self.handlers[token]?.datagrams, descriptor >= 0 else { return self.handle(token) }
+    guard !self.batch.collect(descriptor, for: token) else { return }
+    self.handleCollected()
+    _ = self.batch.collect(descriptor, for: token)
+  }
+
+  /// Has everyone take what was collected; who takes nothing, or is gone meanwhile, wants nothing.
+  private func handleCollected() {
+    var next = 0
+    while next < self.batch.collectionCount {
+      self.handle(self.batch.token(ofCollection: next))
+      next += 1
+    }
+    if next > 0 { self.batch.discardCollected() }
   }
 
   func removeAll() {

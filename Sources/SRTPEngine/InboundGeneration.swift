@@ -69,10 +69,8 @@ struct InboundGeneration: ~Copyable {
 
   // MARK: Packets
 
-  /// Whether an RTP packet of this SSRC may need two attempts, at two rollover counters.
-  func isUndecided(_ source: Int, carried: UInt64) -> Bool {
-    self.marks[source].highestIndex == nil && carried > 0x7FFF
-  }
+  /// Whether no RTP packet of this SSRC was heard under this key: one may need two attempts, at two rollover counters.
+  func isUndecided(_ source: Int) -> Bool { self.marks[source].highestIndex == nil }
 
   /// Authenticates and decrypts in place. After a refusal the packet is as it was if `scratch` has it, else undefined.
   ///

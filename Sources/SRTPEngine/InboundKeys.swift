@@ -149,8 +149,8 @@ package struct InboundKeys: ~Copyable {
   /// Whether a packet that one attempt fails on is still of use, so that it has to be saved.
   private mutating func mayFailFirst(_ source: Int?, carried: UInt64?, isRTCP: Bool) -> Bool {
     if self.generationCount > 1 || self.preservesFailures { return true }
-    guard let source, let carried, !isRTCP else { return false }
-    return self.ring[0]?.isUndecided(source, carried: carried) ?? false
+    guard let source, let carried, carried > 0x7FFF, !isRTCP else { return false }
+    return self.ring[0]?.isUndecided(source) ?? false
   }
 
   /// Newest first, then the one that worked last, then the others by age.

@@ -2,6 +2,6 @@
 import NetBase
 import Runtime
 
-func keep(_ batch: inout PacketBatch, _ kept: inout Packet) {
+func keep(_ batch: PacketBatch, _ kept: inout Packet) {
   batch.withPacket(0) { packet in swap(&packet, &kept) }
 }

@@ -12,12 +12,12 @@ import Testing
     try #require(SocketAddress(host: host, port: port))
   }
 
-  private func bytes(_ batch: inout PacketBatch, _ index: Int) -> [UInt8] {
+  private func bytes(_ batch: PacketBatch, _ index: Int) -> [UInt8] {
     batch.withPacket(index) { $0.bytes.copied() }
   }
 
   /// Fills the batch, waiting a second at most.
-  private func receive(_ batch: inout PacketBatch, from socket: borrowing UDPSocket) {
+  private func receive(_ batch: PacketBatch, from socket: borrowing UDPSocket) {
     for _ in 0..<1000 {
       batch.fill(from: socket)
       if batch.count > 0 { return }
@@ -30,7 +30,7 @@ import Testing
     let left = try UDPSocket(try self.address(host))
     let right = try UDPSocket(try self.address(host))
     #expect(left.localAddress.port != 0 && left.localAddress.host == host)
-    var batch = PacketBatch(slots: 4)
+    let batch = PacketBatch(slots: 4)
     batch.fill(from: right)
     #expect(batch.count == 0)
     for size in [1, 0, 160, 1400, 2048] {
@@ -38,9 +38,9 @@ import Testing
       let target = right.localAddress
       let result = sent.withRawSpan { left.send($0, to: target) }
       #expect(result == .sent)
-      self.receive(&batch, from: right)
+      self.receive(batch, from: right)
       #expect(batch.count == 1 && batch.source(0) == left.localAddress && !batch.isTruncated(0))
-      #expect(self.bytes(&batch, 0) == sent)
+      #expect(self.bytes(batch, 0) == sent)
     }
   }
 
@@ -49,16 +49,16 @@ import Testing
     let left = try UDPSocket(try self.address(host))
     let right = try UDPSocket(try self.address(host))
     let target = right.localAddress
-    var batch = PacketBatch(slots: 4)
+    let batch = PacketBatch(slots: 4)
     func send(_ count: Int) {
       for number in 0..<count { _ = [UInt8(number)].withRawSpan { left.send($0, to: target) } }
     }
     send(1)
-    self.receive(&batch, from: right)
+    self.receive(batch, from: right)
     #expect(batch.count == 1 && batch.arrival(0) == nil, "no room was made")
     batch.takeArrivals()
     send(1)
-    self.receive(&batch, from: right)
+    self.receive(batch, from: right)
     #expect(batch.count == 1 && batch.arrival(0) == nil, "the socket was not asked")
 
     right.stampArrivals()
@@ -69,7 +69,7 @@ import Testing
       send(4)
       let after = wallClockNanoseconds()
       usleep(20_000)
-      self.receive(&batch, from: right)
+      self.receive(batch, from: right)
       #expect(batch.count == 4)
       var times: [Int64] = []
       for index in 0..<4 { if let time = batch.arrival(index) { times.append(time) } }
@@ -81,7 +81,7 @@ import Testing
     let quiet = try UDPSocket(try self.address(host))
     let other = quiet.localAddress
     _ = [1].withRawSpan { left.send($0, to: other) }
-    self.receive(&batch, from: quiet)
+    self.receive(batch, from: quiet)
     #expect(batch.count == 1 && batch.arrival(0) == nil)
     [1, 2].withRawSpan { batch.fill(with: $0, from: target) }
     #expect(batch.arrival(0) == nil, "it did not come from the kernel")
@@ -93,13 +93,13 @@ import Testing
     let right = try UDPSocket(try self.address(host))
     let target = right.localAddress
     for number in 0..<40 { _ = [UInt8(number), 1, 2].withRawSpan { left.send($0, to: target) } }
-    var batch = PacketBatch(slots: 32)
-    self.receive(&batch, from: right)
+    let batch = PacketBatch(slots: 32)
+    self.receive(batch, from: right)
     #expect(batch.count == 32 && batch.isFull)
-    for index in 0..<32 { #expect(self.bytes(&batch, index) == [UInt8(index), 1, 2]) }
-    self.receive(&batch, from: right)
+    for index in 0..<32 { #expect(self.bytes(batch, index) == [UInt8(index), 1, 2]) }
+    self.receive(batch, from: right)
     #expect(batch.count == 8 && !batch.isFull)
-    #expect(self.bytes(&batch, 7) == [39, 1, 2])
+    #expect(self.bytes(batch, 7) == [39, 1, 2])
   }
 
   @Test("datagrams that were put into a batch leave by one send, each to where it goes", arguments: Self.loopbacks)
@@ -108,7 +108,7 @@ import Testing
     let right = try UDPSocket(try self.address(host))
     let far = try UDPSocket(try self.address(host))
     let targets = [right.localAddress, far.localAddress]
-    var outbox = PacketBatch(slots: 4, slotSize: 100)
+    let outbox = PacketBatch(slots: 4, slotSize: 100)
     for round in UInt8(0)..<2 {
       outbox.clear()
       for number in UInt8(0)..<4 {
@@ -120,15 +120,15 @@ import Testing
       // What went is not sent again.
       let (taken, result) = outbox.send(from: Int(round), on: left)
       #expect(taken == 4 - Int(round) && result == .sent)
-      var batch = PacketBatch(slots: 8)
-      self.receive(&batch, from: far)
+      let batch = PacketBatch(slots: 8)
+      self.receive(batch, from: far)
       #expect(batch.count == 2 && batch.source(0) == left.localAddress)
-      #expect(self.bytes(&batch, 0) == [round, 1])
-      #expect(self.bytes(&batch, 1) == [round, 3])
-      self.receive(&batch, from: right)
+      #expect(self.bytes(batch, 0) == [round, 1])
+      #expect(self.bytes(batch, 1) == [round, 3])
+      self.receive(batch, from: right)
       let last = 1 - Int(round)
       #expect(batch.count == last + 1)
-      #expect(self.bytes(&batch, last) == [round, 2])
+      #expect(self.bytes(batch, last) == [round, 2])
     }
     outbox.clear()
     let isTooLong = [UInt8](repeating: 1, count: 101).withRawSpan { outbox.append($0, targets[0]) }
@@ -140,7 +140,7 @@ import Testing
     let left = try UDPSocket(try self.address(host))
     let right = try UDPSocket(try self.address(host))
     let target = right.localAddress
-    var outbox = PacketBatch(slots: 4)
+    let outbox = PacketBatch(slots: 4)
     // No datagram goes to port 0.
     for port in [target.port, 0, target.port] {
       _ = [1].withRawSpan { outbox.append($0, target.with(port: port)) }
@@ -160,43 +160,43 @@ import Testing
     let target = right.localAddress
     right.stampArrivals()
     usleep(50_000)
-    var batch = PacketBatch(slots: 4, slotSize: 100)
-    var copy = PacketBatch(slots: 2)
+    let batch = PacketBatch(slots: 4, slotSize: 100)
+    let copy = PacketBatch(slots: 2)
     batch.takeArrivals()
     copy.takeArrivals()
     for size in [3, 101, 2] { _ = [UInt8](repeating: 7, count: size).withRawSpan { left.send($0, to: target) } }
     usleep(20_000)
-    self.receive(&batch, from: right)
+    self.receive(batch, from: right)
     #expect(batch.count == 3)
     [1].withRawSpan { copy.fill(with: $0, from: target) }
     copy.clear()
     copy.append(2, of: batch)
     copy.append(1, of: batch)
     #expect(copy.isFull && copy.source(0) == left.localAddress && copy.source(1) == left.localAddress)
-    #expect(self.bytes(&copy, 0) == [7, 7])
-    #expect(self.bytes(&copy, 1).count == 100)
+    #expect(self.bytes(copy, 0) == [7, 7])
+    #expect(self.bytes(copy, 1).count == 100)
     #expect(!copy.isTruncated(0) && copy.isTruncated(1))
     let (times, copies) = ([batch.arrival(2), batch.arrival(1)], [copy.arrival(0), copy.arrival(1)])
     #expect(times == copies && !times.contains(nil))
     copy.clear()
     let isTaken = [5].withRawSpan { copy.append($0, target) }
     #expect(isTaken && copy.source(0) == target && copy.arrival(0) == nil)
-    #expect(self.bytes(&copy, 0) == [5])
+    #expect(self.bytes(copy, 0) == [5])
   }
 
   @Test("a datagram longer than its slot says so, and what takes its place does not")
   func truncation() throws {
     let left = try UDPSocket(try self.address("127.0.0.1"))
     let right = try UDPSocket(try self.address("127.0.0.1"))
-    var batch = PacketBatch(slots: 2, slotSize: 100)
+    let batch = PacketBatch(slots: 2, slotSize: 100)
     let target = right.localAddress
     for size in [101, 100] { _ = [UInt8](repeating: 7, count: size).withRawSpan { left.send($0, to: target) } }
-    self.receive(&batch, from: right)
+    self.receive(batch, from: right)
     #expect(batch.count == 2 && batch.isTruncated(0) && !batch.isTruncated(1))
-    #expect(self.bytes(&batch, 0).count == 100)
+    #expect(self.bytes(batch, 0).count == 100)
     [1, 2].withRawSpan { batch.fill(with: $0, from: target) }
     #expect(batch.count == 1 && !batch.isTruncated(0) && batch.source(0) == target)
-    #expect(self.bytes(&batch, 0) == [1, 2])
+    #expect(self.bytes(batch, 0) == [1, 2])
   }
 
   @Test("ICMP tells that nothing listens, and of whom", arguments: Self.loopbacks)

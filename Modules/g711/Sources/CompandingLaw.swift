@@ -5,12 +5,30 @@ enum CompandingLaw: CaseIterable, Sendable {
 
   private static let muTable = (UInt8.min...UInt8.max).map { linear(muLaw: $0) }
   private static let aTable = (UInt8.min...UInt8.max).map { linear(aLaw: $0) }
+  private static let muCodes = (Int16(-8192)...8191).map { muLaw($0 << 2) }
+  private static let aCodes = (Int16(-4096)...4095).map { aLaw($0 << 3) }
 
   /// What each byte decodes to, as 16-bit samples; one table for all, so that it stays in the processor's cache.
   var table: [Int16] {
     switch self {
     case .mu: Self.muTable
     case .a: Self.aTable
+    }
+  }
+
+  /// What each sample encodes to, from the lowest to the highest, by the bits that make a difference.
+  var codes: [UInt8] {
+    switch self {
+    case .mu: Self.muCodes
+    case .a: Self.aCodes
+    }
+  }
+
+  /// The lower bits of a 16-bit sample, which make none.
+  var ignoredBits: Int16 {
+    switch self {
+    case .mu: 2
+    case .a: 3
     }
   }
 }

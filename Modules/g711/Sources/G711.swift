@@ -46,17 +46,21 @@ struct G711Codec: AudioCodec {
 /// A byte a sample; no state.
 final class G711Encoder: AudioEncoder {
   let format = AudioFormat(sampleRate: 8000, channels: 1)
-  private let law: CompandingLaw
+  private let codes: [UInt8]
+  private let ignoredBits: Int16
 
-  init(law: CompandingLaw) { self.law = law }
+  init(law: CompandingLaw) { (self.codes, self.ignoredBits) = (law.codes, law.ignoredBits) }
 
   func encode(_ samples: Span<Int16>, into payload: inout MutableRawSpan) -> EncodeResult {
     guard !samples.isEmpty, samples.count <= payload.byteCount else { return .failed }
-    switch self.law {
-    case .mu:
-      for index in 0..<samples.count { payload.set(uint8: muLaw(samples[index]), at: index) }
-    case .a:
-      for index in 0..<samples.count { payload.set(uint8: aLaw(samples[index]), at: index) }
+    let (middle, ignored) = (self.codes.count / 2, self.ignoredBits)
+    // Every sample has a code, and there is room for all of them: nothing is left to check for each.
+    unsafe payload.withUnsafeMutableBytes { bytes in
+      unsafe samples.withUnsafeBufferPointer { samples in
+        unsafe self.codes.withUnsafeBufferPointer { codes in
+          for index in 0..<samples.count { unsafe bytes[index] = codes[middle &+ Int(samples[index] &>> ignored)] }
+        }
+      }
     }
     return .payload(samples.count)
   }
@@ -75,8 +79,14 @@ final class G711Decoder: AudioDecoder {
   func decode(_ payload: RawSpan, into samples: inout MutableSpan<Int16>) -> Int? {
     let count = payload.byteCount
     guard count > 0, count <= samples.count else { return nil }
-    let table = self.table
-    for index in 0..<count { samples[index] = table[Int(payload.uint8(at: index))] }
+    // Every byte has a sample, and there is room for all of them: nothing is left to check for each.
+    unsafe samples.withUnsafeMutableBufferPointer { samples in
+      unsafe payload.withUnsafeBytes { bytes in
+        unsafe self.table.withUnsafeBufferPointer { table in
+          for index in 0..<count { unsafe samples[index] = table[Int(bytes[index])] }
+        }
+      }
+    }
     self.concealment.heard(&samples, count: count)
     return count
   }

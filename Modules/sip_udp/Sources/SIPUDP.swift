@@ -46,7 +46,7 @@ final class SIPUDPTransport: SIPTransport {
   /// Messages that were not sent, for the socket's buffer was full.
   private var overflows = 0
   /// Room for a message of the largest size that UDP carries.
-  private var batch = PacketBatch(slots: 8, slotSize: 65_536)
+  private let batch = PacketBatch(slots: 8, slotSize: 65_536)
 
   init(_ socket: consuming UDPSocket, _ loop: LoopContext, _ receiver: any SIPTransportReceiver) {
     self.socket = socket

@@ -51,9 +51,9 @@ final class SharedPort: DatagramPort {
 
   func stampArrivals(in context: LoopContext) { self.place?.socket.stampArrivals(in: context) }
 
-  func fill(_ batch: inout PacketBatch) {
+  func fill(_ batch: PacketBatch) {
     guard let place else { return batch.clear() }
-    place.socket.take(place.end, into: &batch)
+    place.socket.take(place.end, into: batch)
   }
 
   func send(_ bytes: RawSpan, to address: SocketAddress) -> SendResult {

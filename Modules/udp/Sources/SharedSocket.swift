@@ -32,11 +32,11 @@ final class SharedSocket {
   private let rtp: UDPSocket
   private let rtcp: UDPSocket
   private let tally: SharedTally
-  private var batch = PacketBatch(slots: SharedSocket.slots)
+  private let batch = PacketBatch(slots: SharedSocket.slots)
   private var next = [Int](repeating: -1, count: SharedSocket.slots)
   /// Ends that have datagrams in the batch.
   private var receivers: [Int] = []
-  private var outbox = PacketBatch(slots: SharedSocket.slots)
+  private let outbox = PacketBatch(slots: SharedSocket.slots)
   /// Whose each datagram of the outbox is.
   private var senders = [Int](repeating: 0, count: SharedSocket.slots)
   private var routing = DatagramRouting()
@@ -203,7 +203,7 @@ final class SharedSocket {
   }
 
   /// Copies what has come for an end, as much as there is room for.
-  func take(_ end: Int, into batch: inout PacketBatch) {
+  func take(_ end: Int, into batch: PacketBatch) {
     batch.clear()
     var index = self.ends[end].first
     while index >= 0, !batch.isFull {

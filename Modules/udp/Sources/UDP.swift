@@ -52,22 +52,27 @@ package struct UDPTransport: DatagramTransport {
   }
 }
 
-/// A UDP socket watched by its transport's loop.
+/// A UDP socket watched by its transport's loop: what comes is received with what others' sockets have, and what is sent
+/// leaves with what others send when the loop's turn ends.
 final class UDPPort: DatagramPort {
   private let socket: UDPSocket
-  private var watch: WatchID?
+  /// While it is attached.
+  private var place: (context: LoopContext, watch: WatchID)?
+  private var unsentBefore = 0
 
   init(_ socket: consuming UDPSocket) { self.socket = socket }
 
   var localAddress: SocketAddress { self.socket.localAddress }
 
   func attach(to context: LoopContext, _ handler: @escaping () -> Void) {
-    self.watch = context.watch(self.socket.descriptor, handler)
+    self.place = (context, context.watch(datagramsOf: self.socket, handler))
   }
 
   func detach(from context: LoopContext) {
-    if let watch { context.unwatch(watch, self.socket.descriptor) }
-    self.watch = nil
+    guard let place = self.place.take() else { return }
+    context.flush()
+    self.unsentBefore += context.unsent(place.watch)
+    context.unwatch(place.watch, self.socket.descriptor)
   }
 
   func stampArrivals(in context: LoopContext) {
@@ -75,7 +80,12 @@ final class UDPPort: DatagramPort {
     context.batch.takeArrivals()
   }
 
-  func fill(_ batch: inout PacketBatch) { batch.fill(from: self.socket) }
+  func fill(_ batch: PacketBatch) { batch.fill(from: self.socket, self.place?.watch) }
 
-  func send(_ bytes: RawSpan, to address: SocketAddress) -> SendResult { self.socket.send(bytes, to: address) }
+  func send(_ bytes: RawSpan, to address: SocketAddress) -> SendResult {
+    guard let place else { return self.socket.send(bytes, to: address) }
+    return place.context.send(bytes, to: address, on: self.socket, place.watch)
+  }
+
+  var unsent: Int { self.unsentBefore + (self.place.map { $0.context.unsent($0.watch) } ?? 0) }
 }

@@ -34,7 +34,7 @@ private struct Member: Sendable {
       for port in [ports.rtp, ports.rtcp] {
         port.attach(to: context) { [unowned port, unowned ports] in
           #expect(loop.isCurrent)
-          port.fill(&context.batch)
+          port.fill(context.batch)
           for index in 0..<context.batch.count {
             let bytes = context.batch.withPacket(index) { $0.bytes.copied() }
             heard.withLock { $0.append(bytes) }
@@ -90,7 +90,7 @@ private final class Peer: Sendable {
 
   /// What has come, once that is as much as this, or after two seconds.
   func receive(_ count: Int) -> [Datagram] {
-    var batch = PacketBatch(slots: 16, slotSize: 4096)
+    let batch = PacketBatch(slots: 16, slotSize: 4096)
     var received: [Datagram] = []
     for _ in 0..<2000 where received.count < count {
       batch.fill(from: self.socket)
@@ -254,7 +254,7 @@ private final class Peer: Sendable {
           let result = [number].withRawSpan { ports.rtp.send($0, to: target) }
           #expect(result == .sent)
         }
-        var batch = PacketBatch(slots: 100)
+        let batch = PacketBatch(slots: 100)
         batch.fill(from: peer.socket)
         return batch.count
       }

@@ -69,7 +69,7 @@ import udp
       box.put(port)
       port.attach(to: context) { [unowned port] in
         #expect(loop.isCurrent)
-        port.fill(&context.batch)
+        port.fill(context.batch)
         for index in 0..<context.batch.count {
           let entry = (context.batch.source(index), context.batch.withPacket(index) { $0.count })
           heard.withLock { $0.append(entry) }
@@ -106,7 +106,7 @@ import udp
       box.put(port)
       port.stampArrivals(in: context)
       port.attach(to: context) { [unowned port] in
-        port.fill(&context.batch)
+        port.fill(context.batch)
         for index in 0..<context.batch.count {
           let time = context.batch.arrival(index)
           heard.withLock { $0.append(time) }

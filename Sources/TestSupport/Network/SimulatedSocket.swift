@@ -85,7 +85,7 @@ final class SimulatedPort: DatagramPort {
     self.socket.attach(nil)
   }
 
-  func fill(_ batch: inout PacketBatch) {
+  func fill(_ batch: PacketBatch) {
     batch.clear()
     guard case .datagram(let datagram) = self.socket.take() else { return }
     datagram.bytes.withRawSpan { batch.fill(with: $0, from: datagram.source) }

@@ -65,6 +65,14 @@ struct AudioPlayout: ~Copyable {
     self.longest = Self.longestPacket(format)
   }
 
+  /// What there is before an agreement: no format comes.
+  init(now: Instant) {
+    var none = JitterBufferSettings()
+    (none.kind, none.size) = (.off, 2)
+    self.init(
+      format: AudioFormat(sampleRate: 8000, channels: 1), settings: none, clockRate: 8000, packetTime: 1, now: now)
+  }
+
   /// The formats that may come now; decoders in use stay.
   mutating func accept(_ codecs: [NegotiatedCodec]) {
     self.decoders.removeAll { decoder in

@@ -38,16 +38,15 @@ package struct AudioStream: ~Copyable {
   private var receiveChain: (any AudioStage)?
   private var waiting: [StreamEvent] = []
   private var receiver: RTPReceiver
-  private var playout: AudioPlayout?
+  private var playout: AudioPlayout
   private var eventReceiver = TelephoneEventReceiver(clockRate: 8000)
   private var sender: RTPSender
-  private var transmitter: AudioTransmitter?
+  private var transmitter = AudioTransmitter()
   private var rtcp: RTCPSession
   private var arrivals: TransportFeedback
   /// Reports of arrivals that left.
   private var arrivalReports = 0
   private var random: SeededGenerator
-  private var reportRoom = [UInt8](repeating: 0, count: max(RTCPSession.roomNeeded, TransportFeedback.roomNeeded) + 64)
   private let jitterBuffer: JitterBufferSettings
   private var stream: StreamSettings?
   private var lostAtEnd = (receiving: 0, sending: 0, unencodable: 0)
@@ -71,6 +70,7 @@ package struct AudioStream: ~Copyable {
       settings.stream, settings.receiveTimeout, settings.jitterBuffer
     )
     self.decodes = settings.decodes
+    self.playout = AudioPlayout(now: now)
     self.random = SeededGenerator(seed: settings.seed)
     self.sender = RTPSender(ssrc: settings.ssrc, clockRate: 8000, random: &self.random)
     self.receiver = RTPReceiver(clockRate: 8000)
@@ -96,7 +96,7 @@ package struct AudioStream: ~Copyable {
     if old == nil {
       let format = new.plan.format
       self.frameCount = format.sampleCount(milliseconds: new.packetTime)
-      self.transmitter = AudioTransmitter(chain: try new.plan.makeTransmitChain(), plan: new.plan)
+      self.transmitter.begin(try new.plan.makeTransmitChain(), new.plan)
       self.receiveChain = try new.plan.makeReceiveChain()
       self.playout = AudioPlayout(
         format: format, settings: self.jitterBuffer,
@@ -108,12 +108,12 @@ package struct AudioStream: ~Copyable {
         || old?.eventClockRate != new.eventClockRate
     {
       self.sender.change(clockRate: codec.codec.clockRate)
-      try self.transmitter?.use(codec, packetTime: new.packetTime, eventClockRate: new.eventClockRate)
+      try self.transmitter.use(codec, packetTime: new.packetTime, eventClockRate: new.eventClockRate)
       self.frameCount = new.plan.format.sampleCount(milliseconds: new.packetTime)
     }
     let rate = new.receiveCodecs.first?.codec.clockRate
     if let rate, rate != old?.receiveCodecs.first?.codec.clockRate { self.receiver.change(clockRate: rate) }
-    self.playout?.accept(new.receiveCodecs)
+    self.playout.accept(new.receiveCodecs)
     if old?.canReceive != new.canReceive { self.lastHeard = now }
   }
 
@@ -121,9 +121,9 @@ package struct AudioStream: ~Copyable {
   package mutating func replaceStages(_ plan: StagePlan, _ direction: MediaDirection) throws(ModuleError) {
     switch direction {
     case .transmit:
-      guard self.transmitter != nil else { return }
+      guard self.transmitter.isActive else { return }
       let chain = try plan.makeTransmitChain()
-      self.transmitter?.replace(chain, of: self.id)
+      self.transmitter.replace(chain, of: self.id)
     case .receive:
       guard let old = self.receiveChain else { return }
       self.receiveChain = try plan.makeReceiveChain()
@@ -135,7 +135,7 @@ package struct AudioStream: ~Copyable {
   package var isConfigured: Bool { self.terms != nil }
 
   package mutating func send(digits: String) {
-    let refused = self.transmitter?.send(digits: digits) ?? digits
+    let refused = self.transmitter.isActive ? self.transmitter.send(digits: digits) : digits
     if !refused.isEmpty { self.waiting.append(.digitsRefused(refused)) }
   }
 
@@ -145,9 +145,9 @@ package struct AudioStream: ~Copyable {
   }
 
   /// Sends RTCP BYE.
-  package mutating func sayGoodbye(now: Instant, output: any StreamOutput) {
+  package mutating func sayGoodbye(now: Instant, _ workspace: inout Workspace, output: any StreamOutput) {
     guard self.terms != nil, output.canReport, self.sender.packets > 0 || self.receiver.packets > 0 else { return }
-    self.reportRoom.withPacket { packet in
+    workspace.packet.withPacket { packet in
       packet.count = self.rtcp.goodbye(now: now, sender: self.sender, receiver: &self.receiver, into: &packet.storage)
       _ = output.send(report: &packet)
     }
@@ -155,22 +155,36 @@ package struct AudioStream: ~Copyable {
 
   /// The stages complete what they have; nothing is called after this.
   package mutating func finish() {
-    self.transmitter?.finish(self.id)
+    self.transmitter.finish(self.id)
     self.receiveChain?.finish(self.id)
     self.lostAtEnd = (self.lostReceiving, self.lostSending, self.unencodable)
     self.receiveChain = nil
-    self.transmitter = nil
+    self.transmitter = AudioTransmitter()
   }
 
   // MARK: Packets
 
-  /// Takes an RTP packet, decrypted; false when it belongs to nothing that was negotiated.
-  package mutating func receive(packet: RawSpan, now: Instant) -> Bool {
+  /// What became of an RTP packet.
+  package enum Reception: Sendable {
+    /// It belongs to nothing that was negotiated.
+    case refused
+    case taken
+    /// It was taken, and there are events.
+    case eventful
+  }
+
+  /// Takes an RTP packet, decrypted.
+  package mutating func receive(packet: RawSpan, now: Instant) -> Reception {
+    guard self.take(packet, now: now) else { return .refused }
+    return self.waiting.isEmpty ? .taken : .eventful
+  }
+
+  private mutating func take(_ packet: RawSpan, now: Instant) -> Bool {
     guard let terms, let header = try? RTPHeader(parsing: packet) else { return false }
     let isEvent = terms.eventReceiveTypes.contains(header.payloadType)
     let isRedundant = header.payloadType == terms.redundantType
     if !isEvent, !isRedundant {
-      guard let rate = self.playout?.clockRate(of: header.payloadType) else { return false }
+      guard let rate = self.playout.clockRate(of: header.payloadType) else { return false }
       // A codec of another clock than the last packet's has its jitter reckoned by its own.
       self.receiver.change(clockRate: rate)
     }
@@ -194,27 +208,27 @@ package struct AudioStream: ~Copyable {
     if let id = terms.levelReceiveID, let level = header.audioLevel(id, in: packet) { self.audioLevel = level }
     let payload = packet.extracting(header.payload)
     if isEvent {
-      self.playout?.note(header)
+      self.playout.note(header)
       self.take(event: payload, header, now: now)
     } else if isRedundant, let event = Self.event(in: payload, of: terms.eventReceiveTypes) {
-      self.playout?.note(header)
+      self.playout.note(header)
       self.take(event: payload.extracting(event), header, now: now)
     } else if payload.isEmpty {
       // Padding alone: a browser's congestion control tries what its path can carry.
-      self.playout?.note(header)
+      self.playout.note(header)
     } else if !self.decodes {
       return true
     } else if isRedundant, terms.canReceive {
-      self.playout?.insert(redundant: header, payload: payload, packetTime: terms.packetTime, now: now)
+      self.playout.insert(redundant: header, payload: payload, packetTime: terms.packetTime, now: now)
     } else if terms.canReceive {
-      self.playout?.insert(header, payload: payload, packetTime: terms.packetTime, now: now)
+      self.playout.insert(header, payload: payload, packetTime: terms.packetTime, now: now)
     }
     return true
   }
 
   /// The numbers and timestamps that come now have nothing to do with those that came.
   private mutating func forgetSource() {
-    self.playout?.reset()
+    self.playout.reset()
     self.arrivals.reset()
     self.eventReceiver.reset()
     self.reportEvents()
@@ -232,7 +246,7 @@ package struct AudioStream: ~Copyable {
         self.nextReportNotice = now.advanced(byMilliseconds: Self.reportNoticeInterval)
         self.waiting.append(.peerReported)
       }
-      self.transmitter?.adapt(lossPercent: Int(self.rtcp.remote.fractionLost * 100))
+      self.transmitter.adapt(lossPercent: Int(self.rtcp.remote.fractionLost * 100))
     }
     return true
   }
@@ -259,6 +273,9 @@ package struct AudioStream: ~Copyable {
 
   // MARK: Time
 
+  /// Whether there are events, and when `timeout` wants to be called.
+  package var outlook: (hasEvents: Bool, nextDeadline: Instant?) { (!self.waiting.isEmpty, self.nextDeadline) }
+
   package var nextDeadline: Instant? {
     guard let nextTick else { return nil }
     let next = min(nextTick, self.rtcp.nextDeadline)
@@ -276,44 +293,41 @@ package struct AudioStream: ~Copyable {
     self.terms?.transportNumberID == nil ? nil : self.arrivals.nextDeadline
   }
 
-  /// - Parameters:
-  ///   - frame: room for a frame, which others use too; it grows to what this stream needs.
-  ///   - scratch: likewise for what a packet decodes to.
-  package mutating func timeout(
-    now: Instant, frame: inout [Int16], scratch: inout [Int16], output: any StreamOutput
-  ) {
+  package mutating func timeout(now: Instant, _ workspace: inout Workspace, output: any StreamOutput) {
     guard let terms else { return }
     if let tick = self.nextTick, tick <= now {
-      self.tick(terms, now: now, &frame, &scratch, output)
+      self.tick(terms, now: now, &workspace.frame, &workspace.scratch, &workspace.packet, output)
       var next = tick.advanced(byMilliseconds: Int64(terms.packetTime))
       // Starved for more than half a second: what was missed is not sent in a burst.
       if now.milliseconds(since: next) > 500 { next = now }
       self.nextTick = next
     }
-    if self.rtcp.nextDeadline <= now { self.sendReport(now: now, output) }
-    if let deadline = self.arrivalsDeadline, deadline <= now { self.sendArrivals(now: now, output) }
+    if self.rtcp.nextDeadline <= now { self.sendReport(now: now, &workspace, output) }
+    if let deadline = self.arrivalsDeadline, deadline <= now { self.sendArrivals(now: now, &workspace, output) }
   }
 
   private mutating func tick(
-    _ terms: Terms, now: Instant, _ room: inout [Int16], _ scratch: inout [Int16], _ output: any StreamOutput
+    _ terms: Terms, now: Instant, _ room: inout [Int16], _ scratch: inout [Int16], _ packet: inout [UInt8],
+    _ output: any StreamOutput
   ) {
     if terms.canSend, output.canSend {
       let (isFirst, isMuted) = (self.sender.packets == 0, self.isMuted)
-      let verdict = self.transmitter?.transmit(
+      let verdict = self.transmitter.transmit(
         &self.sender, eventType: terms.eventSendType, levelID: terms.levelSendID, mediaID: terms.mediaID,
-        isMuted: isMuted,
-        now: now, output: output)
+        isMuted: isMuted, now: now, &room, &scratch, &packet, output: output)
       if isFirst, self.sender.packets > 0 { self.waiting.append(.sending) }
       if case .end = verdict { self.waiting.append(.sourceEnded) }
     } else {
-      if terms.opensPinhole, terms.canReceive, output.canSend { self.openPinhole(mediaID: terms.mediaID, now, output) }
-      if self.sender.packets > 0 { self.transmitter?.pass(&self.sender) }
+      if terms.opensPinhole, terms.canReceive, output.canSend {
+        self.openPinhole(mediaID: terms.mediaID, now, &packet, output)
+      }
+      if self.sender.packets > 0 { self.transmitter.pass(&self.sender) }
     }
-    if self.playout?.isActive == true, let chain = self.receiveChain {
-      if room.count < self.frameCount { room = Array(repeating: 0, count: self.frameCount) }
+    if self.playout.isActive, let chain = self.receiveChain {
+      room.enlarge(to: self.frameCount)
       var all = room.mutableSpan
       var samples = all._mutatingExtracting(..<self.frameCount)
-      self.playout?.play(into: &samples, scratch: &scratch, now: now)
+      self.playout.play(into: &samples, scratch: &scratch, now: now)
       var frame = AudioFrame(samples: samples, direction: .receive, stream: self.id)
       _ = chain.process(&frame)
     }
@@ -323,12 +337,14 @@ package struct AudioStream: ~Copyable {
   }
 
   /// An empty packet opens a NAT's way to us, and the next ones keep it open: at once, then ever more rarely.
-  private mutating func openPinhole(mediaID: SentMediaID?, _ now: Instant, _ output: any StreamOutput) {
+  private mutating func openPinhole(
+    mediaID: SentMediaID?, _ now: Instant, _ packet: inout [UInt8], _ output: any StreamOutput
+  ) {
     guard self.nextPinhole <= now else { return }
     self.pinholeWait = min(self.pinholeWait * 2, Self.longestPinholeWait)
     self.nextPinhole = now.advanced(byMilliseconds: self.pinholeWait)
     let isFirst = self.sender.packets == 0
-    self.transmitter?.transmitNothing(&self.sender, mediaID: mediaID, now: now, output: output)
+    self.transmitter.transmitNothing(&self.sender, mediaID: mediaID, now: now, &packet, output: output)
     if isFirst, self.sender.packets > 0 { self.waiting.append(.sending) }
   }
 
@@ -341,17 +357,17 @@ package struct AudioStream: ~Copyable {
     self.waiting.append(.timedOut)
   }
 
-  private mutating func sendReport(now: Instant, _ output: any StreamOutput) {
+  private mutating func sendReport(now: Instant, _ workspace: inout Workspace, _ output: any StreamOutput) {
     guard output.canReport else { return self.rtcp.postpone(now: now) }
-    self.reportRoom.withPacket { packet in
+    workspace.packet.withPacket { packet in
       packet.count = self.rtcp.timeout(
         now: now, sender: self.sender, receiver: &self.receiver, random: &self.random, into: &packet.storage)
       if packet.count > 0 { _ = output.send(report: &packet) }
     }
   }
 
-  private mutating func sendArrivals(now: Instant, _ output: any StreamOutput) {
-    self.reportRoom.withPacket { packet in
+  private mutating func sendArrivals(now: Instant, _ workspace: inout Workspace, _ output: any StreamOutput) {
+    workspace.packet.withPacket { packet in
       packet.count = self.arrivals.timeout(
         now: now, ssrc: self.rtcp.ssrc, source: self.receiver.ssrc ?? 0, into: &packet.storage)
       if packet.count > 0, output.send(report: &packet) { self.arrivalReports += 1 }
@@ -374,32 +390,19 @@ package struct AudioStream: ~Copyable {
     self.receiveChain.map { ($0 as? any LossyStage)?.lostFrames ?? 0 } ?? self.lostAtEnd.receiving
   }
   private var lostSending: Int {
-    switch self.transmitter {
-    case .some(let transmitter): transmitter.underruns
-    case nil: self.lostAtEnd.sending
-    }
+    self.transmitter.isActive ? self.transmitter.underruns : self.lostAtEnd.sending
   }
 
   /// Frames that the encoder refused.
   private var unencodable: Int {
-    switch self.transmitter {
-    case .some(let transmitter): transmitter.unencodable
-    case nil: self.lostAtEnd.unencodable
-    }
-  }
-
-  private var playoutFigures: AudioPlayout.Figures {
-    switch self.playout {
-    case .some(let playout): playout.figures
-    case nil: AudioPlayout.Figures()
-    }
+    self.transmitter.isActive ? self.transmitter.unencodable : self.lostAtEnd.unencodable
   }
 
   package var roundTrip: Duration? { self.rtcp.remote.roundTrip }
 
   package var statistics: TransportStatistics {
     var all = TransportStatistics()
-    let playout = self.playoutFigures
+    let playout = self.playout.figures
     all.sentPackets = Int(self.sender.packets)
     all.sentBytes = Int(self.sender.octets)
     all.receivedPackets = Int(self.receiver.packets)
@@ -428,7 +431,7 @@ package struct AudioStream: ~Copyable {
 
   private var meanOpinionScore: Double? {
     guard self.receiver.packets > 0, let codec = self.stream?.receiveCodecs.first else { return nil }
-    let playout = self.playoutFigures
+    let playout = self.playout.figures
     let delay = (self.rtcp.remote.roundTrip?.inMilliseconds ?? 0) / 2 + playout.delay
     return MOSEstimate(
       codec: codec.codec.encodingName == "opus" ? .opus : .g711,

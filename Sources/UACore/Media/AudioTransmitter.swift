@@ -4,16 +4,16 @@ internal import RTPStack
 
 /// The sending half of an audio stream before RTP: source chain, encoder, telephone events.
 struct AudioTransmitter: ~Copyable {
-  private var chain: any AudioStage
-  private let plan: StagePlan
+  /// From an agreement to the stream's end.
+  private var chain: (any AudioStage)?
+  private var plan: StagePlan?
   private var payloadType: UInt8?
   private var encoder: (any AudioEncoder)?
   private var resampler: Resampler?
   private var events = TelephoneEventSender(clockRate: 8000)
-  private var frame: [Int16] = []
-  private var encoderFrame: [Int16] = []
-  /// RTP header, payload, and room for an SRTP trailer.
-  private var room = [UInt8](repeating: 0, count: 1500)
+  /// Samples of a frame, all channels; and of what it is resampled to for the encoder, where that is another format.
+  private var frameCount = 0
+  private var encoderCount = 0
   private var hasEnded = false
   private var samplesPerPacket: UInt32 = 160
   /// The same on the clock of telephone events.
@@ -23,22 +23,24 @@ struct AudioTransmitter: ~Copyable {
   /// Frames that the source did not have ready in time.
   var underruns: Int { (self.chain as? any LossyStage)?.lostFrames ?? 0 }
 
-  init(chain: any AudioStage, plan: StagePlan) {
-    self.chain = chain
-    self.plan = plan
-  }
+  /// Whether there is a chain.
+  var isActive: Bool { self.chain != nil }
+
+  /// Frames come from `chain` from now on.
+  mutating func begin(_ chain: any AudioStage, _ plan: StagePlan) { (self.chain, self.plan) = (chain, plan) }
 
   /// Changes the format; digits that are sent, or wait, go on.
   ///
   /// - Parameter eventClockRate: by which the peer reads how long digits last; nil for the codec's.
   mutating func use(_ codec: NegotiatedCodec, packetTime: Int, eventClockRate: Int?) throws(ModuleError) {
+    guard let plan else { return }
     let encoder = try codec.codec.makeEncoder(codec.parameters)()
     self.payloadType = codec.payloadType
     self.encoder = encoder
     self.resampler =
-      encoder.format == self.plan.format ? nil : try Resampler(from: self.plan.format, to: encoder.format)
-    self.frame = Array(repeating: 0, count: self.plan.format.sampleCount(milliseconds: packetTime))
-    self.encoderFrame = Array(repeating: 0, count: encoder.format.sampleCount(milliseconds: packetTime))
+      encoder.format == plan.format ? nil : try Resampler(from: plan.format, to: encoder.format)
+    self.frameCount = plan.format.sampleCount(milliseconds: packetTime)
+    self.encoderCount = encoder.format.sampleCount(milliseconds: packetTime)
     self.samplesPerPacket = UInt32(codec.codec.clockRate * packetTime / 1000)
     let eventRate = eventClockRate ?? codec.codec.clockRate
     self.eventUnitsPerPacket = UInt32(eventRate * packetTime / 1000)
@@ -61,10 +63,10 @@ struct AudioTransmitter: ~Copyable {
     let old = self.chain
     self.chain = chain
     self.hasEnded = false
-    old.finish(stream)
+    old?.finish(stream)
   }
 
-  func finish(_ stream: StreamID) { self.chain.finish(stream) }
+  func finish(_ stream: StreamID) { self.chain?.finish(stream) }
 
   /// A tick at which nothing may leave: time goes on.
   func pass(_ sender: inout RTPSender) { sender.skip(samples: self.samplesPerPacket) }
@@ -76,31 +78,37 @@ struct AudioTransmitter: ~Copyable {
   ///   - mediaID: the line that packets name; nil for none.
   mutating func transmit(
     _ sender: inout RTPSender, eventType: UInt8?, levelID: UInt8?, mediaID: SentMediaID?, isMuted: Bool, now: Instant,
-    output: any StreamOutput
+    _ room: inout [Int16], _ scratch: inout [Int16], _ packet: inout [UInt8], output: any StreamOutput
   ) -> Verdict {
     guard let encoder, let payloadType else { return .drop }
     var verdict = Verdict.forward
-    if case .end = self.produce(), !self.hasEnded {
+    if case .end = self.produce(into: &room), !self.hasEnded {
       self.hasEnded = true
       verdict = .end
     }
-    if let type = eventType, self.sendEvent(&sender, type, mediaID, now: now, output: output) { return verdict }
-    if isMuted { for index in self.frame.indices { self.frame[index] = 0 } }
+    if let type = eventType, self.sendEvent(&sender, type, mediaID, now: now, &packet, output: output) {
+      return verdict
+    }
+    if isMuted { room.silence(first: self.frameCount) }
+    let frame = room.span.extracting(..<self.frameCount)
     if let resampler = self.resampler {
-      var converted: [Int16] = []
-      swap(&converted, &self.encoderFrame)
-      var samples = converted.mutableSpan
-      _ = resampler.process(self.frame.span, into: &samples)
-      swap(&converted, &self.encoderFrame)
+      scratch.enlarge(to: self.encoderCount)
+      var all = scratch.mutableSpan
+      var samples = all._mutatingExtracting(..<self.encoderCount)
+      _ = resampler.process(frame, into: &samples)
     }
     let step = self.samplesPerPacket
-    let level = levelID.map { (id: $0, byte: AudioLevel(of: self.frame.span).byte) }
+    let level = levelID.map { (id: $0, byte: AudioLevel(of: frame).byte) }
     let elements = SentElements(audioLevel: level, mediaID: mediaID)
-    var room = self.takeRoom()
-    room.withPacket { packet in
+    let (isConverted, convertedCount) = (self.resampler != nil, self.encoderCount)
+    packet.withPacket { packet in
       let capacity = packet.capacity
       let start = elements.headerLength
-      let result = self.encode(encoder, into: &packet.storage, start..<capacity - 160)
+      var payload = packet.storage._mutatingExtracting(start..<capacity - 160)
+      let result =
+        isConverted
+        ? encoder.encode(scratch.span.extracting(..<convertedCount), into: &payload)
+        : encoder.encode(frame, into: &payload)
       switch result {
       case .payload(let count):
         let header = sender.next(samples: step, payloadType: payloadType, payloadCount: count, now: now)
@@ -113,52 +121,41 @@ struct AudioTransmitter: ~Copyable {
         self.unencodable += 1
       }
     }
-    self.room = room
     return verdict
   }
 
   /// A packet without a payload leaves.
   mutating func transmitNothing(
-    _ sender: inout RTPSender, mediaID: SentMediaID?, now: Instant, output: any StreamOutput
+    _ sender: inout RTPSender, mediaID: SentMediaID?, now: Instant, _ packet: inout [UInt8],
+    output: any StreamOutput
   ) {
     guard let payloadType else { return }
     let elements = SentElements(mediaID: mediaID)
-    self.room.withPacket { packet in
+    packet.withPacket { packet in
       let header = sender.next(samples: 0, payloadType: payloadType, payloadCount: 0, now: now)
       packet.count = header.write(into: &packet.storage, elements)
       _ = output.send(packet: &packet)
     }
   }
 
-  /// The room for a packet, taken out so that it can be written while the rest is read; nothing is copied.
-  private mutating func takeRoom() -> [UInt8] {
-    var taken: [UInt8] = []
-    swap(&taken, &self.room)
-    return taken
-  }
-
-  private mutating func produce() -> Verdict {
-    var samples: [Int16] = []
-    swap(&samples, &self.frame)
-    defer { swap(&samples, &self.frame) }
-    var frame = AudioFrame(samples: samples.mutableSpan, direction: .transmit, stream: self.plan.stream)
-    return self.chain.process(&frame)
-  }
-
-  private func encode(
-    _ encoder: any AudioEncoder, into storage: inout MutableRawSpan, _ range: Range<Int>
-  ) -> EncodeResult {
-    let samples = self.resampler == nil ? self.frame : self.encoderFrame
-    var payload = storage._mutatingExtracting(range)
-    return encoder.encode(samples.span, into: &payload)
+  /// The frame is silent before, for it may be another's: a source need not write all of it.
+  private func produce(into room: inout [Int16]) -> Verdict {
+    guard let chain, let stream = self.plan?.stream else { return .drop }
+    room.enlarge(to: self.frameCount)
+    room.silence(first: self.frameCount)
+    var all = room.mutableSpan
+    var frame = AudioFrame(
+      samples: all._mutatingExtracting(..<self.frameCount), direction: .transmit, stream: stream)
+    return chain.process(&frame)
   }
 
   private mutating func sendEvent(
-    _ sender: inout RTPSender, _ payloadType: UInt8, _ mediaID: SentMediaID?, now: Instant, output: any StreamOutput
+    _ sender: inout RTPSender, _ payloadType: UInt8, _ mediaID: SentMediaID?, now: Instant,
+    _ packet: inout [UInt8], output: any StreamOutput
   ) -> Bool {
     let units = self.eventUnitsPerPacket
     guard let event = self.events.tick(timestamp: sender.timestamp, samples: units) else { return false }
-    self.room.withPacket { packet in
+    packet.withPacket { packet in
       let header = sender.event(
         timestamp: event.timestamp, marker: event.marker, payloadType: payloadType,
         payloadCount: TelephoneEventPayload.length)

@@ -20,6 +20,11 @@ struct KeyStore: ~Copyable {
   /// Whether newer keys than the first are installed that are not in use both ways yet.
   private(set) var isRekeying = false
 
+  /// When `timeout` wants to be called. It changes where keys do only, and is asked for at every tick: so it is kept here.
+  private(set) var nextDeadline: Instant?
+  /// Whether anything may be out of use that was not taken.
+  private var mayHaveRetired = false
+
   private let limit: KeyLimit
   /// Packets under the key in use at which it is said, again, that there should be another one.
   private var nextReminder: UInt64 = 0
@@ -56,8 +61,10 @@ struct KeyStore: ~Copyable {
   /// Whether a key waits until the peer can read it.
   var hasPending: Bool { self.rtpOutbound.hasPending }
 
-  func hasInbound(for component: Component) -> Bool {
-    self.isOwn(component) ? self.rtcpInbound.generationCount > 0 : self.rtpInbound.generationCount > 0
+  /// Whose keys open what comes for `component`; nil while there are none.
+  func inboundOwner(for component: Component) -> Component? {
+    let hasKeys = self.isOwn(component) ? self.rtcpInbound.generationCount > 0 : self.rtpInbound.generationCount > 0
+    return hasKeys ? (self.isPerComponent ? component : .rtp) : nil
   }
 
   func hasOutbound(for component: Component) -> Bool {
@@ -68,6 +75,7 @@ struct KeyStore: ~Copyable {
     _ material: consuming SRTPKeyMaterial, _ continuity: KeyContinuity, for component: Component, now: Instant
   ) throws(SRTPError) {
     let profile = material.profile
+    defer { self.noteChange() }
     if self.isOwn(component) {
       try self.rtcpInbound.install(material, continuity: continuity.engine, now: now)
     } else {
@@ -83,6 +91,7 @@ struct KeyStore: ~Copyable {
   mutating func installFormerInbound(
     _ material: consuming SRTPKeyMaterial, for component: Component, now: Instant
   ) throws(SRTPError) {
+    defer { self.noteChange() }
     if self.isOwn(component) {
       try self.rtcpInbound.installFormer(material, now: now)
     } else {
@@ -93,6 +102,7 @@ struct KeyStore: ~Copyable {
   mutating func installOutbound(
     _ material: consuming SRTPKeyMaterial, _ continuity: KeyContinuity, for component: Component, switchNow: Bool
   ) throws(SRTPError) {
+    defer { self.noteChange() }
     if self.isOwn(component) {
       try self.rtcpOutbound.install(material, continuity: continuity.engine, switchNow: switchNow)
     } else {
@@ -101,6 +111,7 @@ struct KeyStore: ~Copyable {
   }
 
   mutating func switchOutbound() throws(SRTPError) {
+    defer { self.noteChange() }
     try self.rtpOutbound.switchToPending()
     try self.rtcpOutbound.switchToPending()
   }
@@ -108,6 +119,7 @@ struct KeyStore: ~Copyable {
   mutating func unprotect(
     _ packet: inout Packet, isRTCP: Bool, on component: Component, now: Instant
   ) -> SRTPResult {
+    defer { if self.nextDeadline != nil { self.noteChange() } }
     if self.isOwn(component) { return self.rtcpInbound.unprotect(&packet, isRTCP: isRTCP, now: now) }
     let result = self.rtpInbound.unprotect(&packet, isRTCP: isRTCP, now: now)
     if self.isRekeying { self.noteRekey() }
@@ -126,8 +138,30 @@ struct KeyStore: ~Copyable {
     self.nextReminder = 0
   }
 
-  /// Whether the key in use is worn out, and it is time to say so.
-  mutating func takeReminder() -> Bool {
+  private mutating func noteChange() {
+    self.mayHaveRetired = true
+    let (rtp, rtcp) = (self.rtpInbound.nextDeadline, self.rtcpInbound.nextDeadline)
+    self.nextDeadline = rtp.map { min(rtcp ?? $0, $0) } ?? rtcp
+  }
+
+  /// What there is to do and to tell, all asked for at once.
+  struct Outlook {
+    let nextDeadline: Instant?
+    /// Whether the next packet may change anything but what is counted.
+    let isChanging: Bool
+    let mayHaveRetired: Bool
+    /// Whether the key in use is worn out, and it is time to say so; said once.
+    let isWornOut: Bool
+    let rekeys: Int
+  }
+
+  mutating func takeOutlook() -> Outlook {
+    Outlook(
+      nextDeadline: self.nextDeadline, isChanging: self.isRekeying || self.nextDeadline != nil,
+      mayHaveRetired: self.mayHaveRetired, isWornOut: self.takeReminder(), rekeys: self.rekeys)
+  }
+
+  private mutating func takeReminder() -> Bool {
     let sent = self.rtpOutbound.packetsUnderCurrentKey
     let reports =
       self.isPerComponent ? self.rtcpOutbound.packetsUnderCurrentKey : self.rtpOutbound.reportsUnderCurrentKey
@@ -144,14 +178,10 @@ struct KeyStore: ~Copyable {
     return isRTCP ? self.rtpOutbound.protect(rtcp: &packet) : self.rtpOutbound.protect(rtp: &packet)
   }
 
-  var nextDeadline: Instant? {
-    guard let rtp = self.rtpInbound.nextDeadline else { return self.rtcpInbound.nextDeadline }
-    return self.rtcpInbound.nextDeadline.map { min($0, rtp) } ?? rtp
-  }
-
   mutating func timeout(now: Instant) {
     self.rtpInbound.timeout(now: now)
     self.rtcpInbound.timeout(now: now)
+    self.noteChange()
   }
 
   /// A context that is no longer in use, to be freed elsewhere.
@@ -159,7 +189,9 @@ struct KeyStore: ~Copyable {
     if let retired = self.rtpInbound.takeRetired() { return retired }
     if let retired = self.rtcpInbound.takeRetired() { return retired }
     if let retired = self.rtpOutbound.takeRetired() { return retired }
-    return self.rtcpOutbound.takeRetired()
+    if let retired = self.rtcpOutbound.takeRetired() { return retired }
+    self.mayHaveRetired = false
+    return nil
   }
 
   private func isOwn(_ component: Component) -> Bool {

@@ -47,7 +47,7 @@ final class MediaPath {
   private(set) var nextDeadline: Instant?
   private(set) var isOpen = false
   /// Whether the sockets are other transports' too, and which addresses they were told to be the peer's last.
-  private let isShared: Bool
+  let isShared: Bool
   private var claimed: (rtp: SocketAddress?, rtcp: SocketAddress?) = (nil, nil)
   /// Of those that are closed.
   private var unsentBefore = 0

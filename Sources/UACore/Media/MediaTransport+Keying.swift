@@ -187,8 +187,8 @@ extension MediaTransport {
   /// Whether packets that come to `path` can be opened. Those that outrun a new association's keys are parked: to the
   /// old keys they would be forgeries.
   func hasKeys(for path: MediaPath, _ component: Component) -> Bool {
-    let owner = self.keys.isPerComponent ? component : .rtp
-    return self.keys.hasInbound(for: component) && (path.associations.isEmpty || path.isSecured(owner))
+    guard let owner = self.keys.inboundOwner(for: component) else { return false }
+    return path.associations.isEmpty || path.isSecured(owner)
   }
 
   // MARK: Paths
@@ -231,7 +231,11 @@ extension MediaTransport {
   }
 
   /// A packet was authenticated that came to `path`.
-  func heard(on path: MediaPath) { if path === self.nextPath, !self.keys.hasPending { self.switchPaths() } }
+  func heard(on path: MediaPath) {
+    guard let nextPath, path === nextPath else { return }
+    self.isUnsettled = true
+    if !self.keys.hasPending { self.switchPaths() }
+  }
 
   private func switchPaths() {
     guard let next = self.nextPath else { return }

@@ -30,6 +30,7 @@ extension MediaTransport {
 
   /// Where there is video, each stream has what is its own; reports are for both.
   func deliver(_ packet: borrowing Packet, isRTCP: Bool, besides video: VideoStream, now: Instant) {
+    self.isUnsettled = true
     let bytes = packet.bytes
     guard isRTCP else {
       guard let header = try? RTPHeader(parsing: bytes) else {
@@ -38,7 +39,8 @@ extension MediaTransport {
       }
       let isVideo = self.routing.isVideo(header, in: bytes, isVideoType: video.has(header.payloadType))
       let isTaken =
-        isVideo ? video.receive(header, in: bytes, now: now, self) : self.stream.receive(packet: bytes, now: now)
+        isVideo
+        ? video.receive(header, in: bytes, now: now, self) : self.stream.receive(packet: bytes, now: now) != .refused
       if !isTaken { self.drops.unknown += 1 }
       return
     }

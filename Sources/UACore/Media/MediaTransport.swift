@@ -1,7 +1,7 @@
 package import Handoff
 internal import ICEAgent
 internal import ModuleKit
-package import NetBase
+internal import NetBase
 internal import RTPStack
 package import Runtime
 internal import SRTPEngine
@@ -22,11 +22,18 @@ package final class MediaTransport {
   let context: LoopContext
   private let commands: Mailbox<TransportCommand>
   private(set) var isRunning = false
+  /// Whether anything happened that `settle` has to see; a packet that is only played leaves it as it is.
+  var isUnsettled = false
+  /// Whether a packet may change the keys.
+  private var keysAreChanging = false
+  /// When the paths and the keys want to be looked at, as of the last `settle`.
+  private var pathsDue: Instant?
+  private var keysDue: Instant?
   private var isStopping = false
   /// When it is over at the latest: servers are told meanwhile that they have nothing to relay any more.
   private var closingEnd: Instant?
   private static let releasePatience: Int64 = 1_200
-  private var usesRTCPMux = false
+  var usesRTCPMux = false
   var security = Security.undecided
   var hasReportedSecure = false
   var received = 0
@@ -116,33 +123,34 @@ package final class MediaTransport {
     for _ in 0..<4 {
       guard self.receiveBatch(on: path, socket, port) else { break }
     }
-    self.settle()
+    if self.isUnsettled || path.isShared { self.settle() }
   }
 
   /// Reads one batch of datagrams; true when there may be more.
   private func receiveBatch(on path: MediaPath, _ socket: MediaSocket, _ port: any DatagramPort) -> Bool {
     guard self.isRunning, path.isOpen else { return false }
-    port.fill(&self.context.batch)
-    let count = self.context.batch.count
-    let isFull = self.context.batch.isFull
+    let batch = self.context.batch
+    port.fill(batch)
+    let isFull = batch.isFull
     let now = self.context.now
     guard self.closingEnd == nil else {
-      for index in 0..<count where !self.context.batch.isTruncated(index) {
-        let source = self.context.batch.source(index)
-        self.context.batch.withPacket(index) { self.receiveRelease($0, from: source, on: path, socket, now: now) }
+      self.isUnsettled = true
+      for index in 0..<batch.count where !batch.isTruncated(index) {
+        let source = batch.source(index)
+        batch.withPacket(index) { self.receiveRelease($0, from: source, on: path, socket, now: now) }
       }
       return isFull
     }
     self.obey()
-    for index in 0..<count {
-      let source = self.context.batch.source(index)
+    for index in 0..<batch.count {
+      let source = batch.source(index)
       self.received += 1
-      guard path.isOpen, !self.context.batch.isTruncated(index) else {
+      guard path.isOpen, !batch.isTruncated(index) else {
         self.drops.unknown += 1
         continue
       }
-      if self.delays != nil { self.arrival = self.context.batch.arrival(index) }
-      self.context.batch.withPacket(index) { self.receive(&$0, from: source, on: path, socket, now: now) }
+      if self.delays != nil { self.arrival = batch.arrival(index) }
+      batch.withPacket(index) { self.receive(&$0, from: source, on: path, socket, now: now) }
     }
     self.arrival = nil
     return isFull
@@ -155,48 +163,52 @@ package final class MediaTransport {
       for path in self.paths { self.timeoutRelease(of: path, now: now) }
       return self.settle()
     }
-    self.timeoutPaths(now: now)
-    if case .encrypted = self.security { self.keys.timeout(now: now) }
+    if let due = self.pathsDue, due <= now { self.timeoutPaths(now: now) }
+    if let due = self.keysDue, due <= now { self.keys.timeout(now: now) }
     if let delays, let late = self.stream.lateness(now: now) { delays.tick.count(late) }
     self.tick(now: now)
     if let video { video.timeout(now: now, self) }
-    self.settle()
+    self.arrange()
   }
 
-  /// The loop's PCM is taken out of it meanwhile, so that it can be written while the rest is used; nothing is copied.
   private func tick(now: Instant) {
-    var (frame, scratch): ([Int16], [Int16]) = ([], [])
-    swap(&frame, &self.context.frame)
-    swap(&scratch, &self.context.scratch)
-    self.stream.timeout(now: now, frame: &frame, scratch: &scratch, output: self)
-    swap(&frame, &self.context.frame)
-    swap(&scratch, &self.context.scratch)
+    var workspace = self.context.takeWorkspace()
+    self.stream.timeout(now: now, &workspace, output: self)
+    self.context.giveBack(workspace)
   }
 
-  /// What every event ends with: retired keys and waiting events leave, and the timer is set for what comes next.
+  /// What every event ends with that has changed anything.
   func settle() {
+    if self.isRunning, !self.isStopping { self.path.claimSources() }
+    self.arrange()
+  }
+
+  /// Retired keys and waiting events leave, and the timer is set for what comes next.
+  private func arrange() {
     guard self.isRunning else { return }
     guard !self.isStopping else { return self.stop() }
-    self.path.claimSources()
-    if case .encrypted = self.security { self.settleKeys() }
-    while let event = self.stream.takeEvent() { self.outbox.tell(event) }
-    self.outbox.flush()
-    var next = self.stream.nextDeadline
-    if let deadline = self.video?.nextDeadline { next = min(next ?? deadline, deadline) }
-    if let deadline = self.pathDeadline { next = min(next ?? deadline, deadline) }
-    if case .encrypted = self.security, let deadline = self.keys.nextDeadline { next = min(next ?? deadline, deadline) }
-    if self.outbox.hasWaiting {
+    self.isUnsettled = false
+    if case .encrypted = self.security { self.settleKeys() } else { self.keysDue = nil }
+    var (hasEvents, next) = self.stream.outlook
+    if hasEvents { while let event = self.stream.takeEvent() { self.outbox.tell(event) } }
+    if self.outbox.flush() {
       let retry = self.context.now.advanced(byMilliseconds: 5)
       next = min(next ?? retry, retry)
     }
+    if let deadline = self.video?.nextDeadline { next = min(next ?? deadline, deadline) }
+    self.pathsDue = self.pathDeadline
+    if let pathsDue { next = min(next ?? pathsDue, pathsDue) }
+    if let keysDue { next = min(next ?? keysDue, keysDue) }
     if let next, let timer { self.context.arm(timer, at: next) }
   }
 
   private func settleKeys() {
-    while let retired = self.keys.takeRetired() { self.outbox.post(.retired(retired)) }
-    if self.keys.takeReminder() { self.outbox.post(.keyWornOut) }
-    if self.seenRekeys != self.keys.rekeys {
-      self.seenRekeys = self.keys.rekeys
+    let outlook = self.keys.takeOutlook()
+    (self.keysDue, self.keysAreChanging) = (outlook.nextDeadline, outlook.isChanging)
+    if outlook.mayHaveRetired { while let retired = self.keys.takeRetired() { self.outbox.post(.retired(retired)) } }
+    if outlook.isWornOut { self.outbox.post(.keyWornOut) }
+    if self.seenRekeys != outlook.rekeys {
+      self.seenRekeys = outlook.rekeys
       self.owesRekeyed = true
       self.peerUsesNewKeys(now: self.context.now)
     }
@@ -212,6 +224,7 @@ package final class MediaTransport {
 
   func obey() {
     while self.isRunning, self.closingEnd == nil, let command = self.commands.take() {
+      self.isUnsettled = true
       switch consume command {
       case .keying(let command): self.obey(command)
       case .connectivity(let command): self.obey(command)
@@ -273,11 +286,15 @@ package final class MediaTransport {
   private func sayGoodbye(now: Instant) {
     for path in self.paths {
       for socket in path.sockets {
-        if let port = path.port(socket) { _ = self.receiveBatch(on: path, socket, port) }
+        guard let port = path.port(socket) else { continue }
+        // What the loop has collected, and what came since.
+        for _ in 0..<2 { _ = self.receiveBatch(on: path, socket, port) }
       }
       for link in path.links where path.stream(link)?.isConnecting == false { self.read(path, link) }
     }
-    self.stream.sayGoodbye(now: now, output: self)
+    var workspace = self.context.takeWorkspace()
+    self.stream.sayGoodbye(now: now, &workspace, output: self)
+    self.context.giveBack(workspace)
     self.video?.sayGoodbye(now: now, self)
     if let exchange = self.path.associations.current {
       exchange.close(now: now)
@@ -307,7 +324,10 @@ package final class MediaTransport {
     _ packet: inout Packet, from source: SocketAddress, on path: MediaPath, _ socket: MediaSocket, now: Instant
   ) {
     let component = socket.component
-    switch PacketClass(packet.bytes) {
+    let packetClass = PacketClass(packet.bytes)
+    // All but RTP may change more than what is played.
+    if packetClass != .rtp { self.isUnsettled = true }
+    switch packetClass {
     case .dtls:
       // What has waited for these keys came before them.
       self.arrival = nil
@@ -339,13 +359,13 @@ package final class MediaTransport {
     now: Instant
   ) {
     // Packets that outrun the answer wait until it is all here: addresses and formats too, not only the keys.
-    guard self.isConfigured else { return path.park(packet, from: source, on: component, now: now) }
+    guard self.isConfigured else { return self.park(packet, from: source, on: path, component, now: now) }
     guard path.admits(source) else {
       self.drops.source += 1
       return
     }
     switch self.security {
-    case .undecided: path.park(packet, from: source, on: component, now: now)
+    case .undecided: self.park(packet, from: source, on: path, component, now: now)
     case .plain:
       let isAccepted =
         switch component {
@@ -358,8 +378,9 @@ package final class MediaTransport {
       }
       self.deliver(packet, isRTCP: isRTCP, now: now)
     case .encrypted:
+      if self.keysAreChanging { self.isUnsettled = true }
       guard self.hasKeys(for: path, component) else {
-        return path.park(packet, from: source, on: component, now: now)
+        return self.park(packet, from: source, on: path, component, now: now)
       }
       switch self.keys.unprotect(&packet, isRTCP: isRTCP, on: component, now: now) {
       case .ok:
@@ -375,17 +396,27 @@ package final class MediaTransport {
           self.drops.auth += 1
           return
         }
-        path.park(packet, from: source, on: component, now: now)
+        self.park(packet, from: source, on: path, component, now: now)
       }
     }
+  }
+
+  private func park(
+    _ packet: borrowing Packet, from source: SocketAddress, on path: MediaPath, _ component: Component, now: Instant
+  ) {
+    self.isUnsettled = true
+    path.park(packet, from: source, on: component, now: now)
   }
 
   private func deliver(_ packet: borrowing Packet, isRTCP: Bool, now: Instant) {
     if let video { return self.deliver(packet, isRTCP: isRTCP, besides: video, now: now) }
     guard isRTCP else {
-      guard self.stream.receive(packet: packet.bytes, now: now) else {
+      switch self.stream.receive(packet: packet.bytes, now: now) {
+      case .refused:
         self.drops.unknown += 1
         return
+      case .taken: break
+      case .eventful: self.isUnsettled = true
       }
       if let delays, let arrival = self.arrival.take() { delays.receive.count(wallClockNanoseconds() - arrival) }
       return
@@ -439,53 +470,5 @@ package final class MediaTransport {
     (all.drops.unpermitted, all.drops.unbound) = (checks.relays.unpermitted, checks.relays.unbound)
     all.handshakeRetransmissions = exchanges.retransmissions
     return all
-  }
-}
-
-extension MediaTransport: StreamOutput {
-  /// Whether media can leave now: there is an address, and the keys that the security asks for.
-  package var canSend: Bool {
-    guard let address = self.path.rtpSource.address, !address.isUnspecified else { return false }
-    switch self.security {
-    case .undecided: return false
-    case .plain: return true
-    case .encrypted: return self.keys.hasOutbound(for: .rtp)
-    }
-  }
-
-  package var canReport: Bool {
-    let component: Component = self.usesRTCPMux ? .rtp : .rtcp
-    guard self.canSend,
-      let address = self.usesRTCPMux ? self.path.rtpSource.address : self.path.rtcpSource.address,
-      !address.isUnspecified
-    else { return false }
-    guard case .encrypted = self.security else { return true }
-    return self.keys.hasOutbound(for: component)
-  }
-
-  package func send(packet: inout Packet) -> Bool {
-    guard self.canSend, let address = self.path.rtpSource.address else { return false }
-    if case .encrypted = self.security {
-      guard case .ok = self.keys.protect(&packet, isRTCP: false, on: .rtp) else { return false }
-    }
-    self.send(packet.bytes, to: address, on: self.path, .rtp)
-    return true
-  }
-
-  package func send(again packet: RawSpan) {
-    guard self.canSend, let address = self.path.rtpSource.address else { return }
-    self.send(packet, to: address, on: self.path, .rtp)
-  }
-
-  package func send(report packet: inout Packet) -> Bool {
-    let component: Component = self.usesRTCPMux ? .rtp : .rtcp
-    guard self.canReport,
-      let address = self.usesRTCPMux ? self.path.rtpSource.address : self.path.rtcpSource.address
-    else { return false }
-    if case .encrypted = self.security {
-      guard case .ok = self.keys.protect(&packet, isRTCP: true, on: component) else { return false }
-    }
-    self.send(packet.bytes, to: address, on: self.path, component)
-    return true
   }
 }

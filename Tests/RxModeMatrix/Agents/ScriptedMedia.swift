@@ -137,7 +137,7 @@ final class ScriptedMedia {
   }
 
   private func receive(on component: Component, _ port: any DatagramPort) {
-    port.fill(&self.context.batch)
+    port.fill(self.context.batch)
     let now = self.context.now
     for index in 0..<self.context.batch.count {
       let source = self.context.batch.source(index)
@@ -153,7 +153,7 @@ final class ScriptedMedia {
     case .rtp where self.isPlain: self.received += 1
     case .rtp:
       // Before the keys are there a packet says nothing.
-      guard self.keys.hasInbound(for: component) else { return }
+      guard self.keys.inboundOwner(for: component) != nil else { return }
       let result = self.keys.unprotect(&packet, isRTCP: false, on: component, now: now)
       if case .ok = result { self.received += 1 } else { self.refused += 1 }
     default: break

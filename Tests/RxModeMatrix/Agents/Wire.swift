@@ -84,9 +84,9 @@ private final class WirePort: DatagramPort {
     self.inner.detach(from: context)
   }
 
-  func fill(_ batch: inout PacketBatch) {
+  func fill(_ batch: PacketBatch) {
     self.check("a receive")
-    self.inner.fill(&batch)
+    self.inner.fill(batch)
     // What arrived is lost.
     if self.wire.isCut { batch.clear() }
   }

@@ -31,7 +31,7 @@ private final class GoodbyePort: DatagramPort {
   var localAddress: SocketAddress { self.inner.localAddress }
   func attach(to context: LoopContext, _ handler: @escaping () -> Void) { self.inner.attach(to: context, handler) }
   func detach(from context: LoopContext) { self.inner.detach(from: context) }
-  func fill(_ batch: inout PacketBatch) { self.inner.fill(&batch) }
+  func fill(_ batch: PacketBatch) { self.inner.fill(batch) }
 
   func send(_ bytes: RawSpan, to address: SocketAddress) -> SendResult {
     switch PacketClass(bytes) {

@@ -42,7 +42,7 @@ private final class SilentPort: DatagramPort {
 
   func attach(to context: LoopContext, _ handler: @escaping () -> Void) {}
   func detach(from context: LoopContext) {}
-  func fill(_ batch: inout PacketBatch) { batch.clear() }
+  func fill(_ batch: PacketBatch) { batch.clear() }
   func send(_ bytes: RawSpan, to address: SocketAddress) -> SendResult { .sent }
 }
 

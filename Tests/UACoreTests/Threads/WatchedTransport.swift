@@ -72,9 +72,9 @@ private final class WatchedPort: DatagramPort {
     self.inner.stampArrivals(in: context)
   }
 
-  func fill(_ batch: inout PacketBatch) {
+  func fill(_ batch: PacketBatch) {
     self.check("a receive")
-    self.inner.fill(&batch)
+    self.inner.fill(batch)
   }
 
   func send(_ bytes: RawSpan, to address: SocketAddress) -> SendResult {
