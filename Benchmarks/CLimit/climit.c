@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <pthread.h>
+#include <sched.h>
 #include <srtp2/srtp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -300,6 +301,43 @@ void climit_stop(climit *limit, uint64_t *packets, uint64_t *heard) {
   free(limit->legs);
   free(limit->workers);
   free(limit);
+}
+
+static pthread_t *wakers;
+static unsigned waker_count;
+static int resting;
+
+static inline void relax(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
+static void *stay_awake(void *unused) {
+  (void)unused;
+  while (!__atomic_load_n(&resting, __ATOMIC_RELAXED)) relax();
+  return NULL;
+}
+
+bool climit_stay_awake(void) {
+  long processors = sysconf(_SC_NPROCESSORS_ONLN);
+  struct sched_param none = {.sched_priority = 0};
+  wakers = calloc((size_t)processors, sizeof *wakers);
+  resting = 0;
+  for (long i = 0; i < processors; i++) {
+    if (pthread_create(&wakers[waker_count], NULL, stay_awake, NULL) != 0) return false;
+    if (pthread_setschedparam(wakers[waker_count++], SCHED_IDLE, &none) != 0) return false;
+  }
+  return true;
+}
+
+void climit_rest(void) {
+  __atomic_store_n(&resting, 1, __ATOMIC_RELAXED);
+  while (waker_count > 0) pthread_join(wakers[--waker_count], NULL);
+  free(wakers);
+  wakers = NULL;
 }
 
 unsigned climit_spread(int fd, const void *bytes, size_t count, const uint16_t *ports, unsigned port_count) {

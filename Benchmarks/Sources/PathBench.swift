@@ -1,3 +1,4 @@
+internal import CLimit
 internal import NetBase
 internal import Runtime
 internal import SRTPEngine
@@ -33,6 +34,8 @@ struct PathBench {
 
   func run() throws -> PathFigures {
     try SRTPTransform.libsrtp2.start()
+    guard climit_stay_awake() else { throw BenchFailure("no threads to keep the processors awake") }
+    defer { climit_rest() }
     var source = try PacketSource(try self.bench.material())
     let (ourPeer, limitPeer) = (try BenchSocket(), try BenchSocket())
     let ours = try TransportLegs(self.bench, peer: ourPeer.port)

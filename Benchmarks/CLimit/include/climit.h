@@ -45,6 +45,12 @@ void climit_allocations(const climit *limit, uint64_t *own, uint64_t *srtp);
 /// Ends the threads; then the packets handled, and samples decoded that were not silence.
 void climit_stop(climit *limit, uint64_t *packets, uint64_t *heard);
 
+/// Keeps all processors from resting, by threads that run only when nobody else wants to: the processor of a virtual machine
+/// that rests is given to others, and comes back with their data in its caches. False where the threads can't be had.
+bool climit_stay_awake(void);
+/// Lets them rest again.
+void climit_rest(void);
+
 /// Sends the same datagram to many ports of 127.0.0.1; how many were taken.
 unsigned climit_spread(int fd, const void *bytes, size_t count, const uint16_t *ports, unsigned port_count);
 /// A UDP socket on 127.0.0.1 with a large buffer, or -1.
