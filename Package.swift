@@ -267,11 +267,13 @@ if hasBenchmarks {
     // Takes malloc's place and counts.
     .target(name: "CAllocations", path: "Benchmarks/CAllocations"),
     // What the same calls cost in C.
-    .target(name: "CLimit", dependencies: ["CAllocations", "CSRTP", "COpenSSL"], path: "Benchmarks/CLimit"),
+    .target(
+      name: "CLimit", dependencies: ["CAllocations", "CSRTP", "COpenSSL", "COpus"], path: "Benchmarks/CLimit"),
     .executableTarget(
       name: "apus-bench",
       dependencies: [
-        "CAllocations", "CLimit", "CTransform", "UACore", "AllModules", "ModuleKit", "Runtime", "SRTPEngine",
+        "CAllocations", "CLimit", "CTransform", "COpus", "opus", "UACore", "AllModules", "ModuleKit", "Runtime",
+        "SRTPEngine",
         "SIPStack", "RTPStack", "Handoff", "NetBase",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], path: "Benchmarks/Sources", swiftSettings: strict),

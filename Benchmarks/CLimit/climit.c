@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <opus.h>
 #include <pthread.h>
 #include <sched.h>
 #include <srtp2/srtp.h>
@@ -14,17 +15,19 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-enum { FRAME = 160, HEADER = 12, SLOT = 2048, PERIOD = 20000000 };
+enum { FRAME = 160, OPUS_FRAME = 960, OPUS_TYPE = 111, HEADER = 12, SLOT = 2048, PERIOD = 20000000 };
 
 typedef struct {
   int fd;
   uint16_t port;
   srtp_t session;
+  OpusEncoder *encoder;
+  OpusDecoder *decoder;
   uint64_t due;
   uint16_t sequence;
   uint32_t timestamp;
   uint64_t packets, heard;
-  int16_t frame[FRAME];
+  int16_t frame[OPUS_FRAME];
 } leg;
 
 typedef struct {
@@ -50,14 +53,14 @@ struct climit {
 static leg *leg_of(worker *w, unsigned i) { return &w->limit->legs[w->first + i * w->limit->options.threads]; }
 
 static int16_t decoded[256];
-static int16_t tone[FRAME];
+static int16_t tone[OPUS_FRAME];
 
 static void make_tables(void) {
   for (int byte = 0; byte < 256; byte++) {
     int code = ~byte & 0xFF, magnitude = ((((code & 15) << 3) + 0x84) << ((code >> 4) & 7)) - 0x84;
     decoded[byte] = (int16_t)(code & 0x80 ? -magnitude : magnitude);
   }
-  for (int i = 0; i < FRAME; i++) tone[i] = (int16_t)((i * 397) % 16000 - 8000);
+  for (int i = 0; i < OPUS_FRAME; i++) tone[i] = (int16_t)((i * 397) % 16000 - 8000);
 }
 
 static inline uint8_t mu_law(int16_t sample) {
@@ -90,8 +93,12 @@ static void receive(leg *l, struct mmsghdr *headers, unsigned batch) {
     uint8_t *bytes = headers[i].msg_hdr.msg_iov->iov_base;
     int length = (int)headers[i].msg_len;
     if (l->session && srtp_unprotect(l->session, bytes, &length) != srtp_err_status_ok) continue;
-    if (length < HEADER + FRAME) continue;
-    for (int s = 0; s < FRAME; s++) l->frame[s] = decoded[bytes[HEADER + s]];
+    if (l->decoder) {
+      if (opus_decode(l->decoder, bytes + HEADER, length - HEADER, l->frame, OPUS_FRAME, 0) != OPUS_FRAME) continue;
+    } else {
+      if (length < HEADER + FRAME) continue;
+      for (int s = 0; s < FRAME; s++) l->frame[s] = decoded[bytes[HEADER + s]];
+    }
     l->packets++;
   }
 }
@@ -100,7 +107,8 @@ static void receive(leg *l, struct mmsghdr *headers, unsigned batch) {
 static void hand_on(worker *w, leg *l) {
   uint64_t heard = 0;
   int64_t sum = 0;
-  for (int s = 0; s < FRAME; s++) {
+  int count = l->decoder ? OPUS_FRAME : FRAME;
+  for (int s = 0; s < count; s++) {
     sum += l->frame[s];
     heard += l->frame[s] != 0;
   }
@@ -109,19 +117,25 @@ static void hand_on(worker *w, leg *l) {
 }
 
 static void send_frame(worker *w, leg *l) {
-  uint8_t packet[HEADER + FRAME + SRTP_MAX_TRAILER_LEN];
-  memcpy(l->frame, tone, sizeof tone);
+  uint8_t packet[SLOT + SRTP_MAX_TRAILER_LEN];
+  int samples = l->encoder ? OPUS_FRAME : FRAME, length = HEADER + FRAME;
+  memcpy(l->frame, tone, (size_t)samples * sizeof *tone);
   l->sequence++;
-  l->timestamp += FRAME;
+  l->timestamp += (uint32_t)samples;
   uint32_t timestamp = htonl(l->timestamp), ssrc = htonl(0x1234);
   packet[0] = 0x80;
-  packet[1] = 0;
+  packet[1] = l->encoder ? OPUS_TYPE : 0;
   packet[2] = (uint8_t)(l->sequence >> 8);
   packet[3] = (uint8_t)l->sequence;
   memcpy(packet + 4, &timestamp, 4);
   memcpy(packet + 8, &ssrc, 4);
-  for (int s = 0; s < FRAME; s++) packet[HEADER + s] = mu_law(l->frame[s]);
-  int length = HEADER + FRAME;
+  if (l->encoder) {
+    int count = opus_encode(l->encoder, l->frame, OPUS_FRAME, packet + HEADER, 1500 - HEADER);
+    if (count <= 0) return;
+    length = HEADER + count;
+  } else {
+    for (int s = 0; s < FRAME; s++) packet[HEADER + s] = mu_law(l->frame[s]);
+  }
   if (l->session && srtp_protect(l->session, packet, &length) != srtp_err_status_ok) return;
   if (sendto(l->fd, packet, (size_t)length, MSG_DONTWAIT | MSG_NOSIGNAL, (struct sockaddr *)&w->limit->target,
              sizeof w->limit->target) == length)
@@ -227,6 +241,23 @@ int climit_socket(uint16_t *port) {
   return fd;
 }
 
+static bool open_opus(leg *l, const climit_options *options) {
+  int status = OPUS_OK;
+  const climit_opus *o = &options->opus;
+  if (!options->sends) {
+    l->decoder = opus_decoder_create(48000, 1, &status);
+    return l->decoder;
+  }
+  l->encoder = opus_encoder_create(48000, 1, o->application, &status);
+  return l->encoder && opus_encoder_ctl(l->encoder, OPUS_SET_BITRATE(o->bitrate)) == OPUS_OK &&
+         opus_encoder_ctl(l->encoder, OPUS_SET_VBR(o->vbr)) == OPUS_OK &&
+         opus_encoder_ctl(l->encoder, OPUS_SET_INBAND_FEC(o->inband_fec)) == OPUS_OK &&
+         opus_encoder_ctl(l->encoder, OPUS_SET_DTX(o->dtx)) == OPUS_OK &&
+         opus_encoder_ctl(l->encoder, OPUS_SET_MAX_BANDWIDTH(o->max_bandwidth)) == OPUS_OK &&
+         opus_encoder_ctl(l->encoder, OPUS_SET_COMPLEXITY(o->complexity)) == OPUS_OK &&
+         opus_encoder_ctl(l->encoder, OPUS_SET_PACKET_LOSS_PERC(o->packet_loss)) == OPUS_OK;
+}
+
 static bool open_leg(worker *w, leg *l) {
   const climit_options *options = &w->limit->options;
   l->fd = climit_socket(&l->port);
@@ -234,7 +265,8 @@ static bool open_leg(worker *w, leg *l) {
   struct epoll_event event = {.events = EPOLLIN, .data.ptr = l};
   if (epoll_ctl(w->epoll, EPOLL_CTL_ADD, l->fd, &event) != 0) return false;
   l->session = make_session(options);
-  return l->session || options->profile == CLIMIT_PLAIN;
+  if (!l->session && options->profile != CLIMIT_PLAIN) return false;
+  return !options->is_opus || open_opus(l, options);
 }
 
 climit *climit_start(climit_options options) {
@@ -296,6 +328,8 @@ void climit_stop(climit *limit, uint64_t *packets, uint64_t *heard) {
     *packets += l->packets;
     *heard += l->heard;
     if (l->session) srtp_dealloc(l->session);
+    if (l->encoder) opus_encoder_destroy(l->encoder);
+    if (l->decoder) opus_decoder_destroy(l->decoder);
     close(l->fd);
   }
   free(limit->legs);

@@ -14,7 +14,7 @@ internal import SRTPEngine
   @Flag(help: "One JSON object on standard output.")
   var json = false
 
-  @Option(help: "Only this part: receive, send, transform, memory, setups, rekeys or uring.")
+  @Option(help: "Only this part: receive, send, opus, transform, memory, setups, rekeys or uring.")
   var only: String?
 
   @Option(help: "Only this receive mode; set-ups and re-keys are measured in pool by default.")
@@ -30,11 +30,11 @@ internal import SRTPEngine
   var legMemory: String?
 
   func validate() throws {
-    let parts = ["transform", "memory", "setups", "rekeys", "uring"]
+    let parts = ["opus", "transform", "memory", "setups", "rekeys", "uring"]
     if let only, PathDirection(rawValue: only) == nil, !parts.contains(only) {
-      throw ValidationError("--only takes receive, send, transform, memory, setups, rekeys or uring")
+      throw ValidationError("--only takes receive, send, opus, transform, memory, setups, rekeys or uring")
     }
-    if self.check, let only, ["setups", "rekeys", "uring"].contains(only) {
+    if self.check, let only, ["opus", "setups", "rekeys", "uring"].contains(only) {
       throw ValidationError("\(only) is a matter of time, which --check leaves out")
     }
     if self.only == "uring", self.rxmode != nil { throw ValidationError("uring knows no receive modes") }
@@ -54,7 +54,7 @@ internal import SRTPEngine
     if let legMemory { return try await self.sampleMemory(legMemory) }
     try verifyCounting()
     var report = Report(json: self.json, judgesTime: !self.check)
-    for bench in self.cases { report.add(try self.measure(bench)) }
+    for bench in self.cases + self.opusCases { report.add(try self.measure(bench)) }
     for transform in self.transforms { report.add(try transform.measure()) }
     for memory in self.memories { report.add(try memory.measure()) }
     for setup in self.setups { report.add(try await setup.measure()) }
@@ -77,6 +77,13 @@ internal import SRTPEngine
       self.modes.flatMap { mode in
         profiles.map { BenchCase(direction, mode, $0, workers: max(2, processorCount())) }
       }
+    }
+  }
+
+  private var opusCases: [BenchCase] {
+    guard self.measuresCalls("opus") else { return [] }
+    return PathDirection.allCases.flatMap { direction in
+      self.modes.map { BenchCase(direction, $0, nil, codec: .opus, workers: max(2, processorCount())) }
     }
   }
 
@@ -119,7 +126,7 @@ internal import SRTPEngine
       bench: bench, duration: self.check ? .check : .full, isPlanted: self.plant == bench.direction.rawValue)
     for attempt in 1...2 {
       do { return try path.run() } catch let failure as BenchFailure {
-        tell("attempt \(attempt), \(bench.direction) \(bench.mode) \(bench.profileName): \(failure)")
+        tell("attempt \(attempt), \(bench.name): \(failure)")
       }
     }
     return try path.run()

@@ -29,6 +29,9 @@ final class BenchAudio: Sendable {
     ]
   }
 
+  /// What every source sends, each time from its beginning; the C program too.
+  static func tone(_ count: Int) -> [Int16] { (0..<count).map { Int16(($0 * 397) % 16000 - 8000) } }
+
   fileprivate func note(heard: Int, sum: Int) {
     self.heardSamples.add(heard, ordering: .relaxed)
     self.sum.add(sum, ordering: .relaxed)
@@ -47,7 +50,7 @@ private final class BenchSource: AudioStage {
   init(format: AudioFormat, audio: BenchAudio) {
     self.format = format
     self.audio = audio
-    self.tone = (0..<format.sampleCount(milliseconds: 20)).map { Int16(($0 * 397) % 16000 - 8000) }
+    self.tone = BenchAudio.tone(format.sampleCount(milliseconds: 20))
   }
 
   func process(_ frame: inout AudioFrame) -> Verdict {

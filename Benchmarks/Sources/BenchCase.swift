@@ -8,10 +8,22 @@ enum PathDirection: String, CaseIterable, Sendable {
   case receive, send
 }
 
+/// What the packets carry.
+enum BenchCodec: String, Sendable {
+  case pcmu, opus
+
+  /// RTP's.
+  var payloadType: UInt8 { self == .pcmu ? 0 : 111 }
+  var encodingName: String { self == .pcmu ? "PCMU" : "opus" }
+  /// Samples of 20 ms, one channel.
+  var samples: Int { self == .pcmu ? 160 : 960 }
+}
+
 /// One line of the packet path's table.
 struct BenchCase: Sendable {
   let direction: PathDirection
   let mode: RxMode
+  let codec: BenchCodec
   /// Nil: in the clear.
   let profile: SRTPProfile?
   let legs: Int
@@ -20,8 +32,21 @@ struct BenchCase: Sendable {
   let batch: Int
 
   /// - Parameter workers: of `pool`.
-  init(_ direction: PathDirection, _ mode: RxMode, _ profile: SRTPProfile?, workers: Int) {
-    (self.direction, self.mode, self.profile) = (direction, mode, profile)
+  init(
+    _ direction: PathDirection, _ mode: RxMode, _ profile: SRTPProfile?, codec: BenchCodec = .pcmu, workers: Int
+  ) {
+    (self.direction, self.mode, self.profile, self.codec) = (direction, mode, profile, codec)
+    // Two programs, and no processor is to be full.
+    if case .opus = codec {
+      self.legs = direction == .receive ? 24 : 8
+      (self.threads, self.batch) =
+        switch mode {
+        case .main: (1, 32)
+        case .pool: (workers, 32)
+        case .thread: (self.legs, 8)
+        }
+      return
+    }
     switch mode {
     case .main: (self.legs, self.threads, self.batch) = (100, 1, 32)
     case .pool: (self.legs, self.threads, self.batch) = (100, workers, 32)
@@ -30,6 +55,7 @@ struct BenchCase: Sendable {
   }
 
   var profileName: String { self.profile?.rawValue ?? "none" }
+  var name: String { "\(self.direction) \(self.mode) \(self.codec) \(self.profileName)" }
 
   /// The profile as the C program calls it.
   var limitProfile: climit_profile {

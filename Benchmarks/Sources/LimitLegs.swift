@@ -7,11 +7,13 @@ internal import CLimit
 
   init(_ bench: BenchCase, target: UInt16) throws {
     let key = bench.key
+    let opus = try BenchOpus().limit
     let started = unsafe key.withUnsafeBufferPointer { key in
       unsafe climit_start(
         climit_options(
           legs: UInt32(bench.legs), threads: UInt32(bench.threads), batch: UInt32(bench.batch),
-          profile: bench.limitProfile, key: key.baseAddress, sends: bench.direction == .send, target: target))
+          profile: bench.limitProfile, key: key.baseAddress, sends: bench.direction == .send, target: target,
+          is_opus: bench.codec == .opus, opus: opus))
     }
     guard let limit = unsafe started else { throw BenchFailure("the C program could not start") }
     unsafe self.limit = limit

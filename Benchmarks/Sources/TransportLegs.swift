@@ -23,17 +23,18 @@ final class TransportLegs {
     self.main = EventLoop.start(name: "main")
     self.pool = bench.mode == .pool ? LoopPool(count: bench.threads, name: "rtp-pool") : nil
     let registry = try ModuleRegistry(
-      available: allModules, active: ["udp", "g711"], settings: [:], programFacets: self.audio.facets)
+      available: allModules, active: ["udp", "g711", "opus"], settings: [:], programFacets: self.audio.facets)
     guard let datagrams = registry.datagrams,
-      let codec = registry.codecs.first(where: { $0.encodingName == "PCMU" })
-    else { throw BenchFailure("the modules udp and g711 are missing") }
+      let codec = registry.codecs.first(where: { $0.encodingName == bench.codec.encodingName })
+    else { throw BenchFailure("the modules udp, g711 and opus are missing") }
     let planner = StagePlanner(registry: registry, mode: bench.mode, policy: .lock, main: self.main)
     let loops = TransportLoops(main: self.main, pool: self.pool)
     let loopback = SocketAddress(ipv4: 0x7F00_0001, port: 0)
     let first = UInt64(Instant.now.nanoseconds / 1000)
     var allocator = PortAllocator(transport: datagrams, range: 10_000...59_998, typeOfService: 0, start: first)
     let negotiated = NegotiatedCodec(
-      payloadType: 0, codec: codec, parameters: CodecParameters(remoteParameters: nil, packetTime: 20, bitrate: nil))
+      payloadType: bench.codec.payloadType, codec: codec,
+      parameters: CodecParameters(remoteParameters: nil, packetTime: 20, bitrate: nil))
     let device = AudioDevice(driver: BenchAudio.driver, device: "")
     for number in 1...bench.legs {
       let stream = StreamID(number: UInt64(number))

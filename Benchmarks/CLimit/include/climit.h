@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// The limit: what a C program needs for the same calls, with the same system calls, libsrtp2 calls and G.711, and nothing
+// The limit: what a C program needs for the same calls, with the same system calls, libsrtp2 calls and codec, and nothing
 // else: no jitter buffer, no statistics, no RTCP, no signalling, no checks beyond the cipher's own.
 
 typedef enum {
@@ -15,6 +15,11 @@ typedef enum {
   CLIMIT_AEAD_AES_128_GCM,
   CLIMIT_AEAD_AES_256_GCM
 } climit_profile;
+
+/// What libopus's encoder is told, each as its request of that name wants it.
+typedef struct {
+  int application, bitrate, vbr, inband_fec, dtx, max_bandwidth, complexity, packet_loss;
+} climit_opus;
 
 typedef struct {
   unsigned legs;
@@ -29,6 +34,9 @@ typedef struct {
   bool sends;
   /// Where they send to, on 127.0.0.1.
   uint16_t target;
+  /// Opus at 48 kHz, mono, in packets of 20 ms; else G.711.
+  bool is_opus;
+  climit_opus opus;
 } climit_options;
 
 typedef struct climit climit;
