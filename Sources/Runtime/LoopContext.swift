@@ -198,7 +198,8 @@ package final class LoopContext {
     guard let descriptor = self.handlers[token]?.datagrams, descriptor >= 0 else { return self.handle(token) }
     guard !self.batch.collect(descriptor, for: token) else { return }
     self.handleCollected()
-    _ = self.batch.collect(descriptor, for: token)
+    // Whoever had the descriptor may have closed it meanwhile.
+    self.handleEvent(token)
   }
 
   /// Has everyone take what was collected; who takes nothing, or is gone meanwhile, wants nothing.

@@ -14,6 +14,7 @@ package import NetBase
   }
 
   private let batch: OpaquePointer
+  /// For what is collected; as many again are behind them, so that there always is room for what a handler asks for itself.
   private let slots: Int
   private let slotSize: Int
   /// The datagrams that it shows now.
@@ -26,7 +27,7 @@ package import NetBase
   private var collections: [Collection] = []
 
   package init(slots: Int, slotSize: Int = 2048) {
-    unsafe self.batch = clinux_batch_new(UInt32(slots), slotSize)
+    unsafe self.batch = clinux_batch_new(2 * UInt32(slots), slotSize)
     self.slots = slots
     self.slotSize = slotSize
     self.collections.reserveCapacity(slots)
@@ -38,20 +39,18 @@ package import NetBase
   package var count: Int { self.shown }
 
   /// Whether a fill brought as many datagrams as there is room for, so that there may be more.
-  package var isFull: Bool { self.shown > 0 && self.start + self.shown == self.slots }
+  package var isFull: Bool { self.shown == self.slots }
 
   /// Shows what was collected of the socket that the loop watches as `watch`, and after that what it has now; never blocks.
   package func fill(from socket: borrowing UDPSocket, _ watch: WatchID? = nil) {
     if let watch, self.showCollected(for: watch.token) { return }
     self.start = self.collected
-    self.shown = self.receive(socket.descriptor)
+    self.shown = self.receive(socket.descriptor, self.slots)
   }
 
-  private func receive(_ descriptor: Int32) -> Int {
+  private func receive(_ descriptor: Int32, _ count: Int) -> Int {
     precondition(!self.isLent, "a datagram is in use")
-    guard self.collected < self.slots else { return 0 }
-    let room = UInt32(self.slots - self.collected)
-    return max(0, Int(unsafe clinux_batch_receive(self.batch, descriptor, UInt32(self.collected), room)))
+    return max(0, Int(unsafe clinux_batch_receive(self.batch, descriptor, UInt32(self.collected), UInt32(count))))
   }
 
   // MARK: Several sockets
@@ -59,7 +58,7 @@ package import NetBase
   /// Takes in what a socket has, for whoever asks with `token`; false where there is no room for any of it.
   func collect(_ descriptor: Int32, for token: UInt64) -> Bool {
     guard self.collected < self.slots else { return false }
-    let count = self.receive(descriptor)
+    let count = self.receive(descriptor, self.slots - self.collected)
     if count > 0 {
       self.collections.append(Collection(token: token, start: self.collected, count: count))
       self.collected += count
@@ -100,14 +99,14 @@ package import NetBase
   /// Adds a datagram of another batch behind those that this one holds, with all that the kernel said of it; there has
   /// to be room.
   package func append(_ index: Int, of other: PacketBatch) {
-    precondition(index < other.shown && self.start + self.shown < self.slots && !self.isLent)
+    precondition(index < other.shown && self.shown < self.slots && !self.isLent)
     unsafe clinux_batch_copy(self.batch, self.slot(self.shown), other.batch, other.slot(index))
     self.shown += 1
   }
 
   /// Adds a datagram that came from `address`, or is to go there; false where there is no room for it.
   package func append(_ bytes: RawSpan, _ address: SocketAddress) -> Bool {
-    guard self.start + self.shown < self.slots, bytes.byteCount <= self.slotSize else { return false }
+    guard self.shown < self.slots, bytes.byteCount <= self.slotSize else { return false }
     self.set(self.shown, bytes, address)
     self.shown += 1
     return true

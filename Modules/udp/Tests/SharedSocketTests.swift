@@ -142,6 +142,37 @@ private final class Peer: Sendable {
     loop.stop()
   }
 
+  @Test(
+    "what has come to other sockets of the loop, as much as it takes at once, leaves room for what has come to this one"
+  )
+  func beside() throws {
+    let loop = EventLoop.start(name: "shared", batchSlots: 4)
+    let pair = try self.open(on: loop)
+    let (peer, flood) = (try Peer(), try Peer())
+    let member = Member(1, of: pair, on: loop, [peer.claim])
+    let own = try UDPTransport().open(SocketAddress(ipv4: 0x7F00_0001, port: 0), typeOfService: 0)
+    let address = own.localAddress
+    let parcel = Locked<Disconnected<any DatagramPort>?>(Disconnected(own))
+    let box = LoopBound<any DatagramPort>(on: loop)
+    let heard = Locked(0)
+    loop.execute { context in
+      guard let port = parcel.withLock({ $0.take() })?.take() else { return }
+      port.attach(to: context) { [unowned port] in
+        port.fill(context.batch)
+        heard.withLock { $0 += context.batch.count }
+      }
+      box.put(port)
+      // Both are ready when the loop looks, in this order.
+      for _ in 0..<10 { flood.send([1], to: address) }
+      for number in UInt8(0)..<3 { peer.send([200, number], to: pair.address) }
+    }
+    #expect(member.received(3) == [[200, 0], [200, 1], [200, 2]])
+    self.wait { heard.withLock { $0 } == 10 }
+    _ = loop.sync { context in box.take()?.detach(from: context) }
+    member.leave()
+    loop.stop()
+  }
+
   @Test("what outruns its claim waits for it, and is counted until then")
   func parked() throws {
     let loop = EventLoop.start(name: "shared")

@@ -95,7 +95,9 @@ struct AudioTransmitter: ~Copyable {
       scratch.enlarge(to: self.encoderCount)
       var all = scratch.mutableSpan
       var samples = all._mutatingExtracting(..<self.encoderCount)
-      _ = resampler.process(frame, into: &samples)
+      let produced = resampler.process(frame, into: &samples).produced
+      // What is behind may be another call's.
+      for index in min(produced, samples.count)..<samples.count { samples[index] = 0 }
     }
     let step = self.samplesPerPacket
     let level = levelID.map { (id: $0, byte: AudioLevel(of: frame).byte) }

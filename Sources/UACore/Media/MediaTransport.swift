@@ -163,12 +163,13 @@ package final class MediaTransport {
       for path in self.paths { self.timeoutRelease(of: path, now: now) }
       return self.settle()
     }
-    if let due = self.pathsDue, due <= now { self.timeoutPaths(now: now) }
+    let isPathDue = self.pathsDue.map { $0 <= now } ?? false
+    if isPathDue { self.timeoutPaths(now: now) }
     if let due = self.keysDue, due <= now { self.keys.timeout(now: now) }
     if let delays, let late = self.stream.lateness(now: now) { delays.tick.count(late) }
     self.tick(now: now)
     if let video { video.timeout(now: now, self) }
-    self.arrange()
+    if isPathDue { self.settle() } else { self.arrange() }
   }
 
   private func tick(now: Instant) {
