@@ -1,3 +1,5 @@
+internal import Glibc
+
 /// Room that a loop lends to whoever runs on it, for as long as it runs: what is in it afterwards is nobody's.
 ///
 /// One for a loop stays in the processor's cache; one for each stream would have to be fetched at each tick.
@@ -21,7 +23,10 @@ extension [Int16] {
 
   /// Makes the first `count` samples silence.
   package mutating func silence(first count: Int) {
-    var samples = self.mutableSpan
-    for index in 0..<count { samples[index] = 0 }
+    precondition(count <= self.count, "silence outside a frame")
+    unsafe self.withUnsafeMutableBytes { bytes in
+      guard let start = bytes.baseAddress else { return }
+      _ = unsafe memset(start, 0, count * MemoryLayout<Int16>.stride)
+    }
   }
 }
