@@ -5,8 +5,25 @@ enum CompandingLaw: CaseIterable, Sendable {
 
   private static let muTable = (UInt8.min...UInt8.max).map { linear(muLaw: $0) }
   private static let aTable = (UInt8.min...UInt8.max).map { linear(aLaw: $0) }
-  private static let muCodes = (Int16(-8192)...8191).map { muLaw($0 << 2) }
-  private static let aCodes = (Int16(-4096)...4095).map { aLaw($0 << 3) }
+  private static let muCodes = codes(inverted: 0xFF, isMirrored: false) { code in
+    // The least step has lost a half, and what is louder than the loudest is as loud.
+    code == 0 ? 1 : (2 << (code >> 4)) + (code == 0x7F ? 33 : 0)
+  }
+  private static let aCodes = codes(inverted: 0xD5, isMirrored: true) { code in 2 << max(code >> 4 - 1, 0) }
+
+  /// The codes of all samples, from the lowest to the highest: chord by chord and step by step (G.711 tables 1 and 2), as
+  /// many of each as `width` says.
+  ///
+  /// - Parameters:
+  ///   - inverted: the bits that are, for samples that are not negative; the sign is among them for others.
+  ///   - isMirrored: whether -1 is as loud as 0; else 0 has no counterpart, and -1 is as loud as 1.
+  private static func codes(inverted: UInt8, isMirrored: Bool, _ width: (Int) -> Int) -> [UInt8] {
+    var positive: [UInt8] = []
+    for code in 0..<128 { positive += repeatElement(UInt8(code) ^ inverted, count: width(code)) }
+    var negative = positive.map { $0 ^ 0x80 }
+    if !isMirrored { negative = negative.dropFirst() + negative.suffix(1) }
+    return negative.reversed() + positive
+  }
 
   /// What each byte decodes to, as 16-bit samples; one table for all, so that it stays in the processor's cache.
   var table: [Int16] {
@@ -31,27 +48,6 @@ enum CompandingLaw: CaseIterable, Sendable {
     case .a: 3
     }
   }
-}
-
-/// G.711 table 2: 14 bits of the sample become sign, chord and step, all inverted.
-@inline(__always) func muLaw(_ sample: Int16) -> UInt8 {
-  let value = Int32(sample) >> 2
-  let magnitude = min(value < 0 ? -value : value, 8159) + 33
-  // The chord is the place of the highest bit: 33...63 is chord 0, 4128...8192 chord 7.
-  let chord = min(26 - Int32(magnitude.leadingZeroBitCount), 7)
-  let step = (magnitude >> (chord + 1)) & 15
-  let code = magnitude > 8191 ? 0x7F : UInt8(truncatingIfNeeded: chord << 4 | step)
-  return code ^ (value < 0 ? 0x7F : 0xFF)
-}
-
-/// G.711 table 1: 13 bits of the sample become sign, chord and step, every other bit inverted.
-@inline(__always) func aLaw(_ sample: Int16) -> UInt8 {
-  let value = Int32(sample) >> 3
-  let magnitude = value < 0 ? -value - 1 : value
-  // 0...31 is chord 0, 32...63 chord 1 with the same step, 2048...4095 chord 7.
-  let chord = max(27 - Int32(magnitude.leadingZeroBitCount), 0)
-  let step = (magnitude >> max(chord, 1)) & 15
-  return UInt8(truncatingIfNeeded: chord << 4 | step) ^ (value < 0 ? 0x55 : 0xD5)
 }
 
 /// The middle of the interval that `byte` stands for.
