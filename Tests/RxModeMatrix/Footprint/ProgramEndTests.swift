@@ -143,6 +143,7 @@ private final class GoodbyePort: DatagramPort {
     #expect(goodbyes.ports.withLock { $0.count } == count)
     #expect(isFlushed)
     let seconds = (0..<count).compactMap { Self.playable("\(folder)/\($0).wav") }
-    #expect(seconds.count == count && seconds.allSatisfy { $0 > 0.5 }, "\(seconds.count), \(seconds.min() ?? 0)")
+    // Of a second; a sanitizer's threads may take most of it to begin.
+    #expect(seconds.count == count && seconds.allSatisfy { $0 > 0.2 }, "\(seconds.count), \(seconds.min() ?? 0)")
   }
 }
