@@ -36,22 +36,19 @@ struct BenchCase: Sendable {
     _ direction: PathDirection, _ mode: RxMode, _ profile: SRTPProfile?, codec: BenchCodec = .pcmu, workers: Int
   ) {
     (self.direction, self.mode, self.profile, self.codec) = (direction, mode, profile, codec)
-    // Two programs, and no processor is to be full.
-    if case .opus = codec {
-      self.legs = direction == .receive ? 24 : 8
-      (self.threads, self.batch) =
-        switch mode {
-        case .main: (1, 32)
-        case .pool: (workers, 32)
-        case .thread: (self.legs, 8)
-        }
-      return
-    }
-    switch mode {
-    case .main: (self.legs, self.threads, self.batch) = (100, 1, 32)
-    case .pool: (self.legs, self.threads, self.batch) = (100, workers, 32)
-    case .thread: (self.legs, self.threads, self.batch) = (24, 24, 8)
-    }
+    self.legs =
+      switch (codec, mode) {
+      case (.pcmu, .main), (.pcmu, .pool): 100
+      case (.pcmu, .thread): 24
+      // Of both programs, and no processor is to be full.
+      case (.opus, _): direction == .receive ? 24 : 8
+      }
+    (self.threads, self.batch) =
+      switch mode {
+      case .main: (1, 32)
+      case .pool: (workers, 32)
+      case .thread: (self.legs, 8)
+      }
   }
 
   var profileName: String { self.profile?.rawValue ?? "none" }

@@ -34,8 +34,8 @@ struct PathBench {
 
   func run() throws -> PathFigures {
     try SRTPTransform.libsrtp2.start()
-    guard climit_stay_awake() else { throw BenchFailure("no threads to keep the processors awake") }
     defer { climit_rest() }
+    guard climit_stay_awake() else { throw BenchFailure("no threads to keep the processors awake") }
     let encoder = self.bench.codec == .opus ? try BenchOpus().makeEncoder() : nil
     var source = try PacketSource(self.bench.codec, encoder, try self.bench.material())
     let (ourPeer, limitPeer) = (try BenchSocket(), try BenchSocket())

@@ -22,19 +22,17 @@ package final class LoopContext {
   private var armed: Instant?
   /// Tokens of the handlers that are to be called when the turn ends.
   private var endings: [UInt64] = []
-  private var hasEndings = false
-  /// Nanoseconds.
-  private static let grain: Int64 = 1_000_000
-
   /// What leaves when the turn ends.
   private var outbox: Outbox
+  /// Nanoseconds.
+  private static let grain: Int64 = 1_000_000
 
   /// A closure in a generic table would be wrapped in another one.
   private struct Handler {
     let call: () -> Void
     /// That of a socket whose datagrams are collected; else -1.
     var datagrams: Int32 = -1
-    /// Datagrams that left by the socket and that the kernel did not take.
+    /// Datagrams of its own that the kernel did not take.
     var unsent = 0
   }
 
@@ -85,7 +83,9 @@ package final class LoopContext {
     return id
   }
 
-  /// Sends a datagram by the socket of `id` when the turn ends, or as soon as many wait; at once where it is very long.
+  /// Sends a datagram when the turn ends, or as soon as many wait; at once where it is very long.
+  ///
+  /// - Parameter id: the handler whose datagram it is, to be asked for by `unsent`.
   package func send(_ bytes: RawSpan, to address: SocketAddress, on socket: borrowing UDPSocket, _ id: WatchID)
     -> SendResult
   {
@@ -159,24 +159,16 @@ package final class LoopContext {
   }
 
   /// Calls the handler of `id` once all that this turn of the loop brings was handled, what such handlers ask for too.
-  package func handleAtEndOfTurn(_ id: WatchID) {
-    self.endings.append(id.token)
-    self.hasEndings = true
-  }
+  package func handleAtEndOfTurn(_ id: WatchID) { self.endings.append(id.token) }
 
   func endTurn() {
-    if self.hasEndings { self.handleEndings() }
-    self.flush()
-  }
-
-  private func handleEndings() {
     var next = 0
     while next < self.endings.count {
       self.handle(self.endings[next])
       next += 1
     }
-    self.endings.removeAll(keepingCapacity: true)
-    self.hasEndings = false
+    if next > 0 { self.endings.removeAll(keepingCapacity: true) }
+    self.flush()
   }
 
   /// Waits for events and handles them; true when the wake descriptor was among them.

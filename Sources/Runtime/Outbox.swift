@@ -25,13 +25,24 @@ struct Outbox: ~Copyable {
     return true
   }
 
-  /// Sends all; calls `failed` for each datagram that the kernel did not take.
+  /// Sends all, those in a row that leave by one socket at once; calls `failed` for each that the kernel did not take.
   mutating func flush(_ failed: (WatchID) -> Void) {
-    guard !self.senders.isEmpty else { return }
-    for (index, sender) in self.senders.enumerated() {
-      guard case .sent = self.batch.send(index, on: sender.descriptor) else {
-        failed(sender.watch)
-        continue
+    var first = 0
+    while first < self.senders.count {
+      let descriptor = self.senders[first].descriptor
+      var end = first + 1
+      while end < self.senders.count, self.senders[end].descriptor == descriptor { end += 1 }
+      let (taken, result) = self.batch.send(first..<end, on: descriptor)
+      first += taken
+      switch result {
+      case .sent: continue
+      case .failed:
+        failed(self.senders[first].watch)
+        first += 1
+      case .wouldBlock:
+        // No room for the rest either, and media does not wait for it.
+        for index in first..<end { failed(self.senders[index].watch) }
+        first = end
       }
     }
     self.senders.removeAll(keepingCapacity: true)

@@ -119,21 +119,13 @@ package import NetBase
     }
   }
 
-  /// Sends what was added, from `first` on; never blocks. A batch that is sent is never filled from a socket.
+  /// Sends some of what was added; never blocks. A batch that is sent is never filled from a socket.
   ///
   /// - Returns: how many datagrams the kernel took; where it took none, what it said of the first.
-  package func send(from first: Int, on socket: borrowing UDPSocket) -> (taken: Int, result: SendResult) {
-    precondition(first < self.shown)
-    let sent = unsafe clinux_batch_send(
-      self.batch, socket.descriptor, self.slot(first), UInt32(self.shown - first))
+  package func send(_ range: Range<Int>, on descriptor: Int32) -> (taken: Int, result: SendResult) {
+    precondition(!range.isEmpty && range.upperBound <= self.shown)
+    let sent = unsafe clinux_batch_send(self.batch, descriptor, self.slot(range.lowerBound), UInt32(range.count))
     return sent > 0 ? (Int(sent), .sent) : (0, SendResult(code: Int(sent)))
-  }
-
-  /// Sends one datagram that was added; never blocks.
-  func send(_ index: Int, on descriptor: Int32) -> SendResult {
-    precondition(index < self.shown)
-    let sent = unsafe clinux_batch_send_one(self.batch, descriptor, self.slot(index))
-    return sent >= 0 ? .sent : SendResult(code: Int(sent))
   }
 
   /// Makes the batch empty, but for what is collected.

@@ -118,7 +118,7 @@ import Testing
       let isTooMuch = [9].withRawSpan { outbox.append($0, targets[0]) }
       #expect(!isTooMuch && outbox.isFull)
       // What went is not sent again.
-      let (taken, result) = outbox.send(from: Int(round), on: left)
+      let (taken, result) = outbox.send(Int(round)..<4, on: left.descriptor)
       #expect(taken == 4 - Int(round) && result == .sent)
       let batch = PacketBatch(slots: 8)
       self.receive(batch, from: far)
@@ -145,11 +145,11 @@ import Testing
     for port in [target.port, 0, target.port] {
       _ = [1].withRawSpan { outbox.append($0, target.with(port: port)) }
     }
-    let first = outbox.send(from: 0, on: left)
+    let first = outbox.send(0..<3, on: left.descriptor)
     #expect(first.taken == 1 && first.result == .sent)
-    let second = outbox.send(from: 1, on: left)
+    let second = outbox.send(1..<3, on: left.descriptor)
     #expect(second.taken == 0 && second.result == .failed(EINVAL))
-    let third = outbox.send(from: 2, on: left)
+    let third = outbox.send(2..<3, on: left.descriptor)
     #expect(third.taken == 1 && third.result == .sent)
   }
 

@@ -1,3 +1,4 @@
+internal import Glibc
 internal import ICEAgent
 internal import ModuleKit
 internal import NetBase
@@ -7,8 +8,8 @@ internal import Synchronization
 /// A pair of UDP sockets that the transports of one loop have between them (`rtp_single_port`). Lives on that loop.
 ///
 /// What has come is read by `recvmmsg`, sorted by `DatagramRouting`, and copied by each port into the loop's batch.
-/// What leaves by RTP's socket waits in one batch until the loop's turn ends, or the batch is full, and goes by one
-/// `sendmmsg`; the few datagrams of RTCP's go at once. Neither allocates.
+/// What leaves by RTP's socket waits until the loop's turn ends, and goes by one `sendmmsg`; the few datagrams of RTCP's go at
+/// once. Neither allocates.
 ///
 /// The loop's handlers are there while a port is attached: without one nobody listens.
 final class SharedSocket {
@@ -18,11 +19,9 @@ final class SharedSocket {
     // Which datagrams of the batch are its own: `next` leads from the first to the last; -1 is none.
     var first = -1
     var last = -1
-    /// Datagrams that it has sent and the kernel did not take.
-    var unsent = 0
   }
 
-  /// Datagrams in one receive, and in one send.
+  /// Datagrams in one receive.
   static let slots = 64
   /// Receives in a row, before the loop's other sockets have their turn.
   private static let rounds = 4
@@ -36,9 +35,6 @@ final class SharedSocket {
   private var next = [Int](repeating: -1, count: SharedSocket.slots)
   /// Ends that have datagrams in the batch.
   private var receivers: [Int] = []
-  private let outbox = PacketBatch(slots: SharedSocket.slots)
-  /// Whose each datagram of the outbox is.
-  private var senders = [Int](repeating: 0, count: SharedSocket.slots)
   private var routing = DatagramRouting()
   /// Two for each member of the table: for RTP and for RTCP.
   private var ends: [End] = []
@@ -51,8 +47,6 @@ final class SharedSocket {
   /// While a port is attached.
   private var context: LoopContext?
   private var watches: (rtp: WatchID, rtcp: WatchID, endOfTurn: WatchID)?
-  /// Whether the end of this turn was asked for.
-  private var awaitsEnd = false
 
   init(_ rtp: consuming UDPSocket, _ rtcp: consuming UDPSocket, tally: SharedTally) {
     self.rtp = rtp
@@ -78,9 +72,9 @@ final class SharedSocket {
 
   /// - Returns: how many of the datagrams that the end has sent the kernel did not take.
   func detach(_ number: UInt64, _ end: Int, from context: LoopContext) -> Int {
-    self.flush()
+    context.flush()
+    let unsent = self.unsent(by: end)
     if let handler = self.ends[end].handler { context.unregister(handler) }
-    let unsent = self.ends[end].unsent
     self.ends[end] = End()
     if self.ends[end ^ 1].handler == nil, let member = self.members.removeValue(forKey: number) {
       self.routing.remove(member, now: context.now)
@@ -93,13 +87,13 @@ final class SharedSocket {
     let before = self.routing.news
     guard self.routing.claim(claim, for: end / 2) else { return false }
     if self.routing.news != before, self.parkedRTP.count + self.parkedRTCP.count > 0 {
+      if !self.hasNewClaims, let context, let watches { context.handleAtEndOfTurn(watches.endOfTurn) }
       self.hasNewClaims = true
-      self.awaitEndOfTurn()
     }
     return true
   }
 
-  func unsent(by end: Int) -> Int { self.ends[end].unsent }
+  func unsent(by end: Int) -> Int { self.ends[end].handler.flatMap { self.context?.unsent($0) } ?? 0 }
 
   func stampArrivals(in context: LoopContext) {
     self.rtp.stampArrivals()
@@ -127,7 +121,7 @@ final class SharedSocket {
       context.unregister(watches.endOfTurn)
     }
     (self.watches, self.context) = (nil, nil)
-    (self.awaitsEnd, self.hasNewClaims) = (false, false)
+    self.hasNewClaims = false
     self.parkedRTP = ParkedPackets()
     self.parkedRTCP = ParkedPackets()
   }
@@ -254,49 +248,14 @@ final class SharedSocket {
       self.routing.expectAnswer(message.id, for: end / 2)
     }
     guard end % 2 == Component.rtp.rawValue else { return self.rtcp.send(bytes, to: address) }
-    if self.outbox.isFull { self.flush() }
-    guard self.outbox.append(bytes, address) else {
-      // Longer than a slot; what was sent before it goes first.
-      self.flush()
-      return self.rtp.send(bytes, to: address)
-    }
-    self.senders[self.outbox.count - 1] = end
-    self.awaitEndOfTurn()
-    return .sent
-  }
-
-  private func flush() {
-    var place = 0
-    while place < self.outbox.count {
-      let (taken, result) = self.outbox.send(from: place, on: self.rtp)
-      place += taken
-      switch result {
-      case .sent: continue
-      case .failed:
-        self.ends[self.senders[place]].unsent += 1
-        place += 1
-      case .wouldBlock:
-        // No room for the rest either, and media does not wait for it.
-        for index in place..<self.outbox.count { self.ends[self.senders[index]].unsent += 1 }
-        place = self.outbox.count
-      }
-    }
-    self.outbox.clear()
-  }
-
-  private func awaitEndOfTurn() {
-    guard !self.awaitsEnd, let context, let watches else { return }
-    self.awaitsEnd = true
-    context.handleAtEndOfTurn(watches.endOfTurn)
+    guard let context, let handler = self.ends[end].handler else { return .failed(EBADF) }
+    return context.send(bytes, to: address, on: self.rtp, handler)
   }
 
   private func endTurn() {
-    self.awaitsEnd = false
-    if self.hasNewClaims, let context {
-      self.hasNewClaims = false
-      for component in Component.allCases { self.sortParked(component, now: context.now) }
-    }
-    self.flush()
+    guard self.hasNewClaims, let context else { return }
+    self.hasNewClaims = false
+    for component in Component.allCases { self.sortParked(component, now: context.now) }
   }
 }
 

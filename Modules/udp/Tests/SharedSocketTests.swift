@@ -274,7 +274,7 @@ private final class Peer: Sendable {
 
   @Test("what is sent leaves at the end of the loop's turn, in order, or before when there is too much of it")
   func sends() throws {
-    let loop = EventLoop.start(name: "shared")
+    let loop = EventLoop.start(name: "shared", batchSlots: 64)
     let pair = try self.open(on: loop)
     let peer = try Peer()
     let member = Member(1, of: pair, on: loop)

@@ -273,9 +273,6 @@ package struct AudioStream: ~Copyable {
 
   // MARK: Time
 
-  /// Whether there are events, and when `timeout` wants to be called.
-  package var outlook: (hasEvents: Bool, nextDeadline: Instant?) { (!self.waiting.isEmpty, self.nextDeadline) }
-
   package var nextDeadline: Instant? {
     guard let nextTick else { return nil }
     let next = min(nextTick, self.rtcp.nextDeadline)

@@ -24,19 +24,17 @@ struct EventOutbox: ~Copyable {
     if let returned = self.events.offer(event) { self.keep(returned) }
   }
 
-  /// Tries again what waited; true where anything still does.
-  @discardableResult
-  mutating func flush() -> Bool {
-    guard self.hasWaiting else { return false }
+  /// Tries again what waited.
+  mutating func flush() {
+    guard self.hasWaiting else { return }
     while let event = self.waiting?.removeFirst() {
       self.waitingCount -= 1
       guard let returned = self.events.offer(event.take()) else { continue }
       var parcel: Disconnected<TransportEvent>? = Disconnected(returned)
       self.waiting?.prepend(&parcel)
       self.waitingCount += 1
-      return true
+      return
     }
-    return false
   }
 
   /// What the stream tells main.

@@ -144,24 +144,11 @@ struct KeyStore: ~Copyable {
     self.nextDeadline = rtp.map { min(rtcp ?? $0, $0) } ?? rtcp
   }
 
-  /// What there is to do and to tell, all asked for at once.
-  struct Outlook {
-    let nextDeadline: Instant?
-    /// Whether the next packet may change anything but what is counted.
-    let isChanging: Bool
-    let mayHaveRetired: Bool
-    /// Whether the key in use is worn out, and it is time to say so; said once.
-    let isWornOut: Bool
-    let rekeys: Int
-  }
+  /// Whether a packet of the peer's may change more than what is counted.
+  var isChanging: Bool { self.isRekeying || self.nextDeadline != nil }
 
-  mutating func takeOutlook() -> Outlook {
-    Outlook(
-      nextDeadline: self.nextDeadline, isChanging: self.isRekeying || self.nextDeadline != nil,
-      mayHaveRetired: self.mayHaveRetired, isWornOut: self.takeReminder(), rekeys: self.rekeys)
-  }
-
-  private mutating func takeReminder() -> Bool {
+  /// Whether the key in use is worn out, and it is time to say so.
+  mutating func takeReminder() -> Bool {
     let sent = self.rtpOutbound.packetsUnderCurrentKey
     let reports =
       self.isPerComponent ? self.rtcpOutbound.packetsUnderCurrentKey : self.rtpOutbound.reportsUnderCurrentKey
@@ -179,6 +166,7 @@ struct KeyStore: ~Copyable {
   }
 
   mutating func timeout(now: Instant) {
+    guard let nextDeadline, nextDeadline <= now else { return }
     self.rtpInbound.timeout(now: now)
     self.rtcpInbound.timeout(now: now)
     self.noteChange()
@@ -186,6 +174,7 @@ struct KeyStore: ~Copyable {
 
   /// A context that is no longer in use, to be freed elsewhere.
   mutating func takeRetired() -> RetiredSRTP? {
+    guard self.mayHaveRetired else { return nil }
     if let retired = self.rtpInbound.takeRetired() { return retired }
     if let retired = self.rtcpInbound.takeRetired() { return retired }
     if let retired = self.rtpOutbound.takeRetired() { return retired }

@@ -24,11 +24,6 @@ package final class MediaTransport {
   private(set) var isRunning = false
   /// Whether anything happened that `settle` has to see; a packet that is only played leaves it as it is.
   var isUnsettled = false
-  /// Whether a packet may change the keys.
-  private var keysAreChanging = false
-  /// When the paths and the keys want to be looked at, as of the last `settle`.
-  private var pathsDue: Instant?
-  private var keysDue: Instant?
   private var isStopping = false
   /// When it is over at the latest: servers are told meanwhile that they have nothing to relay any more.
   private var closingEnd: Instant?
@@ -163,13 +158,12 @@ package final class MediaTransport {
       for path in self.paths { self.timeoutRelease(of: path, now: now) }
       return self.settle()
     }
-    let isPathDue = self.pathsDue.map { $0 <= now } ?? false
-    if isPathDue { self.timeoutPaths(now: now) }
-    if let due = self.keysDue, due <= now { self.keys.timeout(now: now) }
+    self.timeoutPaths(now: now)
+    if case .encrypted = self.security { self.keys.timeout(now: now) }
     if let delays, let late = self.stream.lateness(now: now) { delays.tick.count(late) }
     self.tick(now: now)
     if let video { video.timeout(now: now, self) }
-    if isPathDue { self.settle() } else { self.arrange() }
+    self.settle()
   }
 
   private func tick(now: Instant) {
@@ -178,38 +172,32 @@ package final class MediaTransport {
     self.context.giveBack(workspace)
   }
 
-  /// What every event ends with that has changed anything.
+  /// What every event ends with that may have changed more than what is played: retired keys and waiting events leave, and
+  /// the timer is set for what comes next.
   func settle() {
-    if self.isRunning, !self.isStopping { self.path.claimSources() }
-    self.arrange()
-  }
-
-  /// Retired keys and waiting events leave, and the timer is set for what comes next.
-  private func arrange() {
     guard self.isRunning else { return }
     guard !self.isStopping else { return self.stop() }
     self.isUnsettled = false
-    if case .encrypted = self.security { self.settleKeys() } else { self.keysDue = nil }
-    var (hasEvents, next) = self.stream.outlook
-    if hasEvents { while let event = self.stream.takeEvent() { self.outbox.tell(event) } }
-    if self.outbox.flush() {
+    self.path.claimSources()
+    if case .encrypted = self.security { self.settleKeys() }
+    while let event = self.stream.takeEvent() { self.outbox.tell(event) }
+    self.outbox.flush()
+    var next = self.stream.nextDeadline
+    if let deadline = self.video?.nextDeadline { next = min(next ?? deadline, deadline) }
+    if let deadline = self.pathDeadline { next = min(next ?? deadline, deadline) }
+    if case .encrypted = self.security, let deadline = self.keys.nextDeadline { next = min(next ?? deadline, deadline) }
+    if self.outbox.hasWaiting {
       let retry = self.context.now.advanced(byMilliseconds: 5)
       next = min(next ?? retry, retry)
     }
-    if let deadline = self.video?.nextDeadline { next = min(next ?? deadline, deadline) }
-    self.pathsDue = self.pathDeadline
-    if let pathsDue { next = min(next ?? pathsDue, pathsDue) }
-    if let keysDue { next = min(next ?? keysDue, keysDue) }
     if let next, let timer { self.context.arm(timer, at: next) }
   }
 
   private func settleKeys() {
-    let outlook = self.keys.takeOutlook()
-    (self.keysDue, self.keysAreChanging) = (outlook.nextDeadline, outlook.isChanging)
-    if outlook.mayHaveRetired { while let retired = self.keys.takeRetired() { self.outbox.post(.retired(retired)) } }
-    if outlook.isWornOut { self.outbox.post(.keyWornOut) }
-    if self.seenRekeys != outlook.rekeys {
-      self.seenRekeys = outlook.rekeys
+    while let retired = self.keys.takeRetired() { self.outbox.post(.retired(retired)) }
+    if self.keys.takeReminder() { self.outbox.post(.keyWornOut) }
+    if self.seenRekeys != self.keys.rekeys {
+      self.seenRekeys = self.keys.rekeys
       self.owesRekeyed = true
       self.peerUsesNewKeys(now: self.context.now)
     }
@@ -379,7 +367,7 @@ package final class MediaTransport {
       }
       self.deliver(packet, isRTCP: isRTCP, now: now)
     case .encrypted:
-      if self.keysAreChanging { self.isUnsettled = true }
+      if self.keys.isChanging { self.isUnsettled = true }
       guard self.hasKeys(for: path, component) else {
         return self.park(packet, from: source, on: path, component, now: now)
       }

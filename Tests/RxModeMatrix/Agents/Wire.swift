@@ -91,6 +91,8 @@ private final class WirePort: DatagramPort {
     if self.wire.isCut { batch.clear() }
   }
 
+  var unsent: Int { self.inner.unsent }
+
   func send(_ bytes: RawSpan, to address: SocketAddress) -> SendResult {
     self.check("a send")
     guard !self.wire.isCut else { return .sent }

@@ -77,6 +77,8 @@ private final class WatchedPort: DatagramPort {
     self.inner.fill(batch)
   }
 
+  var unsent: Int { self.inner.unsent }
+
   func send(_ bytes: RawSpan, to address: SocketAddress) -> SendResult {
     self.check("a send")
     return self.inner.send(bytes, to: address)
