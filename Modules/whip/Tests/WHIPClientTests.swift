@@ -151,6 +151,7 @@ internal import UACore
     let endpoint = try ScriptedEndpoint { request in
       hosts.withLock { $0.append(request["Host"]) }
       if request.method == "POST" {
+        // On main's loop, which is the agent's executor; `assumeIsolated` traps anywhere else.
         let isHungUp = agent.main.sync { _ in agent.assumeIsolated { $0.execute("/hangup").isOK } }
         return HTTPResponse(isHungUp == true ? 201 : 500, headers: [("Location", "/s")])
       }
