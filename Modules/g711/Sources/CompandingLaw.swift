@@ -41,6 +41,9 @@ enum CompandingLaw: CaseIterable, Sendable {
     }
   }
 
+  /// The code of nothing heard.
+  var silence: UInt8 { self.codes[self.codes.count / 2] }
+
   /// The lower bits of a 16-bit sample, which make none.
   var ignoredBits: Int16 {
     switch self {

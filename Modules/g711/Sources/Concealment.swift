@@ -1,4 +1,4 @@
-internal import ModuleKit
+internal import NetBase
 
 /// Fills the gaps that lost packets leave: the last pitch period goes on, then fades.
 ///
@@ -14,16 +14,24 @@ struct Concealment {
   private static let faded = 480
   private static let blendCount = 40
 
-  /// A circle while packets come: the oldest sample is at `oldest`.
-  private var history = [Int16](repeating: 0, count: Self.historyCount)
+  /// What each byte decodes to.
+  private let table: [Int16]
+  /// What came, as it came, in a circle: the oldest byte is at `oldest`.
+  private var history: [UInt8]
   private var oldest = 0
   private var cycle = [Int16](repeating: 0, count: Self.pitches.upperBound)
   private var pitch = Self.pitches.upperBound
   /// Samples made up since the last packet; nil while packets come.
   private var concealed: Int?
 
-  /// Learns from the first `count` of `samples`, which were received; after a gap their start is blended.
-  mutating func heard(_ samples: inout MutableSpan<Int16>, count: Int) {
+  init(law: CompandingLaw) {
+    self.table = law.table
+    self.history = Array(repeating: law.silence, count: Self.historyCount)
+  }
+
+  /// Learns from a payload that was received; after a gap the start of its `samples` is blended.
+  mutating func heard(_ payload: RawSpan, _ samples: inout MutableSpan<Int16>) {
+    let count = payload.byteCount
     if let start = self.concealed {
       let length = min(Self.blendCount, count)
       for index in 0..<length {
@@ -35,9 +43,10 @@ struct Concealment {
     let kept = min(count, Self.historyCount)
     let (start, oldest) = (count - kept, self.oldest)
     let beforeEnd = min(kept, Self.historyCount - oldest)
-    var history = self.history.mutableSpan
-    history.copy(samples.span.extracting(start..<start + beforeEnd), at: oldest)
-    history.copy(samples.span.extracting(start + beforeEnd..<count), at: 0)
+    var room = self.history.mutableSpan
+    var history = unsafe room.mutableBytes
+    history.copy(payload.extracting(start..<start + beforeEnd), at: oldest)
+    history.copy(payload.extracting(start + beforeEnd..<count), at: 0)
     self.oldest = (oldest + kept) % Self.historyCount
   }
 
@@ -59,40 +68,31 @@ struct Concealment {
 
   /// Takes the last pitch period and makes its end lead to its start.
   private mutating func findCycle() {
-    self.straighten()
+    var heard = InlineArray<400, Int16>(repeating: 0)
+    for index in 0..<Self.historyCount {
+      heard[index] = self.table[Int(self.history[(self.oldest + index) % Self.historyCount])]
+    }
     let end = Self.historyCount
-    self.pitch = self.bestPitch()
+    self.pitch = Self.bestPitch(heard.span)
     let blend = self.pitch / 4
     for index in 0..<self.pitch {
-      let sample = Int(self.history[end - self.pitch + index])
-      let before = Int(self.history[end - 2 * self.pitch + index])
+      let sample = Int(heard[end - self.pitch + index])
+      let before = Int(heard[end - 2 * self.pitch + index])
       let weight = max(index - (self.pitch - blend), 0)
       self.cycle[index] = Int16((sample * (blend - weight) + before * weight) / blend)
     }
   }
 
-  /// Puts the oldest sample first, by turning round both parts and then the whole.
-  private mutating func straighten() {
-    self.reverse(0..<self.oldest)
-    self.reverse(self.oldest..<Self.historyCount)
-    self.reverse(0..<Self.historyCount)
-    self.oldest = 0
-  }
-
-  private mutating func reverse(_ range: Range<Int>) {
-    for step in 0..<range.count / 2 { self.history.swapAt(range.lowerBound + step, range.upperBound - 1 - step) }
-  }
-
   /// The lag at which the last 20 ms are most like what came before them.
-  private func bestPitch() -> Int {
-    let start = Self.historyCount - Self.windowCount
-    var best = (pitch: Self.pitches.upperBound, score: -Float.infinity)
-    for pitch in Self.pitches {
+  private static func bestPitch(_ heard: Span<Int16>) -> Int {
+    let start = self.historyCount - self.windowCount
+    var best = (pitch: self.pitches.upperBound, score: -Float.infinity)
+    for pitch in self.pitches {
       var product: Float = 0
       var energy: Float = 1
-      for index in start..<Self.historyCount {
-        let earlier = Float(self.history[index - pitch])
-        product += Float(self.history[index]) * earlier
+      for index in start..<self.historyCount {
+        let earlier = Float(heard[index - pitch])
+        product += Float(heard[index]) * earlier
         energy += earlier * earlier
       }
       let score = product * product.magnitude / energy

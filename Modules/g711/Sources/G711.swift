@@ -72,9 +72,9 @@ final class G711Encoder: AudioEncoder {
 final class G711Decoder: AudioDecoder {
   let format = AudioFormat(sampleRate: 8000, channels: 1)
   private let table: [Int16]
-  private var concealment = Concealment()
+  private var concealment: Concealment
 
-  init(law: CompandingLaw) { self.table = law.table }
+  init(law: CompandingLaw) { (self.table, self.concealment) = (law.table, Concealment(law: law)) }
 
   func decode(_ payload: RawSpan, into samples: inout MutableSpan<Int16>) -> Int? {
     let count = payload.byteCount
@@ -87,7 +87,7 @@ final class G711Decoder: AudioDecoder {
         }
       }
     }
-    self.concealment.heard(&samples, count: count)
+    self.concealment.heard(payload, &samples)
     return count
   }
 

@@ -1,10 +1,11 @@
 internal import NetBase
 
-/// The packets that a jitter buffer holds: a fixed number of slots in one slab, each what is known of a packet and then its
+/// The packets that a jitter buffer holds: in one slab an index, and places, each with what is known of a packet and then its
 /// payload, so that one is found where the other is.
 ///
-/// A packet's slot follows from its sequence number, so every access is one step. The slab grows only when a payload comes
-/// that is larger than any before.
+/// A packet's entry in the index follows from its sequence number, so every access is one step. The place that was left last
+/// is taken first: what many calls touch stays small, and few places are made where few packets wait. The slab grows only
+/// when more wait than ever did, or a payload is larger than any before.
 struct PacketSlots: ~Copyable {
   struct Slot {
     /// Extended sequence number.
@@ -20,6 +21,8 @@ struct PacketSlots: ~Copyable {
     /// Bytes before the payload.
     static let size = 32
     private static let isOccupiedOffset = 26
+    /// The place that is free after this one.
+    fileprivate static let nextFreeOffset = 27
 
     fileprivate init(_ bytes: RawSpan, at start: Int) {
       self.sequence = Int64(bitPattern: bytes.uint64(at: start))
@@ -41,8 +44,9 @@ struct PacketSlots: ~Copyable {
       bytes.set(uint8: self.isOccupied ? 1 : 0, at: start + Self.isOccupiedOffset)
     }
 
-    fileprivate static func free(_ bytes: inout MutableRawSpan, at start: Int) {
+    fileprivate static func free(_ bytes: inout MutableRawSpan, at start: Int, next: UInt8) {
       bytes.set(uint8: 0, at: start + Self.isOccupiedOffset)
+      bytes.set(uint8: next, at: start + Self.nextFreeOffset)
     }
 
     init(sequence: Int64, media: Int64, timestamp: UInt32, payloadType: UInt8, marker: Bool) {
@@ -51,11 +55,19 @@ struct PacketSlots: ~Copyable {
     }
   }
 
+  private static let firstPlaces = 8
+  /// No place.
+  private static let none = UInt8.max
+
   private var slab: [UInt8]
   /// Room for a payload.
   private var capacity: Int
   private let largest: Int
+  /// How many packets there is room for at most.
   let count: Int
+  private var places: Int
+  /// The place that was left last.
+  private var free = Self.none
   /// How many packets are held.
   private(set) var held = 0
 
@@ -63,10 +75,12 @@ struct PacketSlots: ~Copyable {
     self.count = count
     self.capacity = min(payloadCapacity, largestPayload)
     self.largest = largestPayload
-    self.slab = [UInt8](repeating: 0, count: count * (Slot.size + self.capacity))
+    self.places = min(count, Self.firstPlaces)
+    self.slab = [UInt8](repeating: 0, count: count + self.places * (Slot.size + self.capacity))
+    self.makeFree(from: 0)
   }
 
-  /// Bytes reserved for payloads and their slots.
+  /// Bytes reserved for payloads and what is known of them.
   var footprint: Int { self.slab.capacity }
 
   func index(of sequence: Int64) -> Int { Int(sequence % Int64(self.count)) }
@@ -76,49 +90,79 @@ struct PacketSlots: ~Copyable {
     return slot.isOccupied && slot.sequence == sequence
   }
 
-  /// The slot of a packet that is held, or that was the last to leave it.
+  /// What is known of a packet that is held, or that was the last to leave.
   subscript(sequence: Int64) -> Slot { Slot(unsafe self.slab.span.bytes, at: self.start(of: sequence)) }
 
-  /// Puts a packet into its slot, which is free.
+  /// Takes a packet in; the entry of its number is free.
   mutating func store(_ slot: Slot, payload: RawSpan) {
     if payload.byteCount > self.capacity { self.grow(to: payload.byteCount) }
+    if self.free == Self.none { self.makePlaces() }
     var slot = slot
-    assert(!self[slot.sequence].isOccupied, "another packet's slot")
+    let index = self.index(of: slot.sequence)
+    assert(!self.isTaken(index), "another packet's entry")
     (slot.length, slot.isOccupied) = (payload.byteCount, true)
-    let start = self.start(of: slot.sequence)
+    let place = self.free
+    let start = self.start(ofPlace: place)
+    self.free = self.slab[start + Slot.nextFreeOffset]
     var room = self.slab.mutableSpan
     var bytes = unsafe room.mutableBytes
+    bytes.set(uint8: place, at: index)
     slot.write(into: &bytes, at: start)
     bytes.copy(payload, at: start + Slot.size)
     self.held += 1
   }
 
-  /// Frees the slot of a packet that is held; its payload stays readable until the slot is used again.
+  /// Frees the place of a packet that is held; its payload stays readable until the next one is stored.
   mutating func remove(_ sequence: Int64) {
-    let start = self.start(of: sequence)
+    let place = self.slab[self.index(of: sequence)]
+    let (start, next) = (self.start(ofPlace: place), self.free)
+    self.free = place
     var room = self.slab.mutableSpan
     var bytes = unsafe room.mutableBytes
-    Slot.free(&bytes, at: start)
+    Slot.free(&bytes, at: start, next: next)
     self.held -= 1
   }
 
-  /// The payload in the slot of `sequence`.
+  /// The payload of a packet that is held, or that was the last to leave.
   @_lifetime(borrow self)
   func payload(of sequence: Int64) -> RawSpan {
     let start = self.start(of: sequence) + Slot.size
     return unsafe self.slab.span.bytes.extracting(start..<start + self[sequence].length)
   }
 
-  private func start(of sequence: Int64) -> Int { self.index(of: sequence) * (Slot.size + self.capacity) }
+  private func start(of sequence: Int64) -> Int { self.start(ofPlace: self.slab[self.index(of: sequence)]) }
+
+  private func start(ofPlace place: UInt8) -> Int { self.count + Int(place) * (Slot.size + self.capacity) }
+
+  private func isTaken(_ index: Int) -> Bool {
+    let slot = Slot(unsafe self.slab.span.bytes, at: self.start(ofPlace: self.slab[index]))
+    return slot.isOccupied && self.index(of: slot.sequence) == index
+  }
+
+  /// Makes the places from `first` on free, the first of them to be taken first.
+  private mutating func makeFree(from first: Int) {
+    for place in (first..<self.places).reversed() {
+      self.slab[self.start(ofPlace: UInt8(place)) + Slot.nextFreeOffset] = self.free
+      self.free = UInt8(place)
+    }
+  }
+
+  private mutating func makePlaces() {
+    let before = self.places
+    self.places = min(self.count, 2 * before)
+    self.slab += repeatElement(0, count: (self.places - before) * (Slot.size + self.capacity))
+    self.makeFree(from: before)
+  }
 
   private mutating func grow(to length: Int) {
     var capacity = max(self.capacity, 64)
     while capacity < length { capacity *= 2 }
     capacity = min(capacity, self.largest)
     let (before, after) = (Slot.size + self.capacity, Slot.size + capacity)
-    var slab = [UInt8](repeating: 0, count: self.count * after)
-    for index in 0..<self.count {
-      for byte in 0..<before { slab[index * after + byte] = self.slab[index * before + byte] }
+    var slab = [UInt8](repeating: 0, count: self.count + self.places * after)
+    for index in 0..<self.count { slab[index] = self.slab[index] }
+    for place in 0..<self.places {
+      for byte in 0..<before { slab[self.count + place * after + byte] = self.slab[self.count + place * before + byte] }
     }
     (self.slab, self.capacity) = (slab, capacity)
   }

@@ -85,7 +85,8 @@ struct AudioPlayout: ~Copyable {
     self.codecs = codecs
   }
 
-  func clockRate(of payloadType: UInt8) -> Int? {
+  /// Mutating for the compiler's sake: to read it copies the whole playout, 832 bytes, at each call.
+  mutating func clockRate(of payloadType: UInt8) -> Int? {
     if let current, current.payloadType == payloadType { return current.clockRate }
     return self.codecs.first { $0.payloadType == payloadType }?.codec.clockRate
   }

@@ -32,6 +32,8 @@ package struct AudioStream: ~Copyable {
   private let decodes: Bool
   private var hasEstablished = false
   private var hasTimedOut = false
+  /// Whether a telephone event goes on, or was heard since the last tick.
+  private var hearsEvents = false
   private let id: StreamID
   /// Milliseconds; 0 for never.
   private let receiveTimeout: Int
@@ -258,6 +260,7 @@ package struct AudioStream: ~Copyable {
   }
 
   private mutating func take(event payload: RawSpan, _ header: RTPHeader, now: Instant) {
+    self.hearsEvents = true
     self.eventReceiver.receive(payload, timestamp: header.timestamp, now: now)
     self.reportEvents()
   }
@@ -328,8 +331,11 @@ package struct AudioStream: ~Copyable {
       var frame = AudioFrame(samples: samples, direction: .receive, stream: self.id)
       _ = chain.process(&frame)
     }
-    self.eventReceiver.timeout(now: now)
-    self.reportEvents()
+    if self.hearsEvents {
+      self.eventReceiver.timeout(now: now)
+      self.reportEvents()
+      self.hearsEvents = self.eventReceiver.nextDeadline != nil
+    }
     self.watchForSilence(terms, now: now)
   }
 

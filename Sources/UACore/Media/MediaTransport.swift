@@ -212,6 +212,8 @@ package final class MediaTransport {
   // MARK: Commands
 
   func obey() {
+    // Nearly always; a message that is none is as large as one.
+    guard !self.commands.isEmpty else { return }
     while self.isRunning, self.closingEnd == nil, let command = self.commands.take() {
       self.isUnsettled = true
       switch consume command {
