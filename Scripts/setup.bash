@@ -55,6 +55,12 @@ require_swift() {
     fail 69 "Swift 6.2 or newer is needed, this is ${version:-unknown}: get it from https://www.swift.org/install/linux."
 }
 
+# share_objects: from now on builds take from each other what is the same in all of them (Scripts/cc).
+share_objects() {
+  APUS_CLANG=$(dirname "$(readlink -f "$(command -v swift)")")/clang
+  export APUS_CLANG CC=$ROOT/Scripts/cc
+}
+
 # prepare_python: makes the virtual environment of the interop tests.
 prepare_python() {
   local wanted="${PYTHON_PACKAGES[*]}"

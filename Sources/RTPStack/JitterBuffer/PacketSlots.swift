@@ -149,21 +149,24 @@ struct PacketSlots: ~Copyable {
 
   private mutating func makePlaces() {
     let before = self.places
-    self.places = min(self.count, 2 * before)
-    self.slab += repeatElement(0, count: (self.places - before) * (Slot.size + self.capacity))
+    self.rebuild(places: min(self.count, 2 * before), capacity: self.capacity)
     self.makeFree(from: before)
   }
 
   private mutating func grow(to length: Int) {
     var capacity = max(self.capacity, 64)
     while capacity < length { capacity *= 2 }
-    capacity = min(capacity, self.largest)
+    self.rebuild(places: self.places, capacity: min(capacity, self.largest))
+  }
+
+  /// Moves all to a slab of its exact size.
+  private mutating func rebuild(places: Int, capacity: Int) {
     let (before, after) = (Slot.size + self.capacity, Slot.size + capacity)
-    var slab = [UInt8](repeating: 0, count: self.count + self.places * after)
+    var slab = [UInt8](repeating: 0, count: self.count + places * after)
     for index in 0..<self.count { slab[index] = self.slab[index] }
     for place in 0..<self.places {
       for byte in 0..<before { slab[self.count + place * after + byte] = self.slab[self.count + place * before + byte] }
     }
-    (self.slab, self.capacity) = (slab, capacity)
+    (self.slab, self.places, self.capacity) = (slab, places, capacity)
   }
 }
