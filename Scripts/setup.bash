@@ -58,7 +58,10 @@ require_swift() {
 # share_objects: from now on builds take from each other what is the same in all of them (Scripts/cc).
 share_objects() {
   APUS_CLANG=$(dirname "$(readlink -f "$(command -v swift)")")/clang
-  export APUS_CLANG CC=$ROOT/Scripts/cc
+  [ -x "$APUS_CLANG" ] || return 0
+  # Other compilers and headers make other objects.
+  APUS_TOOLS=$("$APUS_CLANG" --version && dpkg-query -W libc6-dev 'libstdc++-*-dev' 2>/dev/null) || true
+  export APUS_CLANG APUS_TOOLS CC=$ROOT/Scripts/cc
 }
 
 # prepare_python: makes the virtual environment of the interop tests.

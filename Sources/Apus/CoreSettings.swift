@@ -24,8 +24,8 @@ struct CoreSettings: Sendable {
     if let maximum = configuration.maximumCalls, maximum < 0 {
       throw ApusError(.configuration, "maximumCalls \(maximum): it takes a number, or 0 for no limit")
     }
-    self.listen = listen
     (self.core, self.warnings) = try Self.core(configuration)
+    self.listen = self.core.listenAddress(listen)
     self.calls = try Self.calls(configuration)
   }
 
@@ -40,7 +40,9 @@ struct CoreSettings: Sendable {
   ]
 
   /// Keys that only a person at the controls, or a process that ends, has a use for.
-  private static let keysOfPeople: Set<String> = ["drain_timeout", "statmode_default", "menu_clean_number"]
+  private static let keysOfPeople: Set<String> = [
+    "drain_timeout", "statmode_default", "menu_clean_number", "sip_autoanswer_method", "module_path",
+  ]
 
   /// Keys that only modules have which a program has not.
   private static let keysOfOtherModules: Set<String> = {

@@ -54,7 +54,7 @@ public final class UserAgent: Sendable {
     self.callSettings = checked.calls
     self.tricklesCandidates = configuration.tricklesCandidates
     self.audio = audio
-    self.core = UACore.UserAgent(settings)
+    do { self.core = try UACore.UserAgent(ifPossible: settings) } catch { throw ApusError(error) }
     (self.incomingCalls, self.announceCall) = AsyncStream.makeStream(
       of: Call.self, bufferingPolicy: .bufferingOldest(32))
     (self.messages, self.announceMessage) = AsyncStream.makeStream(

@@ -8,6 +8,8 @@ package final class TCPSocket {
   private var isOpen = true
   /// Whether the kernel took all of what was sent last.
   package private(set) var isWritable = true
+  /// Whether a connection waits for which the process has no descriptor left.
+  package private(set) var lacksDescriptors = false
 
   private init(descriptor: Int32) { self.descriptor = descriptor }
 
@@ -36,6 +38,7 @@ package final class TCPSocket {
   /// The next connection that waits; nil when there is none.
   package func accept() -> TCPSocket? {
     let connection = clinux_tcp_accept(self.descriptor)
+    self.lacksDescriptors = connection == -EMFILE || connection == -ENFILE
     return connection < 0 ? nil : TCPSocket(descriptor: connection)
   }
 

@@ -1,4 +1,5 @@
 import Apus
+import Glibc
 import NetBase
 import TestSupport
 import Testing
@@ -114,6 +115,34 @@ import Testing
     }
     await alice.shutDown()
     await bob.shutDown()
+  }
+
+  @Test("net_interface and net_af say where an agent listens that is told no address")
+  func listens() async throws {
+    for (settings, host) in [(["net_interface": "127.0.0.1"], "127.0.0.1:"), (["net_af": "ipv6"], "[::]:")] {
+      let agent = try await testAgent("alice") { ($0.listen, $0.settings) = ("0.0.0.0:0", settings) }
+      #expect(await agent.address.hasPrefix(host))
+      await agent.shutDown()
+    }
+  }
+
+  @Test("where no descriptor is left there is no agent, and the process goes on")
+  func exhausted() async {
+    await #expect(processExitsWith: .success) {
+      var limit = rlimit()
+      unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+      limit.rlim_cur = 3
+      _ = unsafe setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+      for mode in [UserAgent.ReceiveMode.main, .pool] {
+        do {
+          _ = try await testAgent("alice") { $0.receiveMode = mode }
+          exit(2)
+        } catch {
+          guard let error = error as? ApusError, error.code == .unavailable else { exit(3) }
+        }
+      }
+      exit(0)
+    }
   }
 
   @Test("an agent tells which calls are under way")

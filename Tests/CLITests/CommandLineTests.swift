@@ -74,7 +74,9 @@ struct CommandLineTests {
       (["demo", "--seconds", "0"], "it takes a number"), (["demo", "--seconds", "x"], "it takes a number"),
       (["demo", "--rtcp-mux", "maybe"], "it takes yes or no"), (["demo", "--codec", "nosuch"], "has the codecs"),
       (["demo", "--medianat", "carrier"], "it takes one of none, stun, turn, ice"),
-      (["call"], "Missing expected argument"), (["call", "sip:"], "it takes a SIP URI"),
+      (["call"], "Missing expected argument"),
+      (["load", "sip:a:b@c", "--to", "sip:d:e@f"], "sip:a@c and --to sip:d@f"),
+      (["call", "sip:"], "it takes a SIP URI"),
       (["load", "--calls", "0"], "it takes a whole number from 1 to 1000000"),
       (["load", "--to", "sip:a@b", "--answer", "sip:c@d"], "--to and --answer exclude each other"),
       (["load", "sip:a@b", "--to", "sip:c@d"], "the peer is named twice: sip:a@b and --to sip:c@d"),
@@ -106,6 +108,7 @@ struct CommandLineTests {
       (["run", "-t", "-1"], "it takes a number above 0"),
       (["load", "--answer", "sip:a@b", "--calls", "2"], "--calls means nothing with --answer"),
       (["load", "--answer", "sip:a@b", "--rate", "2"], "--rate means nothing with --answer"),
+      (["load", "--single-port", "--mediaenc", "dtls_srtp"], "--single-port with dtls_srtp needs a peer"),
     ] as [([String], String)])
   func values(arguments: [String], sentence: String) { self.usage(arguments: arguments, sentence: sentence) }
 
@@ -120,6 +123,9 @@ struct CommandLineTests {
     let cheap = try LoadCommand.parse(arguments + ["--share-encoding", "--no-decode", "--rate", "2.5"])
     #expect(try LoadCommand.parse(arguments + ["--single-port", "--rxmode", "main"]).singlePort && !cheap.singlePort)
     #expect(throws: (any Error).self) { try LoadCommand.parse(arguments + ["--single-port", "--rxmode", "thread"]) }
+    let secured = ["--single-port", "--mediaenc", "dtls_srtp", "--rxmode", "main"]
+    #expect(((try? LoadCommand.parse(arguments + secured)) == nil) == (target == nil))
+    #expect(try LoadCommand.parse(arguments + secured + ["--calls", "1"]).singlePort)
     #expect(cheap.shareEncoding && cheap.skipsDecoding && cheap.rate == 2.5)
   }
 

@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
 """What a call does besides carrying sound, against baresip, SIPp and itself: hold, cancel, digits, IPv6, timeouts, early media,
 the shipped folders, load, signals."""
+import fcntl
 import json
+import os
+import pty
 import re
 import signal
 import subprocess
@@ -13,7 +16,7 @@ import numpy as np
 from foreign import ForeignPeer
 from lab import (APUS, HERE, MODES, ROOT, Listener, Namespace, Report, apus, check, fresh, free_ports, load, start, stop,
                  text, wait_for, what_is_heard)
-from peers import MODULES, ApusRun, Baresip, TypedApus
+from peers import MODULES, ApusRun, Baresip, TypedApus, apus_folder
 
 
 def folder(name):
@@ -114,6 +117,26 @@ def hold_by_apus():
     check(len(sources) <= 1, "the held side went on sending")
     flowed(alice)
     flowed(bob)
+
+
+def in_the_background(has_log):
+    """Begun with `&` in a shell at a terminal, which stops whoever reads from it then, or changes it."""
+    folder, port, (terminal, other) = fresh("background"), free_ports(2), pty.openpty()
+    apus_folder(folder, port, "main", "none", "pcmu")
+    redirection = f"2>{folder}/err" if has_log else ""
+    shell = subprocess.Popen(["bash", "--norc", "-i"], stdin=other, stdout=other, stderr=other, start_new_session=True,
+                             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
+    try:
+        os.write(terminal, f"{APUS} run -f {folder} {redirection} &\n".encode())
+        time.sleep(1.5)
+        report = apus("call", f"sip:bob@127.0.0.1:{port}", "--codec", "pcmu", "--seconds", 1, "--json").json()
+        check(report["ok"], f"{report}")
+    finally:
+        os.write(terminal, b"kill %1; wait; exit\n")
+        code = shell.wait(10)
+        os.close(terminal)
+        os.close(other)
+    check(code == 0, f"exit {code}")
 
 
 def keys():
@@ -430,6 +453,8 @@ report.run([
     ("hold and resume by sipp", hold_by_sipp),
     ("hold and resume by apus", hold_by_apus),
     ("commands by keys on a terminal", keys),
+    ("in the background of a terminal", in_the_background, False),
+    ("in the background of a terminal, with a log", in_the_background, True),
     ("OPTIONS by sipp", options),
     ("CANCEL by sipp", cancel),
     ("early media by sipp", early_media),

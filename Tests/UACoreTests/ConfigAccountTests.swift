@@ -239,6 +239,14 @@ struct ConfigAccountTests {
         "<sip:u@h>;outbound=proxy",
         "outbound: it takes a SIP URI, in quotes when it has parameters: \"sip:host;transport=udp\""
       ),
+      (
+        "<sip:u@h>;outbound=\"sip:proxy.example.com; lr\"",
+        "outbound: it takes a SIP URI, in quotes when it has parameters: \"sip:host;transport=udp\""
+      ),
+      (
+        "<sip:u@[fe80::1%eth0]>",
+        "account: the address is no SIP URI: it takes <sip:user@host> or <sips:user@host>"
+      ),
     ])
   func errors(line: String, sentence: String) {
     let (accounts, problems) = self.parse(line)

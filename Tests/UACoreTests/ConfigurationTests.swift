@@ -307,6 +307,29 @@ struct ConfigurationTests {
     #expect(configuration.settings(for: ConfigModules.Opus.self).integer("opus_bitrate") == 28000)
   }
 
+  @Test(
+    "SIP listens where sip_listen says; where that is everywhere, at net_interface's address, or in net_af's family",
+    arguments: [
+      ("", "0.0.0.0:0"), ("sip_listen 0.0.0.0:5060", "0.0.0.0:5060"), ("net_af ipv6", "[::]:0"),
+      ("sip_listen 0.0.0.0:5060\nnet_af ipv6", "[::]:5060"), ("sip_listen [::]:5060\nnet_af ipv4", "0.0.0.0:5060"),
+      ("sip_listen 0.0.0.0:5060\nnet_interface 127.0.0.1", "127.0.0.1:5060"),
+      ("sip_listen 127.0.0.2:5060\nnet_interface 127.0.0.1\nnet_af ipv6", "127.0.0.2:5060"),
+      ("sip_listen 0.0.0.0:5060\nnet_interface lo", "0.0.0.0:5060"),
+    ])
+  func listens(text: String, address: String) {
+    let (configuration, _) = self.load(text)
+    #expect(configuration.listenAddress(configuration.sipListen).description == address)
+  }
+
+  @Test("what is read again while calls stand holds: limits, whom a transfer may not call, how long the end may take")
+  func adopted() {
+    var (configuration, _) = self.load("toll_prefixes 0900\n")
+    let (new, _) = self.load("toll_prefixes 0700\ncall_max_calls 7\ndrain_timeout 9\nsip_listen 127.0.0.1:9\n")
+    configuration.adopt(new)
+    #expect(configuration.tollNumbers == new.tollNumbers && configuration.drainTimeout == 9)
+    #expect(configuration.callMaxCalls == 7 && configuration.sipListen == nil)
+  }
+
   @Test("a preloaded module comes first, and a wrong one is named")
   func preloaded() {
     let (configuration, problems) = self.load("module opus\n", preloaded: ["g711.so", "nope_at_all"])

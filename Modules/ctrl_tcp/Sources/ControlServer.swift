@@ -13,6 +13,9 @@ package final class ControlServer: Application {
   private let loop: LoopContext
   private unowned let host: any ApplicationHost
   private var watch: WatchID?
+  private var hasStopped = false
+  /// Milliseconds until descriptors may be free again.
+  private static let pause: Int64 = 100
   private var clients: [ControlClient] = []
 
   package init(listen: SocketAddress, on loop: LoopContext, host: any ApplicationHost) throws(ModuleError) {
@@ -28,7 +31,7 @@ package final class ControlServer: Application {
     self.address = self.listener.localAddress
     self.loop = loop
     self.host = host
-    self.watch = loop.watch(self.listener.descriptor) { [unowned self] in self.accept() }
+    self.listen()
     if !listen.isLoopback {
       host.warn(
         "ctrl_tcp listens on \(self.address): whoever reaches it has control of calls and accounts; "
@@ -48,7 +51,12 @@ package final class ControlServer: Application {
     self.clients = []
     if let watch { self.loop.unwatch(watch, self.listener.descriptor) }
     self.watch = nil
+    self.hasStopped = true
     self.listener.close()
+  }
+
+  private func listen() {
+    self.watch = self.loop.watch(self.listener.descriptor) { [unowned self] in self.accept() }
   }
 
   private func accept() {
@@ -59,6 +67,12 @@ package final class ControlServer: Application {
         continue
       }
       self.clients.append(ControlClient(socket, on: self.loop, host: self.host))
+    }
+    guard self.listener.lacksDescriptors, let watch = self.watch.take() else { return }
+    // Who waits would wake the loop again and again.
+    self.loop.unwatch(watch, self.listener.descriptor)
+    self.loop.schedule(at: self.loop.now.advanced(byMilliseconds: Self.pause)) { [weak self] in
+      if let self, !self.hasStopped { self.listen() }
     }
   }
 }

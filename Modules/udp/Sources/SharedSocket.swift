@@ -42,6 +42,7 @@ final class SharedSocket {
   private var members: [UInt64: Int] = [:]
   private var parkedRTP = ParkedPackets()
   private var parkedRTCP = ParkedPackets()
+  private var hasServed = false
   /// Whether what is parked may be somebody's now.
   private var hasNewClaims = false
   /// While a port is attached.
@@ -105,8 +106,9 @@ final class SharedSocket {
 
   private func open(in context: LoopContext) {
     self.context = context
-    // What came while nobody was here is of calls that are over.
-    for component in Component.allCases { self.discard(component) }
+    // What came since the last of them left is of calls that are over; what comes to the first is its own.
+    if self.hasServed { for component in Component.allCases { self.discard(component) } }
+    self.hasServed = true
     self.watches = (
       rtp: context.watch(self.rtp.descriptor) { [unowned self] in self.receive(.rtp) },
       rtcp: context.watch(self.rtcp.descriptor) { [unowned self] in self.receive(.rtcp) },

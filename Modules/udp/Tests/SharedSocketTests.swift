@@ -230,21 +230,27 @@ private final class Peer: Sendable {
     loop.stop()
   }
 
-  @Test("what came while nobody listened, and for a transport that has left, is nobody's")
+  @Test(
+    "what came before the first transport is its own; what comes for one that has left, or while nobody listens, is nobody's"
+  )
   func nobody() throws {
     let loop = EventLoop.start(name: "shared")
     let pair = try self.open(on: loop)
     let (peer, other) = (try Peer(), try Peer())
-    for number in UInt8(0)..<3 { peer.send([200, number], to: pair.address) }
+    peer.send([200, 0], to: pair.address)
     let (one, two) = (Member(1, of: pair, on: loop, [peer.claim]), Member(2, of: pair, on: loop, [other.claim]))
-    #expect(pair.unclaimed == 3)
-    peer.send([200, 7], to: pair.address)
-    #expect(one.received(1) == [[200, 7]])
+    #expect(one.received(1) == [[200, 0]])
     one.leave()
-    peer.send([200, 8], to: pair.address)
-    self.wait { pair.unclaimed == 4 }
+    peer.send([200, 1], to: pair.address)
+    self.wait { pair.unclaimed == 1 }
     #expect(two.heard.withLock { $0.isEmpty } && one.heard.withLock { $0.count } == 1)
     two.leave()
+    for number in UInt8(2)..<5 { peer.send([200, number], to: pair.address) }
+    let three = Member(3, of: pair, on: loop, [peer.claim])
+    #expect(pair.unclaimed == 4)
+    peer.send([200, 5], to: pair.address)
+    #expect(three.received(1) == [[200, 5]])
+    three.leave()
     loop.stop()
   }
 

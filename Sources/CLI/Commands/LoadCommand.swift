@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import ModuleKit
 internal import NetBase
+internal import UACore
 
 /// `apus load`: many calls at once.
 struct LoadCommand: AsyncParsableCommand {
@@ -62,15 +63,23 @@ struct LoadCommand: AsyncParsableCommand {
     if self.singlePort, self.media.rxmode == .thread {
       throw ValidationError("--single-port means nothing with --rxmode thread, where each leg has a thread of its own")
     }
+    if self.singlePort, case .dtls? = self.media.mediaenc, self.target == nil, self.answer == nil, self.callCount > 1 {
+      throw ValidationError(
+        "--single-port with dtls_srtp needs a peer: between two agents of this process all calls of a thread are one pair "
+          + "of ports, which has one association")
+    }
     if self.to != nil, self.answer != nil { throw ValidationError("--to and --answer exclude each other") }
     if self.answer != nil, self.calls != nil || self.rate != nil {
       let option = self.calls != nil ? "--calls" : "--rate"
       throw ValidationError("\(option) means nothing with --answer, which takes all that comes")
     }
     guard let peer else { return }
-    if let to { throw ValidationError("the peer is named twice: \(peer) and --to \(to)") }
-    if self.answer != nil { throw ValidationError("--answer calls nobody: leave \(peer) out") }
+    if let to { throw ValidationError("the peer is named twice: \(Self.shown(peer)) and --to \(Self.shown(to))") }
+    if self.answer != nil { throw ValidationError("--answer calls nobody: leave \(Self.shown(peer)) out") }
   }
+
+  /// A URI without its password.
+  private static func shown(_ uri: String) -> String { Account(uri: uri)?.address.description ?? "it" }
 
   func run() async throws { try await reporting(self.media.json) { try await runLoad(self) } }
 }

@@ -10,7 +10,7 @@ func runAgent(_ options: RunCommand) async throws {
   let folder = try loadFolder(options)
   let configuration = folder.configuration
   let (stop, signals) = (StopFlag(), Signals.first())
-  let listen = listenAddress(configuration)
+  let listen = configuration.listenAddress(configuration.sipListen)
   var settings = AgentSettings(available: compiledModules, configuration: configuration, listen: listen)
   settings.contacts = folder.contacts
   settings.instanceID = folder.persistentInstanceID()
@@ -19,7 +19,7 @@ func runAgent(_ options: RunCommand) async throws {
   }
   settings.logLevel = options.isVerbose ? .debug : .info
   settings.showsStatus = configuration.showsStatus
-  if options.tracesSIP { settings.traceSIP = { StandardError.write("\($0)\n") } }
+  if options.tracesSIP { settings.traceSIP = { StandardError.write("\($0.withoutControls())\n") } }
   let accounts = folder.accounts.map { CallSettings(account: $0, configuration: configuration) }
   let agent = try await AgentFactory.start(settings, accounts: accounts, name: "main") { error, account in
     let problem = folder.problem(error, of: account.map { folder.accounts[$0] })
@@ -95,15 +95,4 @@ private func loadFolder(_ options: RunCommand) throws -> ConfigFolder {
   } catch let error as ConfigFileError {
     throw Failure(error.isMissing ? .noInput : .configuration, error.description)
   }
-}
-
-/// `sip_listen`; where that is every address and `net_interface` is one, that one.
-private func listenAddress(_ configuration: Configuration) -> SocketAddress {
-  let isIPv6 = configuration.netAf == .ipv6
-  let any = isIPv6 ? SocketAddress(ipv6: 0, 0, port: 0) : SocketAddress(ipv4: 0, port: 0)
-  let listen = configuration.sipListen ?? any
-  guard listen.isUnspecified, let name = configuration.netInterface,
-    let address = SocketAddress(host: name, port: listen.port)
-  else { return listen }
-  return address
 }

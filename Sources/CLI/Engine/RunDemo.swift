@@ -50,7 +50,7 @@ func runDemo(_ options: DemoCommand) async throws {
     await progress.value
     await alice.hangUp(call)
     await aliceWatch.wait(.ended(call))
-    await bobWatch.wait(.count(1))
+    await bobWatch.wait(.count(bobWatch.begun))
     failure = nil
   } catch {
     failure = Failure(error)

@@ -140,4 +140,5 @@ private func answerAll(_ options: LoadCommand, _ uri: String) async throws {
   result.placingTime = Clock.now - began
   (result.receiveDelays, result.tickDelays) = (Histogram(receiveDelays), Histogram(tickDelays))
   result.show(began: began)
+  if !result.isGood { throw result.verdict.reported }
 }

@@ -9,12 +9,20 @@ enum KeyInput {
   nonisolated(unsafe) private static let saved = UnsafeMutablePointer<termios>.allocate(capacity: 1)
   private static let isChanged = Atomic<Bool>(false)
 
+  /// Whether standard input is a terminal that somebody else types into: a program that a shell has begun with `&` is
+  /// stopped if it reads there, or changes it.
+  static var isElsewhere: Bool {
+    // -1: it is no terminal, or not the one that controls this program.
+    let group = tcgetpgrp(STDIN_FILENO)
+    return group >= 0 && group != getpgrp()
+  }
+
   /// Lets the terminal on standard input give each key at once, unshown; false where there is none, or where nobody would
   /// see what he writes. Until `restore`.
   static func begin() -> Bool {
-    guard isatty(STDIN_FILENO) == 1, isatty(STDERR_FILENO) == 1, unsafe tcgetattr(STDIN_FILENO, self.saved) == 0 else {
-      return false
-    }
+    guard !self.isElsewhere, isatty(STDIN_FILENO) == 1, isatty(STDERR_FILENO) == 1,
+      unsafe tcgetattr(STDIN_FILENO, self.saved) == 0
+    else { return false }
     var mode = unsafe self.saved.pointee
     mode.c_lflag &= ~tcflag_t(ICANON | ECHO)
     self.isChanged.store(true, ordering: .releasing)

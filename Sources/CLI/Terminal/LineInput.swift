@@ -7,6 +7,7 @@ enum LineInput {
   /// The end of the input is not a command: whoever runs on `/dev/null` goes on without commands.
   static func lines() -> AsyncStream<String> {
     AsyncStream { continuation in
+      guard !KeyInput.isElsewhere else { return continuation.finish() }
       let started = DetachedThread.start(name: "input") {
         while let line = readLine() { continuation.yield(line) }
         continuation.finish()

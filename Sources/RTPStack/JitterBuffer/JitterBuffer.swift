@@ -140,7 +140,7 @@ package struct JitterBuffer: ~Copyable {
     }
   }
 
-  /// Corrects the duration of the packet that was handed out last, once the decoder knows it.
+  /// Corrects the duration of the packet that was handed out last, once the decoder knows it; before the next `insert`.
   package mutating func decoded(samples: Int) {
     guard let sequence = self.lastPlayed, samples > 0 else { return }
     self.position = self.slots[sequence].media + Int64(samples)

@@ -44,6 +44,9 @@ package final class SIPEndpoint {
   private var actions: [SIPAction] = []
   private var taken = 0
 
+  /// Where redirects may not lead, from now on.
+  package func adopt(_ tollNumbers: TollNumbers) { self.configuration.tollNumbers = tollNumbers }
+
   /// - Parameter generator: gives branches, tags and Call-IDs; a product seeds it from the system.
   package init(configuration: SIPConfiguration, generator: SeededGenerator) {
     self.configuration = configuration

@@ -76,7 +76,7 @@ private struct SIPMessageReader {
       self.position += 1
     }
     guard self.position < self.bytes.count else { throw .empty }
-    guard let line = self.line() else { throw .malformedStartLine }
+    guard let line = self.line(), line.isText else { throw .malformedStartLine }
     return line.range
   }
 

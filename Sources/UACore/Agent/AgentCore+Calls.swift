@@ -25,6 +25,7 @@ extension AgentCore {
     _ target: SIPURI, at targets: [SIPTarget], settings: CallSettings, headers: [(String, String)] = [],
     routeSet: [NameAddress] = [], account: LocalAccount? = nil
   ) throws -> CallID {
+    guard !self.isClosing else { throw ModuleError(.unavailable, "the agent is about to end") }
     guard let first = targets.first else {
       throw ModuleError(.unavailable, "\(target.host) has no address")
     }

@@ -70,7 +70,7 @@ extension AgentCore {
     }
     // Who takes the place of a call is one more only until that one has ended.
     let spare = invite.replaces == nil ? 0 : 1
-    if let limit = self.settings.configuration.callMaxCalls, self.calls.count >= limit + spare {
+    if let limit = self.settings.configuration.callMaxCalls, self.calls.count - spare >= limit {
       return .refused(486, "Max Calls")
     }
     if invite.replaces != nil { return .taken(account) }

@@ -30,13 +30,36 @@ package actor UserAgent {
 
   /// - Parameter pool: workers to share with other agents; nil makes the agent's own where the mode needs them.
   package init(_ settings: AgentSettings, pool: LoopPool? = nil, name: String = "main") {
-    self.settings = settings
-    self.main = EventLoop.start(name: name)
+    let own = pool == nil ? Self.workerCount(settings).map { LoopPool(count: $0, name: Self.workerName) } : nil
+    self.init(settings, on: EventLoop.start(name: name), pool: pool ?? own, ownsPool: own != nil)
+  }
+
+  /// The same, with workers of its own, where the process may be at its limits.
+  ///
+  /// - Throws: `.exhausted` when there are no descriptors or threads for its loops.
+  package init(ifPossible settings: AgentSettings) throws(ModuleError) {
+    let exhausted = ModuleError(.exhausted, "no descriptor or thread is left for a user agent: raise ulimit -n or -u")
+    guard let main = EventLoop.startIfPossible(name: "main") else { throw exhausted }
+    let count = Self.workerCount(settings)
+    let own = count.flatMap { LoopPool(ifPossible: $0, name: Self.workerName) }
+    guard count == nil || own != nil else {
+      main.stop()
+      throw exhausted
+    }
+    self.init(settings, on: main, pool: own, ownsPool: own != nil)
+  }
+
+  private init(_ settings: AgentSettings, on main: EventLoop, pool: LoopPool?, ownsPool: Bool) {
+    (self.settings, self.main, self.pool, self.ownsPool) = (settings, main, pool, ownsPool)
     (self.events, self.announce) = AsyncStream.makeStream(of: AgentEvent.self)
+  }
+
+  private static let workerName = "rtp-pool"
+
+  /// How many workers the mode needs; nil for none.
+  private static func workerCount(_ settings: AgentSettings) -> Int? {
     let configuration = settings.configuration
-    self.ownsPool = pool == nil && configuration.rxMode == .pool
-    self.pool =
-      self.ownsPool ? LoopPool(count: configuration.rxWorkers ?? processorCount(), name: "rtp-pool") : pool
+    return configuration.rxMode == .pool ? configuration.rxWorkers ?? processorCount() : nil
   }
 
   /// Makes the modules and opens the SIP transports. Whoever calls at that moment finds the accounts there.

@@ -44,6 +44,7 @@ extension AgentCore {
         [unowned self] _ throws(CommandFailure) in
         guard let reload = self.settings.reload else { throw CommandFailure("there is no config file to read") }
         self.settings.configuration.adopt(try reload())
+        self.endpoint.adopt(self.settings.configuration.tollNumbers)
         return "the settings of calls are in force; those of sockets, media and modules need a new start"
       },
       CoreCommand("timers", "SIP's timers") { [unowned self] _ in

@@ -1,4 +1,5 @@
 package import ModuleKit
+internal import SIPStack
 
 /// The accounts file: one account a line, in baresip's syntax.
 package enum AccountsFile {
@@ -89,7 +90,8 @@ private struct AccountReading {
       return nil
     }
     var hadPassword = false
-    guard let address = AddressOfRecord(line.uri, hadPassword: &hadPassword) else {
+    guard let address = AddressOfRecord(line.uri, hadPassword: &hadPassword), (try? SIPURI(address.description)) != nil
+    else {
       self.error("account", "the address is no SIP URI: it takes <sip:user@host> or <sips:user@host>")
       return nil
     }
@@ -219,7 +221,7 @@ private struct AccountReading {
 
   private mutating func setProxy(_ name: String, _ value: String, _ set: (String) -> Void) {
     var hadPassword = false
-    guard AddressOfRecord(value, hadPassword: &hadPassword) != nil, !hadPassword else {
+    guard AddressOfRecord(value, hadPassword: &hadPassword) != nil, !hadPassword, (try? SIPURI(value)) != nil else {
       self.error(name, "it takes a SIP URI, in quotes when it has parameters: \"sip:host;transport=udp\"")
       return
     }

@@ -194,6 +194,19 @@ package struct Configuration: Sendable {
     return folder.hasSuffix("/") ? folder + file : "\(folder)/\(file)"
   }
 
+  /// Where SIP listens: at `wanted`, or, where that is every address or none is said, at the address that `net_interface` is,
+  /// or at every address of the family that `net_af` says.
+  package func listenAddress(_ wanted: SocketAddress?) -> SocketAddress {
+    let listen = wanted ?? SocketAddress(ipv4: 0, port: 0)
+    guard listen.isUnspecified else { return listen }
+    if let name = self.netInterface, let address = SocketAddress(host: name, port: listen.port) { return address }
+    switch self.netAf {
+    case .ipv4?: return SocketAddress(ipv4: 0, port: listen.port)
+    case .ipv6?: return SocketAddress(ipv6: 0, 0, port: listen.port)
+    case nil: return listen
+    }
+  }
+
   /// Takes over those settings that may change while calls stand.
   mutating func adopt(_ new: Configuration) {
     self.callMaxCalls = new.callMaxCalls
@@ -202,9 +215,11 @@ package struct Configuration: Sendable {
     self.callHoldOtherCalls = new.callHoldOtherCalls
     self.menuCleanNumber = new.menuCleanNumber
     self.autoAnswerMethod = new.autoAnswerMethod
+    self.drainTimeout = new.drainTimeout
+    self.tollNumbers = new.tollNumbers
     let keys = [
       CoreKeys.callMaxCalls, CoreKeys.callMaxTransfers, CoreKeys.callLocalTimeout, CoreKeys.callHoldOtherCalls,
-      CoreKeys.menuCleanNumber, CoreKeys.autoAnswerMethod,
+      CoreKeys.menuCleanNumber, CoreKeys.autoAnswerMethod, CoreKeys.drainTimeout, CoreKeys.tollPrefixes,
     ]
     for key in keys { self.values[key] = new.values[key] }
   }

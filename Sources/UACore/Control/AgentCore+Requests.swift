@@ -83,7 +83,7 @@ extension AgentCore {
           from: from, to: NameAddress(uri: peer), contact: contact, targets: way.targets, local: local,
           target: NameAddress(uri: target), referredBy: from, routeSet: way.routeSet, account: account.signalling),
         now: self.context.now)
-      self.looseRefers[refer] = "\(peer)"
+      self.looseRefers[refer] = peer.shown
       self.drain()
     }
   }

@@ -34,6 +34,7 @@ extension CallControl {
     guard let account = self.core.account(call.settings.identity) else { throw CommandFailure("its account is gone") }
     self.core.setHold(call.id, true)
     var failure: CommandFailure?
+    var isLater = false
     self.core.place(target, from: account, headers: []) { [weak self] result in
       guard let self else { return }
       switch result {
@@ -43,8 +44,10 @@ extension CallControl {
       case .failure(let why):
         failure = why
         self.core.setHold(call.id, false)
+        if isLater { self.core.warn("call \(call.id): is resumed: \(why.description)") }
       }
     }
+    isLater = true
     if let failure { throw failure }
     return "call \(call.id): is held; /atransferexec connects its peer with \(target.shown)"
   }

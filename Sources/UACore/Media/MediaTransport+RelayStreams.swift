@@ -48,16 +48,15 @@ extension MediaTransport {
   private func receive(
     _ message: inout Packet, on path: MediaPath, over link: RelayLink, _ component: Component, now: Instant
   ) {
+    let isOwn = if case .stun = PacketClass(message.bytes) { true } else { false }
+    // What is not a server's own comes too late, as on a closed socket.
+    guard !self.isClosing || isOwn else { return }
     self.received += 1
     guard let connectivity = path.connectivity else {
       self.drops.unknown += 1
       return
     }
-    let isOwn = if case .stun = PacketClass(message.bytes) { true } else { false }
-    guard !self.isClosing else {
-      if isOwn { connectivity.receive(message.bytes, over: link, now: now) }
-      return
-    }
+    guard !self.isClosing else { return connectivity.receive(message.bytes, over: link, now: now) }
     switch connectivity.unwrap(message.bytes, over: link) {
     case .relayed(let datagram): self.receive(datagram, within: &message, on: path, MediaSocket(component), now: now)
     case .refused: break

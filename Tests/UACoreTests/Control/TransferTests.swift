@@ -227,6 +227,18 @@ import Testing
     three.end()
   }
 
+  @Test("no limit is the highest of all")
+  func replacesWithoutLimit() throws {
+    let three = try Three()
+    try CallControlTests.run("/atransferstart sip:carol@10.0.0.4", three.agents.alice)
+    three.agents.run(milliseconds: 1000)
+    three.carol.act { $0.settings.configuration.callMaxCalls = .max }
+    try CallControlTests.run("/atransferexec", three.agents.alice)
+    three.agents.run(milliseconds: 4000)
+    #expect(three.agents.alice.transferFailures.isEmpty && three.carol.report?.peer == "sip:bob@10.0.0.2")
+    three.end()
+  }
+
   @Test("who takes the place of a call is one more than call_max_calls at most", arguments: [false, true])
   func replacesBeyondLimit(hasOwnCall: Bool) throws {
     let three = try Three()
