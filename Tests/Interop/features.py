@@ -119,18 +119,19 @@ def hold_by_apus():
     flowed(bob)
 
 
-def in_the_background(has_log):
-    """Begun with `&` in a shell at a terminal, which stops whoever reads from it then, or changes it."""
+def in_the_background():
+    """Begun with `&` in a shell: the terminal stays the shell's, who types there and sees what he types."""
     folder, port, (terminal, other) = fresh("background"), free_ports(2), pty.openpty()
     apus_folder(folder, port, "main", "none", "pcmu")
-    redirection = f"2>{folder}/err" if has_log else ""
     shell = subprocess.Popen(["bash", "--norc", "-i"], stdin=other, stdout=other, stderr=other, start_new_session=True,
                              preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0))
     try:
-        os.write(terminal, f"{APUS} run -f {folder} {redirection} &\n".encode())
+        os.write(terminal, f"{APUS} run -f {folder} &\n".encode())
         time.sleep(1.5)
         report = apus("call", f"sip:bob@127.0.0.1:{port}", "--codec", "pcmu", "--seconds", 1, "--json").json()
         check(report["ok"], f"{report}")
+        said = os.read(terminal, 65536).decode()
+        check("is listening" in said and "/help" not in said, f"it takes keys: {said!r}")
     finally:
         os.write(terminal, b"kill %1; wait; exit\n")
         code = shell.wait(10)
@@ -453,8 +454,7 @@ report.run([
     ("hold and resume by sipp", hold_by_sipp),
     ("hold and resume by apus", hold_by_apus),
     ("commands by keys on a terminal", keys),
-    ("in the background of a terminal", in_the_background, False),
-    ("in the background of a terminal, with a log", in_the_background, True),
+    ("in the background of a terminal", in_the_background),
     ("OPTIONS by sipp", options),
     ("CANCEL by sipp", cancel),
     ("early media by sipp", early_media),

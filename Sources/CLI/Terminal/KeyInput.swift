@@ -9,8 +9,7 @@ enum KeyInput {
   nonisolated(unsafe) private static let saved = UnsafeMutablePointer<termios>.allocate(capacity: 1)
   private static let isChanged = Atomic<Bool>(false)
 
-  /// Whether standard input is a terminal that somebody else types into: a program that a shell has begun with `&` is
-  /// stopped if it reads there, or changes it.
+  /// Whether standard input is a terminal that somebody else types into: a shell's that has begun this program with `&`.
   static var isElsewhere: Bool {
     // -1: it is no terminal, or not the one that controls this program.
     let group = tcgetpgrp(STDIN_FILENO)
