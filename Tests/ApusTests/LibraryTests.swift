@@ -24,7 +24,8 @@ import Testing
     }
     let call = try await alice.call("sip:bob@\(bob.address)")
     try await call.waitUntilEstablished()
-    let wave = (0..<16_000).map { Int16($0 / 20 % 2 == 0 ? 8000 : -8000) }
+    // Half a minute, in two blocks: a reader that starves may miss seconds.
+    let wave = (0..<240_000).map { Int16($0 / 20 % 2 == 0 ? 8000 : -8000) }
     call.play(wave)
     call.play(wave)
     let loudest = await answering.value
