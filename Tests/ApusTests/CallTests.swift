@@ -77,7 +77,7 @@ import Testing
     let his = try #require(await incoming.next())
     try await hers.waitUntilEstablished()
     // A minute, in one block: on a busy machine a reader may miss seconds.
-    let tone = (0..<960_000).map { Int16($0 / 20 % 2 == 0 ? 8000 : -8000) }
+    let tone = squareWave(seconds: 60)
     hers.play(tone)
     var (wasHeard, quiet, frames) = (false, 0, 0)
     for await frame in his.audio {

@@ -24,10 +24,9 @@ import Testing
     }
     let call = try await alice.call("sip:bob@\(bob.address)")
     try await call.waitUntilEstablished()
-    // Half a minute, in two blocks: a reader that starves may miss seconds.
-    let wave = (0..<240_000).map { Int16($0 / 20 % 2 == 0 ? 8000 : -8000) }
-    call.play(wave)
-    call.play(wave)
+    // In two blocks, and longer than it takes: a reader that starves may miss seconds.
+    call.play(squareWave(seconds: 8))
+    call.play(squareWave(seconds: 8))
     let loudest = await answering.value
     await call.hangUp()
     let summary = try await call.waitUntilEnded()

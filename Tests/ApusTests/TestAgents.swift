@@ -10,3 +10,11 @@ func testAgent(
   change(&configuration)
   return try await UserAgent(configuration)
 }
+
+/// 400 Hz at 16 kHz; put together by periods, for sample by sample it takes a sanitizer seconds.
+func squareWave(seconds: Int) -> [Int16] {
+  let period = [Int16](repeating: 8000, count: 20) + [Int16](repeating: -8000, count: 20)
+  var wave: [Int16] = []
+  for _ in 0..<400 * seconds { wave += period }
+  return wave
+}
