@@ -12,18 +12,6 @@ internal import Glibc
     ],
     defaultSubcommand: RunCommand.self)
 
-  /// The parser repeats a value that it refuses, in quotes; a URI's password is left out.
-  static func withoutPassword(_ message: String) -> String {
-    var parts = message.split(separator: "'", maxSplits: 2, omittingEmptySubsequences: false).map(String.init)
-    guard parts.count == 3, let at = parts[1].lastIndex(of: "@") else { return message }
-    let value = parts[1]
-    let scheme = ["sips:", "sip:"].first { value.lowercased().hasPrefix($0) } ?? ""
-    let user = value[..<at].dropFirst(scheme.count)
-    guard let colon = user.firstIndex(of: ":") else { return message }
-    parts[1] = value[..<colon] + ":...\(value[at...])"
-    return parts.joined(separator: "'")
-  }
-
   /// Parses and runs; every failure is one sentence on standard error and an `ExitStatus`.
   static func main() async {
     DescriptorLimit.raise()
@@ -45,7 +33,7 @@ internal import Glibc
     } catch {
       let code = exitCode(for: error)
       guard code == .validationFailure else { exit(withError: error) }
-      StandardError.write("apus: \(Self.withoutPassword(message(for: error)))\n")
+      StandardError.write("apus: \(message(for: error).withoutPassword)\n")
       Glibc.exit(ExitStatus.usage.rawValue)
     }
   }

@@ -4,11 +4,17 @@ package final class LoopPool: Sendable {
 
   /// - Parameter count: how many threads, at least one.
   package init(count: Int, name: String) {
-    self.loops = (0..<max(1, count)).map { EventLoop.start(name: "\(name)-\($0)") }
+    guard let loops = Self.start(count, name) else { preconditionFailure("no descriptors or threads for a pool") }
+    self.loops = loops
   }
 
   /// The same where the process may be at its limits: nil when it has no descriptors or no threads for all.
-  package convenience init?(ifPossible count: Int, name: String) {
+  package init?(ifPossible count: Int, name: String) {
+    guard let loops = Self.start(count, name) else { return nil }
+    self.loops = loops
+  }
+
+  private static func start(_ count: Int, _ name: String) -> [EventLoop]? {
     var loops: [EventLoop] = []
     for index in 0..<max(1, count) {
       guard let loop = EventLoop.startIfPossible(name: "\(name)-\(index)") else {
@@ -17,7 +23,7 @@ package final class LoopPool: Sendable {
       }
       loops.append(loop)
     }
-    self.init(loops: loops)
+    return loops
   }
 
   package init(loops: [EventLoop]) { self.loops = loops }

@@ -37,7 +37,7 @@ import Testing
       ("Unknown option '--nope'", "--nope"), ("nothing quoted, sip:a:b@c", "sip:a:b@c"),
     ])
   func withoutPassword(message: String, kept: String) {
-    let shown = ApusCommand.withoutPassword(message)
+    let shown = message.withoutPassword
     #expect(shown.contains(kept) && !shown.contains("s3cret"))
   }
 }

@@ -237,6 +237,28 @@ internal import Testing
     #expect(answers.last == "closed" && answers.count < 400)
   }
 
+  @Test("where no descriptor is left who connects waits, keeps main from nothing, and is served once there is one")
+  func exhausted() async {
+    await #expect(processExitsWith: .success) {
+      let running = try Running()
+      var limit = rlimit()
+      unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+      let (usual, last) = (limit.rlim_cur, dup(0))
+      close(last)
+      // The client takes the last one.
+      limit.rlim_cur = rlim_t(last) + 1
+      unsafe setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+      let client = try Client(port: running.port)
+      let before = clock()
+      usleep(500_000)
+      #expect(clock() - before < 200_000, "µs of processor time in half a second")
+      limit.rlim_cur = usual
+      unsafe setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+      client.send(#"18:{"command":"help"},"#)
+      #expect(try client.receive(1).first?.contains("did help") == true)
+    }
+  }
+
   @Test("nine are too many clients")
   func clients() throws {
     let running = try Running()

@@ -1,7 +1,6 @@
 internal import ArgumentParser
 internal import ModuleKit
 internal import NetBase
-internal import UACore
 
 /// `apus load`: many calls at once.
 struct LoadCommand: AsyncParsableCommand {
@@ -73,13 +72,10 @@ struct LoadCommand: AsyncParsableCommand {
       let option = self.calls != nil ? "--calls" : "--rate"
       throw ValidationError("\(option) means nothing with --answer, which takes all that comes")
     }
-    guard let peer else { return }
-    if let to { throw ValidationError("the peer is named twice: \(Self.shown(peer)) and --to \(Self.shown(to))") }
-    if self.answer != nil { throw ValidationError("--answer calls nobody: leave \(Self.shown(peer)) out") }
+    guard self.peer != nil else { return }
+    if self.to != nil { throw ValidationError("the peer is named twice, by itself and by --to: leave one of them out") }
+    if self.answer != nil { throw ValidationError("--answer calls nobody: leave the peer out") }
   }
-
-  /// A URI without its password.
-  private static func shown(_ uri: String) -> String { Account(uri: uri)?.address.description ?? "it" }
 
   func run() async throws { try await reporting(self.media.json) { try await runLoad(self) } }
 }

@@ -46,7 +46,8 @@ enum AgentFactory {
     _ settings: AgentSettings, accounts: [CallSettings] = [], pool: LoopPool? = nil, name: String,
     explain: (any Error, Int?) -> Failure = { error, _ in Failure(error) }
   ) async throws -> UserAgent {
-    let agent = UserAgent(settings, pool: pool, name: name)
+    let agent: UserAgent
+    do { agent = try UserAgent(ifPossible: settings, pool: pool, name: name) } catch { throw Failure(error) }
     do {
       try await agent.start(accounts: accounts)
       return agent

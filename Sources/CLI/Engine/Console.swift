@@ -22,7 +22,7 @@ actor Console {
     let result = await self.agent.execute(line)
     guard !result.text.isEmpty else { return }
     let text = result.text.withoutControls(keepsStyles: true)
-    self.say(self.hasColour ? text : text.withoutStyles)
+    self.write(self.hasColour ? text : text.withoutStyles)
   }
 
   /// Takes keys from a terminal.
@@ -49,28 +49,27 @@ actor Console {
     await self.execute(line)
   }
 
-  /// What a peer has sent of it can't steer the terminal.
   func show(_ event: AgentEvent) async {
     switch event {
     case .incoming(let call, let from, let answersItself):
-      self.tell("call \(call): incoming from \(from)\(answersItself ? "" : "; /accept or /hangup")")
-    case .ringing(let call): self.tell("call \(call): ringing")
-    case .progress(let call, let status): self.tell("call \(call): progress \(status)")
-    case .established(let call): self.tell("call \(call): established")
-    case .secured(let call, let profile): self.tell("call \(call): secured by \(profile)")
-    case .mediaEstablished(let call): self.tell("call \(call): the peer is heard")
-    case .digit(let call, let digit): if let digit { self.tell("call \(call): digit \(digit)") }
-    case .held(let call, let isHeld): self.tell("call \(call): \(isHeld ? "held" : "resumed") by the peer")
-    case .transfer(let call, let target): self.tell("call \(call): transferred to \(target)")
-    case .transferFailed(let call, let reason): self.tell("call \(call): the transfer failed: \(reason)")
-    case .sourceEnded(let call): self.tell("call \(call): the sound file is played")
-    case .warning(let call, let text): self.tell("call \(call): \(text)")
-    case .registration(let account, let state): self.tell("\(account): \(Self.advised(state.text))")
-    case .messageWaiting(let account, let text): self.tell("\(account): mailbox \(text)")
+      self.say("call \(call): incoming from \(from)\(answersItself ? "" : "; /accept or /hangup")")
+    case .ringing(let call): self.say("call \(call): ringing")
+    case .progress(let call, let status): self.say("call \(call): progress \(status)")
+    case .established(let call): self.say("call \(call): established")
+    case .secured(let call, let profile): self.say("call \(call): secured by \(profile)")
+    case .mediaEstablished(let call): self.say("call \(call): the peer is heard")
+    case .digit(let call, let digit): if let digit { self.say("call \(call): digit \(digit)") }
+    case .held(let call, let isHeld): self.say("call \(call): \(isHeld ? "held" : "resumed") by the peer")
+    case .transfer(let call, let target): self.say("call \(call): transferred to \(target)")
+    case .transferFailed(let call, let reason): self.say("call \(call): the transfer failed: \(reason)")
+    case .sourceEnded(let call): self.say("call \(call): the sound file is played")
+    case .warning(let call, let text): self.say("call \(call): \(text)")
+    case .registration(let account, let state): self.say("\(account): \(Self.advised(state.text))")
+    case .messageWaiting(let account, let text): self.say("\(account): mailbox \(text)")
     case .contact(let uri, let package, let from, let to):
-      self.tell("<\(uri)> changed \(package == .presence ? "status" : "calls") from \(from) to \(to)")
-    case .message(_, let from, _, let text): self.tell("message from \(from): \(text.replacing("\n", with: "\n  "))")
-    case .output(let text): self.tell(text)
+      self.say("<\(uri)> changed \(package == .presence ? "status" : "calls") from \(from) to \(to)")
+    case .message(_, let from, _, let text): self.say("message from \(from): \(text.replacing("\n", with: "\n  "))")
+    case .output(let text): self.say(text)
     case .status(let text):
       self.status = text
       self.showBottom()
@@ -80,7 +79,7 @@ actor Console {
     case .ended(let report):
       let media = report.media
       let why = Self.advised(report.failure?.message ?? report.reason)
-      self.tell(
+      self.say(
         "call \(report.id): ended, \(why); \(decimal(report.duration)) s, sent \(media.sentPackets), "
           + "received \(media.receivedPackets), lost \(media.lost), dropped \(report.dropped)"
           + (report.video.map { ", \($0.encodingName) \($0.line)" } ?? ""))
@@ -92,9 +91,10 @@ actor Console {
     reason.hasSuffix("wants a password") ? "\(reason): add ;auth_pass=PASSWORD to the account" : reason
   }
 
-  private func tell(_ text: String) { self.say(text.withoutControls()) }
+  /// What a peer has sent of it can't steer the terminal.
+  private func say(_ text: String) { self.write(text.withoutControls()) }
 
-  private func say(_ text: String) {
+  private func write(_ text: String) {
     self.bottom.clear()
     StandardOutput.write("\(text)\n")
     self.showBottom()

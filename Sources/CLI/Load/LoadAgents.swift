@@ -14,8 +14,14 @@ struct LoadAgents {
   init(_ options: LoadCommand) throws {
     self.options = options
     self.speech = try LoadSpeech(path: try ShippedSpeech.path())
-    self.pool =
-      (options.media.rxmode ?? .pool) == .pool ? LoopPool(count: processorCount(), name: "rtp-pool") : nil
+    guard (options.media.rxmode ?? .pool) == .pool else {
+      self.pool = nil
+      return
+    }
+    guard let pool = LoopPool(ifPossible: processorCount(), name: "rtp-pool") else {
+      throw Failure(.unavailable, "no descriptor or thread is left for a pool: raise ulimit -n or -u")
+    }
+    self.pool = pool
   }
 
   /// - Parameters:

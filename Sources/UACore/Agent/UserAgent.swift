@@ -30,23 +30,20 @@ package actor UserAgent {
 
   /// - Parameter pool: workers to share with other agents; nil makes the agent's own where the mode needs them.
   package init(_ settings: AgentSettings, pool: LoopPool? = nil, name: String = "main") {
-    let own = pool == nil ? Self.workerCount(settings).map { LoopPool(count: $0, name: Self.workerName) } : nil
-    self.init(settings, on: EventLoop.start(name: name), pool: pool ?? own, ownsPool: own != nil)
+    guard let loops = Self.loops(settings, pool, name) else {
+      preconditionFailure("no descriptors or threads for an agent")
+    }
+    self.init(settings, on: loops.main, pool: pool ?? loops.own, ownsPool: loops.own != nil)
   }
 
-  /// The same, with workers of its own, where the process may be at its limits.
+  /// The same where the process may be at its limits.
   ///
   /// - Throws: `.exhausted` when there are no descriptors or threads for its loops.
-  package init(ifPossible settings: AgentSettings) throws(ModuleError) {
-    let exhausted = ModuleError(.exhausted, "no descriptor or thread is left for a user agent: raise ulimit -n or -u")
-    guard let main = EventLoop.startIfPossible(name: "main") else { throw exhausted }
-    let count = Self.workerCount(settings)
-    let own = count.flatMap { LoopPool(ifPossible: $0, name: Self.workerName) }
-    guard count == nil || own != nil else {
-      main.stop()
-      throw exhausted
+  package init(ifPossible settings: AgentSettings, pool: LoopPool? = nil, name: String = "main") throws(ModuleError) {
+    guard let loops = Self.loops(settings, pool, name) else {
+      throw ModuleError(.exhausted, "no descriptor or thread is left for a user agent: raise ulimit -n or -u")
     }
-    self.init(settings, on: main, pool: own, ownsPool: own != nil)
+    self.init(settings, on: loops.main, pool: pool ?? loops.own, ownsPool: loops.own != nil)
   }
 
   private init(_ settings: AgentSettings, on main: EventLoop, pool: LoopPool?, ownsPool: Bool) {
@@ -54,12 +51,18 @@ package actor UserAgent {
     (self.events, self.announce) = AsyncStream.makeStream(of: AgentEvent.self)
   }
 
-  private static let workerName = "rtp-pool"
-
-  /// How many workers the mode needs; nil for none.
-  private static func workerCount(_ settings: AgentSettings) -> Int? {
+  /// Main's loop, and the workers that the mode needs where nobody shares any; nil where one can't be had.
+  private static func loops(_ settings: AgentSettings, _ pool: LoopPool?, _ name: String) -> (
+    main: EventLoop, own: LoopPool?
+  )? {
+    guard let main = EventLoop.startIfPossible(name: name) else { return nil }
     let configuration = settings.configuration
-    return configuration.rxMode == .pool ? configuration.rxWorkers ?? processorCount() : nil
+    guard pool == nil, configuration.rxMode == .pool else { return (main, nil) }
+    if let own = LoopPool(ifPossible: configuration.rxWorkers ?? processorCount(), name: "rtp-pool") {
+      return (main, own)
+    }
+    main.stop()
+    return nil
   }
 
   /// Makes the modules and opens the SIP transports. Whoever calls at that moment finds the accounts there.

@@ -77,7 +77,7 @@ import Testing
     #expect(agents.simulation.network.mediaSocketCount == 0)
   }
 
-  @Test("an agent that closes ends all its calls and takes no new one")
+  @Test("an agent that closes ends all its calls, takes no new one and makes none")
   func closing() throws {
     let agents = try SimulatedAgents()
     try agents.establishedCall()
@@ -90,5 +90,7 @@ import Testing
     #expect(agents.runUntilIdle())
     #expect(agents.alice.ended.last?.status == 503)
     #expect(agents.bob.ended.count == 2)
+    #expect(throws: ModuleError.self) { try agents.callBack() }
+    #expect(agents.runUntilIdle() && agents.alice.ended.count == 3)
   }
 }
