@@ -178,6 +178,20 @@ import Testing
     #expect(agents.alice.digits == ["9", nil, "9", nil, "0", nil])
   }
 
+  @Test("a digit whose end is lost ends by itself")
+  func lostEnd() throws {
+    let agents = try SimulatedAgents(seed: 3)
+    let isCut = Locked(false)
+    agents.simulation.network.tap { _ in !isCut.withLock { $0 } }
+    let call = try agents.establishedCall()
+    agents.alice.act { $0.send(digits: "5", on: call) }
+    agents.run(milliseconds: 60)
+    #expect(agents.bob.digits == ["5"])
+    isCut.withLock { $0 = true }
+    agents.run(milliseconds: 2000)
+    #expect(agents.bob.digits == ["5", nil])
+  }
+
   @Test("digits are heard where events are agreed on at the clock of each codec")
   func digitsOnTwoClocks() throws {
     let agents = try SimulatedAgents(codec: nil, seed: 3)
