@@ -290,6 +290,11 @@ if Context.environment["APUS_FUZZ"] != nil {
   ]
 }
 
+// What is tested is optimised in a release build; to optimise the tests as well takes minutes.
+for target in package.targets where target.isTest {
+  target.swiftSettings = (target.swiftSettings ?? []) + [.unsafeFlags(["-Onone"], .when(configuration: .release))]
+}
+
 // Test targets by name, with blanks between them: only these are built, for Scripts/mutants; these are not, for a build in
 // which they could show nothing.
 let named = { (variable: String) in Context.environment[variable]?.split(separator: " ").map(String.init) }

@@ -131,6 +131,7 @@ import Testing
     await #expect(processExitsWith: .success) {
       var limit = rlimit()
       unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+      let usual = limit.rlim_cur
       limit.rlim_cur = 3
       _ = unsafe setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
       for mode in [UserAgent.ReceiveMode.main, .pool] {
@@ -141,6 +142,9 @@ import Testing
           guard let error = error as? ApusError, error.code == .unavailable else { exit(3) }
         }
       }
+      // LeakSanitizer opens files at the end.
+      limit.rlim_cur = usual
+      _ = unsafe setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
       exit(0)
     }
   }

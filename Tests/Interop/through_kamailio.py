@@ -11,7 +11,7 @@ import numpy as np
 from scipy.signal import correlate
 
 from kamailio import PASSWORDS, Kamailio, make_certificates
-from lab import MODES, Listener, Report, check, decode_mu_law, reference, rtp_payload, text, wait_for
+from lab import MODES, Failure, Listener, Report, check, decode_mu_law, reference, rtp_payload, text, wait_for
 from linphone import Linphone, Network
 from peers import Baresip
 
@@ -76,8 +76,15 @@ class Stage:
     def talk(self, one, other):
         """That both hear the speech: from now on, for so many seconds."""
         since = time.monotonic()
-        wait_for(lambda: all(self.flow(*pair, since) for pair in ((one, other), (other, one))), 20,
-                 f"{one} and {other} send to each other")
+        try:
+            wait_for(lambda: all(self.flow(*pair, since) for pair in ((one, other), (other, one))), 20,
+                     f"{one} and {other} send to each other")
+        except Failure as failure:
+            sent = {f"{each} to {to}": len(self.flow(each, to, since)) for each in self.ports for to in self.ports}
+            said = [message.split("\r\n")[0] for message in self.listener.sip()][-12:]
+            said = {"sent": {pair: count for pair, count in sent.items() if count}, "last SIP": said,
+                    **{each: getattr(self, each).output()[-300:] for each in (one, other)}}
+            raise Failure(f"{failure}; {said}") from failure
         since = time.monotonic()
         time.sleep(SECONDS)
         heard = []
