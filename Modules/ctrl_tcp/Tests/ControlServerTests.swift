@@ -241,6 +241,7 @@ internal import Testing
   func exhausted() async {
     await #expect(processExitsWith: .success) {
       let running = try Running()
+      defer { running.stop() }
       var limit = rlimit()
       unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
       let (usual, last) = (limit.rlim_cur, dup(0))
