@@ -141,27 +141,27 @@ extension AgentCore {
   /// SIP the next offer or answer says it.
   package func setHold(_ id: CallID, _ isHeld: Bool) {
     guard let call = self.calls[id], let media = call.media, call.state == .established else { return }
-    guard let session = call.session else {
+    guard call.session != nil else {
       media.isOnHold = isHeld
       return
     }
-    guard call.gathering == nil, !media.awaitsAnswer, !self.endpoint.isChanging(session) else {
+    guard self.mayOffer(call) else {
       call.nextHold = isHeld
       return
     }
     let wasOnHold = media.isOnHold
     media.isOnHold = isHeld
     // Where the offer comes to nothing, only what it was to change is as before.
-    call.wantsHold = isHeld == wasOnHold ? nil : isHeld
-    if !self.reoffer(call) { (media.isOnHold, call.wantsHold) = (wasOnHold, nil) }
+    call.changes.hold = isHeld == wasOnHold ? nil : isHeld
+    if !self.reoffer(call) { (media.isOnHold, call.changes.hold) = (wasOnHold, nil) }
   }
 
   /// Offers new keys, as `rekey_method` says; false where the media encryption can't change them, an offer waits for its
   /// answer, there is no SIP to offer them by, or the last new keys are not in use both ways yet: the peer keeps a few
   /// old ones only.
   package func rekey(_ id: CallID) -> Bool {
-    guard let call = self.calls[id], let media = call.media, call.state == .established, call.session != nil,
-      !media.awaitsAnswer, !media.isRekeying, media.requestRekey()
+    guard let call = self.calls[id], let media = call.media, call.state == .established, self.mayOffer(call),
+      !media.isRekeying, media.requestRekey()
     else { return false }
     return self.reoffer(call, byUpdate: self.settings.configuration.rekeyMethod == .update)
   }
@@ -178,7 +178,7 @@ extension AgentCore {
   /// Offers to check anew where media goes, which it does as before meanwhile; false without checks, and while an offer
   /// waits for its answer.
   package func restartConnectivity(_ id: CallID) -> Bool {
-    guard let call = self.calls[id], let media = call.media, call.state == .established, !media.awaitsAnswer,
+    guard let call = self.calls[id], let media = call.media, call.state == .established, self.mayOffer(call),
       media.requestRestart()
     else { return false }
     return self.reoffer(call)
@@ -197,26 +197,30 @@ extension AgentCore {
     for section in call.media?.sections ?? [] { _ = section.post(.reportStatistics) }
   }
 
+  /// Whether an offer may be made: none is on its way, neither ours nor the peer's, and an answer of ours was acknowledged,
+  /// for what goes with that may not be taken back any more (RFC 3261 §14.1).
+  func mayOffer(_ call: Call) -> Bool {
+    guard let session = call.session, let media = call.media, call.gathering == nil else { return false }
+    return !media.awaitsAnswer && !self.endpoint.isChanging(session)
+  }
+
   /// Offers what the call's media wants to be; false when it can't be offered, or not now.
   ///
   /// - Parameter byUpdate: whether it goes by UPDATE, where the peer allows that.
   func reoffer(_ call: Call, byUpdate: Bool = false) -> Bool {
-    guard let session = call.session, let media = call.media, !media.awaitsAnswer, call.gathering == nil else {
-      return false
-    }
+    guard let session = call.session, let media = call.media, self.mayOffer(call) else { return false }
     var isOffered = true
+    var isAtOnce = true
     self.whenGathered(call, for: .offer) { [unowned self] in
       guard call.state != .ended else {
         isOffered = false
         return
       }
-      // The peer may have come first, meanwhile.
-      guard call.state == .established, !media.awaitsAnswer, !self.endpoint.isChanging(session) else {
-        media.rollback()
-        isOffered = false
-        return
-      }
       do {
+        // Meanwhile the session may have been refreshed; the peer's own offer ends the wait (`withdrawOffer`).
+        guard call.state == .established, self.mayOffer(call) else {
+          throw MediaRefusal(description: "a change of the call was not offered, for another was under way")
+        }
         let offer = try media.makeOffer()
         self.endpoint.reinvite(session, body: SIPBody(bytes: offer), byUpdate: byUpdate, now: self.context.now)
         self.drain()
@@ -224,8 +228,37 @@ extension AgentCore {
         media.rollback()
         self.emit(.warning(call.id, "\(error)"))
         isOffered = false
+        if !isAtOnce { self.notOffered(call, media) }
       }
     }
+    isAtOnce = false
     return isOffered
+  }
+
+  /// An offer that had waited for candidates could not be made after all: the hold and the move that it was for are next.
+  private func notOffered(_ call: Call, _ media: CallMedia) {
+    let hold = call.changes.hold
+    self.withdrawMove(call)
+    self.cameToNothing(call, media)
+    if call.nextHold == nil { call.nextHold = hold }
+    if self.mayOffer(call) { self.offerSettled(call) }
+  }
+
+  /// The address that an offer was to tell is still to be told.
+  private func withdrawMove(_ call: Call) {
+    if case .offered(let refusals) = call.move { call.move = .needed(refusals: refusals) }
+  }
+
+  /// The peer has an offer, and comes first: takes ours back, whether it is on its way or waits for candidates. What it was
+  /// to change, our answer says.
+  ///
+  /// - Returns: what it was to change; nil where there was none of ours.
+  func withdrawOffer(_ call: Call, _ media: CallMedia, in session: SessionID) -> Call.Changes? {
+    let isWaiting = call.state == .established && call.gathering.take() != nil
+    guard media.awaitsAnswer ? self.endpoint.withdrawReoffer(session) : isWaiting else { return nil }
+    media.rollback()
+    self.withdrawMove(call)
+    defer { call.changes = Call.Changes() }
+    return call.changes
   }
 }

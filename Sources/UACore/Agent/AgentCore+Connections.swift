@@ -146,7 +146,11 @@ extension AgentCore {
     guard call.media?.awaitsAnswer != true else {
       throw ModuleError(.configuration, "an offer waits for its answer: take that, or roll back")
     }
-    return try self.media(of: call, towards: nil).makeOffer()
+    let media = try self.media(of: call, towards: nil)
+    do { return try media.makeOffer() } catch {
+      media.rollback()
+      throw error
+    }
   }
 
   private func makeAnswer(_ id: CallID, to offer: [UInt8]) throws -> [UInt8] {

@@ -15,28 +15,28 @@ extension AgentCore {
       if media.dismissAnswer() { self.dismissed(call, media, error) } else { self.fail(call, error) }
       return false
     }
-    call.saysWhatStands = false
+    call.changes.saysWhatStands = false
     if media.isHeldByPeer != wasHeld { self.emit(.held(call.id, media.isHeldByPeer)) }
     return true
   }
 
   /// An offer of ours changed nothing: what it was to change is as it was.
   func cameToNothing(_ call: Call, _ media: CallMedia) {
-    if let wantsHold = call.wantsHold { media.isOnHold = !wantsHold }
-    call.wantsHold = nil
-    if let directions = call.formerDirections.take() { media.directions = directions }
+    if let wantsHold = call.changes.hold { media.isOnHold = !wantsHold }
+    call.changes.hold = nil
+    if let directions = call.changes.formerDirections.take() { media.directions = directions }
     if case .offered(let refusals) = call.move { call.move = .needed(refusals: refusals + 1) }
-    call.saysWhatStands = false
+    call.changes.saysWhatStands = false
   }
 
   /// The peer takes the offer for agreed on, and may send to the ports or under the keys that it named: another offer,
   /// of what stands, tells it better. Only once, for the peer may answer that in the same way.
   private func dismissed(_ call: Call, _ media: CallMedia, _ error: any Error) {
-    let isOnlyWhatStood = call.saysWhatStands
+    let isOnlyWhatStood = call.changes.saysWhatStands
     self.cameToNothing(call, media)
     self.emit(
       .warning(call.id, "the peer's answer can't be used, and the keys stay as they were: \(error)"))
-    if case .none = call.move, !isOnlyWhatStood { call.saysWhatStands = self.reoffer(call) }
-    if !call.saysWhatStands { self.offerSettled(call) }
+    if case .none = call.move, !isOnlyWhatStood { call.changes.saysWhatStands = self.reoffer(call) }
+    if !call.changes.saysWhatStands { self.offerSettled(call) }
   }
 }

@@ -95,7 +95,7 @@ extension AgentCore {
     guard let call = self.call(session), let media = call.media else { return }
     if call.isOutgoing || call.isLateOffer {
       guard let body else {
-        if media.awaitsAnswer { self.fail(call, MediaRefusal(description: "the answer has no description")) }
+        if media.awaitsAnswer { return self.fail(call, MediaRefusal(description: "the answer has no description")) }
         return self.establish(call)
       }
       guard self.take(answer: body, call) else { return }
@@ -143,14 +143,7 @@ extension AgentCore {
   func reoffered(_ session: SessionID, _ body: SIPBody?, _ method: SIPMethod) {
     guard let call = self.call(session), let media = call.media else { return }
     let now = self.context.now
-    var withdrawn: (Bool?, CallDirections?, Bool)?
-    if media.awaitsAnswer, self.endpoint.withdrawReoffer(session) {
-      // Both have offered at once, and the peer comes first: what ours was to change, our answer says.
-      media.rollback()
-      withdrawn = (call.wantsHold, call.formerDirections, call.saysWhatStands)
-      (call.wantsHold, call.formerDirections, call.saysWhatStands) = (nil, nil, false)
-      if case .offered(let refusals) = call.move { call.move = .needed(refusals: refusals) }
-    }
+    let withdrawn = self.withdrawOffer(call, media, in: session)
     do {
       let wasHeld = media.isHeldByPeer
       if let body {
@@ -166,11 +159,13 @@ extension AgentCore {
         self.endpoint.acceptReinvite(session, body: SIPBody(bytes: try media.makeOffer()), now: now)
       }
     } catch {
+      // An offer that the peer had asked for comes to nothing as well.
+      if body == nil { media.rollback() }
       self.endpoint.rejectReinvite(session, status: 488, now: now)
       self.emit(.warning(call.id, "an offer of the peer's was refused: \(error)"))
       guard let withdrawn else { return }
       // No answer said what ours was to change: it goes again.
-      (call.wantsHold, call.formerDirections, call.saysWhatStands) = withdrawn
+      call.changes = withdrawn
       if self.reoffer(call) { return }
       self.cameToNothing(call, media)
       self.offerSettled(call)
@@ -180,7 +175,7 @@ extension AgentCore {
   func reofferAnswered(_ session: SessionID, _ body: SIPBody?) {
     guard let call = self.call(session), let media = call.media else { return }
     if media.awaitsAnswer, !self.take(reanswer: body, call, media) { return }
-    (call.wantsHold, call.formerDirections) = (nil, nil)
+    (call.changes.hold, call.changes.formerDirections) = (nil, nil)
     if case .offered = call.move { call.move = .none }
     self.offerSettled(call)
   }

@@ -72,15 +72,11 @@ final class Call {
   /// Whether applications wait for the figures that the peer's report has changed.
   var owesReport = false
   /// What a re-offer of ours is for, while it waits for its answer.
-  var wantsHold: Bool?
-  /// Whether our offer only repeats what stands, for the answer to the one before it could not be used.
-  var saysWhatStands = false
+  var changes = Changes()
   /// Hold or resume that was asked for while an offer was under way, the last word of it.
   var nextHold: Bool?
   /// The call whose place it takes (RFC 3891).
   var replaced: CallID?
-  /// The directions before those that are offered.
-  var formerDirections: CallDirections?
   /// How far the call is on its way to another address of ours.
   var move = Move.none
   /// SIP is done with it; the transport may not be.
@@ -92,6 +88,14 @@ final class Call {
   var gatherings = 0
   /// Where the announcements of the transport's events are handled.
   var eventPort: (() -> Void)?
+
+  struct Changes {
+    var hold: Bool?
+    /// The directions before those that are offered.
+    var formerDirections: CallDirections?
+    /// Whether our offer only repeats what stands, for the answer to the one before it could not be used.
+    var saysWhatStands = false
+  }
 
   enum Move {
     case none

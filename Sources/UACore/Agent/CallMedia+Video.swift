@@ -20,7 +20,7 @@ extension CallMedia {
   /// A call that began without video, or whose video was refused, goes on without it.
   private func isVideoOffered(_ video: CallVideo) -> Bool {
     guard self.negotiator.localDescription != nil else { return video.possibleDirection != .inactive }
-    return self.negotiator.negotiated.contains { $0.index == video.index && $0.isActive }
+    return self.negotiator.negotiated.contains { $0.kind == .video && $0.index == video.index && $0.isActive }
   }
 
   /// Whether the next offer has the video on the audio's transport.
@@ -115,7 +115,8 @@ extension CallMedia {
 
   /// The directions of the video in SDP's words; nil where none is agreed on.
   var videoFacts: (remote: String, local: String, agreed: String)? {
-    guard let video, let line = self.negotiator.negotiated.first(where: { $0.index == video.index }), line.isActive
+    guard let video, let line = self.negotiator.negotiated.first(where: { $0.index == video.index }), line.isActive,
+      line.kind == .video
     else {
       return nil
     }

@@ -29,6 +29,8 @@ package final class CallMedia {
   private var offered: OfferAnswer?
   /// The answer that is in force; nil while an offer of ours has none.
   private var lastAnswer: [UInt8]?
+  /// Whether the transports were told all of it.
+  private var hasApplied = false
   private var plan: StagePlan
   private(set) var audioIndex = 0
   package private(set) var codec: NegotiatedCodec?
@@ -118,14 +120,15 @@ package final class CallMedia {
 
   /// Takes the answer to our offer. The same answer again changes nothing; another one replaces it (a fork).
   package func receive(answer bytes: [UInt8]) throws {
-    guard bytes != self.lastAnswer else { return }
+    guard bytes != self.lastAnswer || !self.hasApplied else { return }
     let remotes = try self.agreed(bytes)
     for (section, _) in remotes { section.keying?.answerStands() }
-    self.lastAnswer = bytes
+    (self.lastAnswer, self.hasApplied) = (bytes, false)
     for (section, remote) in remotes { try section.receiveAddresses(answer: remote) }
     // The stream first: packets that wait for their keys must find it.
     try self.apply()
     for section in self.sections { try section.postKeying(hasRemote: true) }
+    self.hasApplied = true
     self.onDescription(false, false)
   }
 

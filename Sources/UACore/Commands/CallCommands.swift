@@ -161,7 +161,7 @@ extension AgentCore {
       media.directions = before
       throw CommandFailure("an offer still waits for its answer: try again")
     }
-    call.formerDirections = before
+    call.changes.formerDirections = before
   }
 
   /// A call that stands: the named one, or the current one.

@@ -86,10 +86,11 @@ extension AgentCore {
       call.isReferring = false
       guard let self else { return }
       switch result {
-      case .success(let id):
+      // Not where its INVITE could not even be sent.
+      case .success(let id) where self.calls[id].map { $0.state != .ended } == true:
         self.calls[id]?.refer = refer
         self.calls[id]?.referrals = referrals
-      case .failure: self.endpoint.notifyRefer(refer, status: 503, now: self.context.now)
+      case .success, .failure: self.endpoint.notifyRefer(refer, status: 503, now: self.context.now)
       }
       self.drain()
     }

@@ -116,7 +116,7 @@ package struct AudioStream: ~Copyable {
     let rate = new.receiveCodecs.first?.codec.clockRate
     if let rate, rate != old?.receiveCodecs.first?.codec.clockRate { self.receiver.change(clockRate: rate) }
     self.playout.accept(new.receiveCodecs)
-    if old?.canReceive != new.canReceive { self.lastHeard = now }
+    if old?.canReceive != new.canReceive || old?.canSend != new.canSend { self.lastHeard = now }
   }
 
   /// Makes the plan's stages of one direction, and then lets those that ran complete what they have.
@@ -351,8 +351,9 @@ package struct AudioStream: ~Copyable {
     if isFirst, self.sender.packets > 0 { self.waiting.append(.sending) }
   }
 
+  /// Only of a peer that hears us, too: one that holds us may have no music.
   private mutating func watchForSilence(_ terms: Terms, now: Instant) {
-    guard self.receiveTimeout > 0, terms.canReceive, !self.hasTimedOut else { return }
+    guard self.receiveTimeout > 0, terms.canReceive, terms.canSend, !self.hasTimedOut else { return }
     let last = self.lastHeard ?? now
     self.lastHeard = last
     guard now.milliseconds(since: last) >= self.receiveTimeout else { return }

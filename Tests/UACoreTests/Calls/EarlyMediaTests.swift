@@ -18,8 +18,11 @@ import Testing
     let session: SessionID
     let target: SocketAddress
 
-    init(mode: RxMode, encryption: String? = nil, peer: SIPConfiguration = SIPConfiguration()) throws {
-      self.agents = try SimulatedAgents(mode: mode, encryption: encryption)
+    init(
+      mode: RxMode, encryption: String? = nil, peer: SIPConfiguration = SIPConfiguration(),
+      configure: (inout Configuration) -> Void = { _ in }
+    ) throws {
+      self.agents = try SimulatedAgents(mode: mode, encryption: encryption, configure: configure)
       self.peer = try ScriptedPeer(in: self.agents.simulation, configuration: peer)
       let (agents, peer) = (self.agents, self.peer)
       let uri = try SIPURI("sip:peer@10.0.0.3")
@@ -173,6 +176,36 @@ import Testing
     setup.peer.act { $0.accept(setup.session, body: nil, now: setup.peer.now) }
     #expect(setup.agents.runUntilIdle())
     #expect(setup.agents.alice.ended[0].reason == "media")
+    let isEstablished = setup.agents.alice.events.contains { if case .established = $0 { true } else { false } }
+    #expect(!isEstablished)
+  }
+
+  @Test("an early answer that led to no media has not been taken: the same in the 200 ends the call with the reason")
+  func uselessTwice() throws {
+    let setup = try Setup(mode: .main)
+    let (agents, peer) = (setup.agents, setup.peer)
+    let text = String(decoding: peer.description().bytes, as: UTF8.self)
+    let body = SIPBody(bytes: Array(text.replacing("c=IN IP4 10.0.0.3", with: "c=IN IP4 media.example").utf8))
+    peer.act { $0.ring(setup.session, status: 183, body: body, now: peer.now) }
+    agents.run(milliseconds: 100)
+    #expect(agents.alice.warnings.count == 1 && agents.alice.report?.state == .ringing)
+    peer.act { $0.accept(setup.session, body: body, now: peer.now) }
+    #expect(agents.runUntilIdle())
+    #expect(agents.alice.ended[0].failure?.message.contains("media.example is a name") == true)
+  }
+
+  @Test("a peer that holds us without music does not end the call by rtp_timeout; one that vanishes does")
+  func silentHold() throws {
+    let setup = try Setup(mode: .main) { $0.rtpTimeout = 5 }
+    let (agents, peer) = (setup.agents, setup.peer)
+    peer.act { $0.accept(setup.session, body: peer.description(["a=sendonly"]), now: peer.now) }
+    agents.run(milliseconds: 20_000)
+    #expect(agents.alice.isEstablished && agents.alice.report?.isHeldByPeer == true)
+    peer.act { $0.reinvite(setup.session, body: peer.description(version: 2), now: peer.now) }
+    agents.run(milliseconds: 4000)
+    #expect(agents.alice.isEstablished && agents.alice.report?.isHeldByPeer == false)
+    agents.run(milliseconds: 2000)
+    #expect(agents.alice.ended.first?.failure?.message.contains("rtp_timeout") == true)
   }
 
   @Test("a re-offer that can't be used is refused with 488, and the call goes on")

@@ -270,6 +270,39 @@ import Testing
     #expect(agents.runUntilIdle())
   }
 
+  @Test(
+    "an offer of the peer's while ours waits for candidates is answered by what stands; what ours was for goes again",
+    arguments: RxMode.allCases)
+  func overtaken(mode: RxMode) throws {
+    let (agents, server) = try Self.makeAgents(mode: mode, seed: 48, rekeyPorts: "new")
+    agents.simulation.network.setMedia(LinkConditions(delay: 100_000...100_000))
+    let call = try agents.establishedCall()
+    agents.run(milliseconds: 5000)
+    #expect(agents.alice.act { $0.rekey(call) })
+    agents.alice.act { $0.setHold(call, true) }
+    #expect(agents.alice.act { $0.calls[call]?.gathering != nil })
+    agents.bob.act { $0.setHold(agents.bobCall, true) }
+    agents.run(milliseconds: 5000)
+    #expect(agents.alice.report?.isHeldByPeer == true && agents.alice.report?.isOnHold == true)
+    #expect(agents.bob.report?.isHeldByPeer == true && agents.bob.report?.isOnHold == true)
+    agents.bob.act { $0.setHold(agents.bobCall, false) }
+    agents.run(milliseconds: 3000)
+    agents.alice.act { $0.setHold(call, false) }
+    agents.run(milliseconds: 3000)
+    #expect(agents.alice.act { $0.rekey(call) })
+    agents.run(milliseconds: 8000)
+    agents.alice.act { $0.hangUp(call) }
+    #expect(agents.runUntilIdle())
+    agents.run(milliseconds: 100)
+    for agent in [agents.alice, agents.bob] {
+      let report = try #require(agent.ended.first)
+      #expect(report.reason == "hangup" && report.failure == nil && agent.warnings.isEmpty, "\(agent.warnings)")
+      #expect(report.media.rekeys == 1 && report.media.lost == 0, "\(report.media)")
+      #expect(report.media.drops == DropCounters(), "\(report.media.drops)")
+    }
+    #expect(server.withLock { $0.allocations.isEmpty }, "every relay was given back")
+  }
+
   @Test("a call that ends while its candidates are gathered is over, and nobody was called", arguments: RxMode.allCases)
   func hangUpMeanwhile(mode: RxMode) throws {
     let (agents, _) = try Self.makeAgents(mode: mode, seed: 35) { $0.isSilent = true }

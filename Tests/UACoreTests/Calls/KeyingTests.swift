@@ -99,6 +99,35 @@ import Testing
   }
 
   @Test(
+    "what was answered stands while its ACK is on the way: an offer of ours must wait",
+    arguments: ["srtp-mand", "dtls_srtp"], ["same", "new"])
+  func beforeTheACK(encryption: String, rekeyPorts: String) throws {
+    let agents = try SimulatedAgents(mode: .pool, encryption: encryption, seed: 57) {
+      $0.moduleValues["dtls_srtp_rekey_ports"] = rekeyPorts
+    }
+    let call = try agents.establishedCall()
+    agents.simulation.network.setSignalling(LinkConditions(delay: 200_000...200_000))
+    #expect(agents.bob.act { $0.rekey(agents.bobCall) })
+    agents.run(milliseconds: 300)
+    #expect(!agents.alice.act { core in core.calls[call].map { core.reoffer($0) } ?? true })
+    #expect(!agents.alice.act { $0.rekey(call) })
+    agents.run(milliseconds: 2000)
+    for isHeld in [true, false] {
+      agents.alice.act { $0.setHold(call, isHeld) }
+      agents.run(milliseconds: 2000)
+    }
+    // The old keys are given up meanwhile.
+    agents.run(milliseconds: 40_000)
+    agents.alice.act { $0.hangUp(call) }
+    #expect(agents.runUntilIdle())
+    for agent in [agents.alice, agents.bob] {
+      let media = try #require(agent.ended.first?.media)
+      #expect(media.rekeys == 1 && media.lost == 0 && media.drops == DropCounters(), "\(agent.name) \(media.drops)")
+      #expect(agent.warnings.isEmpty)
+    }
+  }
+
+  @Test(
     "re-keys from both sides at once settle, with hold between them", arguments: ["srtp-mand", "dtls_srtp"],
     RekeyMethod.allCases)
   func rekeyGlare(encryption: String, method: RekeyMethod) throws {
