@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import Glibc
+internal import ModuleKit
 
 /// The program `apus`; without a subcommand it is `apus run`.
 @main struct ApusCommand: AsyncParsableCommand {
@@ -33,7 +34,11 @@ internal import Glibc
     } catch {
       let code = exitCode(for: error)
       guard code == .validationFailure else { exit(withError: error) }
-      StandardError.write("apus: \(message(for: error).withoutPassword)\n")
+      let sentence = message(for: error).withoutPassword.withoutControls()
+      if CommandLine.arguments.contains("--json") {
+        StandardOutput.print(["ok": false, "error": .string(sentence)] as JSON)
+      }
+      StandardError.write("apus: \(sentence)\n")
       Glibc.exit(ExitStatus.usage.rawValue)
     }
   }

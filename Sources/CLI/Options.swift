@@ -20,6 +20,11 @@ enum Parse {
     }
   }
 
+  /// Refuses a name that is empty, as that of a shell's variable that is not set.
+  static func named(_ name: String?, _ sentence: String) throws {
+    if name == "" { throw ValidationError(sentence) }
+  }
+
   /// A number above zero: a rate, a time.
   static func positive(_ text: String) throws -> Double {
     guard let number = Double(text), number > 0, number <= 31_536_000 else {

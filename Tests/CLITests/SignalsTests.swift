@@ -19,6 +19,22 @@ struct SignalsTests {
     }
   }
 
+  @Test("the same from two at one moment is one wish; a later one ends the process at once")
+  func twice() async {
+    await #expect(processExitsWith: .exitCode(128 + SIGTERM)) {
+      alarm(10)
+      let signals = Signals.first()
+      kill(getpid(), SIGTERM)
+      kill(getpid(), SIGTERM)
+      var received: [Int32] = []
+      for await signal in signals { received.append(signal) }
+      guard received == [SIGTERM] else { _exit(1) }
+      usleep(250_000)
+      kill(getpid(), SIGTERM)
+      while true { pause() }
+    }
+  }
+
   @Test("the second ends the process at once, whatever it is doing")
   func second() async {
     await #expect(processExitsWith: .exitCode(128 + SIGTERM)) {

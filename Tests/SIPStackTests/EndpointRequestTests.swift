@@ -23,7 +23,6 @@ struct EndpointRequestTests {
       ("method not allowed", Requests.text(.register), 405),
       ("unsupported Require", Requests.text(.invite, headers: ["Require: 100rel, nonsense"]), 420),
       ("unknown scheme", Requests.text(.invite, uri: "soap.beep://192.0.2.2"), 416),
-      ("no hops left", Requests.text(.invite, headers: ["Max-Forwards: 0"]), 483),
       ("hops that are no number", Requests.text(.invite, headers: ["Max-Forwards: many"]), 400),
       (
         "unknown body type",
@@ -41,6 +40,10 @@ struct EndpointRequestTests {
       ),
       ("OPTIONS", Requests.text(.options), 200),
       ("OPTIONS with no hops left", Requests.text(.options, headers: ["Max-Forwards: 0"]), 200),
+      (
+        "a request with no hops left that is refused for its scheme alone",
+        Requests.text(.invite, uri: "soap.beep://192.0.2.2", headers: ["Max-Forwards: 0"]), 416
+      ),
     ] as [(String, String, Int)])
   func refusals(name: String, text: String, status: Int) throws {
     let (pair, responses) = Self.answers(text)

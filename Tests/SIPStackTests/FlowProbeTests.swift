@@ -47,6 +47,26 @@ struct FlowProbeTests {
     var counters: SIPCounters { self.lab.pair.a.counters }
   }
 
+  @Test("another address of ours is another flow, whose answers may differ")
+  func moves() {
+    let edge = Edge()
+    edge.lab.pair.run(60_000)
+    #expect(edge.requests.count >= 2)
+    edge.mapped = SocketAddress(ipv4: 0xCB00_7109, port: 5060)
+    let local = Pair.addressA.with(port: 5070)
+    edge.lab.pair.locate = { _ in [SIPTarget(address: Pair.addressB, local: local)] }
+    let link = edge.lab.pair.link
+    edge.lab.pair.link = { [unowned pair = edge.lab.pair] sent in
+      guard sent.to == local else { return link(sent) }
+      pair.inject(sent.bytes, to: .a, from: Pair.addressB)
+      return []
+    }
+    if let id = edge.lab.id { edge.lab.pair.act { _ = edge.lab.pair.a.reregister(id, now: $0) } }
+    edge.lab.pair.run(200_000)
+    #expect(
+      edge.lab.story == ["registering", "registered 3600", "registering", "registered 3600"], "\(edge.lab.story)")
+  }
+
   @Test("the edge is asked every 24 to 29 s, and its answer is heard")
   func asks() {
     let edge = Edge()

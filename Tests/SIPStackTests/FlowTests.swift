@@ -118,6 +118,80 @@ struct FlowTests {
     #expect(pair.sent.last?.path.flow == nil && pair.sent.last?.to == source.with(port: 5070))
   }
 
+  @Test("so does a 200 that is repeated")
+  func answerAfterLoss() throws {
+    let pair = Pair()
+    let source = SocketAddress(ipv4: 0xC000_0201, port: 40_000)
+    let path = SIPPath(peer: source, local: Pair.addressB, transport: .tcp, flow: SIPFlow(number: 3))
+    Array(Requests.text(.invite, via: "SIP/2.0/TCP 192.0.2.1:5070").utf8).withRawSpan { span in
+      pair.b.receive(span, from: source, on: Pair.addressB, transport: .tcp, flow: path.flow, now: pair.now)
+    }
+    pair.act { _ in }
+    let id = try #require(pair.incoming)
+    pair.act { pair.b.accept(id, body: Pair.answer, now: $0) }
+    pair.act { pair.b.flowFailed(path, error: "closed", now: $0) }
+    pair.run(700)
+    let answers = pair.all("200 INVITE", from: .b)
+    #expect(answers.count >= 2 && answers.first?.path == path)
+    #expect(answers.last?.path.flow == nil && answers.last?.to == source.with(port: 5070))
+  }
+
+  @Test("a request of a dialog whose connection turns out to be dead goes over a new one, once")
+  func reconnects() {
+    let pair = Pair()
+    pair.answerByItself()
+    let id = Self.call(pair, [SIPTarget(address: Pair.addressB, transport: .tcp)])
+    pair.run(3_000)
+    // A NAT has forgotten the connection: what goes into it is lost.
+    let dead = pair.flow
+    pair.link = { $0.path.flow == dead && $0.from == .a ? [] : [10] }
+    pair.act { pair.a.hangUp(id, now: $0) }
+    pair.flow = SIPFlow(number: 2)
+    let path = SIPPath(peer: Pair.addressB, local: Pair.addressA, transport: .tcp, flow: dead)
+    pair.act { pair.a.flowFailed(path, error: "reset", now: $0) }
+    pair.runToEnd()
+    #expect(pair.all("BYE", from: .a).map(\.path.flow) == [dead, nil])
+    #expect(pair.ends(.a) == [.localHangup] && pair.ends(.b) == [.remoteHangup])
+    pair.expectEmpty()
+  }
+
+  @Test("and ends where that cannot be made either")
+  func reconnectsOnce() {
+    let pair = Pair()
+    pair.answerByItself()
+    let id = Self.call(pair, [SIPTarget(address: Pair.addressB, transport: .tcp)])
+    pair.run(3_000)
+    pair.link = { $0.from == .a ? [] : [10] }
+    pair.act { pair.a.reinvite(id, body: Pair.offer, now: $0) }
+    let path = SIPPath(peer: Pair.addressB, local: Pair.addressA, transport: .tcp, flow: pair.flow)
+    pair.act { pair.a.flowFailed(path, error: "reset", now: $0) }
+    #expect(pair.ends(.a).isEmpty && pair.count("INVITE", from: .a) == 3)
+    pair.act { pair.a.transportFailed(to: Pair.addressB, transport: .tcp, error: "refused", now: $0) }
+    #expect(pair.ends(.a) == [.unreachable("refused")] && pair.count("INVITE", from: .a) == 3)
+  }
+
+  @Test(
+    "a hop without a port has its transport's",
+    arguments: [("tcp", 5060), ("tls", 5061), ("udp", 5060)] as [(String, UInt16)])
+  func defaultPort(transport: String, port: UInt16) {
+    let pair = Pair()
+    pair.onEvent = { [unowned pair] side, event in
+      guard side == .b, case .incomingCall(let id, _) = event else { return }
+      pair.b.accept(id, body: Pair.answer, now: pair.now)
+    }
+    let id = Self.call(pair, [SIPTarget(address: Pair.addressB)])
+    pair.link = { [unowned pair] sent in
+      guard sent.from == .b, sent.name == "200 INVITE" else { return [10] }
+      let text = String(decoding: sent.bytes, as: UTF8.self)
+      let route = "Record-Route: <sip:192.0.2.9;transport=\(transport);lr>\r\nTo:"
+      pair.inject(text.replacing("\r\nTo:", with: "\r\n" + route), to: .a, from: Pair.addressB)
+      return []
+    }
+    pair.run(1_000)
+    pair.act { pair.a.hangUp(id, now: $0) }
+    #expect(pair.all("BYE", from: .a).first?.to == SocketAddress(ipv4: 0xC000_0209, port: port))
+  }
+
   @Test("a flow that breaks gives its pending requests to the next target")
   func flowBreaks() {
     let pair = Pair()

@@ -211,6 +211,18 @@ struct RegistrationTests {
     #expect(lab.results.first?.route.peer == Pair.addressB)
   }
 
+  @Test("a target that another address of ours reaches is told that one, to be called there")
+  func otherLocalAddress() {
+    let lab = Lab(nil)
+    let other = SocketAddress(ipv4: 0xC000_0205, port: 5066)
+    lab.pair.locate = { _ in [SIPTarget(address: FlowTests.dead), SIPTarget(address: Pair.addressB, local: other)] }
+    lab.pair.act { lab.id = lab.pair.a.register(Lab.settings(), now: $0) }
+    lab.pair.act { lab.pair.a.transportFailed(to: FlowTests.dead, error: "refused", now: $0) }
+    let contacts = lab.requests.map { $0.message.headers["Contact"] ?? "" }
+    #expect(contacts.count == 2 && contacts[0].contains("@192.0.2.1:5060"), "\(contacts)")
+    #expect(contacts.last?.contains("@192.0.2.5:5066") == true, "\(contacts)")
+  }
+
   @Test("a name that can't be found is a failure with its reason, tried again later")
   func noAddress() {
     let lab = Lab(nil)

@@ -45,7 +45,7 @@ extension SimulatedAgent {
       default: return .ringing
       }
       if media.isEncrypted, call.security == nil { return .keying }
-      if media.isRekeying || media.awaitsAnswer && call.wantsHold == nil { return .rekeying }
+      if media.isRekeying || media.awaitsAnswer && call.changes.hold == nil { return .rekeying }
       return media.isOnHold || media.isHeldByPeer ? .onHold : .established
     }
   }

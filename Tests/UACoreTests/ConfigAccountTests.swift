@@ -1,4 +1,5 @@
 internal import ModuleKit
+internal import SIPStack
 internal import Testing
 
 @testable internal import UACore
@@ -33,6 +34,32 @@ struct ConfigAccountTests {
     #expect(account.audioCodecs.isEmpty && account.videoCodecs.isEmpty)
     #expect(account.videoSource == nil && account.videoDisplay == nil)
     #expect(account.sipAutoanswerBeep && !account.opensPinhole && account.sourcePort == nil)
+  }
+
+  @Test("what stands in the address does nothing there, which is no small thing of encryption: it is an error")
+  func inTheBrackets() {
+    for parameter in ["mediaenc=dtls_srtp", "MediaEnc=srtp", "auth_pass=swordfish", "regint=0"] {
+      let (accounts, problems) = self.parse("<sip:alice@office;transport=udp;\(parameter)>;answermode=auto")
+      #expect(accounts.isEmpty && problems.count == 1, "\(problems)")
+      #expect(
+        problems.first?.contains("write it after the bracket") == true && !problems.joined().contains("swordfish"))
+    }
+  }
+
+  @Test("an account's transport is one of sip_transports")
+  func transports() {
+    var configuration = Configuration()
+    configuration.activeModules = ["sip_udp", "sip_tcp", "sip_tls"]
+    configuration.sipTransports = [.udp, .tcp]
+    for (line, isFine) in [
+      ("<sip:a@b>", true), ("<sip:a@b;transport=tcp>", true), ("<sip:a@b;transport=tls>", false), ("<sips:a@b>", false),
+    ] {
+      var problems: [ConfigProblem] = []
+      let account = AccountsFile.parse(
+        line: line, configuration: configuration, modules: ConfigModules.all, problems: &problems)
+      #expect((account != nil) == isFine, "\(line): \(problems)")
+      #expect(isFine || problems.first?.message.contains("sip_transports") == true)
+    }
   }
 
   @Test("a call has the account's devices, and the config's where the account names none")

@@ -13,6 +13,17 @@ private let shippedModules = allModules
 struct ConfigFolderTests {
   private static let root = #filePath.split(separator: "/").dropLast(3).reduce(into: "") { $0 += "/" + $1 }
 
+  @Test("who has no HOME has his folder by the user database")
+  func noHome() async {
+    await #expect(processExitsWith: .success) {
+      _ = unsafe unsetenv("HOME")
+      let unset = ConfigFolder.defaultPath
+      _ = unsafe setenv("HOME", "", 1)
+      let isSound = unset.hasPrefix("/") && unset.hasSuffix("/.apus") && unset != "/.apus"
+      exit(isSound && ConfigFolder.defaultPath == unset ? 0 : 1)
+    }
+  }
+
   @Test("Config/default is what the core and the modules declare (APUS_WRITE_CONFIG=1 writes it anew)")
   func drift() throws {
     let folder = "\(Self.root)/Config/default"

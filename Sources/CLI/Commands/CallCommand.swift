@@ -23,7 +23,12 @@ struct CallCommand: AsyncParsableCommand {
 
   @OptionGroup var media: MediaOptions
 
-  func validate() throws { try self.media.validate(usual: .none) }
+  func validate() throws {
+    for (name, file) in [
+      ("play", self.play), ("record", self.record), ("play-video", self.playVideo), ("record-video", self.recordVideo),
+    ] { try Parse.named(file, "--\(name) takes a file's name") }
+    try self.media.validate(usual: .none)
+  }
 
   func run() async throws { try await reporting(self.media.json) { try await runCall(self) } }
 }

@@ -20,6 +20,8 @@ struct CheckCommand: AsyncParsableCommand {
   @Flag(help: "Print one JSON object on standard output.")
   var json = false
 
+  func validate() throws { try Parse.named(self.folder, "-f takes a folder") }
+
   func run() async throws { try await reporting(self.json) { try await self.check() } }
 
   private func check() async throws {
@@ -36,7 +38,7 @@ struct CheckCommand: AsyncParsableCommand {
     if self.json {
       StandardOutput.print(Self.report(problems))
     } else {
-      for problem in problems { StandardOutput.print(problem) }
+      for problem in problems { StandardOutput.print(problem.description.withoutControls()) }
       if problems.isEmpty { StandardOutput.print("\(path): no problems") }
     }
     if problems.hasErrors { throw ExitCode(ExitStatus.configuration.rawValue) }

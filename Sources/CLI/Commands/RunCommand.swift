@@ -51,6 +51,7 @@ struct RunCommand: AsyncParsableCommand {
   var isIPv6Only = false
 
   func validate() throws {
+    try Parse.named(self.folder, "-f takes a folder")
     if self.isIPv4Only, self.isIPv6Only { throw ValidationError("-4 and -6 exclude each other") }
   }
 

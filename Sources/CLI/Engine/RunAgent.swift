@@ -90,7 +90,7 @@ private func loadFolder(_ options: RunCommand) throws -> ConfigFolder {
       let more = errors.count > 1 ? " (and \(errors.count - 1) more: apus check -f \(path))" : ""
       throw Failure(.configuration, first.description + more)
     }
-    for problem in problems { StandardError.write("\(problem)\n") }
+    for problem in problems { StandardError.write("\(problem.description.withoutControls())\n") }
     return folder
   } catch let error as ConfigFileError {
     throw Failure(error.isMissing ? .noInput : .configuration, error.description)

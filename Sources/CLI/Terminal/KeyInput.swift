@@ -34,7 +34,8 @@ enum KeyInput {
     unsafe tcsetattr(STDIN_FILENO, TCSANOW, self.saved)
   }
 
-  /// What is typed, in pieces as the terminal gives them, until the end of the input (Ctrl-D). Call it once.
+  /// What is typed, in pieces as the terminal gives them, until it is hung up. Ctrl-D is baresip's release of a key, which
+  /// says nothing here. Call it once.
   static func pieces() -> AsyncStream<String> {
     AsyncStream { continuation in
       let started = DetachedThread.start(name: "input") {
@@ -43,8 +44,9 @@ enum KeyInput {
         while true {
           let count = unsafe bytes.withUnsafeMutableBytes { unsafe read(STDIN_FILENO, $0.baseAddress, $0.count) }
           if count < 0, errno == EINTR { continue }
-          guard count > 0, bytes[0] != 4 else { break }
-          pending += bytes.prefix(count)
+          guard count > 0 else { break }
+          pending += bytes.prefix(count).filter { $0 != 4 }
+          guard !pending.isEmpty else { continue }
           // A character that comes in two reads waits for its end.
           let text = String(validating: pending, as: UTF8.self)
           guard text != nil || pending.count > 8 else { continue }

@@ -6,7 +6,11 @@ internal import Synchronization
 enum Signals {
   /// Where the handler writes; the read end belongs to the reader thread.
   private static let writeEnd = Atomic<Int32>(-1)
-  private static let received = Atomic<Int>(0)
+  /// The first one, and when it came: in milliseconds of the monotonic clock; 0 until then.
+  private static let firstNumber = Atomic<Int32>(0)
+  private static let firstTime = Atomic<Int>(0)
+  /// Who ends a program may tell it and then all of its group (`timeout`): that is one wish.
+  private static let oneWish = 200
 
   /// Gives the first signal's number, then ends. Call it once; SIGPIPE is ignored from then on.
   static func first() -> AsyncStream<Int32> {
@@ -27,7 +31,7 @@ enum Signals {
         return
       }
       self.writeEnd.store(ends[1], ordering: .releasing)
-      self.received.store(0, ordering: .releasing)
+      self.firstTime.store(0, ordering: .releasing)
       self.install(SIGINT)
       self.install(SIGTERM)
       signal(SIGPIPE, SIG_IGN)
@@ -42,15 +46,21 @@ enum Signals {
     unsafe sigaction(number, &action, nil)
   }
 
-  /// Runs as a signal handler: atomics, `write`, `tcsetattr` and `_exit` only.
+  /// Runs as a signal handler: atomics, `clock_gettime`, `write`, `tcsetattr` and `_exit` only.
   private static func handle(_ number: Int32) {
     let before = errno
-    if self.received.wrappingAdd(1, ordering: .relaxed).newValue > 1 {
+    var time = timespec()
+    unsafe clock_gettime(CLOCK_MONOTONIC, &time)
+    let now = time.tv_sec * 1000 + time.tv_nsec / 1_000_000
+    let (isFirst, began) = self.firstTime.compareExchange(expected: 0, desired: now, ordering: .relaxed)
+    if isFirst {
+      self.firstNumber.store(number, ordering: .relaxed)
+      var byte = UInt8(truncatingIfNeeded: number)
+      _ = unsafe write(self.writeEnd.load(ordering: .acquiring), &byte, 1)
+    } else if now - began >= self.oneWish || number != self.firstNumber.load(ordering: .relaxed) {
       KeyInput.restore()
       _exit(128 + number)
     }
-    var byte = UInt8(truncatingIfNeeded: number)
-    _ = unsafe write(self.writeEnd.load(ordering: .acquiring), &byte, 1)
     errno = before
   }
 }

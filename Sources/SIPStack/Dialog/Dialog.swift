@@ -108,7 +108,8 @@ package struct Dialog: Hashable, Sendable {
   /// Where a request goes first, when that URI holds an address: no name is resolved here.
   package var nextHop: SocketAddress? {
     let uri = self.routeSet.first?.uri ?? self.remoteTarget
-    let defaultPort: UInt16 = uri.scheme == .sips ? 5061 : 5060
+    let named = uri.parameters["transport"].flatMap { SIPTransportKind(name: $0) }
+    let defaultPort = (uri.scheme == .sips ? .tls : named ?? .udp).defaultPort
     return SocketAddress(host: uri.host, port: uri.port ?? defaultPort)
   }
 

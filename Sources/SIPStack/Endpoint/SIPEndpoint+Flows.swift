@@ -15,8 +15,8 @@ extension SIPEndpoint {
   }
 
   /// A connection was closed, by whichever side, or no longer answers. Requests on it that wait for a response go to
-  /// their next target, or end now; responses that are still owed go over a new connection (RFC 3261 §18.2.2);
-  /// registrations over it start again.
+  /// their next target, or, in a dialog, once more over a new connection, or end now; responses that are still owed go
+  /// over a new one too (RFC 3261 §18.2.2); registrations over it start again.
   package func flowFailed(_ path: SIPPath, error: String, now: Instant) {
     guard let flow = path.flow else {
       return self.transportFailed(to: path.peer, transport: path.transport, error: error, now: now)
@@ -24,8 +24,15 @@ extension SIPEndpoint {
     self.heard[flow] = nil
     for transaction in self.servers.values where transaction.path.flow == flow { transaction.leaveFlow() }
     for record in self.dialogs.values where record.start.flow == flow { record.start.flow = nil }
-    for session in self.sessions.values where session.answer?.path.flow == flow { session.answer?.path.flow = nil }
-    self.failPending(error, now) { pending in
+    for session in self.sessions.values {
+      if let answer = session.answer, answer.path.flow == flow { session.answer?.path = answer.pathWithoutFlow }
+      if let former = session.reliable?.outstanding?.path, former.flow == flow,
+        case .incoming(let transaction) = session.state
+      {
+        session.reliable?.outstanding?.path = transaction.path
+      }
+    }
+    self.failPending(error, reconnects: true, now) { pending in
       // A request may have gone over it before a response told which flow it was.
       pending.flow == flow
         || pending.flow == nil && pending.peer == path.peer && pending.transport == path.transport
@@ -68,16 +75,33 @@ extension SIPEndpoint {
     }
   }
 
-  private func failPending(_ error: String, _ now: Instant, where isFailed: (SIPPath) -> Bool) {
+  private func failPending(
+    _ error: String, reconnects: Bool = false, _ now: Instant, where isFailed: (SIPPath) -> Bool
+  ) {
     let failed = self.clients.values.filter { $0.isPending && isFailed($0.path) }
     for transaction in failed.sorted(by: { $0.serial < $1.serial }) {
       self.counters.transportFailures += 1
       transaction.abandon()
       self.settle(transaction)
-      if !self.goOn(transaction, isTransportFailure: true, now) {
-        self.fail(transaction, .unreachable(error), now)
+      if self.goOn(transaction, isTransportFailure: true, now) || reconnects && self.reconnect(transaction, now) {
+        continue
       }
+      self.fail(transaction, .unreachable(error), now)
     }
+  }
+
+  /// Sends a request of a dialog once more, over a new connection: that the one it had was closed, as it is by a NAT that
+  /// forgot it, is no word of the peer's.
+  ///
+  /// - Returns: false when it had none, or had this chance already, or when nobody waits for the result any more.
+  private func reconnect(_ transaction: ClientTransaction, _ now: Instant) -> Bool {
+    guard transaction.path.flow != nil, !transaction.submission.hasReconnected, self.isWanted(transaction),
+      let path = self.dialog(of: transaction.request)?.path, path.flow == nil
+    else { return false }
+    var submission = transaction.submission
+    submission.hasReconnected = true
+    self.resubmit(transaction.request, instead: transaction, path, submission, now)
+    return true
   }
 
   /// Sends the request of a transaction that failed to its next target, with a branch of its own.
@@ -100,7 +124,12 @@ extension SIPEndpoint {
     }
     submission.datagramFallback = nil
     self.counters.failovers += 1
-    self.resubmit(transaction.request, instead: transaction, next, submission, now)
+    var request = transaction.request
+    // The address of ours that the next one reaches is another, where it has another family or transport.
+    if case .registration(let id) = transaction.user, next.isElsewhere(than: transaction.path) {
+      self.renewContact(of: id, in: &request, next)
+    }
+    self.resubmit(request, instead: transaction, next, submission, now)
     return true
   }
 
@@ -154,6 +183,10 @@ extension SIPEndpoint {
       guard let subscription = self.subscriptions[id], subscription.request === old else { return }
       subscription.request = new
       subscription.start = new.path
+      // NOTIFYs name the REFER that was taken by its number (RFC 3515 §2.4.6).
+      if subscription.isRefer, let cseq = try? SIPEssentials(new.request).cseq {
+        subscription.eventID = "\(cseq.number)"
+      }
     case .registration(let id):
       guard let registration = self.registrations[id], registration.request === old else { return }
       registration.request = new

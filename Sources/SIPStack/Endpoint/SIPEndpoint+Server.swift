@@ -70,11 +70,8 @@ extension SIPEndpoint {
     case .other: return (416, [])
     }
     if let other = self.merges[transaction.mergeKey], self.servers[other] != nil { return (482, []) }
-    if let hops = request.headers["Max-Forwards"] {
-      guard let count = hops.decimal(upTo: 255) else { return (400, []) }
-      // OPTIONS may be answered by whoever it reached last (RFC 3261 §16.3).
-      if count == 0 && method != .options { return (483, []) }
-    }
+    // Of no hop that is left an endpoint takes no notice: it has arrived (RFC 4475 §3.3.11).
+    if let hops = request.headers["Max-Forwards"], hops.decimal(upTo: 255) == nil { return (400, []) }
     // What an INVITE may require depends on who is called.
     if method != .invite, let unsupported = self.unsupported(request, self.configuration.policy) {
       return (420, [("Unsupported", unsupported)])

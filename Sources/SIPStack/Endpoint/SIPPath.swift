@@ -26,6 +26,11 @@ package struct SIPPath: Hashable, Sendable {
     (self.peer, self.local, self.transport) = (peer, local, transport)
     (self.flow, self.serverName) = (flow, serverName)
   }
+
+  /// Whether it has another end, here or there, or another transport.
+  func isElsewhere(than other: SIPPath) -> Bool {
+    self.peer != other.peer || self.local != other.local || self.transport != other.transport
+  }
 }
 
 /// One place where a request may be sent: what RFC 3263 finds for a URI, an ordered list of these.

@@ -75,6 +75,12 @@ final class Registration {
 
   var nextDeadline: Instant? { [self.due, self.ping?.next, self.pongBy, self.probe?.next].compactMap(\.self).min() }
 
+  /// The binding, or the try, uses `path` from now on; what was probed is the flow of that, or nothing.
+  func leads(over path: SIPPath) {
+    if self.path?.isElsewhere(than: path) == true { self.probe = nil }
+    self.path = path
+  }
+
   /// Whether the binding has stood for `baseWait`.
   func hasLasted(until now: Instant) -> Bool { self.boundSince.map { now >= $0.advanced(by: Self.baseWait) } ?? false }
 

@@ -32,6 +32,7 @@ extension SIPEndpoint {
     if let local {
       registration.settings.local = local
       registration.path = nil
+      (registration.ping, registration.pongBy, registration.probe) = (nil, nil, nil)
     }
     // An instance's binding is replaced by itself (RFC 5626 §6); another one stands until it is taken back.
     if registration.isBound, registration.settings.instance == nil {
@@ -170,7 +171,7 @@ extension SIPEndpoint {
     _ registration: Registration, _ path: SIPPath, alternatives: [SIPPath], expires: Int, _ now: Instant
   ) {
     let settings = registration.settings
-    registration.path = path
+    registration.leads(over: path)
     registration.sequence += 1
     var headers = SIPHeaders()
     headers.append("Max-Forwards", "70")
@@ -279,7 +280,7 @@ extension SIPEndpoint {
       return
     }
     registration.request = nil
-    registration.path = transaction.path
+    registration.leads(over: transaction.path)
     if registration.state.isLeaving { return self.forget(registration) }
     switch response.status {
     case 200..<300: self.registered(registration, response, transaction, now)
@@ -411,7 +412,8 @@ extension SIPEndpoint {
     _ registration: Registration, status: Int?, reason: String, retryAfter: Duration?, _ now: Instant
   ) {
     if registration.wantsToLeave {
-      return registration.isBound ? self.leave(registration, now) : self.forget(registration)
+      let isFirst = registration.isBound && !registration.state.isLeaving
+      return isFirst ? self.leave(registration, now) : self.forget(registration)
     }
     (registration.ping, registration.pongBy, registration.probe) = (nil, nil, nil)
     (registration.isBound, registration.boundSince) = (false, nil)

@@ -66,10 +66,13 @@ final class ServerTransaction {
   }
 
   /// The connection is gone: what is still to be said goes to the address that the Via names (RFC 3261 §18.2.2).
-  func leaveFlow() {
-    self.path.flow = nil
-    let port = self.essentials.via.port ?? self.path.transport.defaultPort
-    self.path.peer = self.path.peer.with(port: port)
+  func leaveFlow() { self.path = self.pathWithoutFlow }
+
+  var pathWithoutFlow: SIPPath {
+    var path = self.path
+    path.flow = nil
+    path.peer = path.peer.with(port: self.essentials.via.port ?? path.transport.defaultPort)
+    return path
   }
 
   var nextDeadline: Instant? {

@@ -8,6 +8,8 @@ struct Submission {
   var datagramFallback: SIPPath?
   /// Whether the request goes by UDP whatever its size, as TCP has failed.
   var staysOnUDP = false
+  /// Whether it has gone over a new connection once, as the dialog's was lost.
+  var hasReconnected = false
   var challenges = DigestClient.Attempts()
   /// The request URIs that redirects have led to, the first its own (RFC 3261 §8.1.3.4).
   var visited: [SIPURI] = []

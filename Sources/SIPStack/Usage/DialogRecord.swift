@@ -43,13 +43,13 @@ extension SIPEndpoint {
   @discardableResult
   func send(
     _ method: SIPMethod, in record: DialogRecord, user: ClientTransaction.User, headers: [(String, String)] = [],
-    body: SIPBody? = nil, _ now: Instant
+    body: SIPBody? = nil, submission: Submission = Submission(), _ now: Instant
   ) -> ClientTransaction {
     var request = record.dialog.request(method)
     for (name, value) in headers { request.headers.append(name, value) }
     request.headers.append("User-Agent", self.configuration.userAgent)
     request.set(body: body)
-    return self.start(request, record.path, user: user, now)
+    return self.start(request, record.path, user: user, submission: submission, now)
   }
 
   /// Takes the dialog out of the table when no usage is left.

@@ -16,7 +16,9 @@ package enum AccountsFile {
     let codecs = text.contains("_codecs") ? CodecNames(configuration, modules) : CodecNames()
     var accounts: [Account] = []
     for (line, content) in ConfigLines(text) {
-      var reading = AccountReading(at: ConfigLocation(file: file, line: line), drivers: drivers, codecs: codecs)
+      var reading = AccountReading(
+        at: ConfigLocation(file: file, line: line), drivers: drivers, codecs: codecs,
+        transports: configuration.sipTransports)
       let account = reading.read(content)
       problems += reading.problems
       guard var account, !reading.problems.hasErrors else { continue }
@@ -62,10 +64,12 @@ private struct AccountReading {
   let location: ConfigLocation
   let drivers: DriverCheck
   let codecs: CodecNames
+  /// Those of `sip_transports`; nil for all that modules bring.
+  let transports: [SIPTransportKind]?
   var problems: [ConfigProblem] = []
 
-  init(at location: ConfigLocation, drivers: DriverCheck, codecs: CodecNames) {
-    (self.location, self.drivers, self.codecs) = (location, drivers, codecs)
+  init(at location: ConfigLocation, drivers: DriverCheck, codecs: CodecNames, transports: [SIPTransportKind]?) {
+    (self.location, self.drivers, self.codecs, self.transports) = (location, drivers, codecs, transports)
   }
 
   /// Which module brings each value of `mediaenc`.
@@ -98,7 +102,16 @@ private struct AccountReading {
     if hadPassword {
       self.warning("account", "a password in the address is not used: write ;auth_pass=PASSWORD after it")
     }
-    if let transport = address.transport { self.check(transport: transport) }
+    for parameter in address.parameters {
+      let name = parameter.prefix { $0 != "=" }.lowercased()
+      guard AccountParameters.named(name) != nil else { continue }
+      self.error(name, "it stands in the address, where it does nothing: write it after the bracket, <...>;\(name)=...")
+    }
+    if let transport = address.transport {
+      self.check(transport: transport)
+    } else if address.scheme == "sips" {
+      self.checkIsListed("tls")
+    }
     var account = Account(address: address)
     account.displayName = line.displayName
     var seen: Set<String> = []
@@ -347,6 +360,7 @@ private struct AccountReading {
       return
     }
     let module = "sip_\(transport)"
+    self.checkIsListed(transport)
     guard !self.drivers.active.contains(module) else { return }
     if self.drivers.isCompiledIn(module) {
       self.error(
@@ -354,6 +368,11 @@ private struct AccountReading {
     } else if transport != "udp" {
       self.warning("transport", "this Apus has no module \(module): the account can't be reached over \(transport)")
     }
+  }
+
+  private mutating func checkIsListed(_ transport: String) {
+    guard let transports, !transports.contains(where: { $0.rawValue.lowercased() == transport }) else { return }
+    self.error("transport", "\(transport) is not among the config's sip_transports: add it there")
   }
 
   private mutating func error(_ key: String, _ message: String) {

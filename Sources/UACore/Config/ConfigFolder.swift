@@ -40,9 +40,10 @@ package struct ConfigFolder: Sendable {
   /// What the file `uuid` holds; nil where there is none, or none that can be used.
   var instanceID: String?
 
-  /// `~/.apus`.
+  /// `~/.apus`; who has no HOME, as a service of the system, has one in the user database.
   package static var defaultPath: String {
-    guard let home = unsafe getenv("HOME") else { return ".apus" }
+    if let home = unsafe getenv("HOME"), unsafe home.pointee != 0 { return unsafe String(cString: home) + "/.apus" }
+    guard let user = unsafe getpwuid(getuid()), let home = unsafe user.pointee.pw_dir else { return ".apus" }
     return unsafe String(cString: home) + "/.apus"
   }
 

@@ -53,7 +53,7 @@ enum KnownElsewhere {
   /// Keys of baresip's core and modules, past ones too.
   static let keys: Set<String> = Set(
     """
-    sip_tls_resumption sip_cuser_random filter_registrar call_accept \
+    sip_tls_resumption sip_cuser_random filter_registrar call_accept bfcp_proto prefer_ipv6 \
     ausrc_srate auplay_srate ausrc_channels auplay_channels ausrc_format auplay_format auenc_format \
     audec_format audio_buffer audio_buffer_mode audio_silence audio_txmode file_ausrc file_srate file_channels \
     video_size video_bitrate video_sendrate video_burst_bits video_fps video_fullscreen \

@@ -274,7 +274,8 @@ import Testing
     "an offer of the peer's while ours waits for candidates is answered by what stands; what ours was for goes again",
     arguments: RxMode.allCases)
   func overtaken(mode: RxMode) throws {
-    let (agents, server) = try Self.makeAgents(mode: mode, seed: 48, rekeyPorts: "new")
+    let (agents, server) = try Self.makeAgents(
+      mode: mode, seed: 48, uri: "stun:198.51.100.1", policy: "all", rekeyPorts: "new")
     agents.simulation.network.setMedia(LinkConditions(delay: 100_000...100_000))
     let call = try agents.establishedCall()
     agents.run(milliseconds: 5000)
