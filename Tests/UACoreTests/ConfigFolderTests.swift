@@ -354,6 +354,26 @@ struct ConfigFolderTests {
     #expect(folder.lacking.count == found.count - 1)
   }
 
+  @Test(
+    "an address of ours must be of the family that calls are limited to",
+    arguments: [
+      ("sip_listen 127.0.0.1:5080", true), ("sip_listen 0.0.0.0:5080", false), ("sip_listen [::1]:5080", false),
+      ("net_interface 127.0.0.1", true), ("net_interface lo", false),
+    ] as [(String, Bool)])
+  func otherFamily(line: String, isRefused: Bool) throws {
+    let path = try TemporaryFolder()
+    try path.write("module g711\n\(line)\n", to: "config")
+    var problems: [ConfigProblem] = []
+    var folder = try ConfigFolder.load(path: path.path, modules: shippedModules, problems: &problems)
+    #expect(folder.lacking.isEmpty)
+    folder.configuration.override(netAf: .ipv6)
+    #expect(folder.lacking.count == (isRefused ? 1 : 0), "\(folder.lacking)")
+    guard isRefused else { return }
+    let key = line.prefix { $0 != " " }
+    #expect(
+      folder.lacking[0].description.hasPrefix("\(path.path)/config:2: error: \(key): 127.0.0.1 is no IPv6 address"))
+  }
+
   @Test("a file of the config's that can't be recorded in is no error where each account has one of its own")
   func replacedPlayer() throws {
     let path = try TemporaryFolder()

@@ -26,9 +26,9 @@ extension ConfigFolder {
   }
 
   /// What this machine lacks of what the files name, where nothing else would tell of it before a call: a network
-  /// interface, certificates of accounts, and folders for recordings.
+  /// interface, an address that may be used, certificates of accounts, and folders for recordings.
   package var lacking: [ConfigProblem] {
-    (self.unknownInterface.map { [$0] } ?? []) + self.missingCertificates + self.unwritableRecordings
+    [self.unknownInterface, self.otherFamily].compactMap(\.self) + self.missingCertificates + self.unwritableRecordings
   }
 
   /// Without a codec the agent starts, and no call can be made.
@@ -63,6 +63,21 @@ extension ConfigFolder {
     case "video_codecs": !account.videoCodecs.isEmpty
     default: false
     }
+  }
+
+  /// An address of ours that the family does not have which calls are limited to.
+  private var otherFamily: ConfigProblem? {
+    guard let family = self.configuration.netAf else { return nil }
+    let listen = self.configuration.sipListen
+    let interface = self.configuration.netInterface.flatMap { SocketAddress(host: $0, port: 0) }
+    let named = [(CoreKeys.sipListen.name, listen), (CoreKeys.netInterface.name, interface)]
+    for case (let key, let address?) in named where !address.isUnspecified && address.family != family {
+      let place = self.configuration.places[key] ?? ConfigLocation(file: "\(self.path)/config", line: 0)
+      return place.error(
+        key, "\(address.host) is no \(family == .ipv6 ? "IPv6" : "IPv4") address, to which net_af (-4, -6) limits calls"
+      )
+    }
+    return nil
   }
 
   private var unknownInterface: ConfigProblem? {

@@ -130,7 +130,7 @@ package enum CoreKeys {
   )
   package static let rtpTimeout = ConfigKey(
     "rtp_timeout", .integer(0...86_400), default: "0",
-    help: "Seconds without RTP after which a call ends; 0 is never.")
+    help: "Seconds without RTP after which a call ends, while neither side holds the other; 0 is never.")
 
   package static let bundle = ConfigKey(
     "avt_bundle", .bool, default: "no",
