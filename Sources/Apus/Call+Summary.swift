@@ -3,13 +3,13 @@ internal import Synchronization
 internal import UACore
 
 extension Call {
-  /// The figures of a call that is over. Packets are RTP, and those of audio where nothing else is said.
+  /// The figures of a call, in the end or until now. Packets are RTP, and those of audio where nothing else is said.
   public struct Summary: Sendable, Equatable {
-    /// Why it ended, a word: `hangup`, `rejected`, `cancelled`, `timeout`, `unreachable`, `media` …
+    /// Why it ended, a word: `hangup`, `rejected`, `cancelled`, `timeout`, `unreachable`, `media` …; empty while it goes on.
     public let reason: String
     /// SIP's status, 300 to 699, where the call was refused by one; by either side.
     public let status: Int?
-    /// From answer to end; zero for a call that was not answered.
+    /// From answer to end, or until now; zero for a call that was not answered.
     public let duration: Duration
     /// The audio codec as name, clock rate in Hz and channels, for example `opus/48000/2`; nil where none was agreed.
     public let codec: String?

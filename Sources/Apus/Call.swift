@@ -125,6 +125,17 @@ public final class Call: Sendable, Identifiable {
     return summary
   }
 
+  /// Asks what was sent and heard until now; how the call was, once it is over.
+  ///
+  /// - Throws: code `cancelled` where the task was cancelled before, and the call ends in that moment.
+  public func statistics() async throws(ApusError) -> Summary {
+    if let report = await self.agent.measuredReport(self.callID) {
+      return Summary(report, audio: self.pipes, video: self.videoPipes)
+    }
+    // Where the agent knows it no more, it tells the end in a moment.
+    return try await self.waitUntilEnded()
+  }
+
   /// What the INVITE of a call that came in says; nil for every other call, and where the task is cancelled while the call
   /// ends.
   public func invitation() async -> Invitation? {

@@ -15,6 +15,8 @@ final class HTTPExchange: ChannelDuplexHandler {
     case gathering(HTTPRequestHead)
     case answering(keepsAlive: Bool)
     case sending(ServedFile, keepsAlive: Bool)
+    /// The peer has not taken all of the response.
+    case leaving
     /// Everything that still comes is ignored.
     case closing
   }
@@ -54,7 +56,7 @@ final class HTTPExchange: ChannelDuplexHandler {
       self.deadline?.cancel()
       self.state = .answering(keepsAlive: head.isKeepAlive && !Self.wantsAnotherProtocol(head))
       self.link.hand(self.request(head, context), to: context.channel)
-    case (_, .sending), (_, .closing), (.head, _), (.body, _), (.end, _): break
+    case (_, .sending), (_, .leaving), (_, .closing), (.head, _), (.body, _), (.end, _): break
     }
   }
 
@@ -140,13 +142,22 @@ final class HTTPExchange: ChannelDuplexHandler {
   }
 
   private func complete(keepsAlive: Bool, _ context: ChannelHandlerContext) {
-    // First: the next request may be here, and comes as soon as this response is written.
     self.startClock(context)
-    self.state = keepsAlive ? .waiting : .closing
-    let written = context.writeAndFlush(self.wrapOutboundOut(.end(nil)))
-    guard !keepsAlive else { return }
-    let channel = context.channel
-    written.whenComplete { _ in channel.close(promise: nil) }
+    guard keepsAlive else {
+      self.state = .closing
+      let channel = context.channel
+      context.writeAndFlush(self.wrapOutboundOut(.end(nil))).whenComplete { _ in channel.close(promise: nil) }
+      return
+    }
+    // NIO reads the next request, which may be here, as soon as the end is written: that waits until the rest has left,
+    // lest one who asks and does not read has us keep all that it asked for.
+    self.state = .leaving
+    let rest = self.wrapOutboundOut(.body(.byteBuffer(ByteBuffer())))
+    context.writeAndFlush(rest).assumeIsolated().whenSuccess {
+      self.startClock(context)
+      self.state = .waiting
+      context.writeAndFlush(self.wrapOutboundOut(.end(nil)), promise: nil)
+    }
   }
 
   private func startClock(_ context: ChannelHandlerContext) {

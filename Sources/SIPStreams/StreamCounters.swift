@@ -20,7 +20,7 @@ package struct StreamCounters: Hashable, Sendable {
   package var expired = 0
   /// How often reading stopped because main was behind.
   package var pauses = 0
-  /// Messages refused because the peer does not read.
+  /// Messages refused, and pings not answered, because the peer does not read.
   package var overflows = 0
 
   package init() {}
@@ -47,6 +47,7 @@ final class StreamTally: Sendable {
   let unframed = Atomic<Int>(0)
   let expired = Atomic<Int>(0)
   let pauses = Atomic<Int>(0)
+  let overflows = Atomic<Int>(0)
   let open = Atomic<Int>(0)
 
   func fill(_ counters: inout StreamCounters) {
@@ -58,5 +59,6 @@ final class StreamTally: Sendable {
     counters.unframed = self.unframed.load(ordering: .relaxed)
     counters.expired = self.expired.load(ordering: .relaxed)
     counters.pauses = self.pauses.load(ordering: .relaxed)
+    counters.overflows += self.overflows.load(ordering: .relaxed)
   }
 }

@@ -46,7 +46,7 @@ final class StreamHandler: ChannelDuplexHandler {
         switch element {
         case .message(let bytes): self.state.heard(message: bytes)
         case .ping:
-          self.state.heardPing()
+          guard self.state.heardPing() else { continue }
           context.writeAndFlush(self.wrapOutboundOut(ByteBuffer(bytes: [13, 10])), promise: nil)
         case .pong: self.state.heardPong()
         }

@@ -21,6 +21,8 @@ final class StreamState {
   /// Since when a message has begun that has not ended.
   private var partialSince: NIODeadline?
   private var pinged: NIODeadline?
+  /// Whether a ping of ours has no pong yet: others say nothing, and would cost main its time.
+  private var awaitsPong = false
   private var givesPongs = false
 
   init(link: StreamLink, channel: any Channel) {
@@ -58,16 +60,26 @@ final class StreamState {
     self.batch.append(message)
   }
 
-  func heardPing() {
+  /// - Returns: whether it is to be answered. Who asks and does not read loses its connection.
+  func heardPing() -> Bool {
+    guard self.reason == nil else { return false }
     self.lastHeard = .now()
     self.link.tally.pings.add(1, ordering: .relaxed)
+    guard self.channel.isWritable else {
+      self.link.tally.overflows.add(1, ordering: .relaxed)
+      self.fail("the peer does not read what was sent")
+      return false
+    }
+    return true
   }
 
   func heardPong() {
     self.lastHeard = .now()
+    self.link.tally.pongs.add(1, ordering: .relaxed)
+    guard self.awaitsPong else { return }
+    self.awaitsPong = false
     self.givesPongs = true
     self.pinged = nil
-    self.link.tally.pongs.add(1, ordering: .relaxed)
     self.link.post(.pong)
   }
 
@@ -97,6 +109,7 @@ final class StreamState {
   func ping() {
     guard self.isReady else { return }
     self.pinged = self.pinged ?? .now()
+    self.awaitsPong = true
     self.sendPing()
   }
 

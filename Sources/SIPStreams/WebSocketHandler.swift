@@ -29,11 +29,13 @@ final class WebSocketHandler: ChannelDuplexHandler {
     switch frame.opcode {
     case .text, .binary:
       let bytes = frame.unmaskedData
-      if bytes.readableBytesView.allSatisfy({ $0 == 13 || $0 == 10 }) { return self.state.heardPing() }
+      if bytes.readableBytesView.allSatisfy({ $0 == 13 || $0 == 10 }) {
+        _ = self.state.heardPing()
+        return
+      }
       self.state.heard(message: Array(bytes.readableBytesView))
     case .ping:
-      self.state.heardPing()
-      self.send(.pong, frame.unmaskedData, context)
+      if self.state.heardPing() { self.send(.pong, frame.unmaskedData, context) }
     case .pong: self.state.heardPong()
     case .connectionClose:
       if !self.hasSentClose { self.send(.connectionClose, frame.unmaskedData, context) }

@@ -28,6 +28,31 @@ import Testing
     await bob.shutDown()
   }
 
+  @Test("what a call has sent and heard is told while it goes on, and its sum when it is over")
+  func statistics() async throws {
+    let (alice, bob) = (try await testAgent("alice"), try await testAgent("bob") { $0.answersAtOnce = true })
+    let call = try await alice.call("sip:bob@\(bob.address)")
+    try await call.waitUntilEstablished()
+    var now = try await call.statistics()
+    let deadline = ContinuousClock.now + .seconds(20)
+    while now.sentPackets < 10 || now.receivedPackets < 10, ContinuousClock.now < deadline {
+      try await Task.sleep(for: .milliseconds(20))
+      let next = try await call.statistics()
+      #expect(next.sentPackets >= now.sentPackets && next.receivedPackets >= now.receivedPackets)
+      now = next
+    }
+    #expect(now.sentPackets >= 10 && now.receivedPackets >= 10 && now.reason.isEmpty && now.codec != nil, "\(now)")
+    #expect(now.duration > .zero)
+    // Who asks while it ends is told too.
+    async let last = call.statistics()
+    await call.hangUp()
+    #expect(try await last.sentPackets >= now.sentPackets)
+    let summary = try await call.waitUntilEnded()
+    #expect(try await call.statistics() == summary && summary.sentPackets >= now.sentPackets)
+    await alice.shutDown()
+    await bob.shutDown()
+  }
+
   @Test("what can't be played is told: full while the call goes on, and there is room when it is stopped")
   func fullLane() async throws {
     let agent = try await testAgent("alice")

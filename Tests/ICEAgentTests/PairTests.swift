@@ -11,7 +11,7 @@ import ice
   private final class Host {
     let session: ICESession
     private let peer: ICECredentials
-    private let now = Instant(nanoseconds: 1_000_000_000)
+    private(set) var now = Instant(nanoseconds: 1_000_000_000)
     private var checks: UInt64 = 0
 
     init(bases: UInt32, isLite: Bool = false, _ candidates: [ICECandidate]) {
@@ -46,6 +46,30 @@ import ice
       message.addIntegrity(key: self.session.local.key, crypto: .openSSL)
       message.addFingerprint()
       message.bytes.withRawSpan { self.session.receive($0, from: source, base: base, now: self.now) }
+      return self.drain()
+    }
+
+    /// The peer answers what these ask it; returns what comes of that.
+    func answer(_ actions: [ICEAction]) -> [ICEAction] {
+      for case .send(let bytes, let base, let address) in actions {
+        guard let request = bytes.withRawSpan({ STUNMessage($0) }), request.messageClass == .request else { continue }
+        var message = STUNWriter(.success, id: request.id)
+        message.addMapped(SocketAddress(ipv4: 0x0A00_0001, port: 4000))
+        message.addIntegrity(key: self.peer.key, crypto: .openSSL)
+        message.addFingerprint()
+        message.bytes.withRawSpan { self.session.receive($0, from: address, base: base, now: self.now) }
+      }
+      return self.drain()
+    }
+
+    /// Time goes by; returns what is asked for meanwhile.
+    func pass(milliseconds: Int64) -> [ICEAction] {
+      let limit = self.now.advanced(byMilliseconds: milliseconds)
+      while let next = self.session.nextDeadline, next <= limit {
+        self.now = max(self.now, next)
+        self.session.timeout(now: self.now)
+      }
+      self.now = limit
       return self.drain()
     }
 
@@ -89,6 +113,26 @@ import ice
     let made = session.pairs.filter { $0.remote.address == least.address }
     #expect(made.map(\.base) == [1] && made.map(\.state) == [.waiting])
     #expect(session.pairs.count == ICESession.maximumPairs)
+  }
+
+  @Test("a peer that nominates with every check renews no consent: it is asked all the same, and given up when silent")
+  func nominatesAgain() {
+    let one = Self.candidate(1, priority: 1000)
+    let host = Host(bases: 1, [one])
+    var actions = host.check(from: one.address, base: 0, nominates: true) + host.pass(milliseconds: 100)
+    actions = host.answer(actions)
+    #expect(actions.contains(.connected))
+    var asked = 0
+    for _ in 0..<11 {
+      actions = host.pass(milliseconds: 2_500) + host.check(from: one.address, base: 0, nominates: true)
+      asked += actions.count { action in
+        guard case .send(let bytes, _, _) = action else { return false }
+        return bytes.withRawSpan { STUNMessage($0)?.messageClass == .request }
+      }
+    }
+    #expect((4...7).contains(asked) && host.session.failure == nil, "\(asked)")
+    _ = host.pass(milliseconds: 3_000)
+    #expect(host.session.failure?.contains("consent") == true)
   }
 
   @Test("who is told which pairs are in use is told again when the peer nominates a better one, and once each time")

@@ -40,6 +40,16 @@ import Testing
       try Self.elements([13, 10] + Self.options, size: size, role: .client) == [.pong, .message(Self.options)])
   }
 
+  @Test("line ends are no message that has begun; its first byte is")
+  func inside() throws {
+    var framer = SIPStreamFramer(role: .server)
+    for (bytes, isInside) in [([13, 10], false), ([13], false), ([79], true)] as [([UInt8], Bool)] {
+      bytes.withRawSpan { framer.append($0) }
+      #expect(try framer.next() == nil)
+      #expect(framer.isInsideMessage == isInside)
+    }
+  }
+
   @Test(
     "Content-Length is found in every form that it may have",
     arguments: [

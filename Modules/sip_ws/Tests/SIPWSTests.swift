@@ -15,6 +15,10 @@ import sip_ws
     return try SIPBench(provider)
   }
 
+  static func counters(_ bench: SIPBench) -> StreamCounters {
+    bench.act { ($0 as? StreamTransport)?.counters ?? StreamCounters() } ?? StreamCounters()
+  }
+
   static func client() throws -> SIPBench { try SIPBench(Self.module([:]).provider) }
 
   static func module(_ values: [String: String]) throws -> SIPWS {
@@ -205,6 +209,29 @@ import sip_ws
     #expect(client.wait { !$0.opened.isEmpty })
     #expect(client.act { $0.ping(flow) } == true)
     #expect(client.wait { $0.pongs == [flow] })
+  }
+
+  @Test("who asks for signs of life and reads none is not kept answers for")
+  func pingsUnread() throws {
+    let server = try Self.server()
+    defer { server.stop() }
+    let peer = try Self.open(server.address)
+    let pings = Array(repeating: Self.frame(9, Array(repeating: 7, count: 125)), count: 100).flatMap(\.self)
+    // What the kernel holds, and 64 KiB of ours; it is 1,000 times as much at most.
+    for _ in 0..<2_000 where server.events.closed.isEmpty { peer.send(pings) }
+    #expect(server.wait { $0.closed.first?.reason == "the peer does not read what was sent" })
+    #expect(Self.counters(server).overflows == 1, "\(Self.counters(server))")
+  }
+
+  @Test("a pong that nobody asked for is counted, and main hears nothing of it")
+  func pongsUnasked() throws {
+    let server = try Self.server()
+    defer { server.stop() }
+    let peer = try Self.open(server.address)
+    for _ in 0..<1_000 { peer.send(Self.frame(10, [])) }
+    peer.send(Self.frame(1, SIPTexts.request()))
+    #expect(server.wait { !$0.messages.isEmpty })
+    #expect(server.events.pongs.isEmpty && Self.counters(server).pongs == 1_000)
   }
 
   @Test("a peer that never finishes its request does not stay")

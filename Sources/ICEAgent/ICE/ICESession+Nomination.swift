@@ -51,8 +51,7 @@ extension ICESession {
     let isNew = self.selected[pair.component] != pair
     self.selected[pair.component] = pair
     if !self.configuration.isLite {
-      self.consents[pair.component] = ICEConsent(
-        pair: pair, local: self.local, remote: remote, lastAnswer: now, next: now.advanced(by: self.consentInterval()))
+      self.expectConsent(for: pair, remote, now: now)
     } else if self.keepaliveAt == nil {
       self.keepaliveAt = now.advanced(byMilliseconds: Self.keepalive)
     }
@@ -81,6 +80,15 @@ extension ICESession {
   }
 
   // MARK: Consent
+
+  /// From now on its other end is asked for consent. A pair that is nominated again, as some peers do with every check, has
+  /// been asked and goes on: nothing but an answer renews it (RFC 7675 §5.1).
+  private func expectConsent(for pair: ICESelectedPair, _ remote: ICECredentials, now: Instant) {
+    let known = self.consents[pair.component]
+    guard known?.pair != pair || known?.local != self.local || known?.remote != remote else { return }
+    self.consents[pair.component] = ICEConsent(
+      pair: pair, local: self.local, remote: remote, lastAnswer: now, next: now.advanced(by: self.consentInterval()))
+  }
 
   /// Milliseconds between two signs of life of a lite agent (RFC 8445 §11).
   static let keepalive: Int64 = 15_000

@@ -45,8 +45,8 @@ package struct SIPStreamFramer: Sendable {
     (self.role, self.limit) = (role, limit)
   }
 
-  /// Whether a message has begun that has not ended.
-  package var isInsideMessage: Bool { self.start < self.buffer.count }
+  /// Whether a message has begun that has not ended; line ends before one are none of it (RFC 3261 §7.5).
+  package var isInsideMessage: Bool { self.start < self.buffer.count && self.isMessageStart }
 
   package mutating func append(_ bytes: RawSpan) {
     if self.start == self.buffer.count {

@@ -190,6 +190,15 @@ extension AgentCore {
     _ = call.media?.post(.mute(isMuted))
   }
 
+  /// Asks the call's transports for their figures, and calls `body` when the audio's has told them, or the call is over.
+  func whenMeasured(_ id: CallID, _ body: @escaping () -> Void) {
+    guard let call = self.calls[id], call.state != .ended, let sections = call.media?.sections else { return body() }
+    // The audio's transport answers last.
+    for section in sections.dropFirst() { _ = section.post(.reportStatistics) }
+    guard sections[0].post(.reportStatistics) else { return body() }
+    call.measured.append(body)
+  }
+
   /// Asks the call's transports for their figures; `report` has them a moment later.
   package func refreshStatistics(_ id: CallID) {
     // A transport that is about to close gives its last ones unasked, and takes no command any more.

@@ -85,6 +85,9 @@ extension AgentCore {
       guard !self.applications.isEmpty else { break }
       call.owesReport = true
       self.refreshStatistics(call.id)
+    case .goodbye:
+      // Who has an association says its end there; a source also ends when the peer holds us (RFC 3550 §6.6).
+      if call.session == nil, call.media?.section.keying?.isBoundToAddress != true { self.hangUp(call.id) }
     case .peerLeft: if call.session == nil { self.hangUp(call.id) }
     case .timedOut:
       let limit = self.settings.configuration.rtpTimeout ?? 0
@@ -97,6 +100,7 @@ extension AgentCore {
     case .failed(let error): self.mediaFailed(call.id, error)
     case .statistics(let statistics):
       call.statistics = statistics
+      call.tellMeasured()
       guard call.owesReport else { break }
       call.owesReport = false
       self.notice(.rtcp, call: call, parameter: "audio")

@@ -285,6 +285,7 @@ package final class AgentCore {
     } else {
       self.abandoned[call.id] = call.media
     }
+    call.tellMeasured()
     self.emit(.ended(call.report(now: self.context.now, rxMode: self.settings.configuration.rxMode)))
   }
 

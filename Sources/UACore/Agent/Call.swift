@@ -69,6 +69,8 @@ final class Call {
   var statistics = TransportStatistics()
   /// Of the video's own transport.
   var videoTransport: TransportStatistics?
+  /// What is done when its transports have told their figures, or it is over.
+  var measured: [() -> Void] = []
   /// Whether applications wait for the figures that the peer's report has changed.
   var owesReport = false
   /// What a re-offer of ours is for, while it waits for its answer.
@@ -122,6 +124,13 @@ final class Call {
     if self.digits.count == Self.maximumDigits { self.digits.removeFirst() }
     self.digits.append(digit)
     self.digitCount += 1
+  }
+
+  /// The newest figures are there, or there will be none.
+  func tellMeasured() {
+    let waiting = self.measured
+    self.measured = []
+    for body in waiting { body() }
   }
 
   /// Notes why the call ends; the first reason stands.

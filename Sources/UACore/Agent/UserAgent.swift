@@ -277,6 +277,13 @@ package actor UserAgent {
   /// What is known of a call now; nil when it is over.
   package func report(_ id: CallID) -> CallReport? { self.core?.report(id) }
 
+  /// The same, with the figures that its transports have now.
+  package func measuredReport(_ id: CallID) async -> CallReport? {
+    guard let core, core.report(id) != nil else { return nil }
+    await withCheckedContinuation { continuation in core.whenMeasured(id) { continuation.resume() } }
+    return self.report(id)
+  }
+
   /// What is known of every call now; the media figures are those of the last `refreshStatistics`.
   package var reports: [CallReport] { self.core?.reports ?? [] }
 

@@ -242,7 +242,7 @@ package struct AudioStream: ~Copyable {
   package mutating func receive(report: RawSpan, isShared: Bool = false, now: Instant) -> Bool {
     let source = isShared ? self.receiver.ssrc ?? 0 : nil
     guard let contents = try? self.rtcp.receive(report, from: source, now: now) else { return false }
-    if contents.contains(.goodbye) { self.waiting.append(.peerLeft) }
+    if contents.contains(.goodbye) { self.waiting.append(.goodbye) }
     if contents.contains(.report) {
       if self.nextReportNotice <= now {
         self.nextReportNotice = now.advanced(byMilliseconds: Self.reportNoticeInterval)
@@ -454,7 +454,7 @@ package enum StreamEvent: Sendable {
   case digitsRefused(String)
   /// The peer's sender or receiver report came, the first one for half a second.
   case peerReported
-  case peerLeft
+  case goodbye
   case timedOut
   case sourceEnded
 }

@@ -45,7 +45,7 @@ struct EventOutbox: ~Copyable {
     case .digit(let digit): self.post(.digit(digit))
     case .digitsRefused(let digits): self.post(.digitsRefused(digits))
     case .peerReported: self.post(.peerReported)
-    case .peerLeft: self.post(.peerLeft)
+    case .goodbye: self.post(.goodbye)
     case .timedOut: self.post(.timedOut)
     case .sourceEnded: self.post(.sourceEnded)
     }
@@ -69,7 +69,7 @@ extension TransportEvent {
     switch self {
     case .digit: true
     case .peerReported: true
-    case .peerLeft: true
+    case .goodbye: true
     default: false
     }
   }

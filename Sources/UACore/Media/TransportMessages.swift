@@ -42,7 +42,9 @@ package enum TransportEvent: ~Copyable, Sendable {
   case digitsRefused(String)
   /// The peer told what it sends and hears (RTCP SR or RR); at most twice a second.
   case peerReported
-  /// The peer left the RTP session (RTCP BYE).
+  /// The peer's source is gone (RTCP BYE); the peer may not be.
+  case goodbye
+  /// The peer has closed the association (DTLS close_notify).
   case peerLeft
   /// Nothing was received for `rtp_timeout`.
   case timedOut

@@ -13,7 +13,7 @@ import Testing
     var outbox = EventOutbox(lane)
     for _ in 0..<1000 {
       switch kind {
-      case .goodbyes: outbox.post(.peerLeft)
+      case .goodbyes: outbox.post(.goodbye)
       case .reports: outbox.post(.peerReported)
       }
     }
