@@ -69,6 +69,21 @@ import Testing
     #expect(second.allSatisfy { $0.payload.event.code == 6 })
   }
 
+  @Test("an event that is interrupted is over, before its end and at it; what waits comes after a gap")
+  func interruption() {
+    for ticks in [2, 6] {
+      var sender = TelephoneEventSender(clockRate: 8000)
+      for key in "56" { #expect(TelephoneEvent(digit: key).map { sender.enqueue($0) } == true) }
+      for tick in 0..<ticks { #expect(sender.tick(timestamp: UInt32(1000 + tick * 160), samples: 160) != nil) }
+      sender.interrupt()
+      sender.interrupt()
+      #expect(!sender.isSending && !sender.isIdle)
+      let rest = (0..<20).compactMap { sender.tick(timestamp: UInt32(90_000 + $0 * 160), samples: 160) }
+      #expect(rest.first?.marker == true && rest.allSatisfy { $0.payload.event.code == 6 && $0.timestamp >= 90_000 })
+      #expect(rest.count { $0.payload.isEnd } == 3)
+    }
+  }
+
   @Test("the payload's bytes are those of §2.3")
   func wire() {
     let payload = TelephoneEventPayload(event: TelephoneEvent(code: 11), isEnd: true, volume: 10, duration: 0x0320)

@@ -142,6 +142,9 @@ package struct TelephoneEventSender: Sendable {
     }
   }
 
+  /// Nothing leaves for a while: the event that is being sent ends here, as it does at its receiver; what waits goes on waiting.
+  package mutating func interrupt() { if self.isSending { self.state = .gap(self.gap) } }
+
   private mutating func append(_ entry: Entry) -> Bool {
     guard self.queue.count < Self.queueLimit else { return false }
     self.queue.append(entry)

@@ -321,7 +321,7 @@ package struct AudioStream: ~Copyable {
       if terms.opensPinhole, terms.canReceive, output.canSend {
         self.openPinhole(mediaID: terms.mediaID, now, &packet, output)
       }
-      if self.sender.packets > 0 { self.transmitter.pass(&self.sender) }
+      if self.sender.packets > 0 { self.transmitter.pass(&self.sender, isHeld: !terms.canSend) }
     }
     if self.playout.isActive, let chain = self.receiveChain {
       room.enlarge(to: self.frameCount)

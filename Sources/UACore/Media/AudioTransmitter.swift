@@ -69,7 +69,12 @@ struct AudioTransmitter: ~Copyable {
   func finish(_ stream: StreamID) { self.chain?.finish(stream) }
 
   /// A tick at which nothing may leave: time goes on.
-  func pass(_ sender: inout RTPSender) { sender.skip(samples: self.samplesPerPacket) }
+  ///
+  /// - Parameter isHeld: whether that is for long: a digit that was under way is over.
+  mutating func pass(_ sender: inout RTPSender, isHeld: Bool) {
+    if isHeld { self.events.interrupt() }
+    sender.skip(samples: self.samplesPerPacket)
+  }
 
   /// One tick: a frame from the chain, or a telephone event in its place, leaves as a packet. `.end` comes once.
   ///
@@ -86,8 +91,10 @@ struct AudioTransmitter: ~Copyable {
       self.hasEnded = true
       verdict = .end
     }
-    if let type = eventType, self.sendEvent(&sender, type, mediaID, now: now, &packet, output: output) {
-      return verdict
+    if let type = eventType {
+      if self.sendEvent(&sender, type, mediaID, now: now, &packet, output: output) { return verdict }
+    } else {
+      self.events.interrupt()
     }
     if isMuted { room.silence(first: self.frameCount) }
     let frame = room.span.extracting(..<self.frameCount)
