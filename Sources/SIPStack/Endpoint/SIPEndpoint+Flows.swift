@@ -15,7 +15,7 @@ extension SIPEndpoint {
   }
 
   /// A connection was closed, by whichever side, or no longer answers. Requests on it that wait for a response go to
-  /// their next target, or, in a dialog, once more over a new connection, or end now; responses that are still owed go
+  /// their next target, or, BYEs and offers, once more over a new connection, or end now; responses that are still owed go
   /// over a new one too (RFC 3261 §18.2.2); registrations over it start again.
   package func flowFailed(_ path: SIPPath, error: String, now: Instant) {
     guard let flow = path.flow else {
@@ -90,11 +90,15 @@ extension SIPEndpoint {
     }
   }
 
-  /// Sends a request of a dialog once more, over a new connection: that the one it had was closed, as it is by a NAT that
-  /// forgot it, is no word of the peer's.
+  /// Sends a BYE or an offer once more, over a new connection: that the one it had was closed, as it is by a NAT that forgot
+  /// it, is no word of the peer's. Of other requests nobody knows whether the peer has had them, and twice is too often.
   ///
   /// - Returns: false when it had none, or had this chance already, or when nobody waits for the result any more.
   private func reconnect(_ transaction: ClientTransaction, _ now: Instant) -> Bool {
+    switch transaction.user {
+    case .bye, .reoffer: break
+    case .invite, .prack, .subscription, .request, .registration, .nobody: return false
+    }
     guard transaction.path.flow != nil, !transaction.submission.hasReconnected, self.isWanted(transaction),
       let path = self.dialog(of: transaction.request)?.path, path.flow == nil
     else { return false }
