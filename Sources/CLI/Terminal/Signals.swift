@@ -10,7 +10,7 @@ enum Signals {
   private static let firstNumber = Atomic<Int32>(0)
   private static let firstTime = Atomic<Int>(0)
   /// Who ends a program may tell it and then all of its group (`timeout`): that is one wish.
-  private static let oneWish = 200
+  private static let oneWish = 100
 
   /// Gives the first signal's number, then ends. Call it once; SIGPIPE is ignored from then on.
   static func first() -> AsyncStream<Int32> {
