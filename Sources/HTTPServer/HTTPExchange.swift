@@ -55,6 +55,7 @@ final class HTTPExchange: ChannelDuplexHandler {
     case (.end, .gathering(let head)):
       self.deadline?.cancel()
       self.state = .answering(keepsAlive: head.isKeepAlive && !Self.wantsAnotherProtocol(head))
+      self.link.tally.requests.add(1, ordering: .relaxed)
       self.link.hand(self.request(head, context), to: context.channel)
     case (_, .sending), (_, .leaving), (_, .closing), (.head, _), (.body, _), (.end, _): break
     }

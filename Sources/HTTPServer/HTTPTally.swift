@@ -5,6 +5,8 @@ internal import Synchronization
 package struct HTTPCounters: Equatable, Sendable {
   /// Connections above the limit.
   package var refused = 0
+  /// Requests that were whole, whatever their answer.
+  package var requests = 0
   /// Requests that were too long.
   package var oversize = 0
   /// Connections whose request did not arrive in time.
@@ -23,6 +25,7 @@ package struct HTTPCounters: Equatable, Sendable {
 package final class HTTPTally: Sendable {
   let connections = Atomic<Int>(0)
   let refused = Atomic<Int>(0)
+  let requests = Atomic<Int>(0)
   let oversize = Atomic<Int>(0)
   let slow = Atomic<Int>(0)
   let malformed = Atomic<Int>(0)
@@ -35,7 +38,7 @@ package final class HTTPTally: Sendable {
   package var text: String {
     let counted = self.counters
     return "connections refused \(counted.refused), malformed \(counted.malformed), slow \(counted.slow); "
-      + "requests too long \(counted.oversize), forbidden \(counted.forbidden), too many \(counted.rateLimited)"
+      + "of \(counted.requests) requests: too long \(counted.oversize), forbidden \(counted.forbidden), too many \(counted.rateLimited)"
   }
 
   /// The command of a module that prints `text`.
@@ -52,6 +55,7 @@ package final class HTTPTally: Sendable {
   package var counters: HTTPCounters {
     var counters = HTTPCounters()
     counters.refused = self.refused.load(ordering: .relaxed)
+    counters.requests = self.requests.load(ordering: .relaxed)
     counters.oversize = self.oversize.load(ordering: .relaxed)
     counters.slow = self.slow.load(ordering: .relaxed)
     counters.malformed = self.malformed.load(ordering: .relaxed)

@@ -147,6 +147,22 @@ internal import Testing
         .hasPrefix("HTTP/1.1 201 "))
   }
 
+  @Test("who asks for much at once and reads nothing is asked for no more, and loses its connection")
+  func unread() throws {
+    let running = try Running {
+      $0.limits.requestTime = 1_000
+      $0.limits.requestsPerSecond = 100_000
+    }
+    defer { running.stop() }
+    let peer = try running.client()
+    // Their answers are 20 MB: the kernel takes a quarter of that at most.
+    let request = "GET /page.js HTTP/1.1\r\nHost: 127.0.0.1:\(running.port)\r\n\r\n"
+    peer.send(String(repeating: request, count: 2_000))
+    let began = ContinuousClock.now
+    while running.counters.slow == 0, ContinuousClock.now - began < .seconds(30) { usleep(10_000) }
+    #expect(running.counters.slow == 1 && running.counters.requests < 1_500, "\(running.counters)")
+  }
+
   @Test("a host that asks too often in a second is told to wait, and counted")
   func rate() throws {
     let running = try Running { $0.limits.requestsPerSecond = 3 }

@@ -39,20 +39,6 @@ internal import Testing
     #expect(running.log == ["answer 1 for 127.0.0.1", "hang up 1"])
   }
 
-  @Test("who asks for much at once and reads nothing is asked for no more, and loses its connection")
-  func unreadResponses() throws {
-    let running = try Running { $0.limits.requestTime = 1_000 }
-    defer { running.stop() }
-    let peer = try running.client()
-    let request = "GET /nothing HTTP/1.1\r\nHost: 127.0.0.1:\(running.port)\r\n\r\n"
-    let many = String(repeating: request, count: 1_000)
-    let began = ContinuousClock.now
-    while running.counters.slow == 0, ContinuousClock.now - began < .seconds(30) { peer.send(many) }
-    #expect(running.counters.slow == 1)
-    let isClosed = peer.isClosedByPeer()
-    #expect(isClosed)
-  }
-
   @Test("later candidates, and a new beginning of ICE, come by PATCH (RFC 9725 §4.3)")
   func patch() throws {
     let running = try Running()
