@@ -128,9 +128,13 @@ final class HTTPExchange: ChannelDuplexHandler {
       return context.close(promise: nil)
     }
     self.startClock(context)
-    let part = self.wrapOutboundOut(.body(.byteBuffer(ByteBuffer(bytes: piece))))
+    self.send(ByteBuffer(bytes: piece), context) { self.sendPiece(context) }
+  }
+
+  /// Writes a part of a body, and goes on when all that was written has left.
+  private func send(_ part: ByteBuffer, _ context: ChannelHandlerContext, then goOn: @escaping () -> Void) {
     // NIO traps unless this is the channel's own thread, which it is in a handler.
-    context.writeAndFlush(part).assumeIsolated().whenSuccess { self.sendPiece(context) }
+    context.writeAndFlush(self.wrapOutboundOut(.body(.byteBuffer(part)))).assumeIsolated().whenSuccess(goOn)
   }
 
   private func writeHead(of response: HTTPResponse, length: Int, keepsAlive: Bool, _ context: ChannelHandlerContext) {
@@ -153,8 +157,7 @@ final class HTTPExchange: ChannelDuplexHandler {
     // NIO reads the next request, which may be here, as soon as the end is written: that waits until the rest has left,
     // lest one who asks and does not read has us keep all that it asked for.
     self.state = .leaving
-    let rest = self.wrapOutboundOut(.body(.byteBuffer(ByteBuffer())))
-    context.writeAndFlush(rest).assumeIsolated().whenSuccess {
+    self.send(ByteBuffer(), context) {
       self.startClock(context)
       self.state = .waiting
       context.writeAndFlush(self.wrapOutboundOut(.end(nil)), promise: nil)

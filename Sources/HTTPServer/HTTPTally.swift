@@ -34,11 +34,12 @@ package final class HTTPTally: Sendable {
 
   package init() {}
 
-  /// What was not served, in a line.
+  /// How many requests there were, and what was not served, in a line.
   package var text: String {
     let counted = self.counters
     return "connections refused \(counted.refused), malformed \(counted.malformed), slow \(counted.slow); "
-      + "of \(counted.requests) requests: too long \(counted.oversize), forbidden \(counted.forbidden), too many \(counted.rateLimited)"
+      + "requests \(counted.requests), and too long \(counted.oversize); "
+      + "of them forbidden \(counted.forbidden), too many \(counted.rateLimited)"
   }
 
   /// The command of a module that prints `text`.

@@ -73,6 +73,13 @@ class Stage:
         return [each for each in seen[bisect_left(seen, since, key=lambda each: each.time):]
                 if each.source in sources and each.target in targets and each.is_rtp]
 
+    def told(self, since, *users):
+        """What tells why these don't talk: who has sent how much to whom, the last SIP, and what they print."""
+        sent = {f"{one} to {other}": len(self.flow(one, other, since)) for one in self.ports for other in self.ports}
+        return {"sent": {pair: count for pair, count in sent.items() if count},
+                "last SIP": [message.split("\r\n")[0] for message in self.listener.sip()][-12:],
+                **{user: getattr(self, user).output()[-300:] for user in users}}
+
     def talk(self, one, other):
         """That both hear the speech: from now on, for so many seconds."""
         since = time.monotonic()
@@ -80,11 +87,7 @@ class Stage:
             wait_for(lambda: all(self.flow(*pair, since) for pair in ((one, other), (other, one))), 20,
                      f"{one} and {other} send to each other")
         except Failure as failure:
-            sent = {f"{each} to {to}": len(self.flow(each, to, since)) for each in self.ports for to in self.ports}
-            said = [message.split("\r\n")[0] for message in self.listener.sip()][-12:]
-            said = {"sent": {pair: count for pair, count in sent.items() if count}, "last SIP": said,
-                    **{each: getattr(self, each).output()[-300:] for each in (one, other)}}
-            raise Failure(f"{failure}; {said}") from failure
+            raise Failure(f"{failure}; {self.told(since, one, other)}") from failure
         since = time.monotonic()
         time.sleep(SECONDS)
         heard = []

@@ -27,11 +27,11 @@ struct WaitedInVain: Error, CustomStringConvertible {
 
 /// Waits for a condition; the limit is there for what never comes, so it may be long.
 func wait(
-  until what: String, seconds: Int64 = 60, _ condition: @Sendable () async -> Bool
+  until what: String, seconds: Int64 = 60, every milliseconds: Int = 50, _ condition: @Sendable () async -> Bool
 ) async throws {
   let end = Instant.now.advanced(byMilliseconds: seconds * 1000)
   while await !condition() {
     guard Instant.now < end else { throw WaitedInVain(what: what) }
-    try await Task.sleep(for: .milliseconds(50))
+    try await Task.sleep(for: .milliseconds(milliseconds))
   }
 }

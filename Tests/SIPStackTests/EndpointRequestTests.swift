@@ -41,8 +41,8 @@ struct EndpointRequestTests {
       ("OPTIONS", Requests.text(.options), 200),
       ("OPTIONS with no hops left", Requests.text(.options, headers: ["Max-Forwards: 0"]), 200),
       (
-        "a request with no hops left that is refused for its scheme alone",
-        Requests.text(.invite, uri: "soap.beep://192.0.2.2", headers: ["Max-Forwards: 0"]), 416
+        "no hops left, which is no reason",
+        Requests.text(.invite, headers: ["Max-Forwards: 0", "Content-Type: application/unknown"], body: "x"), 415
       ),
     ] as [(String, String, Int)])
   func refusals(name: String, text: String, status: Int) throws {

@@ -211,6 +211,19 @@ struct RegistrationTests {
     #expect(lab.results.first?.route.peer == Pair.addressB)
   }
 
+  @Test("a registrar that is left while its name has no address any more is forgotten, and not looked for without end")
+  func leftUnfound() {
+    let lab = Lab()
+    lab.pair.run(1_000)
+    lab.pair.locate = { _ in [] }
+    lab.pair.act { now in
+      guard let id = lab.id else { return }
+      lab.pair.a.reregister(id, local: Pair.addressA.with(port: 5070), now: now)
+      lab.pair.a.unregister(id, now: now)
+    }
+    #expect(lab.story.last == "unregistered", "\(lab.story)")
+  }
+
   @Test("a target that another address of ours reaches is told that one, to be called there")
   func otherLocalAddress() {
     let lab = Lab(nil)

@@ -6,10 +6,9 @@ internal import Synchronization
 enum Signals {
   /// Where the handler writes; the read end belongs to the reader thread.
   private static let writeEnd = Atomic<Int32>(-1)
-  /// The first one, and when it came: in milliseconds of the monotonic clock; 0 until then.
-  private static let firstNumber = Atomic<Int32>(0)
-  private static let firstTime = Atomic<Int>(0)
-  /// Who ends a program may tell it and then all of its group (`timeout`): that is one wish.
+  /// When the first one came, in milliseconds of the monotonic clock, times 256, and its number; 0 until then.
+  private static let begun = Atomic<Int>(0)
+  /// Milliseconds: who ends a program may tell it and then all of its group (`timeout`), which is one wish.
   private static let oneWish = 100
 
   /// Gives the first signal's number, then ends. Call it once; SIGPIPE is ignored from then on.
@@ -31,7 +30,7 @@ enum Signals {
         return
       }
       self.writeEnd.store(ends[1], ordering: .releasing)
-      self.firstTime.store(0, ordering: .releasing)
+      self.begun.store(0, ordering: .releasing)
       self.install(SIGINT)
       self.install(SIGTERM)
       signal(SIGPIPE, SIG_IGN)
@@ -52,12 +51,12 @@ enum Signals {
     var time = timespec()
     unsafe clock_gettime(CLOCK_MONOTONIC, &time)
     let now = time.tv_sec * 1000 + time.tv_nsec / 1_000_000
-    let (isFirst, began) = self.firstTime.compareExchange(expected: 0, desired: now, ordering: .relaxed)
+    let (isFirst, begun) = self.begun.compareExchange(
+      expected: 0, desired: now << 8 | Int(number), ordering: .relaxed)
     if isFirst {
-      self.firstNumber.store(number, ordering: .relaxed)
       var byte = UInt8(truncatingIfNeeded: number)
       _ = unsafe write(self.writeEnd.load(ordering: .acquiring), &byte, 1)
-    } else if now - began >= self.oneWish || number != self.firstNumber.load(ordering: .relaxed) {
+    } else if now - begun >> 8 >= self.oneWish || begun & 0xFF != Int(number) {
       KeyInput.restore()
       _exit(128 + number)
     }

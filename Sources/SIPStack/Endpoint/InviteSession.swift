@@ -29,8 +29,8 @@ final class InviteSession {
     var sequence: UInt32
     var bytes: [UInt8]
     var path: SIPPath
-    /// Where it goes when its connection is gone (RFC 3261 §18.2.2).
-    let pathWithoutFlow: SIPPath
+    /// The port that it goes to when its connection is gone (RFC 3261 §18.2.2).
+    let viaPort: UInt16
     var backoff: Backoff
     var limit: Instant
     /// When it is taken for acknowledged, since we have moved and its ACK may have gone where we were.

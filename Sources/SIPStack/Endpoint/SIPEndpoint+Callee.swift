@@ -82,7 +82,7 @@ extension SIPEndpoint {
     let timers = self.configuration.timers(transaction.path.transport)
     session.answer = InviteSession.UnacknowledgedAnswer(
       sequence: transaction.essentials.cseq.number, bytes: bytes, path: transaction.path,
-      pathWithoutFlow: transaction.pathWithoutFlow,
+      viaPort: transaction.viaPort,
       backoff: Backoff(timers.t1, cap: timers.t2, now: now), limit: now.advanced(by: timers.limit),
       isOffer: transaction.request.bytes.isEmpty && body != nil, isReoffer: isReoffer)
     self.settle(session)

@@ -25,7 +25,7 @@ extension SIPEndpoint {
     for transaction in self.servers.values where transaction.path.flow == flow { transaction.leaveFlow() }
     for record in self.dialogs.values where record.start.flow == flow { record.start.flow = nil }
     for session in self.sessions.values {
-      if let answer = session.answer, answer.path.flow == flow { session.answer?.path = answer.pathWithoutFlow }
+      if let answer = session.answer, answer.path.flow == flow { session.answer?.path.leaveFlow(port: answer.viaPort) }
       if let former = session.reliable?.outstanding?.path, former.flow == flow,
         case .incoming(let transaction) = session.state
       {

@@ -27,6 +27,12 @@ package struct SIPPath: Hashable, Sendable {
     (self.flow, self.serverName) = (flow, serverName)
   }
 
+  /// Its connection is gone: another one is made, to that port of the peer's.
+  mutating func leaveFlow(port: UInt16) {
+    self.flow = nil
+    self.peer = self.peer.with(port: port)
+  }
+
   /// Whether it has another end, here or there, or another transport.
   func isElsewhere(than other: SIPPath) -> Bool {
     self.peer != other.peer || self.local != other.local || self.transport != other.transport

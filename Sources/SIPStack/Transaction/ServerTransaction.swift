@@ -66,14 +66,9 @@ final class ServerTransaction {
   }
 
   /// The connection is gone: what is still to be said goes to the address that the Via names (RFC 3261 §18.2.2).
-  func leaveFlow() { self.path = self.pathWithoutFlow }
+  func leaveFlow() { self.path.leaveFlow(port: self.viaPort) }
 
-  var pathWithoutFlow: SIPPath {
-    var path = self.path
-    path.flow = nil
-    path.peer = path.peer.with(port: self.essentials.via.port ?? path.transport.defaultPort)
-    return path
-  }
+  var viaPort: UInt16 { self.essentials.via.port ?? self.path.transport.defaultPort }
 
   var nextDeadline: Instant? {
     switch self.machine {

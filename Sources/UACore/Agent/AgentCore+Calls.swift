@@ -192,18 +192,18 @@ extension AgentCore {
 
   /// Asks the call's transports for their figures, and calls `body` when the audio's has told them, or the call is over.
   func whenMeasured(_ id: CallID, _ body: @escaping () -> Void) {
-    guard let call = self.calls[id], call.state != .ended, let sections = call.media?.sections else { return body() }
-    // The audio's transport answers last.
-    for section in sections.dropFirst() { _ = section.post(.reportStatistics) }
-    guard sections[0].post(.reportStatistics) else { return body() }
+    guard self.refreshStatistics(id), let call = self.calls[id] else { return body() }
     call.measured.append(body)
   }
 
   /// Asks the call's transports for their figures; `report` has them a moment later.
-  package func refreshStatistics(_ id: CallID) {
+  ///
+  /// - Returns: whether the audio's will tell them.
+  @discardableResult
+  package func refreshStatistics(_ id: CallID) -> Bool {
     // A transport that is about to close gives its last ones unasked, and takes no command any more.
-    guard let call = self.calls[id], call.state != .ended else { return }
-    for section in call.media?.sections ?? [] { _ = section.post(.reportStatistics) }
+    guard let call = self.calls[id], call.state != .ended, let media = call.media else { return false }
+    return media.sections.map { $0.post(.reportStatistics) }[0]
   }
 
   /// Whether an offer may be made: none is on its way, neither ours nor the peer's, and an answer of ours was acknowledged,
@@ -244,13 +244,16 @@ extension AgentCore {
     return isOffered
   }
 
-  /// An offer that had waited for candidates could not be made after all: the hold and the move that it was for are next.
+  /// An offer that had waited for candidates was not made after all. Where another change is under way, the hold and the
+  /// move that it was for come next; where it can't be made, they came to nothing.
   private func notOffered(_ call: Call, _ media: CallMedia) {
-    let hold = call.changes.hold
+    guard !self.mayOffer(call) else {
+      self.cameToNothing(call, media)
+      return self.offerSettled(call)
+    }
+    call.nextHold = call.nextHold ?? call.changes.hold
     self.withdrawMove(call)
     self.cameToNothing(call, media)
-    if call.nextHold == nil { call.nextHold = hold }
-    if self.mayOffer(call) { self.offerSettled(call) }
   }
 
   /// The address that an offer was to tell is still to be told.
@@ -267,7 +270,8 @@ extension AgentCore {
     guard media.awaitsAnswer ? self.endpoint.withdrawReoffer(session) : isWaiting else { return nil }
     media.rollback()
     self.withdrawMove(call)
-    defer { call.changes = Call.Changes() }
-    return call.changes
+    let changes = call.changes
+    call.changes = Call.Changes()
+    return changes
   }
 }

@@ -22,11 +22,10 @@ extension AgentCore {
 
   /// An offer of ours changed nothing: what it was to change is as it was.
   func cameToNothing(_ call: Call, _ media: CallMedia) {
-    if let wantsHold = call.changes.hold { media.isOnHold = !wantsHold }
-    call.changes.hold = nil
-    if let directions = call.changes.formerDirections.take() { media.directions = directions }
+    if let hold = call.changes.hold { media.isOnHold = !hold }
+    if let directions = call.changes.formerDirections { media.directions = directions }
     if case .offered(let refusals) = call.move { call.move = .needed(refusals: refusals + 1) }
-    call.changes.saysWhatStands = false
+    call.changes = Call.Changes()
   }
 
   /// The peer takes the offer for agreed on, and may send to the ports or under the keys that it named: another offer,

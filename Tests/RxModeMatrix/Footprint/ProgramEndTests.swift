@@ -121,9 +121,8 @@ private final class GoodbyePort: DatagramPort {
       _ = try await alice.call(target, settings: account)
       try await Task.sleep(for: .milliseconds(5))
     }
-    try await wait(until: "all calls have played a second", seconds: 120) {
-      // Who asks often keeps a slow main from playing.
-      try? await Task.sleep(for: .milliseconds(500))
+    // Who asks often keeps a slow main from playing.
+    try await wait(until: "all calls have played a second", seconds: 120, every: 500) {
       await alice.refreshStatistics()
       return await alice.reports.count { $0.media.playedFrames >= 50 } == count
     }

@@ -81,6 +81,26 @@ import Testing
     #expect(agents.runUntilIdle())
   }
 
+  @Test("a source's end (RTCP BYE) ends no call without SIP; the association's does", arguments: [false, true])
+  func goodbye(closes: Bool) throws {
+    let agents = try SimulatedAgents(mode: .main)
+    agents.bob.act { $0.accounts = [agents.bobSettings] }
+    var settings = agents.aliceSettings
+    (settings.mediaEncryption, settings.mediaNAT) = ("dtls_srtp", "ice")
+    let page = try agents.alice.act { try $0.connect("a page", settings: settings) }
+    let offer = try #require(Self.offer(agents.alice, page)).get()
+    let answered = try #require(Self.answer(agents.bob, offer)).get()
+    try agents.alice.act { try $0.takeAnswer(page, answered.answer) }
+    agents.run(milliseconds: 1500)
+    // DTLS by its first byte (RFC 7983 §7).
+    if !closes { agents.simulation.network.tap { !(20...63).contains($0.bytes.first ?? 0) } }
+    agents.alice.act { $0.hangUp(page) }
+    agents.run(milliseconds: 3000)
+    #expect(agents.bob.act { $0.isOpen(answered.call) } == !closes)
+    agents.bob.act { $0.hangUp(answered.call) }
+    #expect(agents.runUntilIdle())
+  }
+
   @Test("a call without SIP is held, and goes on, with its next offer; new keys are not for the agent to offer there")
   func hold() throws {
     let agents = try SimulatedAgents(mode: .main)

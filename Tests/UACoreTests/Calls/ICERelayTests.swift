@@ -51,6 +51,16 @@ import Testing
     return (agents, model)
   }
 
+  /// What both say of a call that was hung up, without a warning, and of which nothing was lost or dropped.
+  private static func goodEnds(of agents: SimulatedAgents) throws -> [CallReport] {
+    try [agents.alice, agents.bob].map { agent in
+      let report = try #require(agent.ended.first)
+      #expect(report.reason == "hangup" && report.failure == nil && agent.warnings.isEmpty, "\(agent.warnings)")
+      #expect(report.media.lost == 0 && report.media.drops == DropCounters(), "\(report.media.drops)")
+      return report
+    }
+  }
+
   @Test("a call that nothing but a relay carries is secured and heard both ways", arguments: ICECallTests.ICECell.all)
   func relayOnly(cell: ICECallTests.ICECell) throws {
     let (agents, server) = try Self.makeAgents(
@@ -71,10 +81,7 @@ import Testing
     agents.alice.act { $0.hangUp(call) }
     #expect(agents.runUntilIdle())
     agents.run(milliseconds: 100)
-    for agent in [agents.alice, agents.bob] {
-      let report = try #require(agent.ended.first)
-      #expect(report.reason == "hangup" && report.failure == nil && agent.warnings.isEmpty, "\(agent.warnings)")
-      #expect(report.media.lost == 0 && report.media.drops == DropCounters(), "\(report.media.drops)")
+    for report in try Self.goodEnds(of: agents) {
       #expect(report.media.accountedDatagrams == report.media.receivedDatagrams)
       #expect(report.media.sendFailures == 0)
     }
@@ -109,11 +116,7 @@ import Testing
     #expect(agents.bob.report?.firstMedia != nil && agents.alice.report?.firstMedia != nil)
     agents.alice.act { $0.hangUp(call) }
     #expect(agents.runUntilIdle())
-    for agent in [agents.alice, agents.bob] {
-      let report = try #require(agent.ended.first)
-      #expect(report.reason == "hangup" && agent.warnings.isEmpty, "\(agent.warnings)")
-      #expect(report.media.lost == 0 && report.media.drops == DropCounters(), "\(report.media.drops)")
-    }
+    _ = try Self.goodEnds(of: agents)
   }
 
   @Test(
@@ -295,12 +298,7 @@ import Testing
     agents.alice.act { $0.hangUp(call) }
     #expect(agents.runUntilIdle())
     agents.run(milliseconds: 100)
-    for agent in [agents.alice, agents.bob] {
-      let report = try #require(agent.ended.first)
-      #expect(report.reason == "hangup" && report.failure == nil && agent.warnings.isEmpty, "\(agent.warnings)")
-      #expect(report.media.rekeys == 1 && report.media.lost == 0, "\(report.media)")
-      #expect(report.media.drops == DropCounters(), "\(report.media.drops)")
-    }
+    #expect(try Self.goodEnds(of: agents).map(\.media.rekeys) == [1, 1])
     #expect(server.withLock { $0.allocations.isEmpty }, "every relay was given back")
   }
 
