@@ -368,10 +368,9 @@ struct ConfigFolderTests {
     #expect(folder.lacking.isEmpty)
     folder.configuration.override(netAf: .ipv6)
     #expect(folder.lacking.count == (isRefused ? 1 : 0), "\(folder.lacking)")
-    guard isRefused else { return }
     let key = line.prefix { $0 != " " }
-    #expect(
-      folder.lacking[0].description.hasPrefix("\(path.path)/config:2: error: \(key): 127.0.0.1 is no IPv6 address"))
+    let told = "\(path.path)/config:2: error: \(key): 127.0.0.1 is no IPv6 address"
+    #expect(folder.lacking.first.map { $0.description.hasPrefix(told) } ?? !isRefused)
   }
 
   @Test("a file of the config's that can't be recorded in is no error where each account has one of its own")
