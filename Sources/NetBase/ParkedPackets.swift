@@ -1,13 +1,13 @@
-/// Packets that came before their key, or before it was known whose they are: at most 32, for at most 500 ms, to be
-/// tried again then.
+/// Packets that came before their key, or before it was known whose they are: at most 32, or as many as their owner says,
+/// for at most 500 ms, to be tried again then.
 ///
 /// Nobody knows yet who is the peer, so whoever floods takes no places from others. When all are taken, a packet of a host
 /// that has fewer than another takes the place of that one's oldest, and so it is among the ports of one host: a host has
-/// 32/N of the places where N send, whatever ports it sends from.
+/// an N-th of the places where N send, whatever ports it sends from.
 ///
-/// The memory (64 KiB) is allocated when the first packet is parked, and given back once none is left.
+/// The memory (2 KiB a place) is allocated when the first packet is parked, and given back once none is left.
 package struct ParkedPackets: ~Copyable {
-  /// Packets kept at once; one more is dropped.
+  /// Packets kept at once, where nothing else is said.
   package static let capacity = 32
   /// How long a packet is worth trying again.
   package static let lifetime = Duration.milliseconds(500)
@@ -16,6 +16,9 @@ package struct ParkedPackets: ~Copyable {
 
   /// Packets that were parked in vain, by reason.
   package private(set) var counters = ParkingCounters()
+
+  /// Packets kept at once; one more is dropped.
+  private let capacity: Int
 
   private struct Slot {
     var count: Int
@@ -35,7 +38,7 @@ package struct ParkedPackets: ~Copyable {
   private var hosts: [Int] = []
   private var ports: [Int] = []
 
-  package init() {}
+  package init(capacity: Int = Self.capacity) { self.capacity = capacity }
 
   /// Packets waiting.
   package private(set) var count = 0
@@ -53,14 +56,14 @@ package struct ParkedPackets: ~Copyable {
       return
     }
     if self.memory.isEmpty {
-      self.memory = [UInt8](repeating: 0, count: Self.capacity * Self.maximumLength)
+      self.memory = [UInt8](repeating: 0, count: self.capacity * Self.maximumLength)
       let none = Slot(count: 0, source: source, arrival: now, host: 0, port: 0)
-      self.slots = [Slot](repeating: none, count: Self.capacity)
-      self.order = Array(0..<Self.capacity)
-      self.hosts = [Int](repeating: 0, count: Self.capacity)
+      self.slots = [Slot](repeating: none, count: self.capacity)
+      self.order = Array(0..<self.capacity)
+      self.hosts = [Int](repeating: 0, count: self.capacity)
       self.ports = self.hosts
     }
-    if self.count == Self.capacity {
+    if self.count == self.capacity {
       self.counters.overflowed += 1
       guard self.makeRoom(for: source) else { return }
     }
@@ -87,7 +90,7 @@ package struct ParkedPackets: ~Copyable {
     var span = memory.mutableSpan
     var bytes = unsafe span.mutableBytes
     for offset in 0..<count {
-      let place = order[(first + offset) % Self.capacity]
+      let place = order[(first + offset) % self.capacity]
       let start = place * Self.maximumLength
       let room = bytes._mutatingExtracting(start..<start + Self.maximumLength)
       var packet = Packet(storage: room, count: slots[place].count)
@@ -99,7 +102,7 @@ package struct ParkedPackets: ~Copyable {
   package mutating func timeout(now: Instant) {
     while let deadline = self.nextDeadline, deadline <= now {
       self.release(self.place(0))
-      self.first = (self.first + 1) % Self.capacity
+      self.first = (self.first + 1) % self.capacity
       self.counters.expired += 1
     }
     if self.count == 0 { self.clear() }
@@ -113,7 +116,7 @@ package struct ParkedPackets: ~Copyable {
   // MARK: Shares
 
   /// Where the packet lies that came as the `offset`-th of those that wait; behind them, a free place.
-  private func place(_ offset: Int) -> Int { self.order[(self.first + offset) % Self.capacity] }
+  private func place(_ offset: Int) -> Int { self.order[(self.first + offset) % self.capacity] }
 
   /// Who counts packets of `source`, where any waits.
   private func known(_ source: SocketAddress) -> (host: Int?, port: Int?) {
@@ -130,7 +133,7 @@ package struct ParkedPackets: ~Copyable {
   private mutating func makeRoom(for source: SocketAddress) -> Bool {
     let known = self.known(source)
     var host = 0
-    for index in 0..<Self.capacity where self.hosts[index] > self.hosts[host] { host = index }
+    for index in 0..<self.capacity where self.hosts[index] > self.hosts[host] { host = index }
     if let own = known.host, self.hosts[own] == self.hosts[host] { host = own }
     var victim = 0
     var most = 0
@@ -141,8 +144,8 @@ package struct ParkedPackets: ~Copyable {
     if host == known.host, let own = known.port, self.ports[own] == most { return false }
     let place = self.place(victim)
     self.release(place)
-    for offset in victim..<self.count { self.order[(self.first + offset) % Self.capacity] = self.place(offset + 1) }
-    self.order[(self.first + self.count) % Self.capacity] = place
+    for offset in victim..<self.count { self.order[(self.first + offset) % self.capacity] = self.place(offset + 1) }
+    self.order[(self.first + self.count) % self.capacity] = place
     return true
   }
 
@@ -164,7 +167,7 @@ extension SocketAddress {
 package struct ParkingCounters: Equatable, Sendable {
   /// Neither key nor owner came within 500 ms.
   package var expired = 0
-  /// 32 were waiting already, and its source had most of the places.
+  /// All places were taken already, and its source had most of them.
   package var overflowed = 0
   package var tooLong = 0
 

@@ -23,6 +23,8 @@ final class SharedSocket {
 
   /// Datagrams in one receive.
   static let slots = 64
+  /// Datagrams that wait for their owners: with 50 calls that begin, two of each.
+  private static let parking = 128
   /// Receives in a row, before the loop's other sockets have their turn.
   private static let rounds = 4
   /// More datagrams than the kernel keeps for a socket.
@@ -40,8 +42,8 @@ final class SharedSocket {
   private var ends: [End] = []
   /// The members by the numbers of their ports.
   private var members: [UInt64: Int] = [:]
-  private var parkedRTP = ParkedPackets()
-  private var parkedRTCP = ParkedPackets()
+  private var parkedRTP = ParkedPackets(capacity: SharedSocket.parking)
+  private var parkedRTCP = ParkedPackets(capacity: SharedSocket.parking)
   private var hasServed = false
   /// Whether what is parked may be somebody's now.
   private var hasNewClaims = false
@@ -124,8 +126,8 @@ final class SharedSocket {
     }
     (self.watches, self.context) = (nil, nil)
     self.hasNewClaims = false
-    self.parkedRTP = ParkedPackets()
-    self.parkedRTCP = ParkedPackets()
+    self.parkedRTP = ParkedPackets(capacity: SharedSocket.parking)
+    self.parkedRTCP = ParkedPackets(capacity: SharedSocket.parking)
   }
 
   // MARK: Receiving
@@ -223,7 +225,12 @@ final class SharedSocket {
 
   /// Sorts what is parked once more; what is still nobody's goes on to wait.
   private func sortParked(_ component: Component, now: Instant) {
-    var parked = ParkedPackets()
+    repeat { self.sortBatch(component, now: now) } while self.batch.isFull
+  }
+
+  /// As much of what is parked as the batch takes.
+  private func sortBatch(_ component: Component, now: Instant) {
+    var parked = ParkedPackets(capacity: SharedSocket.parking)
     switch component {
     case .rtp: swap(&parked, &self.parkedRTP)
     case .rtcp: swap(&parked, &self.parkedRTCP)
@@ -231,7 +238,7 @@ final class SharedSocket {
     self.batch.clear()
     self.routing.isExpecting = self.tally.isExpecting
     parked.drain(now: now) { packet, source, arrival in
-      if let member = self.routing.route(packet.bytes, from: source, now: now),
+      if !self.batch.isFull, let member = self.routing.route(packet.bytes, from: source, now: now),
         self.batch.append(packet.bytes, source)
       {
         self.tally.count(-1)

@@ -173,19 +173,19 @@ private final class Peer: Sendable {
     loop.stop()
   }
 
-  @Test("what outruns its claim waits for it, and is counted until then")
+  @Test("what outruns its claim waits for it, and is counted until then: more of it than is received at once")
   func parked() throws {
     let loop = EventLoop.start(name: "shared")
     let pair = try self.open(on: loop)
     let (peer, other) = (try Peer(), try Peer())
     let member = Member(1, of: pair, on: loop)
-    for number in UInt8(0)..<5 { peer.send([200, number], to: pair.address) }
-    other.send([200, 99], to: pair.address)
-    self.wait { pair.unclaimed == 6 }
+    for number in UInt8(0)..<100 { peer.send([200, number], to: pair.address) }
+    other.send([200, 200], to: pair.address)
+    self.wait { pair.unclaimed == 101 }
     #expect(member.heard.withLock { $0.isEmpty })
     let claim = peer.claim
     member.act { ports in _ = ports.rtp.claim(claim) }
-    #expect(member.received(5) == (UInt8(0)..<5).map { [200, $0] })
+    #expect(member.received(100) == (UInt8(0)..<100).map { [200, $0] })
     #expect(pair.unclaimed == 1)
     member.leave()
     loop.stop()

@@ -21,8 +21,8 @@ enum ScriptedCalls {
     }
   }
 
-  /// Seconds of silence after which a call ends, where a scenario waits for it.
-  private static let timeout = 3
+  /// Seconds of silence after which a call ends, where a scenario waits for it; longer than a handshake takes under a sanitizer.
+  private static let timeout = 8
 
   static func run(_ scenario: Scenario, _ cell: Cell, _ checks: inout Checks) async throws {
     let peer = ScriptedPeer()
