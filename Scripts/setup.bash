@@ -28,7 +28,7 @@ as_root() {
 
 # What runs the interop scripts, which need root for their network namespaces: with these variables, and this PATH.
 interop_runner=(env)
-[ "$(id -u)" = 0 ] || interop_runner=(sudo --preserve-env=APUS,APUS_TRAITS,APUS_LONG,KEEP env "PATH=$PATH")
+[ "$(id -u)" = 0 ] || interop_runner=(sudo --preserve-env=APUS,APUS_AHEAD,APUS_TRAITS,APUS_LONG,KEEP env "PATH=$PATH")
 
 # install_packages NAME...: installs the Debian packages that are missing.
 install_packages() {

@@ -7,7 +7,7 @@ extension Call {
   public struct Summary: Sendable, Equatable {
     /// Why it ended, a word: `hangup`, `rejected`, `cancelled`, `timeout`, `unreachable`, `media` …; empty while it goes on.
     public let reason: String
-    /// SIP's status, 300 to 699, where the call was refused by one; by either side.
+    /// SIP's status, 400 to 699, where the peer refused the call, or the program did by `reject`.
     public let status: Int?
     /// From answer to end, or until now; zero for a call that was not answered.
     public let duration: Duration

@@ -147,7 +147,10 @@ public final class Call: Sendable, Identifiable {
   }
 
   /// Accepts a call that came in and waits for an answer.
-  public func answer() async { await self.agent.answer(self.callID) }
+  public func answer() async {
+    await self.agent.holdOthers(than: self.callID)
+    await self.agent.answer(self.callID)
+  }
 
   /// Refuses a call that came in and waits for an answer.
   ///
@@ -164,7 +167,8 @@ public final class Call: Sendable, Identifiable {
   public func hangUp() async { await self.agent.hangUp(self.callID) }
 
   /// Asks the peer to call somebody else instead (REFER, RFC 5589 §6.1), for example `sip:carol@192.0.2.3`; it is held
-  /// meanwhile. The call ends when the peer has reached them; otherwise `Event.transferFailed` tells why not.
+  /// meanwhile. The call ends when the peer has reached them; otherwise `Event.transferFailed` tells why not, and
+  /// it goes on.
   ///
   /// A lone word is a host.
   ///
@@ -199,7 +203,8 @@ public final class Call: Sendable, Identifiable {
   /// Plays 16-bit mono samples at the agent's sample rate to the peer, after those handed over before.
   ///
   /// At most 256 blocks wait, of any length; the peer hears a block of 20 ms every 20 ms. Blocks wait from the start, also
-  /// before the call is answered, and silence is sent while there is none.
+  /// before the call is answered, and silence is sent while there is none. While the peer holds the call with music of its
+  /// own, nothing is sent and they wait: for a live source call `stopPlaying` at `heldByPeer(false)`.
   @discardableResult
   public func play(_ samples: [Int16]) -> QueueResult { self.result(self.pipes.play(samples)) }
 

@@ -41,7 +41,8 @@ struct CoreSettings: Sendable {
 
   /// Keys that only a person at the controls, or a process that ends, has a use for.
   private static let keysOfPeople: Set<String> = [
-    "drain_timeout", "statmode_default", "menu_clean_number", "sip_autoanswer_method", "module_path",
+    "drain_timeout", "statmode_default", "menu_clean_number", "sip_autoanswer_method", "module_path", "toll_prefixes",
+    "call_max_transfers",
   ]
 
   /// Keys that only modules have which a program has not.
@@ -69,16 +70,22 @@ struct CoreSettings: Sendable {
     core.callMaxCalls = configuration.maximumCalls == 0 ? nil : configuration.maximumCalls
     if configuration.settings["call_hold_other_calls"] == nil { core.callHoldOtherCalls = false }
     if configuration.usesRelaysOnly { core.moduleValues["ice_policy"] = "relay" }
-    let idle = self.idleKeys(of: configuration.settings).map { "settings, \($0): it has no effect in a program" }
+    let idle = self.idleKeys(of: configuration).map { "settings, \($0): it has no effect in a program" }
     return (core, problems.map { "settings, \($0.key): \($0.message)" } + idle)
   }
 
   /// Which keys of `settings` change nothing here.
-  private static func idleKeys(of settings: [String: String]) -> [String] {
-    settings.keys.sorted().filter { key in
+  private static func idleKeys(of configuration: UserAgent.Configuration) -> [String] {
+    let settings = configuration.settings
+    return settings.keys.sorted().filter { key in
       if self.keysOfPeople.contains(key) || self.keysOfOtherModules.contains(key) { return true }
+      return switch key {
+      case "rtp_single_port": configuration.receiveMode == .thread
+      case "rtp_rx_workers": configuration.receiveMode != .pool
       // Only alert tones are looked for there.
-      return key == "audio_path" && settings["audio_alert"] == nil
+      case "audio_path": settings["audio_alert"] == nil
+      default: false
+      }
     }
   }
 

@@ -69,7 +69,8 @@ public final class PeerConnection: Sendable {
     do { try await self.agent.rollback(self.id) } catch { throw ApusError(error) }
   }
 
-  /// Makes the next offer begin ICE anew (RFC 8445 §9); media goes on as before until another way is found.
+  /// Makes the next offer begin ICE anew (RFC 8445 §9); media goes on as before until another way is found,
+  /// over an address that the connection has had from the start: one of a network that came later is none.
   ///
   /// - Returns: false before the peer's first description, and with a peer that has no ICE.
   public func restartICE() async throws(ApusError) -> Bool {

@@ -93,6 +93,7 @@ public final class UserAgent: Sendable {
   public func call(_ target: String) async throws(ApusError) -> Call {
     do {
       let id = try await self.core.call(target)
+      await self.core.holdOthers(than: id)
       return self.known(id, peer: target)
     } catch { throw ApusError(error) }
   }
@@ -126,7 +127,9 @@ public final class UserAgent: Sendable {
   /// throws or does nothing.
   public func shutDown() async {
     await self.core.shutDown()
-    await self.telling.withLock { $0.take() }?.value
+    // Whoever else does the same at the same time waits as well.
+    await self.telling.withLock { $0 }?.value
+    self.telling.withLock { $0 = nil }
     self.finishStreams()
   }
 

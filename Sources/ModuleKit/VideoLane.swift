@@ -51,6 +51,8 @@ package final class VideoLane: Sendable {
       self.takenWhenFull.store(-1, ordering: .relaxed)
     } else if self.isBroken.load(ordering: .relaxed) {
       self.dropped.add(1, ordering: .relaxed)
+      // The request may have been lost, or met nobody: as long as there is room for a key frame, it is wanted.
+      if self.takenWhenFull.load(ordering: .relaxed) < 0 { self.wantsKeyFrame.store(true, ordering: .relaxed) }
       return false
     }
     var room = self.emptyRoom()
@@ -71,7 +73,8 @@ package final class VideoLane: Sendable {
     return false
   }
 
-  /// For the writer: whether its next frame should be a key frame; answered once.
+  /// For the writer: whether its next frame should be a key frame; answered once, and again after each frame that is dropped
+  /// for want of one. How often it asks its peer is the writer's matter.
   package func takeKeyFrameRequest() -> Bool {
     let full = self.takenWhenFull.load(ordering: .relaxed)
     if full >= 0, self.taken.load(ordering: .acquiring) != full {

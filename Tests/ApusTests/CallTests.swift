@@ -28,6 +28,33 @@ import Testing
     await bob.shutDown()
   }
 
+  @Test("with call_hold_other_calls, who is called or answered has the others wait", arguments: [true, false])
+  func holdsOthers(isCaller: Bool) async throws {
+    let settings = ["call_hold_other_calls": "yes"]
+    let alice = try await testAgent("alice") { if isCaller { $0.settings = settings } }
+    let bob = try await testAgent("bob") { if !isCaller { $0.settings = settings } }
+    var incoming = bob.incomingCalls.makeAsyncIterator()
+    var first: (hers: Call, his: Call)?
+    for _ in 0..<2 {
+      let hers = try await alice.call("sip:bob@\(await bob.address)")
+      let his = try #require(await incoming.next())
+      await his.answer()
+      try await hers.waitUntilEstablished()
+      if first == nil { first = (hers, his) }
+    }
+    let calls = try #require(first)
+    var isHeld = false
+    for await event in (isCaller ? calls.his : calls.hers).events {
+      if case .heldByPeer(let held) = event {
+        isHeld = held
+        break
+      }
+    }
+    #expect(isHeld)
+    await alice.shutDown()
+    await bob.shutDown()
+  }
+
   @Test("what a call has sent and heard is told while it goes on, and its sum when it is over")
   func statistics() async throws {
     let (alice, bob) = (try await testAgent("alice"), try await testAgent("bob") { $0.answersAtOnce = true })

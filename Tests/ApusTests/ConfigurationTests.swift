@@ -72,9 +72,10 @@ import Testing
   func idleSettings() async throws {
     let idle = [
       "drain_timeout": "5", "statmode_default": "call", "menu_clean_number": "yes", "audio_path": "/tmp",
-      "http_listen": "127.0.0.1:0",
+      "http_listen": "127.0.0.1:0", "toll_prefixes": "0900", "call_max_transfers": "2",
+      "rtp_single_port": "yes", "rtp_rx_workers": "2",
     ]
-    let agent = try await testAgent("alice") { $0.settings = idle }
+    let agent = try await testAgent("alice") { ($0.settings, $0.receiveMode) = (idle, .thread) }
     await agent.shutDown()
     var warnings: [String] = []
     for await warning in agent.warnings { warnings.append(warning) }
@@ -84,6 +85,20 @@ import Testing
     }
     await alerted.shutDown()
     for await warning in alerted.warnings { Issue.record("\(warning)") }
+  }
+
+  @Test("an agent that can't start listens nowhere", .timeLimit(.minutes(1)))
+  func startFails() async throws {
+    let first = try await testAgent("alice")
+    let address = await first.address
+    await first.shutDown()
+    let failure = await #expect(throws: ApusError.self) {
+      try await testAgent("alice") { ($0.listen, $0.settings) = (address, ["sip_certificate": "/missing.pem"]) }
+    }
+    #expect(failure?.message.contains("/missing.pem") == true, "\(String(describing: failure))")
+    let second = try await testAgent("alice") { $0.listen = address }
+    #expect(await second.address == address)
+    await second.shutDown()
   }
 
   @Test("settings of a config file hold, and one that has no effect gives a warning", .timeLimit(.minutes(1)))

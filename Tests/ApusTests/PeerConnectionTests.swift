@@ -114,6 +114,24 @@ import Testing
     await bob.shutDown()
   }
 
+  @Test("a peer that holds the connection, and resumes it, is told of", .timeLimit(.minutes(1)))
+  func held() async throws {
+    let (alice, bob) = (try await Self.agent(), try await Self.agent())
+    let (one, other) = (try await alice.connection(to: "bob"), try await bob.connection(to: "alice"))
+    try await one.accept(answer: try await other.answer(to: try await one.offer()))
+    // In an answer to an offer of ours, and in an offer of the peer's.
+    let answer = try await other.answer(to: try await one.offer())
+    try await one.accept(answer: answer.replacing("a=sendrecv", with: "a=sendonly"))
+    let offer = try await other.offer()
+    try await other.accept(answer: try await one.answer(to: offer))
+    await one.close()
+    var heard: [Bool] = []
+    for await event in one.call.events { if case .heldByPeer(let isHeld) = event { heard.append(isHeld) } }
+    #expect(heard == [true, false])
+    await alice.shutDown()
+    await bob.shutDown()
+  }
+
   @Test("where only relays may be named and there is none, there is no offer; a server that is no URI is a sentence")
   func relaysOnly() async throws {
     var configuration = UserAgent.Configuration()

@@ -54,6 +54,17 @@ struct TURNTests {
     #expect(run.server.passedOnChannels > 0, "media goes on channels")
   }
 
+  @Test("a relay that its server has forgotten is known to be gone when a permission is to be renewed")
+  func forgotten() throws {
+    let run = Self.run(Self.scenario { for index in 0..<2 { $0.sides[index].nat = .portRestricted } })
+    let agents = run.agents.compactMap(\.self)
+    #expect(agents.contains { agent in agent.session.allocations.contains { $0.state == .made } })
+    run.server.forget()
+    run.run(milliseconds: 300_000)
+    #expect(agents.allSatisfy { agent in agent.session.allocations.allSatisfy { $0.state == .gone } })
+    #expect(Self.isHeard(run), "no relay is in use")
+  }
+
   @Test("where no relay is needed none is used")
   func direct() throws {
     let run = Self.run(Self.scenario { for index in 0..<2 { $0.sides[index].nat = .portRestricted } })

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """`apus load` as a load tester: towards SIPp that echoes RTP, one that is busy, one that is not there, and baresip; what it
 shows while it runs; and what its packets are on the wire."""
-import os, pty, re, subprocess, threading, time
+import json, os, pty, re, signal, subprocess, threading, time
 
-from lab import APUS, Listener, Namespace, Report, apus, check, free_ports, fresh, rtp_payload
+from lab import APUS, Listener, Namespace, Report, apus, check, free_ports, fresh, rtp_payload, start, text
 from peers import Baresip
 from sipp import SIPp, Scenario
 
@@ -64,8 +64,27 @@ def busy():
 
 
 def absent():
-    result = apus("load", f"sip:nobody@127.0.0.1:{free_ports(2)}", "--calls", 3, "--rate", 20, "--seconds", 1, "--json")
+    """It ends with the last call, however long it was to take."""
+    result = apus("load", f"sip:nobody@127.0.0.1:{free_ports(2)}", "--calls", 3, "--rate", 20, "--seconds", 60, "--json", limit=20)
     check(result.code == 69 and result.json()["summary"]["failed"] == 3, f"exit {result.code}: {result.err!r}")
+
+
+def interrupted():
+    """Ctrl-C while the next call is waited for ends those that stand, and the summary is there."""
+    process = start([APUS, "load", "--calls", 5, "--rate", 0.02, "--codec", "pcmu", "--json"], fresh("interrupted") / "apus")
+    time.sleep(3)
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    process.wait(15)
+    of = json.loads(text(process, "out"))["summary"]
+    check(process.returncode == 1 and time.monotonic() - began < 10, f"exit {process.returncode}: {text(process)!r}")
+    check(of["established"] == 1 and of["failures"] == [{"reason": "interrupted before the call", "count": 4}], f"{of}")
+
+
+def many_a_second():
+    """More calls a second than a stranger may make: no limit of ours is what is measured."""
+    of = apus("load", "--calls", 300, "--rate", 1000, "--seconds", 1, "--codec", "pcmu", "--json").json()["summary"]
+    check(of["established"] == 300 and of["failed"] == 0, f"{of}")
 
 
 def towards_baresip():
@@ -166,6 +185,8 @@ report.run([
     ("encoding shared, nothing decoded, towards SIPp", shortcuts),
     ("towards SIPp that is busy", busy),
     ("towards nobody", absent),
+    ("Ctrl-C while calls are placed", interrupted),
+    ("a thousand calls a second", many_a_second),
     ("DTLS-SRTP towards baresip", towards_baresip),
     *((f"one port for all calls, {mode}", lambda mode=mode: one_port(mode)) for mode in ("main", "pool")),
     ("on the wire", on_the_wire),

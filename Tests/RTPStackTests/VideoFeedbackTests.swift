@@ -43,6 +43,23 @@ import Testing
     #expect(try self.read(&theirs, packet).0 == FeedbackContents())
   }
 
+  @Test("a full intra request is what RFC 5104 §4.3.1.1 draws, and is read")
+  func fullIntraRequest() throws {
+    func request(_ number: UInt8) -> [UInt8] {
+      [UInt8].written { room in
+        var writer = RTCPWriter()
+        writer.fullIntraRequest(sender: 7, source: 9, number: number, into: &room)
+        return writer.count
+      }
+    }
+    #expect(request(0xA5) == bytes("84CE0004 00000007 00000000 00000009 A5000000"))
+    var (ours, theirs) = (RTCPFeedback(ssrc: 9), RTCPFeedback(ssrc: 7))
+    #expect(try self.read(&ours, request(1)).0 == FeedbackContents(wantsKeyFrame: true))
+    #expect(try self.read(&ours, request(1)).0 == FeedbackContents())
+    #expect(try self.read(&ours, request(2)).0 == FeedbackContents(wantsKeyFrame: true))
+    #expect(try self.read(&theirs, request(3)).0 == FeedbackContents())
+  }
+
   @Test("test_jbuf_gnack: exactly the numbers that are asked for are read", arguments: Array(UInt64(1)...20))
   func numbers(seed: UInt64) throws {
     var random = SeededRandom(seed)

@@ -47,7 +47,7 @@
       unsafe self.handle = handle
       (self.channels, self.rate, self.isCapture) = (format.channels, format.sampleRate, isCapture)
       self.figures = figures
-      if isCapture { _ = unsafe snd_pcm_start(handle) } else { unsafe Self.startEarly(handle, format) }
+      if isCapture { _ = unsafe snd_pcm_start(handle) } else { self.startEarly(format) }
     }
 
     deinit {
@@ -122,15 +122,15 @@
       if status < 0, status != -EPIPE, status != -ESTRPIPE, status != -EINTR { throw DeviceLoss(code: status) }
     }
 
-    /// A player starts with what the stream keeps ahead, not with a full buffer.
-    private static func startEarly(_ handle: OpaquePointer, _ format: AudioFormat) {
+    /// A player starts with what the stream keeps ahead, not with a full buffer, unless that is all that it takes.
+    private func startEarly(_ format: AudioFormat) {
       var settings: OpaquePointer?
       guard unsafe snd_pcm_sw_params_malloc(&settings) == 0, let settings = unsafe settings else { return }
       defer { unsafe snd_pcm_sw_params_free(settings) }
-      guard unsafe snd_pcm_sw_params_current(handle, settings) == 0 else { return }
-      let start = UInt(format.sampleRate * CaptureStage.depth / 1000)
-      unsafe snd_pcm_sw_params_set_start_threshold(handle, settings, start)
-      unsafe snd_pcm_sw_params(handle, settings)
+      let start = format.sampleRate * CaptureStage.depth / 1000
+      guard start < self.size, unsafe snd_pcm_sw_params_current(self.handle, settings) == 0 else { return }
+      unsafe snd_pcm_sw_params_set_start_threshold(self.handle, settings, UInt(start))
+      unsafe snd_pcm_sw_params(self.handle, settings)
     }
   }
 #endif

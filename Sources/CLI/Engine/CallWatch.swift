@@ -33,6 +33,7 @@ actor CallWatch {
       case .ended(let report):
         self.reports.append(report)
         self.ended.insert(report.id)
+        self.established.remove(report.id)
         if !report.isGood { self.failed += 1 }
       default: break
       }

@@ -3,20 +3,22 @@ internal import UACore
 
 /// Ctrl-C, or the end of a time, whichever comes first.
 enum Interrupt {
-  /// Waits so many seconds, or until `stop` says so; true when it was stopped early.
-  static func sleep(seconds: Double, unless stop: StopFlag) async -> Bool {
+  /// Waits so many seconds, or until one of `stops` says so; true when it was stopped early.
+  static func sleep(seconds: Double, unless stops: StopFlag...) async -> Bool {
     await withTaskGroup(of: Bool.self) { group in
       group.addTask {
         try? await Task.sleep(for: .seconds(seconds))
         return false
       }
-      group.addTask {
-        await stop.wait()
-        return true
+      for stop in stops {
+        group.addTask {
+          await stop.wait()
+          return true
+        }
       }
       let first = await group.next() ?? false
       group.cancelAll()
-      await stop.release()
+      for stop in stops { await stop.release() }
       return first
     }
   }
@@ -34,7 +36,7 @@ func answers(to calls: [CallID], _ agent: UserAgent, _ watch: CallWatch, _ stop:
   await stop.release()
 }
 
-/// Set once, by a signal or by the end of a call.
+/// Set once, by a signal or by the end of calls.
 actor StopFlag {
   private(set) var isSet = false
   private var waiters: [CheckedContinuation<Void, Never>] = []
@@ -49,13 +51,24 @@ actor StopFlag {
     return flag
   }
 
+  /// A flag that is set when the condition holds; nobody waits for it after the watch's agent has ended.
+  static func onEnd(_ condition: CallWatch.Condition, of watch: CallWatch) -> StopFlag {
+    let flag = StopFlag()
+    Task {
+      await watch.wait(condition)
+      await flag.set()
+    }
+    return flag
+  }
+
   func set() {
     self.isSet = true
     self.release()
   }
 
+  /// A task that was cancelled before it came here does not wait.
   func wait() async {
-    guard !self.isSet else { return }
+    guard !self.isSet, !Task.isCancelled else { return }
     await withCheckedContinuation { self.waiters.append($0) }
   }
 

@@ -44,7 +44,7 @@ func runDemo(_ options: DemoCommand) async throws {
     let rekeying = media.rekeyEvery.map { every in
       Task { await Rekeying.run(alice, call, milliseconds: every) }
     }
-    _ = await Interrupt.sleep(seconds: seconds, unless: stop)
+    _ = await Interrupt.sleep(seconds: seconds, unless: stop, .onEnd(.ended(call), of: aliceWatch))
     rekeying?.cancel()
     progress.cancel()
     await progress.value

@@ -15,8 +15,8 @@ struct LoadResult {
   var wasInterrupted = false
   /// KiB of resident memory more than before the calls, for each call: what the first call brings for good is in it.
   var residentPerCall: Int?
-  /// Seconds that placing the calls took, to the last one's answer.
-  var placingTime = 0.0
+  /// Seconds that placing the calls took, to the last one's answer; nil where others placed them.
+  var placingTime: Double?
   /// Microseconds from the kernel's receive to the packet, decrypted, in the jitter buffer, while all calls were up.
   var receiveDelays = Histogram([])
   /// Microseconds by which frames were played and sent late.
@@ -145,7 +145,7 @@ struct LoadResult {
         "setup_ms": self.setups.json, "secure_ms": self.secures.json, "media_ms": self.firstMedia.json,
         "rx_delay_us": self.receiveDelays.json, "tick_delay_us": self.tickDelays.json,
         "jitter_ms": self.jitters.json, "lost_per_leg": self.losses.json,
-        "handshakes_per_s": .number(Double(handshakes) / max(self.placingTime, 0.001)),
+        "handshakes_per_s": self.placingTime.map { .number(Double(handshakes) / max($0, 0.001)) } ?? .null,
       ],
       "calls": .array(self.all.count <= 100 ? self.all.map(\.json) : []),
     ]

@@ -28,16 +28,18 @@ func runLoad(_ options: LoadCommand) async throws {
   let residentBefore = ProcessUsage.resident
   let progress = LoadProgress(agent: caller, watch: callerWatch, delays: agents.delays, asked: options.callCount)
   let showing = media.json ? nil : Task { await progress.run() }
+  let placingBegan = Clock.now
   let (placed, failure) = await place(options, caller, target, account, stop)
   await answers(to: placed, caller, callerWatch, stop)
-  let placingTime = Clock.now - began
+  let placingTime = Clock.now - placingBegan
+  let over = StopFlag.onEnd(.count(placed.count), of: callerWatch)
   let rekeying = media.rekeyEvery.map { every in rekey(placed, caller, milliseconds: every) } ?? []
   // The first packets and handshakes of the last calls are over when the measurement begins.
-  let hasSettled = failure == nil ? await !Interrupt.sleep(seconds: 1, unless: stop) : false
+  let hasSettled = failure == nil ? await !Interrupt.sleep(seconds: 1, unless: stop, over) : false
   let (cpuBefore, measured) = (ProcessUsage.now.cpu, Clock.now)
   let (receivedBefore, tickedBefore) = (agents.delays.receive.counts, agents.delays.tick.counts)
   let residentWithCalls = ProcessUsage.resident
-  if failure == nil { _ = await Interrupt.sleep(seconds: media.seconds ?? 10, unless: stop) }
+  if failure == nil { _ = await Interrupt.sleep(seconds: media.seconds ?? 10, unless: stop, over) }
   let (cpu, seconds) = (ProcessUsage.now.cpu - cpuBefore, Clock.now - measured)
   let alive = await caller.callTotals().established
   let received = agents.delays.receive.counts.since(receivedBefore)
@@ -77,7 +79,7 @@ private func place(
   let start = Clock.now
   for due in LoadPlan(calls: options.callCount, rate: options.callRate, packetTime: account.packetTime).starts {
     let wait = start + due - Clock.now
-    if wait > 0 { try? await Task.sleep(for: .seconds(wait)) }
+    if wait > 0 { _ = await Interrupt.sleep(seconds: wait, unless: stop) }
     if await stop.isSet { break }
     do { placed.append(try await caller.call(target, settings: account)) } catch { return (placed, Failure(error)) }
   }
@@ -122,7 +124,7 @@ private func answerAll(_ options: LoadCommand, _ uri: String) async throws {
   let watch = CallWatch()
   let following = Task { await watch.follow(agent) }
   try await agent.setAccounts([agents.account(account.address.aor, isLocal: false)])
-  if !media.json { StandardError.write("answering on \(listen); Ctrl-C ends\n") }
+  if !media.json { StandardError.write("answering on \(await agent.listenAddress ?? listen); Ctrl-C ends\n") }
   let progress = LoadProgress(agent: agent, watch: watch, delays: agents.delays, asked: nil)
   let showing = media.json ? nil : Task { await progress.run() }
   if let seconds = media.seconds {
@@ -137,7 +139,6 @@ private func answerAll(_ options: LoadCommand, _ uri: String) async throws {
   await following.value
   agents.stop()
   var result = LoadResult(options, reports: await watch.reports, peerReports: [])
-  result.placingTime = Clock.now - began
   (result.receiveDelays, result.tickDelays) = (Histogram(receiveDelays), Histogram(tickDelays))
   result.show(began: began)
   if !result.isGood { throw result.verdict.reported }

@@ -304,6 +304,9 @@ struct TURNAllocation {
       }
     // It is gone, or ends by itself.
     case .release: self.disconnect()
+    // The server has forgotten the allocation, or was started anew.
+    case .permission where code == 437, .channel where code == 437:
+      self.fail("\(self.server) has no allocation of ours any more")
     case .permission(let host):
       guard let place = self.permissions.firstIndex(where: { $0.host == host }) else { return }
       self.permissions[place].state = .refused

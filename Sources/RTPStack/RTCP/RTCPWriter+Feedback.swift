@@ -17,4 +17,17 @@ extension RTCPWriter {
     self.append(sender, into: &room)
     self.append(source, into: &room)
   }
+
+  /// A full intra request (RFC 5104 §4.3.1): the same, where the peer has no other. One with the `number` of the last is that
+  /// one again, which `source` may have met already.
+  package mutating func fullIntraRequest(
+    sender: UInt32, source: UInt32, number: UInt8, into room: inout MutableRawSpan
+  ) {
+    self.header(.payloadFeedback, count: RTCPFeedback.MessageType.fullIntraRequest, body: 16, into: &room)
+    self.append(sender, into: &room)
+    // The entry names the source.
+    self.append(0, into: &room)
+    self.append(source, into: &room)
+    self.append(UInt32(number) << 24, into: &room)
+  }
 }

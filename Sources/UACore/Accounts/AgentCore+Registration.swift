@@ -111,7 +111,8 @@ extension AgentCore {
       account.route = result
       self.set(account, .registered)
       self.subscribeMailbox(account)
-      if isNew { self.updatePresence(retries: true) }
+      // What was due meanwhile has waited for this.
+      self.updatePresence(retries: isNew)
       self.serialRegistration.registered(account)
     case .failed(let status, let reason, _):
       account.route = nil

@@ -159,11 +159,13 @@ extension AgentCore {
       throw ModuleError(.configuration, "an offer of ours waits for its answer: roll back first")
     }
     let media = try self.media(of: call, towards: try self.address(in: offer))
+    let wasHeld = media.isHeldByPeer
     let answer = try self.refusable { try media.answer(to: offer) }
     // Who gets this answer can read what it announces: there is nothing that confirms it.
     try media.answerConfirmed()
     self.resolveCandidates(of: call)
     self.connected(call)
+    if media.isHeldByPeer != wasHeld { self.emit(.held(id, media.isHeldByPeer)) }
     return answer
   }
 
@@ -173,9 +175,11 @@ extension AgentCore {
     guard let media = call.media, media.awaitsAnswer else {
       throw ModuleError(.configuration, "there is no offer that this could answer")
     }
+    let wasHeld = media.isHeldByPeer
     try self.refusable { try media.receive(answer: answer) }
     self.resolveCandidates(of: call)
     self.connected(call)
+    if media.isHeldByPeer != wasHeld { self.emit(.held(id, media.isHeldByPeer)) }
   }
 
   /// Takes candidates that the peer has found since its last description.

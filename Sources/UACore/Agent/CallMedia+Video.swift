@@ -70,11 +70,10 @@ extension CallMedia {
     return line
   }
 
-  /// What packets are sent again under (RFC 5576 §4.2): a peer that gets all our calls' packets from one port may know
-  /// them by nothing else.
+  /// What packets are sent again under (RFC 4588 §8.3, RFC 5576 §4.2): who is told of one source takes another for a
+  /// stranger's.
   private func repairSource(of video: CallVideo) -> [SDPAttribute] {
-    guard self.environment.sharesPorts else { return [] }
-    return [
+    [
       SDPAttribute("ssrc", "\(video.retransmissionSSRC) cname:\(self.canonicalName)"),
       SDPAttribute("ssrc-group", "FID \(video.ssrc) \(video.retransmissionSSRC)"),
     ]
@@ -106,7 +105,8 @@ extension CallMedia {
       codec: codec, remoteParameters: format.fmtp, sendType: format.payloadType, receiveType: own.payloadType,
       repairSendType: repairs(line.sendCodecs, format.payloadType),
       repairReceiveType: repairs(line.receiveCodecs, own.payloadType), canSend: line.sends, canReceive: line.receives,
-      asksForLost: hasFeedback("nack"), asksForKeyFrames: hasFeedback("nack pli"), usesReducedSize: line.rtcpRsize,
+      asksForLost: hasFeedback("nack"), asksForKeyFrames: hasFeedback("nack pli"),
+      asksByFullIntraRequest: hasFeedback("ccm fir"), usesReducedSize: line.rtcpRsize,
       ssrc: video.ssrc, repairSSRC: video.retransmissionSSRC, canonicalName: self.canonicalName,
       mediaID: video.isBundled ? self.mediaID(of: line) : nil,
       source: devices.source, sink: devices.sink)

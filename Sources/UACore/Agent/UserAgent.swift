@@ -70,7 +70,11 @@ package actor UserAgent {
   /// - Throws: `ModuleError` or `AdmissionError`; then the agent is of no further use but for `shutDown`.
   package func start(accounts: [CallSettings] = []) throws {
     let core = try self.makeCore()
-    try core.start()
+    do { try core.start() } catch {
+      // Some of its transports may listen already.
+      core.close()
+      throw error
+    }
     self.core = core
     // Before the loop turns again: nothing that came in was read yet.
     if !accounts.isEmpty { try self.setAccounts(accounts) }
@@ -255,6 +259,10 @@ package actor UserAgent {
   package func meaning(ofKey key: Character) -> KeyMeaning { self.core?.meaning(ofKey: key) ?? .nothing }
 
   package func answer(_ id: CallID) { self.core?.answer(id) }
+  /// Puts every other call on hold, where `call_hold_other_calls` says so.
+  package func holdOthers(than id: CallID) {
+    if self.settings.configuration.callHoldOtherCalls { self.core?.holdOthers(than: id) }
+  }
   package func reject(_ id: CallID, status: Int) { self.core?.reject(id, status: status) }
   package func hangUp(_ id: CallID) { self.core?.hangUp(id) }
   package func setHold(_ id: CallID, _ isHeld: Bool) { self.core?.setHold(id, isHeld) }

@@ -210,6 +210,9 @@ extension AgentCore {
     guard (400...699).contains(status ?? 486), words.rest.count < 2 else {
       throw CommandFailure("/hangup takes a call, scode= with a status from 400 to 699, and reason= with a word")
     }
+    if words.rest.isEmpty, self.control.currentCall == nil, let target = self.control.cancelRedial() {
+      return self.emit(.output("\(target.shown) is not called again"))
+    }
     let call = try self.control.call(named: words.rest.first ?? "")
     guard call.isWaiting, status != nil || reason != nil else { return self.hangUp(call.id) }
     self.reject(call.id, status: status ?? 486, reason: reason)

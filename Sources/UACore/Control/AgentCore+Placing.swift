@@ -7,16 +7,18 @@ internal import SIPStack
 extension AgentCore {
   /// Calls `target` from an account, at once or as soon as its name is resolved.
   ///
+  /// - Parameter then: called once, at once or later, with the call that was made, or nil.
   /// - Returns: what there is to show.
   /// - Throws: why it can't be called, as far as it is known by then; the rest comes as output.
   func place(
     _ target: SIPURI, from account: LocalAccount, headers: [(String, String)] = [],
-    directions: CallDirections = CallDirections(), userData: String? = nil
+    directions: CallDirections = CallDirections(), userData: String? = nil, then: @escaping (CallID?) -> Void
   ) throws(CommandFailure) -> String {
     var first: Result<CallID, CommandFailure>?
     var isLater = false
     self.place(target, from: account, headers: headers, directions: directions, userData: userData) {
       [weak self] result in
+      then(try? result.get())
       guard isLater, let self else {
         first = result
         return

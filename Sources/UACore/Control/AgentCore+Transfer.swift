@@ -9,7 +9,7 @@ extension AgentCore {
 
   /// Asks the peer of a call to call `target` instead: a blind transfer. The peer is held meanwhile.
   func transfer(_ call: Call, to target: SIPURI) {
-    if call.session != nil, call.media?.isOnHold == false { self.setHold(call.id, true) }
+    self.hold([call], forTransferOf: call)
     self.ask(call, CallTransfer(target: NameAddress(uri: target)))
   }
 
@@ -18,10 +18,22 @@ extension AgentCore {
     guard let session = other.session, let target = self.endpoint.remoteParty(of: session) else {
       throw CommandFailure("call \(other.id) has no peer to transfer to")
     }
-    for each in [call, other] where each.session != nil && each.media?.isOnHold == false {
-      self.setHold(each.id, true)
-    }
+    self.hold([call, other], forTransferOf: call)
     self.ask(call, CallTransfer(target: target, replaces: session))
+  }
+
+  private func hold(_ calls: [Call], forTransferOf call: Call) {
+    call.heldForTransfer = calls.filter { $0.session != nil && $0.media?.isOnHold == false }.map(\.id)
+    for id in call.heldForTransfer { self.setHold(id, true) }
+  }
+
+  /// The call goes on, and with it who was held for its transfer.
+  private func transferFailed(_ call: Call, _ reason: String) {
+    self.emit(.transferFailed(call.id, reason))
+    let held = call.heldForTransfer
+    call.heldForTransfer = []
+    for id in held { self.setHold(id, false) }
+    if let last = held.last { self.control.choose(call: last) }
   }
 
   /// Sends the REFER, behind a re-INVITE of ours that is under way: some peers refuse one beside it (491 or 500).
@@ -48,8 +60,8 @@ extension AgentCore {
     case .completed(let status, _) where (200..<300).contains(status): self.hangUp(call.id)
     case .unobserved: self.hangUp(call.id)
     case .completed(let status, let reason), .refused(let status, let reason):
-      self.emit(.transferFailed(id, "\(status) \(reason)"))
-    case .lost: self.emit(.transferFailed(id, "nothing more was heard of it"))
+      self.transferFailed(call, "\(status) \(reason)")
+    case .lost: self.transferFailed(call, "nothing more was heard of it")
     }
   }
 

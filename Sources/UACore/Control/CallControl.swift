@@ -23,9 +23,12 @@ package final class CallControl {
   static let defaultAnswerValue = "http://www.notused.com"
   /// The call that is transferred to another one, and that one.
   var attendedTransfer: (from: CallID, to: CallID)?
-  private var chosenCall: CallID?
+  var chosenCall: CallID?
   private var chosenAccount: Int?
-  private var redial: Redial
+  var redial: Redial
+  /// What is called, or is to be called again.
+  var dialled: Dialled?
+  var dialCount = 0
 
   init(core: AgentCore) {
     self.core = core
@@ -35,11 +38,13 @@ package final class CallControl {
 
   // MARK: What is current
 
-  /// The chosen call, else one that waits to be answered, else the newest; nil when there is none.
+  /// The chosen call, else one that stands, else one that is not ours to answer, else the newest; nil when there is none. A
+  /// call that is made, or begins to stand, is chosen.
   package var currentCall: CallID? {
     let calls = self.core.calls.values.filter { $0.state != .ended }
     if let chosen = self.chosenCall, calls.contains(where: { $0.id == chosen }) { return chosen }
-    return calls.max { $0.id.number < $1.id.number }?.id
+    func rank(_ call: Call) -> Int { call.state == .established ? 2 : call.isWaiting ? 0 : 1 }
+    return calls.max { (rank($0), $0.id.number) < (rank($1), $1.id.number) }?.id
   }
 
   /// The chosen account, else the current call's, else the first.
@@ -100,9 +105,10 @@ package final class CallControl {
     }
     self.lastDialled = typed.isEmpty ? self.lastDialled : typed
     self.redial.forget()
-    if self.core.settings.configuration.callHoldOtherCalls { self.core.holdOthers(than: nil) }
-    return try self.core.place(
-      uri, from: chosen, headers: self.askingHeaders + headers, directions: directions, userData: userData)
+    return try self.place(
+      Dialled(
+        target: uri, account: chosen.number, headers: self.askingHeaders + headers, directions: directions,
+        userData: userData))
   }
 
   /// Calls what `dial` names, from the account whose place in the list follows a URI. What `userdata=` says comes with
@@ -143,34 +149,13 @@ package final class CallControl {
       call = self.core.calls.values.filter(\.isWaiting).min { $0.id.number < $1.id.number }
     }
     guard let call, call.isWaiting else { throw CommandFailure("no call waits to be accepted") }
-    if self.core.settings.configuration.callHoldOtherCalls { self.core.holdOthers(than: call.id) }
-    self.choose(call: call.id)
     if directions != CallDirections(), call.earlyAnswer != nil {
       throw CommandFailure("call \(call.id) has early media both ways: use /accept, and /medialdir after it")
     }
+    if self.core.settings.configuration.callHoldOtherCalls { self.core.holdOthers(than: call.id) }
+    self.choose(call: call.id)
     call.media?.directions = directions
     self.core.answer(call.id)
     return call
-  }
-
-  // MARK: What happens
-
-  /// Told of every event, after everyone else.
-  func take(_ event: AgentEvent) {
-    guard case .ended(let report) = event else { return }
-    if self.chosenCall == report.id { self.chosenCall = nil }
-    if let transfer = self.attendedTransfer, transfer.from == report.id || transfer.to == report.id {
-      self.attendedTransfer = nil
-    }
-    self.history.note(report)
-    guard !self.core.isClosing, let target = self.redial.target(after: report) else { return }
-    self.core.emit(.output("calling \(target) again in \(self.redial.delay) s"))
-    let due = self.core.context.now.advanced(by: .seconds(self.redial.delay))
-    self.core.context.schedule(at: due) { [weak core = self.core] in
-      guard let core, !core.isClosing, core.control.redial.isWaiting(for: target), let uri = try? SIPURI(target),
-        let account = core.control.currentAccount
-      else { return }
-      do throws(CommandFailure) { _ = try core.place(uri, from: account) } catch { core.warn(error.description) }
-    }
   }
 }

@@ -25,16 +25,20 @@ package struct ContactBook {
     guard let contact = ContactsFile.parse(line, file: "contact", problems: &problems).first, !problems.hasErrors else {
       throw CommandFailure(problems.first?.message ?? "a contact is \"Name\" <sip:user@host>")
     }
-    self.contacts.removeAll { $0.address.aor == contact.address.aor }
-    self.contacts.append(contact)
+    if let place = self.contacts.firstIndex(where: { $0.address.aor == contact.address.aor }) {
+      self.contacts[place] = contact
+    } else {
+      self.contacts.append(contact)
+    }
     return contact
   }
 
-  /// Takes the contact with this address away; false when there is none.
+  /// Takes the contact with this address away; false when there is none. Another one that was chosen stays chosen.
   package mutating func remove(_ uri: String) -> Bool {
-    let before = self.contacts.count
+    let (before, chosen) = (self.contacts.count, self.selected?.address.aor)
     self.contacts.removeAll { $0.address.aor == uri || "\($0.address)" == uri }
-    self.selection = min(self.selection, max(0, self.contacts.count - 1))
+    self.selection =
+      self.contacts.firstIndex { $0.address.aor == chosen } ?? min(self.selection, max(0, self.contacts.count - 1))
     return self.contacts.count < before
   }
 
@@ -54,11 +58,12 @@ package struct ContactBook {
       ?? named.first { uri.hasHost($0.address.host) && $0.address.user != nil }
   }
 
-  /// A name to dial: the display name of one contact, or the beginning of just one.
+  /// A name to dial: the display name of one contact, or the beginning of just one; what may be a number is no beginning.
   package func find(name: String) -> Contact? {
     let wanted = name.lowercased()
     let named = self.contacts.filter { $0.displayName != nil }
     if let exact = named.first(where: { $0.displayName?.lowercased() == wanted }) { return exact }
+    guard DialString.cleaned(name) == nil else { return nil }
     let near = named.filter { $0.displayName?.lowercased().hasPrefix(wanted) == true }
     return near.count == 1 ? near[0] : nil
   }

@@ -5,31 +5,25 @@ struct Redial {
   /// Seconds.
   let delay: Int
   private var used = 0
-  private var waiting: String?
 
   init(configuration: Configuration) {
     self.attempts = configuration.redialAttempts
     self.delay = configuration.redialDelay
   }
 
-  /// Whom to call again after `delay`; nil when the call stood, a person ended it, or the tries are used up.
-  mutating func target(after report: CallReport) -> String? {
-    self.waiting = nil
-    guard report.isOutgoing, report.setup == nil, report.reason != "hangup", report.reason != "cancelled",
-      self.attempts != 0
-    else { return nil }
+  /// Whether to call again after `delay`; not when the call stood, a person ended it, or the tries are used up.
+  mutating func isDue(after report: CallReport) -> Bool {
+    guard report.setup == nil, report.reason != "hangup", report.reason != "cancelled", self.attempts != 0 else {
+      return false
+    }
     guard self.used < self.attempts ?? .max else {
       self.used = 0
-      return nil
+      return false
     }
     self.used += 1
-    self.waiting = report.peer
-    return report.peer
+    return true
   }
 
-  /// Whether nobody has dialled since.
-  func isWaiting(for target: String) -> Bool { self.waiting == target }
-
-  /// A person dialled: the count begins anew.
-  mutating func forget() { (self.used, self.waiting) = (0, nil) }
+  /// A person dialled, or talks: the count begins anew.
+  mutating func forget() { self.used = 0 }
 }

@@ -8,8 +8,10 @@ internal import RTPStack
 struct VideoReceiver: ~Copyable {
   /// Bytes of the longest frame; what is longer is given up.
   private static let longestFrame = 4 << 20
-  /// How far back a packet may be that is sent again: as far as the assembler has numbers.
+  /// How far back a packet may be that is sent again.
   static let misorder = 512
+  /// Packets of the longest frame.
+  private static let longestRun = 1024
   /// The least time between two key frames that a sink asks for, which may take none of them.
   static let keyFrameInterval = Duration.milliseconds(300)
 
@@ -23,7 +25,7 @@ struct VideoReceiver: ~Copyable {
 
   private(set) var rtp = RTPReceiver(clockRate: 90_000, misorder: Self.misorder)
   private(set) var figures = Figures()
-  private var assembler = FrameAssembler()
+  private var assembler = FrameAssembler(capacity: Self.longestRun)
   private var depacketizer: (any VideoDepacketizer)?
   private var sink: (any VideoSink)?
   private var frame = VideoFrameRoom(limit: Self.longestFrame)

@@ -17,6 +17,8 @@ package struct VideoSettings: Sendable {
   package var asksForLost: Bool
   /// Whether key frames are asked for by PLI (RFC 4585 §6.3.1).
   package var asksForKeyFrames: Bool
+  /// Whether the peer also, or only, takes FIR for that (RFC 5104 §4.3.1).
+  package var asksByFullIntraRequest = false
   /// Whether feedback goes without a report before it (RFC 5506).
   package var usesReducedSize: Bool
   package var ssrc: UInt32

@@ -11,7 +11,8 @@ package struct VideoStatistics: Equatable, Sendable {
   package var receivedBytes = 0
   package var receivedFrames = 0
   package var receivedKeyFrames = 0
-  /// By sequence numbers (RFC 3550 A.3); what came when it was sent again counts as received.
+  /// By sequence numbers (RFC 3550 A.3), in the end: what came again as it was counts as received, and what came as a
+  /// retransmission of its own (RFC 4588), which has other numbers, does not.
   package var lost = 0
   /// Frames that were not handed on, as they, or one that they need, had come in part only.
   package var discardedFrames = 0

@@ -16,6 +16,8 @@ final class VideoStream {
   private let canonicalName: [UInt8]
   private var random: SeededGenerator
   private var keyFrameRequests = 0
+  /// The number of the last one.
+  private var fullIntraRequests: UInt8 = 0
   private var feedbackSent = 0
   /// Whether anything is agreed on.
   private var isActive = false
@@ -118,9 +120,20 @@ final class VideoStream {
         self.send(output) { $0.nack(sender: self.settings.ssrc, source: source, lost, into: &$1) }
       }
     }
-    if self.receiver.takeKeyFrameRequest(now: now), self.settings.asksForKeyFrames {
-      self.keyFrameRequests += 1
-      self.send(output) { $0.pictureLoss(sender: self.settings.ssrc, source: source, into: &$1) }
+    if self.receiver.takeKeyFrameRequest(now: now) { self.askForKeyFrame(of: source, output) }
+  }
+
+  /// By PLI where the peer has both: it needs no number.
+  private func askForKeyFrame(of source: UInt32, _ output: any StreamOutput) {
+    guard self.settings.asksForKeyFrames || self.settings.asksByFullIntraRequest else { return }
+    self.keyFrameRequests += 1
+    guard !self.settings.asksForKeyFrames else {
+      return self.send(output) { $0.pictureLoss(sender: self.settings.ssrc, source: source, into: &$1) }
+    }
+    // Each has a number of its own: the key frame that the last one brought may be what was lost.
+    self.fullIntraRequests &+= 1
+    self.send(output) {
+      $0.fullIntraRequest(sender: self.settings.ssrc, source: source, number: self.fullIntraRequests, into: &$1)
     }
   }
 

@@ -183,6 +183,21 @@ import Testing
     #expect(agents.alice.act { $0.control.contacts.contacts.isEmpty })
   }
 
+  @Test("who is chosen among the contacts stays so when another one goes, or is written anew")
+  func chosenContact() throws {
+    let agents = try Self.agents(isAsked: false)
+    func chosen() -> String? { agents.alice.act { $0.control.contacts.selected?.address.user } }
+    for name in ["ann", "ben", "cem"] { try Self.run("/addcontact <sip:\(name)@10.0.0.2>", agents.alice) }
+    try Self.run(">", agents.alice)
+    #expect(chosen() == "ben")
+    try Self.run("/addcontact \"Ann\" <sip:ann@10.0.0.2>", agents.alice)
+    #expect(chosen() == "ben")
+    try Self.run("/rmcontact sip:ann@10.0.0.2", agents.alice)
+    #expect(chosen() == "ben")
+    try Self.run("/rmcontact sip:ben@10.0.0.2", agents.alice)
+    #expect(chosen() == "cem")
+  }
+
   @Test(
     "test_contact_find_call: a call's peer is found among the contacts, by its host if need be",
     arguments: RxMode.allCases)

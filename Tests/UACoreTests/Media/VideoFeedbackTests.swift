@@ -13,6 +13,7 @@ import vp8
   final class Output: StreamOutput {
     var packets: [[UInt8]] = []
     var again = 0
+    var reports: [[UInt8]] = []
     let canSend = true
     let canReport = true
 
@@ -21,10 +22,13 @@ import vp8
       return true
     }
     func send(again packet: RawSpan) { self.again += 1 }
-    func send(report packet: inout Packet) -> Bool { true }
+    func send(report packet: inout Packet) -> Bool {
+      self.reports.append(packet.bytes.copied())
+      return true
+    }
   }
 
-  static func makeStream(repairType: UInt8?) throws -> VideoStream {
+  static func makeStream(repairType: UInt8?, takesPictureLoss: Bool = true) throws -> VideoStream {
     let probe = try ProbeVideo(settings: ModuleSettings(keys: []))
     let offers = probe.facets.compactMap { facet in
       if case .videoSource(let offer) = facet.body { offer } else { nil }
@@ -33,8 +37,9 @@ import vp8
       device: "4000", encodingName: "VP8", stream: StreamID(number: 1), direction: .transmit, wake: {})
     let settings = VideoSettings(
       codec: VP8Codec(), remoteParameters: nil, sendType: 96, receiveType: 96, repairSendType: repairType,
-      repairReceiveType: repairType, canSend: true, canReceive: true, asksForLost: true, asksForKeyFrames: true,
-      usesReducedSize: true, ssrc: 7, repairSSRC: 8, canonicalName: "video", mediaID: nil,
+      repairReceiveType: repairType, canSend: true, canReceive: true, asksForLost: true,
+      asksForKeyFrames: takesPictureLoss,
+      asksByFullIntraRequest: true, usesReducedSize: true, ssrc: 7, repairSSRC: 8, canonicalName: "video", mediaID: nil,
       source: try offers[0](request), sink: nil)
     let stream = VideoStream(settings, isShared: false, seed: 1, wallClockOffset: 0, now: Instant(nanoseconds: 0))
     try stream.configure(settings, now: Instant(nanoseconds: 0))
@@ -59,6 +64,32 @@ import vp8
     }
     let video = stream.statistics
     #expect(video.receivedKeyFrameRequests == 2000 && (8...12).contains(video.sentKeyFrames), "\(video)")
+  }
+
+  @Test(
+    "a key frame is asked for by PLI, and where the peer has FIR only by that, with another number each time",
+    arguments: [true, false])
+  func requests(takesPictureLoss: Bool) throws {
+    let (sender, receiver) = (
+      try Self.makeStream(repairType: nil), try Self.makeStream(repairType: nil, takesPictureLoss: takesPictureLoss)
+    )
+    let (packets, output) = (Output(), Output())
+    sender.timeout(now: Instant(nanoseconds: 0), packets)
+    // Without its first packet the key frame is none.
+    for packet in packets.packets.dropFirst() {
+      let isKnown = try packet.withRawSpan {
+        receiver.receive(try RTPHeader(parsing: $0), in: $0, now: Instant(nanoseconds: 0), output)
+      }
+      #expect(isKnown)
+    }
+    for tenth in 1..<20 {
+      receiver.timeout(now: Instant(nanoseconds: 0).advanced(byMilliseconds: Int64(tenth) * 100), output)
+    }
+    let asked = output.reports.filter { $0[1] == 206 }
+    let type: UInt8 = takesPictureLoss ? 1 : 4
+    #expect(asked.count >= 3 && asked.allSatisfy { $0[0] & 0x1F == type }, "\(asked)")
+    #expect(receiver.statistics.keyFrameRequests == asked.count)
+    if !takesPictureLoss { #expect(asked.map { $0[16] } == (1...UInt8(asked.count)).map { $0 }) }
   }
 
   @Test("who asks for every packet all the time gets each once in 20 ms", arguments: [97, nil])

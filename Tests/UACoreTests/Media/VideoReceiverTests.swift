@@ -125,6 +125,18 @@ private func moment(_ milliseconds: Int64) -> Instant {
     #expect(feed.frames.map(\.info.timestamp) == [1000, 91_000, 94_000, 184_000])
   }
 
+  @Test("a frame of a thousand packets comes whole")
+  func longFrame() throws {
+    let feed = try Feed(display: "receiver: long")
+    let frame = vp8Frame(1_000_000, isKey: true)
+    let parts = payloads(frame, VP8Codec().makePacketizer(remote: nil), room: 1000)
+    #expect((1000...1024).contains(parts.count))
+    for (index, part) in parts.enumerated() {
+      try feed.put(UInt16(index), part.bytes, timestamp: 1000, marker: part.isLast, at: Int64(index) / 100)
+    }
+    #expect(feed.frames.map(\.bytes) == [frame] && !feed.wantsKeyFrame(at: 1000))
+  }
+
   @Test("for a display that wants one key frame after the other, one is asked for every 300 ms")
   func greedyDisplay() throws {
     let feed = try Feed(display: "receiver: greedy", sink: { () throws(ModuleError) in GreedyDisplay() })

@@ -125,6 +125,28 @@ import Testing
     #expect(lab.agents.alice.act { $0.localAccounts.first?.registration } == .registered)
   }
 
+  @Test("a contact that is added while its account renews its registration is watched when that is done")
+  func addedMeanwhile() throws {
+    let lab = try Lab()
+    lab.agents.alice.act { $0.accounts = [] }
+    try lab.run("/uanew <sip:alice@10.0.0.3>;regint=600")
+    func registration() -> LocalAccount.Registration? {
+      lab.agents.alice.act { $0.localAccounts.first?.registration }
+    }
+    #expect(registration() == .registered)
+    var answer: (() -> Void)?
+    lab.carol.onRequest = { [unowned carol = lab.carol] _, id, _ in
+      answer = { carol.act { $0.respond(id, status: 200, now: carol.now) } }
+    }
+    #expect(lab.agents.simulation.run(milliseconds: 700_000) { registration() == .registering })
+    try lab.run("/addcontact <sip:carol@10.0.0.3>;presence=p2p")
+    #expect(lab.asked.isEmpty)
+    let respond = try #require(answer)
+    respond()
+    lab.agents.run(milliseconds: 500)
+    #expect(registration() == .registered && lab.asked.count == 1)
+  }
+
   @Test("a fetch brings the state once; what is too brief is refused; an hour is the most")
   func expiries() throws {
     let lab = try Lab()
