@@ -44,7 +44,7 @@ import Testing
   }
 
   @Test("a full intra request is what RFC 5104 §4.3.1.1 draws, and is read")
-  func fullIntraRequest() throws {
+  func writtenIntraRequest() throws {
     func request(_ number: UInt8) -> [UInt8] {
       [UInt8].written { room in
         var writer = RTCPWriter()
