@@ -163,7 +163,7 @@ let package = Package(
     .executableTarget(
       name: "CLI",
       dependencies: [
-        "Apus", "AllModules", "UACore", "SIPStack", "ModuleKit", "Runtime", "Handoff", "NetBase",
+        "Apus", "AllModules", "UACore", "ModuleKit", "Runtime", "Handoff", "NetBase",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: strict),
     layer(

@@ -2,7 +2,6 @@ internal import AllModules
 internal import ModuleKit
 internal import NetBase
 internal import Runtime
-internal import SIPStack
 internal import UACore
 
 /// The agents of `apus load`, and what they measure together.
@@ -35,10 +34,7 @@ struct LoadAgents {
   ) async throws -> UserAgent {
     var settings = AgentFactory.settings(self.options.media, listen: listen, mode: .pool)
     settings.configuration.usesSinglePort = self.options.singlePort
-    // What one host may ask for is no limit of what is measured.
-    settings.configuration.sipLimits.invitesPerSecond = 1_000_000
-    settings.configuration.sipLimits.sessions = 1_000_000
-    settings.configuration.sipLimits.serverTransactions = 1_000_000
+    settings.configuration.liftCallLimits()
     settings.delays = self.delays
     settings.decodesAudio = !self.options.skipsDecoding
     settings.programFacets = [self.speech.facet(side: side)]

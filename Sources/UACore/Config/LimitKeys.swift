@@ -44,3 +44,11 @@ enum LimitKeys {
     return limits
   }
 }
+
+extension Configuration {
+  /// As many calls as come, for a program that measures them: what one host may ask for is not what is looked for.
+  package mutating func liftCallLimits() {
+    (self.sipLimits.invitesPerSecond, self.sipLimits.sessions) = (1_000_000, 1_000_000)
+    self.sipLimits.serverTransactions = 1_000_000
+  }
+}
