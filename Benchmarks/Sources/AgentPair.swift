@@ -66,8 +66,7 @@ struct AgentPair: Sendable {
     configuration.rxMode = mode
     configuration.callMaxCalls = nil
     configuration.rtpPorts = 10_000...59_998
-    // What one host may ask for in a second must not be what is measured.
-    configuration.sipLimits.invitesPerSecond = 100_000
+    configuration.liftCallLimits()
     let loopback = SocketAddress(ipv4: 0x7F00_0001, port: 0)
     return UserAgent(
       AgentSettings(available: allModules, configuration: configuration, listen: loopback), pool: pool, name: name)

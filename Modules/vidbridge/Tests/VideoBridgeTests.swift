@@ -162,6 +162,19 @@ private func all(_ source: any VideoSource) -> [[UInt8]] {
     sink.finish()
   }
 
+  @Test("a key frame whose request was lost is asked for again with each frame that needs it")
+  func repeated() throws {
+    let streams = try Streams()
+    let (source, sink) = (try streams.source(1), try streams.sink(2))
+    #expect(sink.takeKeyFrameRequest() && !sink.takeKeyFrameRequest())
+    show([1], sink, isKey: false)
+    #expect(sink.takeKeyFrameRequest() && !sink.takeKeyFrameRequest())
+    show([2], sink)
+    show([3], sink, isKey: false)
+    #expect(!sink.takeKeyFrameRequest() && all(source) == [[2], [3]])
+    sink.finish()
+  }
+
   @Test("what finds the lane full is dropped up to the next key frame, which is asked for")
   func overflow() throws {
     let streams = try Streams()

@@ -141,26 +141,8 @@ extension AgentCore {
       return self.context.schedule(at: due) { [weak self] in self?.answerItself(id, after: 0) }
     }
     guard let call = self.calls[id], call.isWaiting else { return }
-    if call.settings.account != nil, self.settings.configuration.callHoldOtherCalls { self.holdOthers(than: id) }
+    if call.settings.account != nil { self.holdOthers(than: call) }
     self.answer(id)
-  }
-
-  /// Puts every call that stands, but one and the call whose place it takes, on hold; those without SIP are not ours to
-  /// describe.
-  ///
-  /// - Returns: which.
-  @discardableResult
-  func holdOthers(than id: CallID?) -> [CallID] {
-    let replaced = id.flatMap { self.calls[$0]?.replaced }
-    var held: [CallID] = []
-    for call in self.calls.values.sorted(by: { $0.id.number < $1.id.number })
-    where call.id != id && call.id != replaced && call.state == .established && call.session != nil
-      && call.media?.isOnHold == false
-    {
-      self.setHold(call.id, true)
-      held.append(call.id)
-    }
-    return held
   }
 }
 

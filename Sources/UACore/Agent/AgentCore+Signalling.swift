@@ -109,6 +109,7 @@ extension AgentCore {
     guard call.state != .established, call.state != .ended else { return }
     call.state = .established
     call.established = self.context.now
+    call.held = []
     self.emit(.established(call.id))
     self.notifyReferrer(of: call, status: 200)
     self.tellLateCandidates(of: call)
@@ -239,6 +240,7 @@ extension AgentCore {
     self.endCarrier(of: call)
     self.tones.update()
     self.watchers.changed(call)
+    if call.established == nil { self.resume(heldFor: call) }
     if call.media == nil { call.hasMediaEnded = true } else { call.media?.stop() }
     self.finish(call)
   }

@@ -45,8 +45,8 @@ final class Call {
   var isSendingInfo = false
   /// A transfer that was asked for while a re-offer of ours waits for its answer.
   var pendingTransfer: CallTransfer?
-  /// Who was put on hold for a transfer of this call, itself among them.
-  var heldForTransfer: [CallID] = []
+  /// Who was put on hold until this call stands, or for its transfer: they go on where that comes to nothing.
+  var held: [CallID] = []
   /// The REFER that asked for this call, while the one who sent it waits for news.
   var refer: ReferID?
   /// Whether a REFER in it was accepted, and it is not known yet where its target is: another one has to wait.

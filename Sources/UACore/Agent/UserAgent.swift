@@ -261,7 +261,7 @@ package actor UserAgent {
   package func answer(_ id: CallID) { self.core?.answer(id) }
   /// Puts every other call on hold, where `call_hold_other_calls` says so.
   package func holdOthers(than id: CallID) {
-    if self.settings.configuration.callHoldOtherCalls { self.core?.holdOthers(than: id) }
+    if let core, let call = core.calls[id] { core.holdOthers(than: call) }
   }
   package func reject(_ id: CallID, status: Int) { self.core?.reject(id, status: status) }
   package func hangUp(_ id: CallID) { self.core?.hangUp(id) }

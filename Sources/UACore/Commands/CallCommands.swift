@@ -12,7 +12,7 @@ extension AgentCore {
       CoreCommand("resume", key: "X", "[CALL]", scope: .inCall, "resume the current call; the others are held") {
         [unowned self] name throws(CommandFailure) in
         let call = try self.standing(name)
-        if self.settings.configuration.callHoldOtherCalls { self.holdOthers(than: call.id) }
+        self.holdOthers(than: call)
         self.control.choose(call: call.id)
         self.setHold(call.id, false)
         return ""

@@ -43,7 +43,6 @@ extension AgentCore {
         "hangup", key: "b", "[CALL] [scode=STATUS] [reason=WORD]", "end the current call, or refuse it: with a status"
       ) { [unowned self] text throws(CommandFailure) in
         try self.hangUp(parameters: text)
-        return ""
       },
       CoreCommand("hangupall", key: "B", "[in|out|all]", "end every call; in and out: what is not answered yet") {
         [unowned self] text throws(CommandFailure) in
@@ -203,7 +202,7 @@ extension AgentCore {
   }
 
   /// Ends the call that the parameters name, else the current one; one that nobody has answered is refused as they say.
-  private func hangUp(parameters: String) throws(CommandFailure) {
+  private func hangUp(parameters: String) throws(CommandFailure) -> String {
     var words = CommandWords(parameters)
     let status = words.take("scode").map { Int($0) ?? 0 }
     let reason = words.take("reason")
@@ -211,11 +210,15 @@ extension AgentCore {
       throw CommandFailure("/hangup takes a call, scode= with a status from 400 to 699, and reason= with a word")
     }
     if words.rest.isEmpty, self.control.currentCall == nil, let target = self.control.cancelRedial() {
-      return self.emit(.output("\(target.shown) is not called again"))
+      return "\(target.shown) is not called again"
     }
     let call = try self.control.call(named: words.rest.first ?? "")
-    guard call.isWaiting, status != nil || reason != nil else { return self.hangUp(call.id) }
+    guard call.isWaiting, status != nil || reason != nil else {
+      self.hangUp(call.id)
+      return ""
+    }
     self.reject(call.id, status: status ?? 486, reason: reason)
+    return ""
   }
 
   var sortedCalls: [Call] { self.calls.values.sorted { $0.id.number < $1.id.number } }

@@ -9,7 +9,7 @@ extension AgentCore {
 
   /// Asks the peer of a call to call `target` instead: a blind transfer. The peer is held meanwhile.
   func transfer(_ call: Call, to target: SIPURI) {
-    self.hold([call], forTransferOf: call)
+    self.hold([call], for: call)
     self.ask(call, CallTransfer(target: NameAddress(uri: target)))
   }
 
@@ -18,22 +18,14 @@ extension AgentCore {
     guard let session = other.session, let target = self.endpoint.remoteParty(of: session) else {
       throw CommandFailure("call \(other.id) has no peer to transfer to")
     }
-    self.hold([call, other], forTransferOf: call)
+    self.hold([call, other], for: call)
     self.ask(call, CallTransfer(target: target, replaces: session))
-  }
-
-  private func hold(_ calls: [Call], forTransferOf call: Call) {
-    call.heldForTransfer = calls.filter { $0.session != nil && $0.media?.isOnHold == false }.map(\.id)
-    for id in call.heldForTransfer { self.setHold(id, true) }
   }
 
   /// The call goes on, and with it who was held for its transfer.
   private func transferFailed(_ call: Call, _ reason: String) {
     self.emit(.transferFailed(call.id, reason))
-    let held = call.heldForTransfer
-    call.heldForTransfer = []
-    for id in held { self.setHold(id, false) }
-    if let last = held.last { self.control.choose(call: last) }
+    self.resume(heldFor: call)
   }
 
   /// Sends the REFER, behind a re-INVITE of ours that is under way: some peers refuse one beside it (491 or 500).

@@ -74,6 +74,13 @@ extension CallControl {
     return "call \(from): goes on"
   }
 
+  /// One of an attended transfer's two calls is over; who waits for the other one to be reached goes on.
+  func endTransfer(with call: CallID) {
+    guard let transfer = self.attendedTransfer, [transfer.from, transfer.to].contains(call) else { return }
+    self.attendedTransfer = nil
+    if call == transfer.to { self.core.resume([transfer.from]) }
+  }
+
   /// `URI TEXT`, or only text: for the peer of the current call, else for the selected contact.
   ///
   /// - Returns: whom it goes to.

@@ -23,12 +23,11 @@ package final class CallControl {
   static let defaultAnswerValue = "http://www.notused.com"
   /// The call that is transferred to another one, and that one.
   var attendedTransfer: (from: CallID, to: CallID)?
-  var chosenCall: CallID?
+  private var chosenCall: CallID?
   private var chosenAccount: Int?
   var redial: Redial
   /// What is called, or is to be called again.
   var dialled: Dialled?
-  var dialCount = 0
 
   init(core: AgentCore) {
     self.core = core
@@ -107,7 +106,7 @@ package final class CallControl {
     self.redial.forget()
     return try self.place(
       Dialled(
-        target: uri, account: chosen.number, headers: self.askingHeaders + headers, directions: directions,
+        uri, account: chosen.number, headers: self.askingHeaders + headers, directions: directions,
         userData: userData))
   }
 
@@ -152,10 +151,29 @@ package final class CallControl {
     if directions != CallDirections(), call.earlyAnswer != nil {
       throw CommandFailure("call \(call.id) has early media both ways: use /accept, and /medialdir after it")
     }
-    if self.core.settings.configuration.callHoldOtherCalls { self.core.holdOthers(than: call.id) }
+    self.core.holdOthers(than: call)
     self.choose(call: call.id)
     call.media?.directions = directions
     self.core.answer(call.id)
     return call
+  }
+
+  // MARK: What happens
+
+  /// Told of every event, after everyone else.
+  func take(_ event: AgentEvent) {
+    switch event {
+    case .outgoing(let id, _): self.choose(call: id)
+    case .established(let id):
+      self.choose(call: id)
+      self.begins(id)
+    case .ended(let report):
+      if self.chosenCall == report.id { self.chosenCall = nil }
+      self.history.note(report)
+      guard !self.core.isClosing else { return }
+      self.endTransfer(with: report.id)
+      self.redial(after: report)
+    default: break
+    }
   }
 }

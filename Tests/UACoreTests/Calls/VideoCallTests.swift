@@ -129,9 +129,12 @@ import Testing
   }
 
   @Test(
-    "without what is asked for, a lost frame is followed by a key frame", arguments: VideoCell.all.filter(\.isExample))
-  func keyFrames(cell: VideoCell) throws {
+    "without what is asked for, a lost frame is followed by a key frame, also where the peer knows no PLI",
+    arguments: VideoCell.all.filter(\.isExample), [true, false])
+  func keyFrames(cell: VideoCell, hasPictureLoss: Bool) throws {
     let (agents, alice, _) = try Self.makeAgents(cell, seed: 7, length: "1500")
+    let descriptions = Descriptions(agents.simulation.network)
+    if !hasPictureLoss { descriptions.set { $0.body.removeAll { $0.hasSuffix(" nack pli") } } }
     let call = try agents.establishedCall()
     agents.run(milliseconds: 500)
     // For three seconds nothing gets through; packets are kept for two.

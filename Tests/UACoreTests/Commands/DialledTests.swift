@@ -33,9 +33,19 @@ import Testing
     try self.run("a", agents.bob)
     agents.run(milliseconds: 500)
     #expect(self.current(agents.bob) != first)
+    // A third rings when the second ends.
+    try self.run("d sip:bob@10.0.0.2", agents.alice)
+    agents.run(milliseconds: 500)
     try self.run("b", agents.bob)
     agents.run(milliseconds: 500)
-    #expect(self.current(agents.bob) == first)
+    #expect(agents.bob.act { $0.calls.count } == 2 && self.current(agents.bob) == first)
+    // A fourth is answered by itself.
+    agents.bob.act { $0.control.choose(call: first) }
+    agents.bobSettings.answersAtOnce = true
+    agents.bob.act { $0.accounts = [agents.bobSettings] }
+    try self.run("d sip:bob@10.0.0.2", agents.alice)
+    agents.run(milliseconds: 500)
+    #expect(self.current(agents.bob) == agents.bob.act { $0.sortedCalls.last?.id })
   }
 
   @Test(
@@ -52,17 +62,24 @@ import Testing
     #expect(agents.alice.isEstablished)
   }
 
-  @Test("a peer that refuses to call somebody else is heard again", arguments: ["/transfer sip:carol@10.0.0.9"])
-  func failedTransfer(line: String) throws {
+  @Test(
+    "a peer that refuses to call somebody else is heard again, unless another call stands by then",
+    arguments: [false, true])
+  func failedTransfer(isBusy: Bool) throws {
     let agents = try CallControlTests.agents(isAsked: false)
     agents.bobSettings.acceptsTransfer = false
     agents.bob.act { $0.accounts = [agents.bobSettings] }
     try self.run("d sip:bob@10.0.0.2", agents.alice)
     agents.run(milliseconds: 1_000)
-    try self.run(line, agents.alice)
+    try self.run("/transfer sip:carol@10.0.0.9", agents.alice)
     #expect(self.isOnHold(agents.alice) == true)
+    if isBusy {
+      // The re-INVITE and the REFER are still under way.
+      try self.run("d sip:bob@10.0.0.2", agents.alice)
+      agents.alice.act { core in core.sortedCalls.last.map { core.establish($0) } }
+    }
     agents.run(milliseconds: 5_000)
-    #expect(agents.alice.isEstablished && self.isOnHold(agents.alice) == false)
+    #expect(agents.alice.isEstablished && self.isOnHold(agents.alice) == isBusy)
   }
 
   @Test("who waits for an attended transfer goes on when the other one hangs up, or was never reached")
