@@ -236,11 +236,11 @@ extension AgentCore {
     call.ended = self.context.now
     call.hasSIPEnded = true
     call.state = .ended
+    if call.established == nil { self.resume(heldFor: call) }
     for body in call.gathering.take() ?? [] { body() }
     self.endCarrier(of: call)
     self.tones.update()
     self.watchers.changed(call)
-    if call.established == nil { self.resume(heldFor: call) }
     if call.media == nil { call.hasMediaEnded = true } else { call.media?.stop() }
     self.finish(call)
   }

@@ -7,16 +7,15 @@ extension AgentCore {
   func holdOthers(than call: Call) {
     guard self.settings.configuration.callHoldOtherCalls, call.state != .ended else { return }
     let others = self.sortedCalls.filter { $0.id != call.id && $0.id != call.replaced }
-    self.hold(others, for: call, call.state == .established)
+    let held = self.hold(others)
+    if call.state != .established { call.held = held }
   }
 
-  /// For a transfer of `call`, or until it stands.
-  ///
-  /// - Parameter isForGood: whether nothing that may come of `call` lets them go on.
-  func hold(_ calls: [Call], for call: Call, _ isForGood: Bool = false) {
+  /// - Returns: which of them were not on hold.
+  func hold(_ calls: [Call]) -> [CallID] {
     let active = calls.filter(\.isActive).map(\.id)
     for id in active { self.setHold(id, true) }
-    if !isForGood { call.held = active }
+    return active
   }
 
   /// A call or its transfer came to nothing: who was put on hold for it goes on.

@@ -9,7 +9,7 @@ extension AgentCore {
 
   /// Asks the peer of a call to call `target` instead: a blind transfer. The peer is held meanwhile.
   func transfer(_ call: Call, to target: SIPURI) {
-    self.hold([call], for: call)
+    call.held = self.hold([call])
     self.ask(call, CallTransfer(target: NameAddress(uri: target)))
   }
 
@@ -18,7 +18,7 @@ extension AgentCore {
     guard let session = other.session, let target = self.endpoint.remoteParty(of: session) else {
       throw CommandFailure("call \(other.id) has no peer to transfer to")
     }
-    self.hold([call, other], for: call)
+    call.held = self.hold([call, other])
     self.ask(call, CallTransfer(target: target, replaces: session))
   }
 
