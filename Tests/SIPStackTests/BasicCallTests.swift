@@ -64,6 +64,28 @@ struct BasicCallTests {
     #expect(endpoint.nextDeadline == start.advanced(byMilliseconds: 32_000))
   }
 
+  @Test(
+    "who is called by sips, or through a route that is, is reached by sips (RFC 3261 §12.1.1)",
+    arguments: [
+      ("sips:bob@192.0.2.2", "", "<sips:bob@192.0.2.2:5060>"),
+      ("sip:bob@192.0.2.2", "Record-Route: <sips:192.0.2.9;lr>", "<sips:bob@192.0.2.2:5060>"),
+      ("sip:bob@192.0.2.2", "Contact: <sips:eve@192.0.2.1>", "<sips:bob@192.0.2.2:5060>"),
+      ("sip:bob@192.0.2.2", "Contact: <sip:eve@192.0.2.1>", "<sip:bob@192.0.2.2:5060;transport=tls>"),
+    ])
+  func secured(uri: String, header: String, contact: String) throws {
+    let pair = Pair()
+    let headers = header.isEmpty ? [] : [header]
+    let text = Requests.text(.invite, uri: uri, via: "SIP/2.0/TLS 192.0.2.1:5061", headers: headers)
+    Array(text.utf8).withRawSpan { span in
+      pair.b.receive(
+        span, from: Pair.addressA, on: Pair.addressB, transport: .tls, flow: SIPFlow(number: 3), now: pair.now)
+    }
+    pair.act { _ in }
+    let id = try #require(pair.incoming)
+    pair.act { pair.b.accept(id, body: Pair.answer, now: $0) }
+    #expect(pair.all("200 INVITE", from: .b).first?.message.headers["Contact"] == contact)
+  }
+
   @Test("the callee hears who calls, whom, and with what")
   func incoming() throws {
     let pair = Pair()

@@ -205,6 +205,51 @@ struct FlowTests {
     #expect(pair.established(.a).count == 1)
   }
 
+  @Test("an INVITE that goes elsewhere names the address and the transport that lead back from there")
+  func contactElsewhere() {
+    let pair = Pair()
+    let other = SocketAddress(ipv4: 0xC000_0205, port: 5066)
+    _ = Self.call(
+      pair,
+      [SIPTarget(address: Self.dead), SIPTarget(address: Pair.addressB, transport: .tcp, local: other)])
+    pair.act { pair.a.transportFailed(to: Self.dead, error: "refused", now: $0) }
+    let contacts = pair.all("INVITE", from: .a).map { $0.message.headers["Contact"] }
+    #expect(contacts == ["<sip:alice@192.0.2.1:5060>", "<sip:alice@192.0.2.5:5066;transport=tcp>"])
+  }
+
+  @Test("a callee that rings when the connection breaks is told that the call is over, and called by no other way")
+  func breaksWhileRinging() throws {
+    let pair = Pair()
+    pair.link = { _ in [] }
+    let target = SIPTarget(address: Pair.addressB, transport: .tcp)
+    _ = Self.call(pair, [target, SIPTarget(address: Self.dead, transport: .tcp)])
+    try ForkTests.answer(pair, 180, tag: "b")
+    let path = SIPPath(peer: Pair.addressB, local: Pair.addressA, transport: .tcp, flow: pair.flow)
+    pair.act { pair.a.flowFailed(path, error: "reset", now: $0) }
+    #expect(pair.ends(.a) == [.unreachable("reset")])
+    #expect(pair.count("INVITE", from: .a) == 1 && pair.count("CANCEL", from: .a) == 1)
+    #expect(pair.all("CANCEL", from: .a).last?.path.flow == nil)
+    // It was answered at that moment.
+    try ForkTests.answer(pair, 200, tag: "b", body: Pair.answer)
+    #expect(pair.count("ACK", from: .a) == 1 && pair.count("BYE", from: .a) == 1)
+    pair.runToEnd()
+    pair.expectEmpty()
+  }
+
+  @Test("the ACK that went over a connection that is gone goes over a new one when the 200 comes again")
+  func acknowledgementAfterLoss() throws {
+    let pair = Pair()
+    pair.link = { _ in [] }
+    _ = Self.call(pair, [SIPTarget(address: Pair.addressB, transport: .tcp, flow: SIPFlow(number: 4))])
+    try ForkTests.answer(pair, 200, tag: "b", body: Pair.answer)
+    #expect(pair.all("ACK", from: .a).last?.path.flow == SIPFlow(number: 4))
+    let path = SIPPath(peer: Pair.addressB, local: Pair.addressA, transport: .tcp, flow: SIPFlow(number: 4))
+    pair.act { pair.a.flowFailed(path, error: "reset", now: $0) }
+    try ForkTests.answer(pair, 200, tag: "b", body: Pair.answer)
+    let acknowledgements = pair.all("ACK", from: .a)
+    #expect(acknowledgements.count == 2 && acknowledgements.last?.path.flow == nil)
+  }
+
   @Test("a connection that brings nothing in all the time of a request is closed; one that brings anything is kept")
   func silentConnection() {
     let pair = Pair()

@@ -105,11 +105,13 @@ struct RegistrationTests {
   }
 
   @Test(
-    "what the registrar grants counts: in the contact, in Expires, or what was asked",
+    "what the registrar grants counts: in the contact, whatever address it sees us at, in Expires, or what was asked",
     arguments: [
       ("<sip:alice@192.0.2.1:5060>;expires=120", "", 120), ("<sip:alice@192.0.2.1:5060>", "60", 60),
       ("<sip:other@192.0.2.9>;expires=9, <sip:alice@192.0.2.1:5060>;expires=300", "", 300), ("", "", 3_600),
       ("<sip:alice@192.0.2.1:5060>;expires=junk", "77", 77), ("<sip:alice@192.0.2.1:5060>;expires=0", "", 1),
+      ("<sip:alice@203.0.113.9:41000>;expires=300", "", 300),
+      ("<sip:x@192.0.2.7>;expires=9, <sip:y@192.0.2.8>;expires=8", "", 3_600),
     ])
   func granted(contact: String, expires: String, seconds: Int) {
     let lab = Lab(nil)

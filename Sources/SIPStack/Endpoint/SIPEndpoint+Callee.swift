@@ -134,7 +134,11 @@ extension SIPEndpoint {
   func contact(for transaction: ServerTransaction, _ source: SIPPath) -> SIPURI {
     var contact = SIPURI(user: transaction.uri.user, host: source.local.uriHost, port: source.local.port)
     contact.parameters["transport"] = source.transport.uriParameter
-    return contact
+    guard source.transport.isSecure else { return contact }
+    let route = transaction.request.headers.list("Record-Route").first ?? transaction.request.headers["Contact"]
+    let isSecured =
+      transaction.uri.scheme == .sips || route.flatMap({ try? NameAddress($0) })?.uri.scheme == .sips
+    return isSecured ? contact.secured : contact
   }
 
   /// What the policy refuses of an INVITE: extensions that are off, required ones that the peer lacks.

@@ -242,7 +242,7 @@ extension SIPEndpoint {
     self.counters.forkedAnswers += 1
     if let last = transaction.earlySequences[record.id.remoteTag] { record.dialog.resume(after: last) }
     self.acknowledge(record, transaction, body: nil)
-    self.send(.bye, in: record, user: .nobody, submission: Submission(account: transaction.submission.account), now)
+    self.send(.bye, in: record, user: .farewell, submission: Submission(account: transaction.submission.account), now)
   }
 
   func failed(invite session: InviteSession, _ reason: EndReason, _ now: Instant) {

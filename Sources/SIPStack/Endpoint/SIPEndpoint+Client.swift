@@ -100,7 +100,7 @@ extension SIPEndpoint {
       self.emit(
         .requestResult(id, status: status, reason: reason, headers: response.headers, body: response.body))
     case .registration(let id): self.receive(registration: received, id, transaction, now)
-    case .nobody: break
+    case .farewell, .nobody: break
     }
   }
 
@@ -108,7 +108,7 @@ extension SIPEndpoint {
     switch transaction.user {
     case .invite(let id), .reoffer(let id):
       transaction.key.method == .invite && self.sessions[id]?.hasEnded ?? true
-    case .bye, .prack, .subscription, .request, .registration, .nobody: false
+    case .bye, .prack, .subscription, .request, .registration, .farewell, .nobody: false
     }
   }
 
@@ -140,7 +140,7 @@ extension SIPEndpoint {
       if let session = self.sessions[id] { self.forget(session, now) }
     case .request(let id): self.emit(.requestFailed(id, reason))
     case .registration(let id): self.failed(registration: id, transaction, reason, now)
-    case .nobody: break
+    case .farewell, .nobody: break
     }
   }
 

@@ -23,6 +23,7 @@ extension SIPEndpoint {
     }
     self.heard[flow] = nil
     for transaction in self.servers.values where transaction.path.flow == flow { transaction.leaveFlow() }
+    for transaction in self.clients.values { transaction.leaveFlow(flow) }
     for record in self.dialogs.values where record.start.flow == flow { record.start.flow = nil }
     for session in self.sessions.values {
       if let answer = session.answer, answer.path.flow == flow { session.answer?.path.leaveFlow(port: answer.viaPort) }
@@ -81,6 +82,7 @@ extension SIPEndpoint {
     let failed = self.clients.values.filter { $0.isPending && isFailed($0.path) }
     for transaction in failed.sorted(by: { $0.serial < $1.serial }) {
       self.counters.transportFailures += 1
+      if reconnects, self.leaveRinging(transaction, error, now) { continue }
       transaction.abandon()
       self.settle(transaction)
       if self.goOn(transaction, isTransportFailure: true, now) || reconnects && self.reconnect(transaction, now) {
@@ -90,6 +92,20 @@ extension SIPEndpoint {
     }
   }
 
+  /// A callee that rings is not called a second time by way of another target: the call is over, and a CANCEL over a new
+  /// connection tells the callee. What is answered all the same is hung up.
+  ///
+  /// - Returns: false when nobody rings.
+  private func leaveRinging(_ transaction: ClientTransaction, _ error: String, _ now: Instant) -> Bool {
+    guard case .invite(let id) = transaction.user, let session = self.sessions[id], !session.earlyDialogs.isEmpty,
+      case .calling(let current, let hangUp) = session.state, current === transaction
+    else { return false }
+    transaction.path.flow = nil
+    if case .no = hangUp { self.cancel(transaction, headers: session.byeHeaders, now) }
+    self.failed(invite: session, .unreachable(error), now)
+    return true
+  }
+
   /// Sends a BYE or an offer once more, over a new connection: that the one it had was closed, as it is by a NAT that forgot
   /// it, is no word of the peer's. Of other requests nobody knows whether the peer has had them, and twice is too often.
   ///
@@ -97,7 +113,7 @@ extension SIPEndpoint {
   private func reconnect(_ transaction: ClientTransaction, _ now: Instant) -> Bool {
     switch transaction.user {
     case .bye, .reoffer: break
-    case .invite, .prack, .subscription, .request, .registration, .nobody: return false
+    case .invite, .prack, .subscription, .request, .registration, .farewell, .nobody: return false
     }
     guard transaction.path.flow != nil, !transaction.submission.hasReconnected, self.isWanted(transaction),
       let path = self.dialog(of: transaction.request)?.path, path.flow == nil
@@ -129,12 +145,27 @@ extension SIPEndpoint {
     submission.datagramFallback = nil
     self.counters.failovers += 1
     var request = transaction.request
-    // The address of ours that the next one reaches is another, where it has another family or transport.
-    if case .registration(let id) = transaction.user, next.isElsewhere(than: transaction.path) {
-      self.renewContact(of: id, in: &request, next)
-    }
+    self.renewContact(in: &request, of: transaction, next)
     self.resubmit(request, instead: transaction, next, submission, now)
     return true
+  }
+
+  /// The address of ours that the next target reaches is another, where it has another family or transport.
+  func renewContact(in request: inout SIPMessage, of transaction: ClientTransaction, _ next: SIPPath) {
+    let former = transaction.path
+    guard next.isElsewhere(than: former) else { return }
+    switch transaction.user {
+    case .registration(let id): self.renewContact(of: id, in: &request, next)
+    case .invite(let id):
+      guard let session = self.sessions[id] else { return }
+      session.contact = session.contact.moved(from: former, to: next)
+      request.headers.set("Contact", session.contact.description)
+    case .subscription(let id):
+      guard let subscription = self.subscriptions[id] else { return }
+      subscription.contact = subscription.contact.moved(from: former, to: next)
+      request.headers.set("Contact", subscription.contact.description)
+    case .reoffer, .bye, .prack, .request, .farewell, .nobody: break
+    }
   }
 
   /// Starts `request` in place of the transaction `old`, whose user gets the result.
@@ -161,7 +192,7 @@ extension SIPEndpoint {
     case .prack(let id): return self.sessions[id]?.hasEnded == false
     case .subscription(let id): return self.subscriptions[id]?.request === transaction
     case .registration(let id): return self.registrations[id]?.request === transaction
-    case .request: return true
+    case .request, .farewell: return true
     case .nobody: return false
     }
   }
@@ -188,13 +219,13 @@ extension SIPEndpoint {
       subscription.request = new
       subscription.start = new.path
       // NOTIFYs name the REFER that was taken by its number (RFC 3515 §2.4.6).
-      if subscription.isRefer, let cseq = try? SIPEssentials(new.request).cseq {
+      if subscription.isRefer, subscription.role == .subscriber, let cseq = try? SIPEssentials(new.request).cseq {
         subscription.eventID = "\(cseq.number)"
       }
     case .registration(let id):
       guard let registration = self.registrations[id], registration.request === old else { return }
       registration.request = new
-    case .bye, .prack, .request, .nobody: break
+    case .bye, .prack, .request, .farewell, .nobody: break
     }
   }
 

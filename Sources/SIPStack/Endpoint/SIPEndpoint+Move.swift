@@ -54,4 +54,14 @@ extension NameAddress {
     moved.uri.port = local.port
     return moved
   }
+
+  /// The same where another transport leads there, too.
+  func moved(from former: SIPPath, to next: SIPPath) -> NameAddress {
+    guard self.uri.host == former.local.uriHost else { return self }
+    var moved = self.moved(from: former.local, to: next.local)
+    if former.transport != next.transport {
+      moved.uri.parameters["transport"] = next.transport.uriParameter
+    }
+    return moved
+  }
 }

@@ -133,12 +133,14 @@ extension SIPEndpoint {
     }
   }
 
-  /// Whoever made the Call-ID waits 2.1 to 4 s, the other 0 to 2 s, in steps of 10 ms (RFC 3261 §14.1).
   func backOff(_ session: InviteSession, _ reoffer: InviteSession.Reoffer, _ now: Instant) {
-    let steps = session.isCaller ? 210...400 : 1...200
-    let wait = Int64.random(in: Int64(steps.lowerBound)...Int64(steps.upperBound), using: &self.generator)
-    session.outgoingReoffer = .backingOff(until: now.advanced(byMilliseconds: wait * 10), reoffer)
+    session.outgoingReoffer = .backingOff(until: now.advanced(byMilliseconds: self.glareWait(session)), reoffer)
     self.settle(session)
+  }
+
+  /// Milliseconds: whoever made the Call-ID waits 2.1 to 4 s, the other 0 to 2 s, in steps of 10 ms (RFC 3261 §14.1).
+  private func glareWait(_ session: InviteSession) -> Int64 {
+    10 * Int64.random(in: session.isCaller ? 210...400 : 1...200, using: &self.generator)
   }
 
   func receive(
@@ -154,6 +156,10 @@ extension SIPEndpoint {
       .headers(session.id, transaction.key.method, status: response.status, response.message.headers))
     session.outgoingReoffer = nil
     switch response.status {
+    case 491 where reoffer.purpose == .refresh:
+      // The peer's own change refreshes as well, and may change what stands: a later refresh is made anew.
+      session.sessionTimer?.refreshAt = now.advanced(byMilliseconds: self.glareWait(session))
+      self.settle(session)
     case 491 where reoffer.attempt < InviteSession.maximumReofferAttempts:
       self.backOff(session, reoffer, now)
     case 422 where self.raiseInterval(session, reoffer, response, now): break

@@ -39,7 +39,7 @@ extension SIPEndpoint {
     case .invite(let id), .reoffer(let id), .bye(let id), .prack(let id): self.sessions[id]?.account
     case .subscription(let id): self.subscriptions[id]?.account
     case .registration(let id): self.registrations[id]?.settings.account
-    case .request, .nobody: nil
+    case .request, .farewell, .nobody: nil
     }
   }
 
@@ -186,7 +186,9 @@ extension SIPEndpoint {
     var request = self.nextRequest(of: transaction)
     request.startLine = .request(method, uri)
     request.headers.remove("Route")
-    self.resubmit(request, instead: transaction, first.path(local: local), submission, now)
+    let path = first.path(local: local)
+    self.renewContact(in: &request, of: transaction, path)
+    self.resubmit(request, instead: transaction, path, submission, now)
   }
 }
 

@@ -97,6 +97,7 @@ extension SIPEndpoint {
     }
     subscription.wasTooBrief = false
     self.emit(.subscriptionAccepted(subscription.id, expires: granted))
+    subscription.grantedUntil = now.advanced(by: .seconds(granted))
     self.schedule(subscription, expires: granted, now)
   }
 
@@ -177,6 +178,7 @@ extension SIPEndpoint {
   private func notified(
     _ subscription: Subscription, _ request: SIPMessage, _ state: SubscriptionStateValue, _ now: Instant
   ) {
+    let isFirst = !subscription.isNotified
     subscription.isNotified = true
     subscription.state = state.state
     if subscription.isRefer { return self.notified(refer: subscription, request, state, now) }
@@ -194,8 +196,10 @@ extension SIPEndpoint {
         isFetch ? .local : .terminated(reason: state.reason ?? "", retryAfter: state.retryAfter))
       self.forget(subscription)
     case .active, .pending:
-      guard !subscription.hasEnded, subscription.request == nil else { return }
-      self.schedule(subscription, expires: state.expires ?? subscription.expires, now)
+      // One that says nothing of the time leaves it as it was granted (RFC 6665 §4.1.3).
+      guard !subscription.hasEnded, subscription.request == nil, isFirst || state.expires != nil else { return }
+      let left = subscription.grantedUntil.map { Int(max(0, $0.milliseconds(since: now)) / 1_000) }
+      self.schedule(subscription, expires: state.expires ?? left ?? subscription.expires, now)
     }
   }
 }

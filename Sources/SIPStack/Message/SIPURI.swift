@@ -110,6 +110,15 @@ package struct SIPURI: Hashable, Sendable, CustomStringConvertible {
     return uri.description
   }
 
+  /// The same place by TLS on each hop (RFC 3261 §8.1.1.8), where `transport=tls` has nothing more to say (§26.2.2).
+  package var secured: SIPURI {
+    guard self.scheme == .sip else { return self }
+    var uri = self
+    uri.scheme = .sips
+    if uri.parameters["transport"] == "tls" { uri.parameters["transport"] = nil }
+    return uri
+  }
+
   /// The user part with its escapes resolved.
   package var unescapedUser: String? { self.user.map(Self.unescape) }
 
@@ -152,7 +161,8 @@ package struct SIPURI: Hashable, Sendable, CustomStringConvertible {
     return nil
   }
 
-  static func unescape(_ text: String) -> String {
+  /// `text` with its escapes resolved; what is none stays as it is.
+  package static func unescape(_ text: String) -> String {
     let bytes = Array(text.utf8)
     var plain: [UInt8] = []
     var index = 0

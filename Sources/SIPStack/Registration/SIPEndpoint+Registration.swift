@@ -226,6 +226,7 @@ extension SIPEndpoint {
     } else {
       uri = SIPURI(user: settings.addressOfRecord.uri.user, host: path.local.uriHost, port: path.local.port)
       uri.parameters["transport"] = path.transport.uriParameter
+      if settings.addressOfRecord.uri.scheme == .sips { uri = uri.secured }
     }
     let isOutbound = settings.flowNumber != nil && settings.instance != nil
     if isOutbound { uri.parameters.set("ob", nil) }
@@ -331,8 +332,10 @@ extension SIPEndpoint {
     let contacts = headers.list("Contact").compactMap { try? NameAddress($0) }
     let sent = registration.contact
     let ours = contacts.first { self.isSame($0, sent, registration) }
+    // A registrar that sees us behind a NAT may have written another address; of as many as were sent the first is ours.
+    let bound = ours ?? (contacts.count == 1 + registration.settings.moreContacts.count ? contacts.first : nil)
     let granted =
-      ours?.parameters["expires"]?.decimal(upTo: Int(Int32.max)) ?? headers["Expires"]?.decimal(upTo: Int(Int32.max))
+      bound?.parameters["expires"]?.decimal(upTo: Int(Int32.max)) ?? headers["Expires"]?.decimal(upTo: Int(Int32.max))
       ?? registration.interval
     let expires = max(granted, 1)
     registration.state = .registered

@@ -25,7 +25,9 @@ final class ClientTransaction {
     case subscription(SubscriptionID)
     case request(RequestID)
     case registration(RegistrationID)
-    /// A CANCEL, or a BYE to a fork that lost: nobody waits for its result.
+    /// A BYE to a fork that lost, or to who answered too late: nobody waits for its result, but it has to arrive.
+    case farewell
+    /// A CANCEL: nobody waits for its result.
     case nobody
   }
 
@@ -124,6 +126,14 @@ final class ClientTransaction {
       self.machine = .nonInvite(machine)
     }
     return action
+  }
+
+  /// ACKs that went over a connection that is gone go over a new one where they are asked for again.
+  func leaveFlow(_ flow: SIPFlow) {
+    for case (let tag, .sent(let bytes, var path)) in self.acknowledgements where path.flow == flow {
+      path.flow = nil
+      self.acknowledgements[tag] = .sent(bytes, path)
+    }
   }
 
   func cancelled(now: Instant) {

@@ -24,7 +24,7 @@ final class Subscription {
   /// The `id` parameter of Event.
   var eventID: String?
   var start: SIPPath
-  let contact: NameAddress
+  var contact: NameAddress
   /// Whose credentials its requests carry.
   var account: SIPAccountID?
   /// At the subscriber nil until the first response or NOTIFY.
@@ -40,6 +40,8 @@ final class Subscription {
   var lastBody: SIPBody?
   /// Seconds that are asked for, or granted.
   var expires = 0
+  /// Until when the last 2xx has granted it.
+  var grantedUntil: Instant?
   var refreshAt: Instant?
   /// When it is over without more words.
   var expiresAt: Instant?

@@ -42,10 +42,11 @@ extension AgentCore {
       let offer = try media.makeOffer()
       let isHidden = settings.privacy == .id
       // A GRUU of the account's names it.
-      let registered = isHidden && account?.route?.publicGRUU != nil ? nil : self.contact(of: account, towards: first)
+      let shown = isHidden && account?.route?.publicGRUU != nil ? nil : account
       var outgoing = OutgoingInvite(
         from: NameAddress(displayName: settings.displayName, uri: identity), to: NameAddress(uri: target),
-        contact: registered ?? self.contact(identity, local, first.transport), targets: targets, local: local,
+        contact: self.contact(of: shown, identity, towards: target, at: first, from: local), targets: targets,
+        local: local,
         headers: headers, body: SIPBody(bytes: offer), routeSet: routeSet, account: account?.signalling,
         policy: Self.policy(of: settings))
       if isHidden { outgoing.makeAnonymous(tellsProxy: targets.allSatisfy { self.isProxy($0.address, of: account) }) }

@@ -72,8 +72,16 @@ extension AgentCore {
     return [listen, SocketAddress(ipv6: 0, 0, port: listen.port)]
   }
 
+  /// Where `uri`, which is reached at `target`, reaches us: by what a registrar gave out, or else at our address.
+  func contact(
+    of account: LocalAccount?, _ identity: SIPURI, towards uri: SIPURI, at target: SIPTarget, from local: SocketAddress
+  ) -> SIPURI {
+    let contact = self.registeredContact(of: account, at: target) ?? self.contact(identity, local, target.transport)
+    return uri.scheme == .sips ? contact.secured : contact
+  }
+
   /// What a registrar gave out for us, or what we are registered by where `target` is reached by the same way.
-  func contact(of account: LocalAccount?, towards target: SIPTarget) -> SIPURI? {
+  private func registeredContact(of account: LocalAccount?, at target: SIPTarget) -> SIPURI? {
     guard let route = account?.route else { return nil }
     if let gruu = route.publicGRUU { return gruu }
     let isSameWay = route.route.transport == target.transport && route.route.peer == target.address
@@ -90,7 +98,7 @@ extension AgentCore {
       (uri.host, uri.port) = (self.transports.webSocketHost, nil)
       uri.parameters.set("transport", transport.uriParameter)
     }
-    return uri
+    return identity.scheme == .sips ? uri.secured : uri
   }
 }
 

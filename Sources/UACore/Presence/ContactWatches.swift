@@ -107,7 +107,7 @@ final class ContactWatches {
       return false
     }
     watch.dialogs = DialogTable()
-    let way = self.way(of: account, towards: first, from: local, identity)
+    let way = self.way(of: account, towards: uri, at: first, from: local, identity)
     watch.way = (first, way.contact, way.flow)
     let id = core.endpoint.subscribe(
       OutgoingSubscription(
@@ -124,11 +124,11 @@ final class ContactWatches {
 
   /// How NOTIFYs of a peer come to us: by which Contact, and where the peer is our registrar, over which connection.
   private func way(
-    of account: LocalAccount, towards target: SIPTarget, from local: SocketAddress, _ identity: SIPURI
+    of account: LocalAccount, towards uri: SIPURI, at target: SIPTarget, from local: SocketAddress, _ identity: SIPURI
   ) -> (contact: SIPURI, flow: SIPFlow?) {
     let route = account.route?.route
     return (
-      self.core.contact(of: account, towards: target) ?? self.core.contact(identity, local, target.transport),
+      self.core.contact(of: account, identity, towards: uri, at: target, from: local),
       route?.peer == target.address ? route?.flow : nil
     )
   }
@@ -137,10 +137,10 @@ final class ContactWatches {
   private func hasMoved(_ watch: ContactWatch) -> Bool {
     // Who is registering anew is asked again when that is done.
     guard let account = watch.account, account.mayAsk, let before = watch.way,
-      let identity = try? SIPURI(account.aor),
+      let identity = try? SIPURI(account.aor), let uri = try? SIPURI(watch.key.uri),
       let local = try? self.core.transports.localAddress(before.target.transport, towards: before.target.address)
     else { return false }
-    let now = self.way(of: account, towards: before.target, from: local, identity)
+    let now = self.way(of: account, towards: uri, at: before.target, from: local, identity)
     return !now.contact.isEquivalent(to: before.contact) || now.flow != before.flow
   }
 

@@ -1,6 +1,7 @@
 internal import NetBase
-internal import SIPStack
 internal import Testing
+
+@testable internal import SIPStack
 
 @Suite("Forks")
 struct ForkTests {
@@ -79,6 +80,20 @@ struct ForkTests {
     pair.act { pair.a.hangUp(id, now: $0) }
     pair.runToEnd()
     pair.expectEmpty()
+  }
+
+  @Test("the BYE to a fork that lost passes a proxy that challenges it")
+  func challengedFarewell() throws {
+    let (pair, account) = DigestFlowTests.alone()
+    _ = DigestFlowTests.call(pair, account)
+    try DigestFlowTests.answer(pair, 407, [DigestFlowTests.demand("n1")])
+    for tag in ["f1", "f2"] { try Self.answer(pair, 200, tag: tag, body: Pair.answer) }
+    try #require(pair.sent.last?.name == "BYE")
+    try DigestFlowTests.answer(pair, 407, [DigestFlowTests.demand("n2", more: ", qop=\"auth\", stale=TRUE")])
+    let bye = try #require(pair.sent.last)
+    #expect(bye.name == "BYE" && pair.count("BYE", from: .a) == 2)
+    #expect(try DigestFlowTests.authorization(bye, "Proxy-Authorization")["nonce"] == "n2")
+    #expect(bye.message.headers["To"]?.contains("tag=f2") == true)
   }
 
   @Test("an early UPDATE goes to the fork that is named; if another one wins it has failed")

@@ -64,6 +64,30 @@ struct ReferTests {
     pair.expectEmpty()
   }
 
+  @Test("a challenged NOTIFY keeps the number of the REFER that it is about")
+  func challengedNotify() throws {
+    let (pair, account) = DigestFlowTests.alone()
+    let id = DigestFlowTests.call(pair, account)
+    try DigestFlowTests.answer(pair, 200, [("Contact", "<sip:bob@192.0.2.2:5060>")])
+    let invite = try SIPEssentials(#require(pair.all("INVITE", from: .a).first?.message))
+    pair.onEvent = { [unowned pair] _, event in
+      if case .referRequested(let id, _) = event { pair.a.acceptRefer(id, now: pair.now) }
+    }
+    pair.inject(
+      Requests.text(
+        .refer, from: "<sip:bob@192.0.2.2>;tag=proxy200", to: invite.from.description, callID: invite.callID,
+        sequence: 77,
+        branch: "z9hG4bKr", headers: ["Refer-To: <sip:carol@192.0.2.3>", "Contact: <sip:bob@192.0.2.2:5060>"]), to: .a,
+      from: Pair.addressB)
+    let before = try #require(pair.all("NOTIFY", from: .a).last?.message.headers["Event"])
+    try DigestFlowTests.answer(pair, 407, [DigestFlowTests.demand("n1")], to: "NOTIFY")
+    let after = try #require(pair.all("NOTIFY", from: .a).last?.message)
+    #expect(pair.count("NOTIFY", from: .a) == 2 && after.headers["Proxy-Authorization"] != nil)
+    #expect(before == "refer;id=77" && after.headers["Event"] == before)
+    try DigestFlowTests.answer(pair, 200, to: "NOTIFY")
+    pair.act { pair.a.hangUp(id, now: $0) }
+  }
+
   @Test("the referrer hangs up at once: the NOTIFYs still come, in the dialog that is left (RFC 5057)")
   func hangUpAtOnce() throws {
     let (pair, caller, _) = try Pair.standing()

@@ -243,6 +243,26 @@ struct SessionTimerTests {
     pair.expectEmpty()
   }
 
+  @Test("a refresh that meets a change of the peer's goes again with what stands then")
+  func refreshAfterGlare() throws {
+    let (pair, _, callee) = try Self.standing(
+      Policy(use: .requested, interval: 100, refresher: .local), Policy(), withoutUpdate: true)
+    let changed = SIPBody(bytes: Array("v=0 after the change".utf8))
+    pair.onEvent = { [unowned pair] side, event in
+      if case .reoffer(let id, _, _) = event {
+        pair.endpoint(side).acceptReinvite(id, body: side == .a ? changed : Pair.answer, now: pair.now)
+      }
+    }
+    while pair.count("INVITE", from: .a) == 1 { try #require(pair.step()) }
+    // The refresh is still on its way.
+    pair.act { pair.b.reinvite(callee, body: ReofferTests.hold, now: $0) }
+    pair.run(60_000)
+    let refreshes = pair.all("INVITE", from: .a).dropFirst()
+    #expect(pair.count("491 INVITE", from: .b) >= 1 && refreshes.count >= 2, "\(refreshes.map(\.name))")
+    #expect(refreshes.first?.message.body == Pair.offer && refreshes.last?.message.body == changed)
+    #expect(pair.ends(.a).isEmpty)
+  }
+
   @Test("a refresh in the middle of a change of the peer's waits for it")
   func refreshDuringChange() throws {
     let (pair, caller, callee) = try Self.standing(

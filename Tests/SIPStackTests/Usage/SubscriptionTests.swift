@@ -214,6 +214,26 @@ struct SubscriptionTests {
     #expect(pair.sent.last { $0.from == .a }?.name == "481 NOTIFY")
   }
 
+  @Test("a NOTIFY that does not say how long leaves the time as it was granted (RFC 6665 §4.1.3)")
+  func notifyWithoutExpires() throws {
+    let pair = Pair(configuration: Self.configuration)
+    pair.link = { _ in [] }
+    Self.subscribe(pair, expires: 3_600)
+    try ForkTests.answer(pair, 200, to: "SUBSCRIBE", tag: "n", headers: [("Expires", "600")])
+    let sent = try SIPEssentials(#require(pair.all("SUBSCRIBE", from: .a).first?.message))
+    for minute in 0..<9 {
+      pair.inject(
+        Requests.text(
+          .notify, from: "<sip:bob@192.0.2.2>;tag=n", to: sent.from.description, callID: sent.callID,
+          sequence: minute + 1, branch: "z9hG4bKn\(minute)", headers: ["Event: presence", "Subscription-State: active"]),
+        to: .a, from: Pair.addressB)
+      pair.run(60_000)
+    }
+    #expect(pair.all("200 NOTIFY", from: .a).count == 9 && pair.count("SUBSCRIBE", from: .a) == 1)
+    pair.run(35_000)
+    #expect(pair.count("SUBSCRIBE", from: .a) > 1, "it is refreshed before 600 s are over")
+  }
+
   @Test("a subscription in a call shares its dialog and outlives it")
   func inCall() throws {
     let (pair, _, callee) = try Pair.standing(configuration: Self.configuration)

@@ -124,6 +124,8 @@ private struct TableResolver: NameResolver {
     #expect(
       contact.contains(".invalid;") == kind.isWebSocket && contact.contains(host) != kind.isWebSocket, "\(invite)")
     #expect(invite.contains(".invalid;rport;") == kind.isWebSocket)
+    // The one URI here that is sips is that of WSS (RFC 3261 §8.1.1.8).
+    #expect(contact.contains("<sips:") == (kind == .wss), "\(contact)")
     await pair.shutDown()
   }
 
