@@ -15,10 +15,14 @@ import Testing
     return (0..<ticks).map { sender.tick(timestamp: UInt32(1000 + $0 * 160), samples: 160) }
   }
 
+  /// What is heard of packets that come in this order; they were sent in that of their ticks.
   private func hear(_ outputs: [(Int, Output)]) -> [TelephoneEventReceiver.Report] {
     var receiver = TelephoneEventReceiver(clockRate: 8000)
     var reports: [TelephoneEventReceiver.Report] = []
+    var newest = 0
     for (tick, output) in outputs {
+      let isReordered = tick < newest
+      newest = max(newest, tick)
       let now = Instant.milliseconds(Double(tick) * 20)
       receiver.timeout(now: now)
       while let report = receiver.poll() { reports.append(report) }
@@ -26,7 +30,7 @@ import Testing
         output.payload.write(into: &room, at: 0)
         return 4
       }
-      unsafe receiver.receive(payload.span.bytes, timestamp: output.timestamp, now: now)
+      unsafe receiver.receive(payload.span.bytes, timestamp: output.timestamp, isReordered: isReordered, now: now)
       while let report = receiver.poll() { reports.append(report) }
     }
     receiver.timeout(now: .milliseconds(1e9))
@@ -154,6 +158,22 @@ import Testing
     let end = self.send("7", ticks: 20).compactMap { $0 }.suffix(1)
     let event = TelephoneEvent(code: 7)
     #expect(self.hear(end.map { (0, $0) }) == [.started(event), .ended(event, milliseconds: 100)])
+  }
+
+  @Test("timestamps that begin anew within one source begin an event; only what is reordered is of an earlier one")
+  func earlierTimestamp() {
+    var receiver = TelephoneEventReceiver(clockRate: 8000)
+    func hear(_ timestamp: UInt32, code: UInt8, isReordered: Bool) -> [TelephoneEventReceiver.Report] {
+      [code, 0x8A, 3, 0x20].withRawSpan {
+        receiver.receive($0, timestamp: timestamp, isReordered: isReordered, now: .milliseconds(0))
+      }
+      var reports: [TelephoneEventReceiver.Report] = []
+      while let report = receiver.poll() { reports.append(report) }
+      return reports
+    }
+    #expect(hear(80_000, code: 5, isReordered: false).count == 2)
+    #expect(hear(70_000, code: 4, isReordered: true).isEmpty, "the end of the event before, late")
+    #expect(hear(1_000, code: 6, isReordered: false).first == .started(TelephoneEvent(code: 6)))
   }
 
   @Test("without any end packet, the event ends by time, and the next event ends it too")

@@ -49,19 +49,21 @@ package struct TelephoneEventReceiver: Sendable {
   }
 
   /// Takes the payload of a packet with this RTP timestamp; a payload too short for an event is ignored.
-  package mutating func receive(_ payload: RawSpan, timestamp: UInt32, now: Instant) {
+  ///
+  /// - Parameter isReordered: whether a packet with a higher sequence number has come before it.
+  package mutating func receive(_ payload: RawSpan, timestamp: UInt32, isReordered: Bool = false, now: Instant) {
     guard let packet = TelephoneEventPayload(payload) else { return }
     if var current = self.current {
       let offset = Int64(Int32(bitPattern: timestamp &- current.timestamp))
-      let isStale = now.nanoseconds(since: current.heard) > 5_000_000_000
       if offset == 0 {
         guard !current.isOver, packet.event == current.event else { return }
         current.duration = max(current.duration, packet.duration)
         self.go(on: current, isEnd: packet.isEnd, now)
         return
       }
-      // Late packets of an earlier event or segment; unless the timestamps started anew after a while.
-      if offset < 0, !isStale { return }
+      // Late packets of an earlier event or segment. Others before it are of timestamps that begin anew, as a bridge
+      // between two calls may have them.
+      if offset < 0, isReordered { return }
       if offset == 0xFFFF, !current.isOver, packet.event == current.event {
         current.before += 0xFFFF
         (current.timestamp, current.duration) = (timestamp, packet.duration)

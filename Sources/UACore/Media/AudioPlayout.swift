@@ -42,6 +42,8 @@ struct AudioPlayout: ~Copyable {
   private var directCount: Int?
   private var hasHeard = false
   private var bufferRate: Int
+  /// Of the RTP clock, in the packet that is expected.
+  private var packetSamples: Int
   private var counted = Figures()
   private var queue: PCMQueue
   private var buffer: JitterBuffer
@@ -60,7 +62,8 @@ struct AudioPlayout: ~Copyable {
     self.format = format
     self.settings = settings
     self.bufferRate = clockRate
-    self.buffer = Self.makeBuffer(settings, clockRate, packetTime, now)
+    self.packetSamples = max(1, clockRate * packetTime / 1000)
+    self.buffer = Self.makeBuffer(settings, clockRate, self.packetSamples, now)
     self.queue = PCMQueue(capacity: format.sampleCount(milliseconds: 280))
     self.longest = Self.longestPacket(format)
   }
@@ -73,12 +76,12 @@ struct AudioPlayout: ~Copyable {
       format: AudioFormat(sampleRate: 8000, channels: 1), settings: none, clockRate: 8000, packetTime: 1, now: now)
   }
 
-  /// The formats that may come now; decoders in use stay.
+  /// The formats that may come now. Decoders stay, for what waits is played, but those whose number means something else.
   mutating func accept(_ codecs: [NegotiatedCodec]) {
     self.decoders.removeAll { decoder in
-      !codecs.contains { new in
+      codecs.contains { new in
         new.payloadType == decoder.payloadType
-          && self.codecs.contains { $0.payloadType == decoder.payloadType && $0.isSame(as: new) }
+          && !self.codecs.contains { $0.payloadType == decoder.payloadType && $0.isSame(as: new) }
       }
     }
     self.current = nil
@@ -108,8 +111,8 @@ struct AudioPlayout: ~Copyable {
   mutating func insert(_ header: RTPHeader, payload: RawSpan, packetTime: Int, now: Instant) {
     if let rate = self.clockRate(of: header.payloadType), rate != self.bufferRate {
       (self.lateBefore, self.recoveredBefore) = (self.late, self.recovered)
-      self.bufferRate = rate
-      self.buffer = Self.makeBuffer(self.settings, rate, packetTime, now)
+      (self.bufferRate, self.packetSamples) = (rate, max(1, rate * packetTime / 1000))
+      self.buffer = Self.makeBuffer(self.settings, rate, self.packetSamples, now)
     }
     self.hasHeard = true
     _ = self.buffer.insert(header, payload: payload, now: now)
@@ -186,7 +189,7 @@ struct AudioPlayout: ~Copyable {
   private mutating func decode(_ packet: JitterBuffer.PlayedPacket, _ scratch: inout [Int16]) {
     guard let decoder = self.decoder(of: packet.payloadType) else {
       self.counted.malformed += 1
-      return
+      return self.conceal(self.packetSamples, hasNext: false, &scratch)
     }
     self.enlarge(&scratch)
     var all = scratch.mutableSpan
@@ -199,6 +202,7 @@ struct AudioPlayout: ~Copyable {
       self.directCount = decoder.resampler == nil ? count : nil
     } else {
       self.counted.malformed += 1
+      self.conceal(self.packetSamples, hasNext: false, &scratch)
     }
   }
 
@@ -242,8 +246,10 @@ struct AudioPlayout: ~Copyable {
 
   private mutating func decoder(of payloadType: UInt8) -> Decoder? {
     if let current, current.payloadType == payloadType { return current }
-    self.current = self.decoders.first { $0.payloadType == payloadType } ?? self.makeDecoder(for: payloadType)
-    return self.current
+    let found = self.decoders.first { $0.payloadType == payloadType } ?? self.makeDecoder(for: payloadType)
+    // One of a format that is agreed on no more plays what waits, and lets nothing in.
+    if self.codecs.contains(where: { $0.payloadType == payloadType }) { self.current = found }
+    return found
   }
 
   /// A format's first packet: its decoder is made now, once.
@@ -263,7 +269,7 @@ struct AudioPlayout: ~Copyable {
   private static func longestPacket(_ format: AudioFormat) -> Int { max(format.sampleCount(milliseconds: 120), 1500) }
 
   private static func makeBuffer(
-    _ settings: JitterBufferSettings, _ clockRate: Int, _ packetTime: Int, _ now: Instant
+    _ settings: JitterBufferSettings, _ clockRate: Int, _ samples: Int, _ now: Instant
   ) -> JitterBuffer {
     let mode: JitterMode =
       switch settings.kind {
@@ -271,7 +277,6 @@ struct AudioPlayout: ~Copyable {
       case .fixed: .fixed(milliseconds: settings.delay)
       case .adaptive: .adaptive(milliseconds: settings.delay)
       }
-    let samples = max(1, clockRate * packetTime / 1000)
     // A byte a sample is G.711's.
     return JitterBuffer(
       mode: mode, clockRate: clockRate, packetSamples: samples, slotCount: min(max(settings.size, 2), 128),

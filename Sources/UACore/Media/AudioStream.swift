@@ -166,6 +166,13 @@ package struct AudioStream: ~Copyable {
 
   // MARK: Packets
 
+  /// Whether a payload type is one that was agreed on.
+  mutating func has(_ payloadType: UInt8) -> Bool {
+    guard let terms else { return false }
+    return terms.eventReceiveTypes.contains(payloadType) || payloadType == terms.redundantType
+      || self.playout.clockRate(of: payloadType) != nil
+  }
+
   /// What became of an RTP packet.
   package enum Reception: Sendable {
     /// It belongs to nothing that was negotiated.
@@ -192,6 +199,7 @@ package struct AudioStream: ~Copyable {
     }
     self.lastHeard = now
     self.hasTimedOut = false
+    let reordered = self.receiver.reordered
     switch self.receiver.receive(header, now: now) {
     case .duplicate, .suspect: return true
     case .restarted: self.forgetSource()
@@ -211,10 +219,11 @@ package struct AudioStream: ~Copyable {
     let payload = packet.extracting(header.payload)
     if isEvent {
       self.playout.note(header)
-      self.take(event: payload, header, now: now)
+      self.take(event: payload, header, isReordered: self.receiver.reordered != reordered, now: now)
     } else if isRedundant, let event = Self.event(in: payload, of: terms.eventReceiveTypes) {
       self.playout.note(header)
-      self.take(event: payload.extracting(event), header, now: now)
+      let isReordered = self.receiver.reordered != reordered
+      self.take(event: payload.extracting(event), header, isReordered: isReordered, now: now)
     } else if payload.isEmpty {
       // Padding alone: a browser's congestion control tries what its path can carry.
       self.playout.note(header)
@@ -259,9 +268,9 @@ package struct AudioStream: ~Copyable {
     return own.bytes
   }
 
-  private mutating func take(event payload: RawSpan, _ header: RTPHeader, now: Instant) {
+  private mutating func take(event payload: RawSpan, _ header: RTPHeader, isReordered: Bool, now: Instant) {
     self.hearsEvents = true
-    self.eventReceiver.receive(payload, timestamp: header.timestamp, now: now)
+    self.eventReceiver.receive(payload, timestamp: header.timestamp, isReordered: isReordered, now: now)
     self.reportEvents()
   }
 

@@ -20,6 +20,9 @@ struct KeyStore: ~Copyable {
   /// Whether newer keys than the first are installed that are not in use both ways yet.
   private(set) var isRekeying = false
 
+  /// How many inbound keys RTP has had, and RTCP where it has keys of its own.
+  private var installed = (rtp: 0, rtcp: 0)
+
   /// When `timeout` wants to be called. It changes where keys do only, and is asked for at every tick: so it is kept here.
   private(set) var nextDeadline: Instant?
   /// Whether anything may be out of use that was not taken.
@@ -78,12 +81,14 @@ struct KeyStore: ~Copyable {
     defer { self.noteChange() }
     if self.isOwn(component) {
       try self.rtcpInbound.install(material, continuity: continuity.engine, now: now)
+      self.installed.rtcp += 1
     } else {
       // Since we sent under the last nothing may have come: it counts all the same.
       if self.isRekeying { self.noteRekey() }
       self.isRekeying = self.rtpInbound.generationCount > 0
       try self.rtpInbound.install(material, continuity: continuity.engine, now: now)
       self.profile = profile
+      self.installed.rtp += 1
     }
   }
 
@@ -120,17 +125,20 @@ struct KeyStore: ~Copyable {
     _ packet: inout Packet, isRTCP: Bool, on component: Component, now: Instant
   ) -> SRTPResult {
     defer { if self.nextDeadline != nil { self.noteChange() } }
-    if self.isOwn(component) { return self.rtcpInbound.unprotect(&packet, isRTCP: isRTCP, now: now) }
-    let result = self.rtpInbound.unprotect(&packet, isRTCP: isRTCP, now: now)
+    let result =
+      self.isOwn(component)
+      ? self.rtcpInbound.unprotect(&packet, isRTCP: isRTCP, now: now)
+      : self.rtpInbound.unprotect(&packet, isRTCP: isRTCP, now: now)
     if self.isRekeying { self.noteRekey() }
     return result
   }
 
   /// A re-key is done, for this end, when the peer was heard under the new key and we have sent under ours. The peer's
   /// first packet under its new key also tells that it can read ours: it has them installed by then, whether or not a
-  /// packet under them has come.
+  /// packet under them has come. Of a peer that only listens RTCP alone is heard.
   private mutating func noteRekey() {
-    guard self.rtpInbound.heard else { return }
+    let isReportHeard = self.isPerComponent && self.installed.rtcp == self.installed.rtp && self.rtcpInbound.heard
+    guard self.rtpInbound.heard || isReportHeard else { return }
     if self.rtpOutbound.hasPending { try? self.switchOutbound() }
     guard self.rtpOutbound.packetsUnderCurrentKey > 0 else { return }
     self.isRekeying = false

@@ -360,7 +360,9 @@ package final class MediaTransport {
     case .plain:
       let isAccepted =
         switch component {
-        case .rtp: path.rtpSource.accepts(source, now: now)
+        // Of RTP only what was agreed on moves the address that media goes to.
+        case .rtp:
+          (isRTCP || path.rtpSource.isAt(source) || self.isAgreed(packet)) && path.rtpSource.accepts(source, now: now)
         case .rtcp: path.acceptsReport(from: source, now: now)
         }
       guard isAccepted else {
@@ -390,6 +392,11 @@ package final class MediaTransport {
         self.park(packet, from: source, on: path, component, now: now)
       }
     }
+  }
+
+  private func isAgreed(_ packet: borrowing Packet) -> Bool {
+    guard let header = try? RTPHeader(parsing: packet.bytes) else { return false }
+    return self.stream.has(header.payloadType) || self.video?.has(header.payloadType) == true
   }
 
   private func park(

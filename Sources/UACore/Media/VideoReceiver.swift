@@ -46,6 +46,11 @@ struct VideoReceiver: ~Copyable {
     let old = self.settings
     self.settings = new
     self.assembler.asksForLost = new.asksForLost
+    // What came while the stream was held was not looked at, and is not missing.
+    if new.canReceive, old?.canReceive == false {
+      self.assembler.reset()
+      self.wantsKeyFrame = true
+    }
     guard old?.codec.encodingName != new.codec.encodingName else { return }
     self.assembler.reset()
     self.depacketizer = new.codec.makeDepacketizer()
@@ -74,7 +79,8 @@ struct VideoReceiver: ~Copyable {
     if header.payloadType == settings.repairReceiveType {
       self.figures.repairs += 1
       // Without one it is padding: a browser's congestion control tries what its path can carry.
-      guard let original = RTXPayload.original(of: payload), self.rtp.ssrc != nil else { return .taken }
+      // One that nobody misses may be of a source that is gone, whose numbers would mislead.
+      guard let original = RTXPayload.original(of: payload), self.assembler.isMissing(original) else { return .taken }
       header.sequenceNumber = original
       payload = payload.extracting(RTXPayload.overhead..<payload.byteCount)
     } else {

@@ -31,8 +31,9 @@ struct VideoSender: ~Copyable {
   private var packetizer: (any VideoPacketizer)?
   private var settings: VideoSettings?
   private var lastKeyFrameRequest: Instant?
-  /// Timestamps begin at random (RFC 3550 §5.1).
-  private let origin: UInt32
+  /// Timestamps begin at random (RFC 3550 §5.1), and go on with time where another source begins.
+  private var origin: UInt32
+  private var isSourceNew = false
   private var room = [UInt8](repeating: 0, count: Self.longestPayload + 256)
   private var repairRoom = [UInt8](repeating: 0, count: SendHistory.longestPacket + 256)
 
@@ -56,6 +57,7 @@ struct VideoSender: ~Copyable {
     guard old?.codec.encodingName != new.codec.encodingName else { return }
     self.source?.finish()
     self.source = try new.source?()
+    self.isSourceNew = true
   }
 
   var nextDeadline: Instant? { self.settings?.canSend == true ? self.source?.nextDeadline : nil }
@@ -76,6 +78,10 @@ struct VideoSender: ~Copyable {
     now: Instant, _ output: any StreamOutput
   ) {
     let elements = SentElements(mediaID: settings.mediaID)
+    if self.isSourceNew {
+      if self.rtp.packets > 0 { self.origin = self.rtp.timestamp(at: now) &- info.timestamp }
+      self.isSourceNew = false
+    }
     packetizer.begin(frame)
     var last = self.sendNext(of: frame, info, elements, settings, packetizer, now: now, output)
     while last == false { last = self.sendNext(of: frame, info, elements, settings, packetizer, now: now, output) }

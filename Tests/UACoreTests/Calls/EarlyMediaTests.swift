@@ -240,11 +240,19 @@ import Testing
     text = text.replacing("30000", with: "30010")
     peer.act { $0.reinvite(setup.session, body: SIPBody(bytes: Array(text.utf8)), now: peer.now) }
     agents.run(milliseconds: 100)
+    let (sent, host) = (Locked<[UInt16]>([]), peer.media.host)
+    agents.simulation.network.tap { datagram in
+      if datagram.destination.host == host { sent.withLock { $0.append(datagram.destination.port) } }
+      return true
+    }
+    // The first ones were under way when the peer moved.
     for sequence in UInt16(51)..<101 {
       agents.simulation.network.inject(
-        PlainPackets.pcmu(sequence: sequence), from: peer.media.with(port: 30_010), to: setup.target)
+        PlainPackets.pcmu(sequence: sequence), from: peer.media.with(port: sequence < 56 ? 30_000 : 30_010),
+        to: setup.target)
       agents.run(milliseconds: 20)
     }
+    #expect(sent.withLock { $0.filter { $0 == 30_000 } }.isEmpty, "our media goes where the peer said at once")
     agents.alice.act { $0.hangUp(setup.call) }
     #expect(agents.runUntilIdle())
     #expect(agents.alice.ended[0].media.receivedPackets == 100)

@@ -168,29 +168,47 @@ import Testing
         "a stranger after the NAT",
         [
           .signal(signalled), .plain(other, at: 0, isAccepted: true), .plain(third, at: 20, isAccepted: false),
-          .plain(signalled, at: 40, isAccepted: false),
-        ], other
+          .plain(signalled, at: 40, isAccepted: true), .plain(other, at: 60, isAccepted: false),
+        ], signalled
       ),
       (
         "silence",
         [
           .signal(signalled), .plain(signalled, at: 0, isAccepted: true), .plain(other, at: 4999, isAccepted: false),
-          .plain(other, at: 5000, isAccepted: true), .plain(signalled, at: 5001, isAccepted: false),
-        ], other
+          .plain(other, at: 5000, isAccepted: true), .plain(signalled, at: 5001, isAccepted: true),
+          .plain(other, at: 5002, isAccepted: false),
+        ], signalled
       ),
       (
         "the same description again changes nothing",
         [
           .signal(signalled), .plain(other, at: 0, isAccepted: true), .signal(signalled),
-          .plain(signalled, at: 20, isAccepted: false),
+          .plain(third, at: 20, isAccepted: false),
         ], other
       ),
       (
         "a new description does",
         [
           .signal(signalled), .plain(signalled, at: 0, isAccepted: true), .signal(third),
-          .plain(third, at: 20, isAccepted: true), .plain(signalled, at: 40, isAccepted: false),
+          .plain(third, at: 20, isAccepted: true), .plain(other, at: 40, isAccepted: false),
         ], third
+      ),
+      (
+        "what is under way when the peer moves is played, and moves nothing",
+        [
+          .signal(signalled), .plain(signalled, at: 0, isAccepted: true), .signal(third),
+          .plain(signalled, at: 20, isAccepted: true), .plain(third, at: 40, isAccepted: true),
+          .plain(signalled, at: 60, isAccepted: true), .plain(other, at: 80, isAccepted: false),
+          .plain(signalled, at: 600, isAccepted: false),
+        ], third
+      ),
+      (
+        "a peer that stays where it was, whatever it said",
+        [
+          .signal(signalled), .plain(other, at: 0, isAccepted: true), .signal(third),
+          .plain(other, at: 20, isAccepted: true), .plain(other, at: 519, isAccepted: true),
+          .plain(other, at: 520, isAccepted: true),
+        ], other
       ),
       (
         "authentication moves it at once",

@@ -52,6 +52,39 @@ import Testing
     #expect(ours.rekeys == 1)
   }
 
+  @Test("where RTCP has keys of its own, a peer that only listens completes a re-key by them, and not by the old ones")
+  func listener() throws {
+    var ours = KeyStore()
+    var theirs = KeyStore()
+    (ours.isPerComponent, theirs.isPerComponent) = (true, true)
+    func report() -> SRTPResult {
+      var bytes = [0x80, 201, 0, 1, 0, 0, 0, 9] + [UInt8](repeating: 0, count: 100)
+      return bytes.withPacket(count: 8) { packet in
+        #expect(theirs.protect(&packet, isRTCP: true, on: .rtcp) == .ok)
+        return ours.unprotect(&packet, isRTCP: true, on: .rtcp, now: self.now)
+      }
+    }
+    for component in [Component.rtp, .rtcp] {
+      let number: UInt8 = component == .rtp ? 1 : 2
+      try ours.installInbound(self.material(number), .fresh, for: component, now: self.now)
+      try ours.installOutbound(self.material(number + 10), .fresh, for: component, switchNow: true)
+      try theirs.installOutbound(self.material(number), .fresh, for: component, switchNow: true)
+      try theirs.installInbound(self.material(number + 10), .fresh, for: component, now: self.now)
+    }
+    self.send(1, from: &ours, to: &theirs)
+    #expect(report() == .ok)
+    // New keys for RTP; RTCP's are still the old ones.
+    try ours.installInbound(self.material(21), .fresh, for: .rtp, now: self.now)
+    try ours.installOutbound(self.material(31), .fresh, for: .rtp, switchNow: false)
+    try theirs.installInbound(self.material(31), .fresh, for: .rtp, now: self.now)
+    #expect(report() == .ok && ours.hasPending && ours.isRekeying)
+    try ours.installInbound(self.material(22), .fresh, for: .rtcp, now: self.now)
+    try theirs.installOutbound(self.material(22), .fresh, for: .rtcp, switchNow: true)
+    #expect(report() == .ok && !ours.hasPending)
+    self.send(2, from: &ours, to: &theirs)
+    #expect(report() == .ok && !ours.isRekeying && ours.rekeys == 1)
+  }
+
   @Test("video that is sent again is taken as far as 500 packets behind the newest, and once")
   func sentAgain() throws {
     var ours = KeyStore()

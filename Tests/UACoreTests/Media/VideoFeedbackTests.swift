@@ -28,19 +28,23 @@ import vp8
     }
   }
 
-  static func makeStream(repairType: UInt8?, takesPictureLoss: Bool = true) throws -> VideoStream {
+  static func makeSettings(repairType: UInt8?, takesPictureLoss: Bool = true) throws -> VideoSettings {
     let probe = try ProbeVideo(settings: ModuleSettings(keys: []))
     let offers = probe.facets.compactMap { facet in
       if case .videoSource(let offer) = facet.body { offer } else { nil }
     }
     let request = VideoRequest(
       device: "4000", encodingName: "VP8", stream: StreamID(number: 1), direction: .transmit, wake: {})
-    let settings = VideoSettings(
+    return VideoSettings(
       codec: VP8Codec(), remoteParameters: nil, sendType: 96, receiveType: 96, repairSendType: repairType,
       repairReceiveType: repairType, canSend: true, canReceive: true, asksForLost: true,
       asksForKeyFrames: takesPictureLoss,
       asksByFullIntraRequest: true, usesReducedSize: true, ssrc: 7, repairSSRC: 8, canonicalName: "video", mediaID: nil,
       source: try offers[0](request), sink: nil)
+  }
+
+  static func makeStream(repairType: UInt8?, takesPictureLoss: Bool = true) throws -> VideoStream {
+    let settings = try Self.makeSettings(repairType: repairType, takesPictureLoss: takesPictureLoss)
     let stream = VideoStream(settings, isShared: false, seed: 1, wallClockOffset: 0, now: Instant(nanoseconds: 0))
     try stream.configure(settings, now: Instant(nanoseconds: 0))
     return stream
@@ -90,6 +94,26 @@ import vp8
     #expect(asked.count >= 3 && asked.allSatisfy { $0[0] & 0x1F == type }, "\(asked)")
     #expect(receiver.statistics.keyFrameRequests == asked.count)
     if !takesPictureLoss { #expect(asked.map { $0[16] } == (1...UInt8(asked.count)).map { $0 }) }
+  }
+
+  @Test("another source of the stream goes on with time, wherever its own timestamps begin (RFC 3550 §5.1)")
+  func anotherSource() throws {
+    let (stream, output) = (try Self.makeStream(repairType: nil), Output())
+    func run(_ milliseconds: Range<Int64>) {
+      for millisecond in milliseconds {
+        stream.timeout(now: Instant(nanoseconds: 0).advanced(byMilliseconds: millisecond), output)
+      }
+    }
+    run(0..<1000)
+    let before = output.packets.count
+    stream.finish()
+    try stream.configure(
+      Self.makeSettings(repairType: nil), now: Instant(nanoseconds: 0).advanced(byMilliseconds: 3000))
+    run(3000..<4000)
+    let timestamps = try output.packets.map { try $0.withRawSpan { try RTPHeader(parsing: $0).timestamp } }
+    let gap = Int32(bitPattern: timestamps[before] &- timestamps[before - 1])
+    #expect((180_000...190_000).contains(gap), "two seconds, and a frame's time: \(gap)")
+    #expect(zip(timestamps, timestamps.dropFirst()).allSatisfy { Int32(bitPattern: $1 &- $0) >= 0 })
   }
 
   @Test("who asks for every packet all the time gets each once in 20 ms", arguments: [97, nil])

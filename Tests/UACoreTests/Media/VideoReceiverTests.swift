@@ -17,6 +17,7 @@ private func moment(_ milliseconds: Int64) -> Instant {
   private final class Feed {
     private var receiver = VideoReceiver()
     private let display: String
+    private var settings: VideoSettings
 
     init(_ codec: any VideoCodec = VP8Codec(), display: String, sink: VideoSinkFactory? = nil) throws {
       self.display = display
@@ -26,22 +27,27 @@ private func moment(_ milliseconds: Int64) -> Instant {
       }
       let request = VideoRequest(
         device: display, encodingName: codec.encodingName, stream: StreamID(number: 1), direction: .receive, wake: {})
-      var factory = try offers[0](request)
-      if let sink { factory = sink }
-      try self.receiver.configure(
-        VideoSettings(
-          codec: codec, remoteParameters: nil, sendType: 96, receiveType: 96, repairSendType: nil,
-          repairReceiveType: nil, canSend: false, canReceive: true, asksForLost: true, asksForKeyFrames: true,
-          usesReducedSize: true, ssrc: 7, repairSSRC: 8, canonicalName: "video", mediaID: nil, source: nil,
-          sink: factory))
+      let factory = try sink ?? offers[0](request)
+      self.settings = VideoSettings(
+        codec: codec, remoteParameters: nil, sendType: 96, receiveType: 96, repairSendType: nil,
+        repairReceiveType: 97, canSend: false, canReceive: true, asksForLost: true, asksForKeyFrames: true,
+        usesReducedSize: true, ssrc: 7, repairSSRC: 8, canonicalName: "video", mediaID: nil, source: nil,
+        sink: factory)
+      try self.receiver.configure(self.settings)
+    }
+
+    /// Holds the stream, or goes on.
+    func hold(_ isHeld: Bool) throws {
+      self.settings.canReceive = !isHeld
+      try self.receiver.configure(self.settings)
     }
 
     func put(
       _ number: UInt16, _ payload: [UInt8], timestamp: UInt32, marker: Bool = true, ssrc: UInt32 = 1,
-      at milliseconds: Int64 = 0
+      payloadType: UInt8 = 96, at milliseconds: Int64 = 0
     ) throws {
       let header = RTPHeader(
-        marker: marker, payloadType: 96, sequenceNumber: number, timestamp: timestamp, ssrc: ssrc)
+        marker: marker, payloadType: payloadType, sequenceNumber: number, timestamp: timestamp, ssrc: ssrc)
       var bytes = [UInt8](repeating: 0, count: RTPHeader.fixedLength)
       bytes.withPacket { packet in _ = header.write(into: &packet.storage) }
       bytes += payload
@@ -93,6 +99,32 @@ private func moment(_ milliseconds: Int64) -> Instant {
     try feed.put(150, payloads(next, packetizer, room: 104)[0].bytes, timestamp: 3001, at: 60)
     #expect(feed.frames.map(\.bytes) == [key, next])
     #expect(feed.rtp.lost == 0 && feed.rtp.duplicates == 2 && feed.rtp.suspects == 0)
+  }
+
+  @Test("what is sent again fills what is missing and moves nothing: it may be of numbers that are gone")
+  func foreignRepair() throws {
+    let feed = try Feed(display: "receiver: foreign repair")
+    try feed.put(10, Self.keyFrame, timestamp: 1)
+    try feed.put(12, Self.keyFrame, timestamp: 3, at: 20)
+    for original in [UInt16(11_000), 40_000, 13, 9] {
+      let payload = [UInt8(original >> 8), UInt8(truncatingIfNeeded: original)] + Self.keyFrame
+      try feed.put(1, payload, timestamp: 9, ssrc: 8, payloadType: 97, at: 30)
+    }
+    try feed.put(2, [0, 11] + Self.keyFrame, timestamp: 2, ssrc: 8, payloadType: 97, at: 40)
+    for number in UInt16(13)..<20 { try feed.put(number, Self.keyFrame, timestamp: UInt32(number), at: 50) }
+    #expect(feed.frames.count == 10 && feed.missing(at: 500) == 0)
+  }
+
+  @Test("after a hold the stream begins anew with a key frame: what came meanwhile is not missing")
+  func resumed() throws {
+    let feed = try Feed(display: "receiver: resumed")
+    try feed.put(10, Self.keyFrame, timestamp: 1)
+    try feed.hold(true)
+    for number in UInt16(11)..<31 { try feed.put(number, Self.keyFrame, timestamp: UInt32(number), at: 20) }
+    try feed.hold(false)
+    #expect(feed.wantsKeyFrame(at: 30))
+    try feed.put(31, Self.keyFrame, timestamp: 31, at: 40)
+    #expect(feed.frames.count == 2 && feed.missing(at: 60) == 0)
   }
 
   @Test("a NAL unit of a type without a meaning fills its number, also as the last of its frame")
