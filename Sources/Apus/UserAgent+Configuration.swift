@@ -52,7 +52,8 @@ extension UserAgent {
     /// Whether calls have video (`Call.video`, `Call.send`): VP8 or H.264, which the program encodes and decodes.
     public var hasVideo = false
     /// STUN and TURN servers that a `PeerConnection` asks for candidates, for example
-    /// `turn:user:password@turn.example.com?transport=tcp`.
+    /// `turn:user:password@turn.example.com?transport=tcp`; a user name or password that has `:`, `@`, `?` or `%` is
+    /// escaped, as `turn:1700000000%3Aalice:password@turn.example.com` (RFC 3986 §3.2.1).
     public var iceServers: [String] = []
     /// Whether a `PeerConnection` describes itself before these have answered; `Call.Event.lateCandidates` then tells what
     /// they said (RFC 8838).

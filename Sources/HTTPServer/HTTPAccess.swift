@@ -1,4 +1,5 @@
 package import ModuleKit
+internal import NIOSSL
 package import NetBase
 
 /// Where a module serves HTTP, and to whom: on loopback to everybody; elsewhere only by TLS, and to who shows a token.
@@ -13,8 +14,33 @@ package struct HTTPAccess: Sendable {
   package var limits = HTTPLimits()
   /// What whoever runs it should know: it listens on loopback instead of where it was told to.
   package private(set) var warning: String?
+  /// What the names of its keys begin with.
+  private let prefix: String
 
-  package init(listen: SocketAddress) { self.listen = listen }
+  package init(listen: SocketAddress, prefix: String = "http") { (self.listen, self.prefix) = (listen, prefix) }
+
+  /// The setting that says where to listen.
+  var listenKey: String { "\(self.prefix)_listen" }
+
+  /// - Throws: where the certificate can't be used.
+  package func rehearse() throws(ModuleError) { _ = try self.makeTLS() }
+
+  /// Nil for no TLS.
+  func makeTLS() throws(ModuleError) -> NIOSSLContext? {
+    guard let path = self.certificate else { return nil }
+    do {
+      var configuration = TLSConfiguration.makeServerConfiguration(
+        certificateChain: try NIOSSLCertificate.fromPEMFile(path).map { .certificate($0) },
+        privateKey: .privateKey(try NIOSSLPrivateKey(file: path, format: .pem)))
+      configuration.minimumTLSVersion = .tlsv12
+      configuration.applicationProtocols = ["http/1.1"]
+      return try NIOSSLContext(configuration: configuration)
+    } catch {
+      throw ModuleError(
+        .configuration,
+        "\(self.prefix)_certificate: \(path) must be a file with a certificate and its private key, both in PEM form")
+    }
+  }
 
   /// What a client is given for a server that listens at `address`.
   package func url(at address: SocketAddress) -> String {
@@ -44,7 +70,7 @@ package struct HTTPAccess: Sendable {
       throw ModuleError(
         .configuration, "\(key) \(text): \(why); \(key) 127.0.0.1:\(port) keeps it on this machine")
     }
-    self.init(listen: isSafe ? address : home)
+    self.init(listen: isSafe ? address : home, prefix: prefix)
     if !isSafe { self.warning = "\(key) \(text): \(why); without them it stays on \(home)" }
     self.certificate = certificate.isEmpty ? nil : certificate
     self.token = BearerToken(token)

@@ -71,7 +71,11 @@ final class HTTPExchange: ChannelDuplexHandler {
   }
 
   func errorCaught(context: ChannelHandlerContext, error: any Error) {
-    self.link.tally.malformed.add(1, ordering: .relaxed)
+    if error as? HTTPParserError == .headerOverflow {
+      self.link.tally.oversize.add(1, ordering: .relaxed)
+    } else {
+      self.link.tally.malformed.add(1, ordering: .relaxed)
+    }
     self.state = .closing
     context.close(promise: nil)
   }
@@ -90,7 +94,13 @@ final class HTTPExchange: ChannelDuplexHandler {
     let path = head.uri.prefix { $0 != "?" && $0 != "#" }
     return HTTPRequest(
       head.method.rawValue.uppercased(), String(path), headers: head.headers.map { ($0.name, $0.value) },
-      body: self.body, peer: context.remoteAddress?.ipAddress ?? "", isSecure: self.link.isSecure)
+      body: self.body, peer: Self.host(context.remoteAddress), isSecure: self.link.isSecure)
+  }
+
+  /// Who comes by IPv4 to a socket of IPv6 is the host that it is elsewhere (RFC 4291 §2.5.5.2).
+  private static func host(_ address: SocketAddress?) -> String {
+    let text = address?.ipAddress ?? ""
+    return text.hasPrefix("::ffff:") && text.contains(".") ? String(text.dropFirst(7)) : text
   }
 
   private func refuseOversize(_ context: ChannelHandlerContext) {

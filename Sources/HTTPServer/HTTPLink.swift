@@ -30,7 +30,10 @@ final class HTTPLink: Sendable {
     }
     let pipeline = channel.pipeline.syncOperations
     if let tls { try pipeline.addHandler(NIOSSLServerHandler(context: tls)) }
-    try pipeline.configureHTTPServerPipeline(withErrorHandling: true)
+    var limits = NIOHTTPDecoderLimitConfiguration()
+    (limits.maxHeaderListSize, limits.maxHeaderFieldSize) = (self.limits.headerLength, self.limits.headerLength)
+    try pipeline.configureHTTPServerPipeline(
+      withErrorHandling: true, withEncoderConfiguration: .init(), withDecoderLimitConfiguration: limits)
     try pipeline.addHandler(HTTPExchange(self))
   }
 

@@ -21,17 +21,15 @@ package final class HTTPServer {
   private var rate: SourceLimiter
 
   /// - Parameters:
+  ///   - access: where it listens; whom it lets in is up to who answers.
   ///   - tally: counts what is not served.
-  ///   - certificate: a file with certificate and private key, in PEM form; nil for no TLS.
-  ///   - key: the setting that says where to listen, for what is thrown.
   ///   - answer: called on main, once for each request; it replies at once or later.
   /// - Throws: when the port is taken, or the certificate can't be used.
   package init(
-    listen: NetBase.SocketAddress, certificate: String?, limits: HTTPLimits = HTTPLimits(), tally: HTTPTally,
-    key: String,
-    on main: Runtime.EventLoop, answer: @escaping (HTTPRequest, @escaping Reply) -> Void
+    _ access: HTTPAccess, tally: HTTPTally, on main: Runtime.EventLoop,
+    answer: @escaping (HTTPRequest, @escaping Reply) -> Void
   ) throws(ModuleError) {
-    let tls = try certificate.map { path throws(ModuleError) in try Self.context(path, key) }
+    let (listen, limits, tls) = (access.listen, access.limits, try access.makeTLS())
     let reference = LoopBound<WeakHTTPServer>(on: main)
     let link = HTTPLink(limits: limits, tally: tally, isSecure: tls != nil, main: main, owner: reference)
     let bootstrap = ServerBootstrap(group: HTTPThread.group)
@@ -47,7 +45,7 @@ package final class HTTPServer {
       let isForeign = code == EADDRNOTAVAIL
       let words = code.map { unsafe String(cString: strerror($0)).lowercased() } ?? "\(error)"
       let reason = isForeign ? "it is no address of this machine" : words
-      let advice = isForeign || code == EADDRINUSE ? "; choose another \(key)" : ""
+      let advice = isForeign || code == EADDRINUSE ? "; choose another \(access.listenKey)" : ""
       throw ModuleError(.unavailable, "cannot listen on \(listen): \(reason)\(advice)")
     }
     self.address = listen.with(port: UInt16(clamping: self.listener.localAddress?.port ?? 0))
@@ -76,20 +74,6 @@ package final class HTTPServer {
     var generator = SystemRandomNumberGenerator()
     let digits = String(UInt64.random(in: .min ... .max, using: &generator), radix: 36)
     return digits + String(UInt64.random(in: .min ... .max, using: &generator), radix: 36)
-  }
-
-  private static func context(_ path: String, _ key: String) throws(ModuleError) -> NIOSSLContext {
-    do {
-      var configuration = TLSConfiguration.makeServerConfiguration(
-        certificateChain: try NIOSSLCertificate.fromPEMFile(path).map { .certificate($0) },
-        privateKey: .privateKey(try NIOSSLPrivateKey(file: path, format: .pem)))
-      configuration.minimumTLSVersion = .tlsv12
-      configuration.applicationProtocols = ["http/1.1"]
-      return try NIOSSLContext(configuration: configuration)
-    } catch {
-      throw ModuleError(
-        .configuration, "\(key): \(path) must be a file with a certificate and its private key, both in PEM form")
-    }
   }
 }
 

@@ -47,7 +47,7 @@ package struct MediaSocket: Hashable, Sendable {
 /// What the peer's description says of how one media section is reached, session-level attributes merged in.
 package struct RemoteConnectivity: Sendable {
   package let attributes: [DescriptionAttribute]
-  /// Where the section itself says that the peer receives RTP.
+  /// Where the section itself says that the peer receives RTP; nil where that says nothing.
   package let address: SocketAddress?
   /// Whether both sides agree to rtcp-mux.
   package let sharesSocket: Bool

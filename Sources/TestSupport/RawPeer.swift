@@ -10,8 +10,16 @@ package struct RawPeer: ~Copyable {
   /// Connects to a literal IPv4 address.
   ///
   /// - Throws: when nothing listens there.
-  package init(to address: SocketAddress) throws(ModuleError) {
+  package init(to address: SocketAddress, from local: SocketAddress? = nil) throws(ModuleError) {
     let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    if let local {
+      var from = Self.four(local)
+      unsafe withUnsafePointer(to: &from) { pointer in
+        _ = unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic in
+          unsafe bind(descriptor, generic, socklen_t(MemoryLayout<sockaddr_in>.size))
+        }
+      }
+    }
     var to = Self.four(address)
     let status = unsafe withUnsafePointer(to: &to) { pointer in
       unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic in

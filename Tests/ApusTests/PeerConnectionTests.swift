@@ -85,6 +85,25 @@ import Testing
     await bob.shutDown()
   }
 
+  @Test("default addresses that are none of the candidates say nothing: media servers write what they like there")
+  func defaultAddresses() async throws {
+    let (alice, bob) = (try await Self.agent(), try await Self.agent())
+    let (one, other) = (try await alice.connection(to: "bob"), try await bob.connection(to: "alice"))
+    func moved(_ description: String) -> String {
+      description.split(separator: "\r\n").map { line in
+        if line.hasPrefix("c=") { return "c=IN IP4 127.0.0.1\r\n" }
+        guard line.hasPrefix("m=audio ") else { return line + "\r\n" }
+        return (["m=audio", "7"] + line.split(separator: " ").dropFirst(2)).joined(separator: " ") + "\r\n"
+      }.joined()
+    }
+    try await one.accept(answer: moved(try await other.answer(to: moved(try await one.offer()))))
+    #expect(await Self.isHeard(one, other))
+    #expect(await Self.isHeard(other, one))
+    await one.close()
+    await alice.shutDown()
+    await bob.shutDown()
+  }
+
   @Test("ICE begins anew when the program wants it, from either side", arguments: UserAgent.ReceiveMode.allCases)
   func restart(mode: UserAgent.ReceiveMode) async throws {
     let (alice, bob) = (try await Self.agent(mode), try await Self.agent(mode))

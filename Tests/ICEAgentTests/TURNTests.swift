@@ -217,11 +217,17 @@ struct TURNTests {
   }
 
   @Test("rtcp-mux that the peer agrees to gives the second component's relay back")
-  func muxed() throws {
+  func muxed() throws { try Self.mux(afterGathering: true, relays: 4) }
+
+  @Test("a relay that was not asked for yet is never asked for where the peer does without its component")
+  func muxedAtOnce() throws { try Self.mux(afterGathering: false, relays: 0) }
+
+  /// - Parameter relays: how many there are when the peers say that they share a socket.
+  private static func mux(afterGathering: Bool, relays: Int) throws {
     let run = ICERun(Self.scenario { $0.components = 2 }, seed: 2)
     let (a, b) = (run.makeAgent(0), run.makeAgent(1))
-    run.run(milliseconds: 1_000)
-    #expect(run.server.allocations.count == 4)
+    run.run(milliseconds: afterGathering ? 1_000 : 1)
+    #expect(run.server.allocations.count == relays)
     for (one, other) in [(a, b), (b, a)] {
       one.session.setRemote(
         ICERemote(credentials: other.session.local, candidates: other.candidates, components: 1), now: run.now)

@@ -14,6 +14,8 @@ import Testing
       ("stun:[2001:db8::1]", "stun:[2001:db8::1]:3478", nil, nil),
       ("turn:u:p@h?transport=tcp", "turn:h:3478?transport=tcp", "u", "p"),
       ("turns:h", "turns:h:5349", nil, nil),
+      ("turn:1700000000%3Aalice:b%3f%40%25=@h", "turn:h:3478", "1700000000:alice", "b?@%="),
+      ("turn:a%zz:100%@h", "turn:h:3478", "a%zz", "100%"),
       ("TURNS:[2001:db8::1]:443?transport=TCP", "turns:[2001:db8::1]:443", nil, nil),
     ] as [(String, String, String?, String?)])
   func read(text: String, shown: String, user: String?, password: String?) throws {

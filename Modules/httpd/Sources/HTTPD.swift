@@ -44,9 +44,12 @@ struct PageProvider: ApplicationProvider {
   let levels: LevelBoard
   let tally: HTTPTally
 
+  var warning: String? { self.access.warning }
+
+  func rehearse() throws(ModuleError) { try self.access.rehearse() }
+
   func start(on loop: LoopContext, host: any ApplicationHost) throws(ModuleError) -> any Application {
     let recordings = try Recordings(folder: self.recordings)
-    if let warning = self.access.warning { host.warn(warning) }
     let server = try PageServer(
       self.access, tally: self.tally, levels: self.levels, talks: Talks(host: host, recordings: recordings, loop: loop),
       host: host)

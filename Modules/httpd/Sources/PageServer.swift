@@ -27,10 +27,9 @@ package final class PageServer: Application {
     (self.access, self.levels, self.talks, self.host) = (access, levels, talks, host)
     self.entry = HTTPGuard(access, tally: tally)
     do throws(ModuleError) {
-      self.server = try HTTPServer(
-        listen: access.listen, certificate: access.certificate, limits: access.limits, tally: tally,
-        key: "http_listen", on: host.main
-      ) { [unowned self] in self.entry.answer($0, self.route, $1) }
+      self.server = try HTTPServer(access, tally: tally, on: host.main) { [unowned self] in
+        self.entry.answer($0, self.route, $1)
+      }
     } catch { throw ModuleError(error.kind, "module httpd: \(error.message)") }
   }
 

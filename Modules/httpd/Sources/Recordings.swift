@@ -24,6 +24,8 @@ package final class Recordings {
     }
   }
 
+  deinit { self.remove() }
+
   /// The path of a new file. Nothing goes for it until `removeOldest`; `drop` takes it back.
   func make() -> String {
     let name = "\(UUID().uuidString).wav"

@@ -191,6 +191,15 @@ internal import Testing
     #expect(!FileManager.default.fileExists(atPath: URL(filePath: path).deletingLastPathComponent().path))
   }
 
+  @Test("a page that can't be served leaves no folder behind")
+  func folderOfAFailure() throws {
+    func make() throws -> String {
+      let folder = URL(filePath: try Recordings(folder: "").make()).deletingLastPathComponent().path
+      return folder
+    }
+    #expect(!FileManager.default.fileExists(atPath: try make()))
+  }
+
   @Test("a recording whose offer is refused costs none of the others; one that begins costs the oldest")
   func refusedRecording() throws {
     let running = try Running(recordings: Recordings.most)

@@ -57,6 +57,8 @@ struct WHIPProvider: ApplicationProvider {
   let access: HTTPAccess
   let tally: HTTPTally
 
+  func rehearse() throws(ModuleError) { try self.access.rehearse() }
+
   func start(on loop: LoopContext, host: any ApplicationHost) throws(ModuleError) -> any Application {
     let server = try WHIPServer(self.access, tally: self.tally, host: host)
     host.warn("module whip is listening on \(self.access.url(at: server.address))")

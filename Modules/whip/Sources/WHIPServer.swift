@@ -29,10 +29,9 @@ package final class WHIPServer: Application {
     self.entry = HTTPGuard(access, tally: tally, originKey: "whip_origin")
     self.host = host
     do throws(ModuleError) {
-      self.server = try HTTPServer(
-        listen: access.listen, certificate: access.certificate, limits: access.limits, tally: tally,
-        key: "whip_listen", on: host.main
-      ) { [unowned self] in self.entry.answer($0, self.route, $1) }
+      self.server = try HTTPServer(access, tally: tally, on: host.main) { [unowned self] in
+        self.entry.answer($0, self.route, $1)
+      }
     } catch { throw ModuleError(error.kind, "module whip: \(error.message)") }
   }
 
@@ -48,7 +47,7 @@ package final class WHIPServer: Application {
 
   private func route(_ request: HTTPRequest, _ reply: @escaping HTTPServer.Reply) {
     let endpoint = Endpoint(rawValue: request.path)
-    let session = endpoint == nil ? self.sessions[request.path] : nil
+    let session = self.sessions[request.path].flatMap { self.host.isOpen($0.call) ? $0 : nil }
     // A browser asks before it sends, without the token.
     if request.method == "OPTIONS", endpoint != nil || session != nil { return reply(Self.allowed) }
     if let refusal = self.entry.refusal(of: request) { return reply(refusal) }

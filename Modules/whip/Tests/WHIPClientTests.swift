@@ -301,10 +301,9 @@ private final class ScriptedEndpoint {
     let (loop, requests, server) = (self.loop, self.requests, LoopBound<HTTPServer>(on: self.loop))
     self.server = server
     let port = loop.sync { _ -> UInt16? in
-      let made = try? HTTPServer(
-        listen: SocketAddress(ipv4: 0x7F00_0001, port: 0), certificate: certificate, tally: HTTPTally(), key: "listen",
-        on: loop
-      ) { request, reply in
+      var access = HTTPAccess(listen: SocketAddress(ipv4: 0x7F00_0001, port: 0))
+      access.certificate = certificate
+      let made = try? HTTPServer(access, tally: HTTPTally(), on: loop) { request, reply in
         let shown = request["Authorization"].map { " \($0)" } ?? ""
         requests.withLock { $0.append("\(request.method) \(request.path)\(shown)") }
         reply(answer(request))

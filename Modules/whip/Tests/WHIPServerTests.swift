@@ -180,6 +180,47 @@ internal import Testing
     #expect(running.log.isEmpty)
   }
 
+  @Test("header fields above the limit are refused and counted")
+  func oversizeHead() throws {
+    let running = try Running { $0.limits.headerLength = 1_000 }
+    defer { running.stop() }
+    let fields = (0..<20).map { "X-\($0): \(String(repeating: "x", count: 100))" }
+    #expect(try running.request("GET /whip", headers: fields).hasPrefix("HTTP/1.1 400 "))
+    #expect(running.counters.oversize == 1 && running.counters.malformed == 0)
+    #expect(try running.request("GET /whip", headers: Array(fields.prefix(5))).hasPrefix("HTTP/1.1 405 "))
+  }
+
+  @Test("a session whose call is over is there no more, whoever ended it")
+  func endedSession() throws {
+    let running = try Running()
+    defer { running.stop() }
+    let created = try running.request("POST /whip", type: "application/sdp", body: Offer.sending.text)
+    let session = try #require(header("Location", of: created))
+    running.end(1)
+    for method in ["PATCH", "DELETE", "GET"] {
+      #expect(try running.request("\(method) \(session)").hasPrefix("HTTP/1.1 404 "), "\(method)")
+    }
+  }
+
+  @Test("who comes by IPv4 to a socket of IPv6 is counted for himself, not with all others")
+  func mappedAddresses() throws {
+    let running = try Running {
+      $0.listen = SocketAddress(ipv6: 0, 0, port: 0)
+      $0.limits.requestsPerSecond = 2
+    }
+    defer { running.stop() }
+    func statuses(from host: SocketAddress) throws -> [String] {
+      try (0..<3).map { _ in
+        let client = try RawPeer(to: SocketAddress(ipv4: 0x7F00_0001, port: running.port), from: host)
+        client.send("GET /whip HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+        return String(client.text().dropFirst(9).prefix(3))
+      }
+    }
+    for host: UInt32 in [0x7F00_0001, 0x7F00_0002] {
+      #expect(try statuses(from: SocketAddress(ipv4: host, port: 0)) == ["405", "405", "429"])
+    }
+  }
+
   @Test("HEAD gets a head only, so the next response follows it at once (RFC 9110 §9.3.2)")
   func head() throws {
     let running = try Running()
@@ -329,6 +370,8 @@ private final class Running {
   func request(
     _ line: String, host: String? = nil, headers: [String] = [], type: String? = nil, body: String = ""
   ) throws -> String { try self.served.request(line, host: host, headers: headers, type: type, body: body) }
+
+  func end(_ call: UInt64) { self.served.end(call) }
 
   func stop() { self.served.stop() }
 }

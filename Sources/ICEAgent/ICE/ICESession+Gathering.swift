@@ -17,7 +17,7 @@ extension ICESession {
       self.cancel(index, now: now)
     }
     self.tasks = []
-    for (index, base) in self.bases.enumerated() where base.relay == nil {
+    for (index, base) in self.bases.enumerated() where base.relay == nil && base.component <= self.droppedAbove {
       if self.configuration.isLite || self.configuration.tellsHostCandidates && !self.configuration.isRelayOnly {
         self.tell(Self.host(base))
       }

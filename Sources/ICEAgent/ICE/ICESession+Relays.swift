@@ -186,8 +186,12 @@ extension ICESession {
 
   // MARK: The end
 
-  /// Components that the peer does without need no relay.
+  /// Components that the peer does without need no relay, and no server is asked about them any more.
   func releaseDropped(now: Instant) {
+    for index in self.tasks.indices
+    where self.tasks[index].state == .waiting && self.bases[self.tasks[index].base].component > self.droppedAbove {
+      (self.tasks[index].state, self.tasks[index].isAwaited) = (.failed, false)
+    }
     for index in self.allocations.indices
     where self.bases[self.allocations[index].base].component > self.droppedAbove {
       self.allocations[index].release(using: &self.random, now: now)

@@ -10,6 +10,8 @@ extension AgentCore {
   package func connect(_ peer: String, settings: CallSettings) throws -> CallID {
     guard !self.isClosing else { throw ModuleError(.unavailable, "the agent is about to end") }
     try self.validate(settings)
+    var settings = settings
+    settings.mindsDefaultAddress = false
     let id = self.nextCall()
     let call = Call(
       id: id, session: nil, isOutgoing: true, peer: peer, settings: settings, began: self.context.now)
@@ -220,11 +222,23 @@ extension AgentCore {
     return media
   }
 
-  /// Where the peer's media is, when its description says so.
+  /// Where the peer's media is, when its description says so: beside candidates the default address says nothing, unless it
+  /// is one of them.
   private func address(in offer: [UInt8]) throws -> SocketAddress? {
     let session = try self.refusable { try SessionDescription(parsing: offer) }
     let addresses = session.media.indices.compactMap { RemoteMedia(session, index: $0).rtp?.address }
-    return addresses.first { !$0.isUnspecified && $0.port != 0 }
+    let candidates = session.media.flatMap(\.candidates).compactMap(Self.address(ofCandidate:))
+    let known = addresses.first {
+      !$0.isUnspecified && $0.port != 0 && (candidates.isEmpty || candidates.contains($0))
+    }
+    return known ?? candidates.first
+  }
+
+  /// RFC 8839 §5.1: foundation, component, transport, priority, address, port. Nil where that is a name.
+  private static func address(ofCandidate line: String) -> SocketAddress? {
+    let words = line.split(separator: " ")
+    guard words.count > 5, let port = UInt16(words[5]), port != 0 else { return nil }
+    return SocketAddress(host: String(words[4]), port: port)
   }
 
   /// Towards everyone: the way of IPv4's default route, or of IPv6's, or the loopback where there is none. Nothing goes

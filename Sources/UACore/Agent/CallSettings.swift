@@ -33,6 +33,9 @@ package struct CallSettings: Sendable {
   package var opensPinhole = false
   /// Whether all media is on one transport where the peer agrees (RFC 9143); the config may want it for every call.
   package var usesBundle = false
+  /// Whether a default address that is none of the peer's candidates ends ICE (RFC 8839 §5.4.5): someone on SIP's way has
+  /// put it there. Where a program carries descriptions (`connect`), it says nothing beside candidates.
+  package var mindsDefaultAddress = true
   /// Nil: silence.
   package var source: AudioDevice?
   /// Nil: nothing is played.

@@ -13,6 +13,7 @@ package final class MediaSection {
   let keying: (any MediaEncryptionSession)?
   let connectivity: (any MediaNATSession)?
   private let usesRTCPMux: Bool
+  private let mindsDefaultAddress: Bool
   /// Told of what is wrong and doesn't end the call.
   private let warn: (String) -> Void
   /// Whether its sockets may be those of other transports too: not with a relay.
@@ -48,7 +49,7 @@ package final class MediaSection {
   ) throws {
     self.environment = environment
     self.warn = warn
-    self.usesRTCPMux = settings.usesRTCPMux
+    (self.usesRTCPMux, self.mindsDefaultAddress) = (settings.usesRTCPMux, settings.mindsDefaultAddress)
     self.mayShareSockets =
       sharesSockets && (settings.mediaNAT == nil || !settings.natServers.contains(where: \.relaysSocket))
     self.encryption = try settings.mediaEncryption.map { id throws(ModuleError) in
@@ -284,7 +285,8 @@ package final class MediaSection {
 
   func reach(of remote: RemoteMedia) -> RemoteConnectivity {
     RemoteConnectivity(
-      attributes: remote.attributes.map { DescriptionAttribute($0.name, $0.value) }, address: remote.rtp?.address,
+      attributes: remote.attributes.map { DescriptionAttribute($0.name, $0.value) },
+      address: self.mindsDefaultAddress ? remote.rtp?.address : nil,
       sharesSocket: self.sharesSocket(with: remote))
   }
 

@@ -1,7 +1,9 @@
 package import ICEAgent
+internal import SIPStack
 
 /// A server of an account's `stunserver`: `stun:host[:port]`, `turn:host[:port]`, `turn:host[:port]?transport=tcp` or
-/// `turns:host[:port]` (RFC 7064, RFC 7065), where `user:password@` may stand before the host.
+/// `turns:host[:port]` (RFC 7064, RFC 7065), where `user:password@` may stand before the host; what either has of `:`, `@`,
+/// `?` or `%` is escaped there, as `%3A` (RFC 3986 §3.2.1).
 package struct STUNServerURI: Hashable, Sendable, CustomStringConvertible {
   package let kind: ICEServer.Kind
   package let transport: ICEServer.Transport
@@ -42,8 +44,8 @@ package struct STUNServerURI: Hashable, Sendable, CustomStringConvertible {
     // The last one: a user's name may be an address.
     if let at = rest.lastIndex(of: "@") {
       let parts = rest[..<at].split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
-      self.user = String(parts[0])
-      self.password = parts.count > 1 ? Password(String(parts[1])) : nil
+      self.user = SIPURI.unescape(String(parts[0]))
+      self.password = parts.count > 1 ? Password(SIPURI.unescape(String(parts[1]))) : nil
       rest = rest[rest.index(after: at)...]
     }
     let afterBracket = rest.lastIndex(of: "]") ?? rest.startIndex
