@@ -16,6 +16,8 @@ internal import ModuleKit
   /// Parses and runs; every failure is one sentence on standard error and an `ExitStatus`.
   static func main() async {
     DescriptorLimit.raise()
+    // Whoever reads what is printed may have enough of it.
+    signal(SIGPIPE, SIG_IGN)
     do {
       var command = try await asyncParseAsRoot()
       if var asynchronous = command as? any AsyncParsableCommand {

@@ -21,13 +21,14 @@ struct Failure: Error, Sendable {
   }
 }
 
-/// Runs a command; with `--json`, one that ends before it could print its object prints one that says why.
+/// Runs a command; whatever stops it ends the program with one sentence, and with `--json` one that ends before it could
+/// print its object prints one that says why.
 func reporting(_ isJSON: Bool, _ command: () async throws -> Void) async throws {
   do { try await command() } catch let code as ExitCode {
     throw code
-  } catch let error where isJSON {
+  } catch {
     let failure = Failure(error)
-    if !failure.isReported { StandardOutput.print(["ok": false, "error": .string(failure.message)] as JSON) }
+    if isJSON, !failure.isReported { StandardOutput.print(["ok": false, "error": .string(failure.message)] as JSON) }
     throw failure
   }
 }

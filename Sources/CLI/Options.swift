@@ -52,11 +52,15 @@ enum Parse {
 
   /// A codec of this build, `opus` or `opus/48000/2`.
   static func codec(_ text: String) throws -> CodecPreference {
-    let known = compiledCodecNames()
-    guard let codec = CodecPreference(text), known.contains(codec.name.lowercased()) else {
-      throw ValidationError("this apus has the codecs \(known.joined(separator: ", "))")
+    let known = compiledCodecs()
+    let isThere: (CodecPreference) -> Bool = { codec in
+      known.contains { codec.matches(name: $0.encodingName, clockRate: $0.clockRate, channels: $0.channels) }
     }
-    return codec
+    if let codec = CodecPreference(text), isThere(codec) { return codec }
+    let names = known.map {
+      "\($0.encodingName.lowercased())/\($0.clockRate)\($0.channels == 1 ? "" : "/\($0.channels)")"
+    }
+    throw ValidationError("this apus has the codecs \(names.joined(separator: ", "))")
   }
 
   /// An address of SIP to call, with or without `sip:`.

@@ -5,6 +5,15 @@ package protocol ApplicationProvider: Sendable {
   /// - Parameter host: outlives the application.
   /// - Throws: when it can't start, for example because its port is taken.
   func start(on loop: LoopContext, host: any ApplicationHost) throws(ModuleError) -> any Application
+  /// Throws what `start` would for its settings and their files; opens nothing.
+  func rehearse() throws(ModuleError)
+  /// What `start` warns of, the key first; nil for nothing.
+  var warning: String? { get }
+}
+
+extension ApplicationProvider {
+  package func rehearse() throws(ModuleError) {}
+  package var warning: String? { nil }
 }
 
 /// A running application; lives on main.

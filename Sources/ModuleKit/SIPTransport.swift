@@ -11,6 +11,12 @@ package protocol SIPTransportProvider: Sendable {
   func open(
     _ settings: SIPTransportSettings, on main: EventLoop, receiver: any SIPTransportReceiver
   ) throws(ModuleError) -> any SIPTransport
+  /// Throws what `open` would for its settings and their files; opens nothing.
+  func rehearse(_ settings: SIPTransportSettings) throws(ModuleError)
+}
+
+extension SIPTransportProvider {
+  package func rehearse(_ settings: SIPTransportSettings) throws(ModuleError) {}
 }
 
 /// What a SIP transport is opened with: the core's keys that concern it.

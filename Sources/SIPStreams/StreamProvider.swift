@@ -24,6 +24,18 @@ package struct StreamProvider: SIPTransportProvider {
   package func open(
     _ settings: SIPTransportSettings, on main: EventLoop, receiver: any SIPTransportReceiver
   ) throws(ModuleError) -> any SIPTransport {
+    try StreamTransport(
+      self.kind, module: self.module, settings: self.resolved(settings), limits: self.limits, on: main,
+      receiver: receiver)
+  }
+
+  package func rehearse(_ settings: SIPTransportSettings) throws(ModuleError) {
+    let security = try self.resolved(settings).security
+    if self.kind.isSecure { try StreamTLS(module: self.module, security: security).rehearse() }
+  }
+
+  /// With the address at which it listens.
+  private func resolved(_ settings: SIPTransportSettings) throws(ModuleError) -> SIPTransportSettings {
     var settings = settings
     switch self.listen {
     case .nowhere: settings.listen = nil
@@ -35,8 +47,7 @@ package struct StreamProvider: SIPTransportProvider {
       settings.listen = address
     case nil: break
     }
-    return try StreamTransport(
-      self.kind, module: self.module, settings: settings, limits: self.limits, on: main, receiver: receiver)
+    return settings
   }
 }
 

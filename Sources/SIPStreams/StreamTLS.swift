@@ -14,6 +14,12 @@ package final class StreamTLS {
     self.security = security
   }
 
+  /// Throws what either of the two would.
+  func rehearse() throws(ModuleError) {
+    _ = try self.client(certificate: nil)
+    _ = try self.server()
+  }
+
   /// For connections that we open (RFC 5922 §7.1: the server must bear the name it was asked for).
   ///
   /// - Parameter certificate: our own, with its key, in place of `sip_certificate`.
@@ -71,9 +77,9 @@ package final class StreamTLS {
     do {
       return (try NIOSSLCertificate.fromPEMFile(path), try NIOSSLPrivateKey(file: path, format: .pem))
     } catch {
+      let key = path == self.security.certificate ? "sip_certificate" : "cert"
       throw ModuleError(
-        .configuration,
-        "module \(self.module): \(path) must be a file with a certificate and its private key, both in PEM form")
+        .configuration, "\(key): \(path) must be a file with a certificate and its private key, both in PEM form")
     }
   }
 

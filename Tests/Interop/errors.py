@@ -112,6 +112,35 @@ def unwritable_recording():
         apus("call", f"sip:bob@127.0.0.1:{free_ports()}", "--record", "/nonexistent/heard.wav"), 73, "/nonexistent/heard.wav")
 
 
+def recording_what_is_played():
+    """The played file is as it was: it is refused before anything is opened."""
+    played, other = fresh("played") / "a.wav", fresh("linked") / "b.wav"
+    played.write_bytes(b"RIFF and so on")
+    other.symlink_to(played)
+    said = one_sentence(apus("call", f"sip:bob@127.0.0.1:{free_ports()}", "--play", played, "--record", other), 64, "b.wav")
+    check(played.read_bytes() == b"RIFF and so on", "the played file was written to")
+    return said
+
+
+def bad_certificate(command, key, *modules):
+    """A file that is no certificate: `check` finds what `run` ends with."""
+    folder = fresh("bad")
+    (folder / "bad.pem").write_text("no certificate")
+    apus_folder(folder, free_ports(), modules=("opus", "g711", "aufile", *modules), extra=f"{key} {folder}/bad.pem\n")
+    if command == "check":
+        return finding(apus("check", "-f", folder), key, "bad.pem", "PEM")
+    return one_sentence(apus("run", "-f", folder, "-t", "3"), 78, key, "bad.pem", "PEM")
+
+
+def early_reader():
+    """Who reads one line and leaves stops nothing: `apus modules | head -1`."""
+    with subprocess.Popen([APUS, "modules"], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
+        program.stdout.close()
+        error = program.stderr.read()
+        code = program.wait(timeout=30)
+    check(code == 0 and not error, f"exit {code}, standard error {error!r}")
+
+
 def missing_film():
     return one_sentence(apus("call", f"sip:bob@127.0.0.1:{free_ports()}", "--play-video", "/nonexistent/film.ivf"), 66,
                         "/nonexistent/film.ivf")
@@ -193,6 +222,13 @@ report.run([
     ("an inadmissible module, thread, reject", inadmissible, "thread", "reject"),
     ("an inadmissible module, pool, lock", inadmissible, "pool", "lock"),
     ("a recording that can't be written", unwritable_recording),
+    ("a recording in the file that is played", recording_what_is_played),
+    ("a codec of another rate", unknown, "--codec", "pcmu/16000"),
+    ("a certificate that is none, check", bad_certificate, "check", "whip_certificate", "whip"),
+    ("a certificate that is none, run", bad_certificate, "run", "whip_certificate", "whip"),
+    ("SIP's certificate that is none, check", bad_certificate, "check", "sip_certificate", "sip_tls"),
+    ("SIP's certificate that is none, run", bad_certificate, "run", "sip_certificate", "sip_tls"),
+    ("a reader that has enough", early_reader),
     ("a film that is missing", missing_film),
     ("a film that can't be written", unwritable_film),
     ("a telephone number", no_sip_address, "tel:+123", "SIP URI"),

@@ -112,6 +112,12 @@ import Testing
     avcodec_h264enc\t\tlibx264
     mqtt_broker_host\t127.0.0.1
     ice_policy\t\tall
+    gtk_use_window\tyes
+    gtk_use_status_icon\tyes
+    multicast_jbuf_type\tfixed
+    mpa_bitrate\t\t64000
+    codec2_mode\t\t3200
+    auloop_codec\t\tl16
     """
 
   static let accounts = """

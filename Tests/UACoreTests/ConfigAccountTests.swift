@@ -46,13 +46,28 @@ struct ConfigAccountTests {
     }
   }
 
-  @Test("an account's transport is one of sip_transports")
+  @Test(
+    "a backslash of a password is its own, as with baresip; before a quote it keeps that in the password",
+    arguments: [
+      (#";auth_pass="pa\ss\\w""#, #"pa\ss\\w"#), (#";auth_pass=pa\ss"#, #"pa\ss"#),
+      (#";auth_pass="a\"b;c""#, #"a"b;c"#),
+      (#";auth_pass="end\\""#, #"end\\"#),
+    ])
+  func backslashes(parameter: String, password: String) throws {
+    let (accounts, problems) = self.parse("<sip:alice@office>;auth_user=a\(parameter)")
+    #expect(problems.isEmpty)
+    #expect(try #require(accounts.first).authPassword == Password(password))
+  }
+
+  @Test("an account's transport, and its proxy's, is one of sip_transports")
   func transports() {
     var configuration = Configuration()
     configuration.activeModules = ["sip_udp", "sip_tcp", "sip_tls"]
     configuration.sipTransports = [.udp, .tcp]
     for (line, isFine) in [
       ("<sip:a@b>", true), ("<sip:a@b;transport=tcp>", true), ("<sip:a@b;transport=tls>", false), ("<sips:a@b>", false),
+      ("<sip:a@b>;outbound=\"sip:p;transport=tcp\"", true), ("<sip:a@b>;outbound=\"sip:p;transport=tls\"", false),
+      ("<sip:a@b>;outbound2=sips:p", false),
     ] {
       var problems: [ConfigProblem] = []
       let account = AccountsFile.parse(
@@ -80,7 +95,7 @@ struct ConfigAccountTests {
       """
       # accounts
       "Alice \\"A\\" Ä" <sip:alice@[2001:db8::1]:5070;transport=udp;lr>;regint=60;auth_user=al;auth_pass="p;w d"\
-      ;outbound="sip:one.example.com;transport=tcp";outbound2=sip:two.example.com;answermode=AUTO;answerdelay=250\
+      ;outbound="sip:one.example.com;transport=udp";outbound2=sip:two.example.com;answermode=AUTO;answerdelay=250\
       ;dtmfmode=info;call_transfer=no;sip_autoanswer=yes;sip_autoredirect=yes;mediaenc=srtp-mand;rtcp_mux=yes;ptime=40\
       ;autelev_pt=99;audio_codecs=opus/48000/2,PCMU;audio_source=aufile,"/tmp/a b.wav";audio_player=aufile,out.wav\
       ;video_codecs="h264, VP8";video_source=aufile,film.ivf;video_display=aufile;extra=x,y;prio=3;fbregint=90\
@@ -97,7 +112,7 @@ struct ConfigAccountTests {
     #expect(account.registrationInterval == 60)
     #expect(account.authUser == "al")
     #expect(account.authPassword?.unredacted == "p;w d")
-    #expect(account.outbound == ["sip:one.example.com;transport=tcp", "sip:two.example.com"])
+    #expect(account.outbound == ["sip:one.example.com;transport=udp", "sip:two.example.com"])
     #expect(account.answerMode == .auto)
     #expect(account.answerDelay == 250)
     #expect(account.dtmfMode == .info)
@@ -131,7 +146,7 @@ struct ConfigAccountTests {
       "Alice <sip:alice@office>;regint=0", "sip:alice@office;regint=0", "\"\" <sip:alice@office>",
       "<sip:user@example.com>;audio_codecs=opus/48000/2,pcma;auth_pass=x",
       "<sip:user@example.com> ; regint = 0 ; 100rel = no",
-      "<sips:user@example.com>;outbound=\"sip:example.com;transport=tcp\";mediaenc=dtls_srtp;auth_pass=pass",
+      "<sips:user@example.com>;outbound=\"sip:example.com;transport=udp\";mediaenc=dtls_srtp;auth_pass=pass",
       "<sip:192.0.2.4:5062>;regint=0;pubint=0;prio=0;inreq_allowed=yes;check_origin=yes;catchall=no;mwi=no",
     ])
   func manual(line: String) {
@@ -244,7 +259,11 @@ struct ConfigAccountTests {
         "<sip:u@h>;audio_source=ausine,440",
         "audio_source: the module ausine is not switched on: add the line \"module ausine\" to the config"
       ),
-      ("<sip:u@h;transport=udpp>", "transport: \"udpp\" is not allowed: it takes one of udp, tcp, tls, ws, wss"),
+      ("<sip:u@h;transport=udpp>", "transport: \"udpp\" is no transport: it takes one of udp, tcp, tls, ws, wss"),
+      (
+        "<sip:u@h>;outbound=\"sip:p;transport=foo\"",
+        "outbound: \"foo\" is no transport: it takes one of udp, tcp, tls, ws, wss"
+      ),
       ("<tel:+123>", "account: the address is no SIP URI: it takes <sip:user@host> or <sips:user@host>"),
       ("<sip:u@>", "account: the address is no SIP URI: it takes <sip:user@host> or <sips:user@host>"),
       ("<sip:u@h:99999>", "account: the address is no SIP URI: it takes <sip:user@host> or <sips:user@host>"),

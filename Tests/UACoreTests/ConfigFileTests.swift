@@ -4,6 +4,17 @@ internal import Testing
 
 @Suite("config syntax")
 struct ConfigFileTests {
+  @Test("keys are read in any case, as baresip does; values are as they are written")
+  func anyCase() {
+    var problems: [ConfigProblem] = []
+    let file = ConfigFile.parse("MODULE Opus.so\nSip_Listen A:5060", path: "config", problems: &problems)
+    #expect(
+      file.entries == [
+        ConfigFile.Entry(key: "module", value: "Opus.so", line: 1),
+        ConfigFile.Entry(key: "sip_listen", value: "A:5060", line: 2),
+      ])
+  }
+
   @Test(
     "a line is a key, blanks and a value",
     arguments: [

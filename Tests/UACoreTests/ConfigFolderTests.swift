@@ -270,6 +270,48 @@ struct ConfigFolderTests {
       ])
   }
 
+  @Test("files that would stop a module as it starts are found without starting it, each by its key")
+  func rehearsedFiles() async throws {
+    let path = try TemporaryFolder()
+    try path.write("this is no certificate", to: "bad.pem")
+    let config = """
+      module g711
+      module sip_tls
+      sip_certificate \(path.path)/bad.pem
+      module sip_wss
+      module whip
+      whip_certificate \(path.path)/bad.pem
+      module httpd
+      http_listen 0.0.0.0:8000
+      module ctrl_tcp
+      ctrl_tcp_listen 0.0.0.0:4444
+      ring_aufile nothere.wav
+      """
+    try path.write(config, to: "config")
+    var problems: [ConfigProblem] = []
+    let folder = try ConfigFolder.load(path: path.path, modules: shippedModules, problems: &problems)
+    let found = await folder.rehearse(modules: shippedModules)
+    #expect(found.filter { $0.severity == .error }.map(\.line) == [3, 6], "\(found)")
+    #expect(found.filter { $0.severity == .error }.map(\.key) == ["sip_certificate", "whip_certificate"])
+    #expect(found.filter { $0.severity == .warning }.map(\.line) == [11, 8, 10], "\(found)")
+    // What the files themselves say wrongly hides nothing that needs no module.
+    #expect(await folder.rehearse(modules: shippedModules, hasErrors: true).map(\.line) == [11])
+  }
+
+  @Test("a recording in the file that is played is an error, by whatever name")
+  func recordsWhatIsPlayed() throws {
+    let path = try TemporaryFolder()
+    try path.write("x", to: "a.wav")
+    try #require(unsafe symlink("\(path.path)/a.wav", "\(path.path)/b.wav") == 0)
+    for (player, count) in [("a", 1), ("b", 1), ("c", 0)] {
+      let devices = "audio_source aufile,\(path.path)/a.wav\naudio_player aufile,\(path.path)/\(player).wav\n"
+      try path.write("module aufile\n\(devices)", to: "config")
+      var problems: [ConfigProblem] = []
+      let folder = try ConfigFolder.load(path: path.path, modules: shippedModules, problems: &problems)
+      #expect(folder.lacking.map(\.key) == [String](repeating: "audio_player", count: count))
+    }
+  }
+
   @Test("without accounts there is a warning, without a config nothing")
   func missing() throws {
     let path = try TemporaryFolder()

@@ -32,11 +32,6 @@ package final class ControlServer: Application {
     self.loop = loop
     self.host = host
     self.listen()
-    if !listen.isLoopback {
-      host.warn(
-        "ctrl_tcp listens on \(self.address): whoever reaches it has control of calls and accounts; "
-          + "ctrl_tcp_listen 127.0.0.1:4444 keeps it on this machine")
-    }
   }
 
   package func take(_ notice: AgentNotice) {

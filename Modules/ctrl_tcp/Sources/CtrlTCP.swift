@@ -32,6 +32,12 @@ package struct CtrlTCPProvider: ApplicationProvider {
 
   package init(listen: SocketAddress) { self.listen = listen }
 
+  package var warning: String? {
+    if self.listen.isLoopback { return nil }
+    return "ctrl_tcp_listen \(self.listen): whoever reaches it has control of calls and accounts; "
+      + "127.0.0.1:4444 keeps it on this machine"
+  }
+
   package func start(on loop: LoopContext, host: any ApplicationHost) throws(ModuleError) -> any Application {
     try ControlServer(listen: self.listen, on: loop, host: host)
   }

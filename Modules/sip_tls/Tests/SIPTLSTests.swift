@@ -192,8 +192,8 @@ import sip_tls
   @Test(
     "files that can't be used are named before anything is opened",
     arguments: [
-      (SIPSecurity(certificate: "/nowhere/cert.pem"), "module sip_tls: /nowhere/cert.pem must be a file"),
-      (SIPSecurity(certificate: Self.authority), "module sip_tls: \(Self.authority) must be a file with"),
+      (SIPSecurity(certificate: "/nowhere/cert.pem"), "sip_certificate: /nowhere/cert.pem must be a file"),
+      (SIPSecurity(certificate: Self.authority), "sip_certificate: \(Self.authority) must be a file with"),
       (SIPSecurity(authorityFile: "/nowhere/ca.pem"), "sip_cafile /nowhere/ca.pem: it can't be read"),
     ])
   func badFiles(security: SIPSecurity, sentence: String) {

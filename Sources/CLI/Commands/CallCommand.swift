@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import UACore
 
 /// `apus call URI`: one call.
 struct CallCommand: AsyncParsableCommand {
@@ -27,6 +28,12 @@ struct CallCommand: AsyncParsableCommand {
     for (name, file) in [
       ("play", self.play), ("record", self.record), ("play-video", self.playVideo), ("record-video", self.recordVideo),
     ] { try Parse.named(file, "--\(name) takes a file's name") }
+    for (name, played) in [("play", self.play), ("play-video", self.playVideo)] {
+      for case let recorded? in [self.record, self.recordVideo] {
+        guard let played, isSameFile(played, recorded) else { continue }
+        throw ValidationError("\(recorded) can't be recorded in: --\(name) plays it")
+      }
+    }
     try self.media.validate(usual: .none)
   }
 

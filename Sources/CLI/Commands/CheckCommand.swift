@@ -30,7 +30,7 @@ struct CheckCommand: AsyncParsableCommand {
     do {
       let folder = try ConfigFolder.load(
         path: path, modules: compiledModules, preloaded: self.modules, problems: &problems)
-      if !problems.hasErrors { problems += await folder.rehearse(modules: compiledModules) }
+      problems += await folder.rehearse(modules: compiledModules, hasErrors: problems.hasErrors)
     } catch {
       let hint = error.isMissing && self.folder == nil ? ": apus makes it when it is run for the first time" : ""
       throw Failure(error.isMissing ? .noInput : .configuration, error.description + hint)

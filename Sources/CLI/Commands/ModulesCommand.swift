@@ -18,5 +18,7 @@ struct ModulesCommand: AsyncParsableCommand {
   @Flag(help: "Print a JSON list.")
   var json = false
 
+  func validate() throws { try Parse.named(self.folder, "-f takes a folder") }
+
   func run() async throws { try await reporting(self.json) { try await runModules(self) } }
 }

@@ -5,10 +5,10 @@ internal import UACore
 /// All modules of this build, in order of preference.
 let compiledModules: [any Module.Type] = allModules
 
-/// Names of the codecs of this build, in lower case.
-func compiledCodecNames() -> [String] {
+/// The audio codecs of this build.
+func compiledCodecs() -> [any AudioCodec] {
   let registry = try? ModuleRegistry(available: compiledModules, active: usualModuleNames, settings: [:])
-  return registry?.codecs.map { $0.encodingName.lowercased() } ?? []
+  return registry?.codecs ?? []
 }
 
 /// Version, modules, and versions of the C libraries.

@@ -33,9 +33,9 @@ func runDemo(_ options: DemoCommand) async throws {
       media, identity: "sip:\(name)@127.0.0.1", encryption: .dtls, usesRTCPMux: true, source: source,
       player: AudioDevice(driver: "aufile", device: recording))
   }
-  try await bob.setAccounts([account("bob", AudioDevice(driver: "ausine", device: "440"), recordings.bob)])
   let failure: Failure?
   do {
+    try await bob.setAccounts([account("bob", AudioDevice(driver: "ausine", device: "440"), recordings.bob)])
     let port = await bob.listenAddress?.port ?? 5060
     let call = try await alice.call(
       "sip:bob@127.0.0.1:\(port)", settings: account("alice", speech, recordings.alice))

@@ -37,8 +37,8 @@ func runModules(_ options: ModulesCommand) async throws {
       .bold))
   for row in rows {
     StandardOutput.print(
-      cell(row.name, 11) + cell(row.safety.rawValue, 15) + cell(row.plan[.main] ?? "", 9)
-        + cell(row.plan[.thread] ?? "", 12) + cell(row.plan[.pool] ?? "", 12)
+      cell(row.name, 11) + cell(row.safety?.rawValue ?? "-", 15) + cell(row.plan[.main] ?? "-", 9)
+        + cell(row.plan[.thread] ?? "-", 12) + cell(row.plan[.pool] ?? "-", 12)
         + (row.absence ?? row.kinds.joined(separator: ", ")))
     for device in row.devices { StandardOutput.print(cell("", 11) + "device: " + device) }
   }
@@ -54,7 +54,8 @@ struct ModulePlan {
   let absence: String?
   /// Those that its library names here.
   let devices: [String]
-  let safety: ThreadSafety
+  /// Nil where this build's module brings nothing.
+  let safety: ThreadSafety?
   let plan: [RxMode: String]
 
   init(_ module: some Module, _ type: any Module.Type, policy: AdmissionPolicy) {
@@ -66,11 +67,14 @@ struct ModulePlan {
     self.devices = type.devices
     // A module may have parts on main beside those that packets meet.
     let onMediaPath = module.facets.first { $0.isOnMediaPath }
-    let safety = (onMediaPath ?? module.facets.first)?.safety ?? .mainOnly
-    self.safety = safety
+    self.safety = (onMediaPath ?? module.facets.first)?.safety
     var plan: [RxMode: String] = [:]
-    for mode in RxMode.allCases {
-      let admission = onMediaPath != nil ? try? safety.admission(of: type.name, in: mode, policy: policy) : .asIs
+    for mode in RxMode.allCases where !module.facets.isEmpty {
+      guard let onMediaPath else {
+        plan[mode] = Admission.asIs.rawValue
+        continue
+      }
+      let admission = try? onMediaPath.safety.admission(of: type.name, in: mode, policy: policy)
       plan[mode] = admission?.rawValue ?? "rejected"
     }
     self.plan = plan
@@ -80,9 +84,12 @@ struct ModulePlan {
     [
       "name": .string(self.name), "kinds": .array(self.kinds.map { .string($0) }),
       "absence": self.absence.map { .string($0) } ?? .null,
-      "devices": .array(self.devices.map { .string($0) }), "thread_safety": .string(self.safety.rawValue),
+      "devices": .array(self.devices.map { .string($0) }),
+      "thread_safety": self.safety.map { .string($0.rawValue) } ?? .null,
       "plan": .object(
-        RxMode.allCases.map { JSON.Member(key: $0.rawValue, value: .string(self.plan[$0] ?? "")) }),
+        RxMode.allCases.map { mode in
+          JSON.Member(key: mode.rawValue, value: self.plan[mode].map { .string($0) } ?? .null)
+        }),
     ]
   }
 }

@@ -11,7 +11,7 @@ enum Signals {
   /// Milliseconds: who ends a program may tell it and then all of its group (`timeout`), which is one wish.
   private static let oneWish = 100
 
-  /// Gives the first signal's number, then ends. Call it once; SIGPIPE is ignored from then on.
+  /// Gives the first signal's number, then ends. Call it once.
   static func first() -> AsyncStream<Int32> {
     AsyncStream { continuation in
       var ends: [Int32] = [-1, -1]
@@ -33,7 +33,6 @@ enum Signals {
       self.begun.store(0, ordering: .releasing)
       self.install(SIGINT)
       self.install(SIGTERM)
-      signal(SIGPIPE, SIG_IGN)
     }
   }
 

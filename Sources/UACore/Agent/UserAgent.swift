@@ -91,21 +91,9 @@ package actor UserAgent {
     }
   }
 
-  /// What `start` would throw, of the modules or of an account, with nothing opened; then the agent is of no further use but
-  /// for `shutDown`.
-  ///
-  /// - Returns: what is refused, and whether a codec is active, as far as it came to that.
-  package func rehearse(
-    accounts: [CallSettings]
-  ) -> (refusals: [(account: Int?, error: any Error)], hasCodec: Bool) {
-    do {
-      let core = try self.makeCore()
-      let refusals: [(account: Int?, error: any Error)] = accounts.enumerated().compactMap { index, account in
-        do { try core.validate(account) } catch { return (index, error) }
-        return nil
-      }
-      return (refusals, !core.registry.codecs.isEmpty)
-    } catch { return ([(nil, error)], true) }
+  /// What `start` would throw and warn of, with nothing opened; then the agent is of no further use but for `shutDown`.
+  package func rehearse(accounts: [CallSettings]) -> Rehearsal {
+    do { return Rehearsal(try self.makeCore(), accounts: accounts) } catch { return Rehearsal(error) }
   }
 
   /// Whether an active module brings a codec; without one no call can be made.

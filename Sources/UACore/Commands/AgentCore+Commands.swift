@@ -13,10 +13,15 @@ extension AgentCore {
       switch facet.body {
       case .command(let command): try self.add(command)
       case .application(let provider):
-        self.applications.append((module, try provider.start(on: self.context, host: self)))
+        try self.start(provider, of: module)
       default: continue
       }
     }
+  }
+
+  func start(_ provider: any ApplicationProvider, of module: String) throws(ModuleError) {
+    self.applications.append((module, try provider.start(on: self.context, host: self)))
+    if let warning = provider.warning { self.warn(warning) }
   }
 
   /// Carries out a line as people type it: `/name parameters`, a key with its parameters behind it, or digits.

@@ -26,7 +26,7 @@ extension AgentCore {
       }
       try self.openTransports(of: name)
       for provider in self.registry.applications(of: name) {
-        self.applications.append((name, try provider.start(on: self.context, host: self)))
+        try self.start(provider, of: name)
       }
     } catch {
       for command in added { self.commands.remove(command) }

@@ -107,11 +107,7 @@ private struct AccountReading {
       guard AccountParameters.named(name) != nil else { continue }
       self.error(name, "it stands in the address, where it does nothing: write it after the bracket, <...>;\(name)=...")
     }
-    if let transport = address.transport {
-      self.check(transport: transport)
-    } else if address.scheme == "sips" {
-      self.checkIsListed("tls")
-    }
+    self.checkTransport(of: address, key: "transport")
     var account = Account(address: address)
     account.displayName = line.displayName
     var seen: Set<String> = []
@@ -234,10 +230,12 @@ private struct AccountReading {
 
   private mutating func setProxy(_ name: String, _ value: String, _ set: (String) -> Void) {
     var hadPassword = false
-    guard AddressOfRecord(value, hadPassword: &hadPassword) != nil, !hadPassword, (try? SIPURI(value)) != nil else {
+    guard let address = AddressOfRecord(value, hadPassword: &hadPassword), !hadPassword, (try? SIPURI(value)) != nil
+    else {
       self.error(name, "it takes a SIP URI, in quotes when it has parameters: \"sip:host;transport=udp\"")
       return
     }
+    self.checkTransport(of: address, key: name)
     set(value)
   }
 
@@ -352,27 +350,31 @@ private struct AccountReading {
     return self.drivers.isThere(device) ? device : nil
   }
 
-  private mutating func check(transport: String) {
+  /// - Parameter key: the parameter that says how the address is reached.
+  private mutating func checkTransport(of address: AddressOfRecord, key: String) {
+    guard let transport = address.transport else {
+      if address.scheme == "sips" { self.checkIsListed("tls", key: key) }
+      return
+    }
     let known = ["udp", "tcp", "tls", "ws", "wss"]
     guard known.contains(transport) else {
       self.error(
-        "transport", "\"\(transport)\" is not allowed: it takes one of \(known.joined(separator: ", "))")
+        key, "\"\(transport)\" is no transport: it takes one of \(known.joined(separator: ", "))")
       return
     }
     let module = "sip_\(transport)"
-    self.checkIsListed(transport)
+    self.checkIsListed(transport, key: key)
     guard !self.drivers.active.contains(module) else { return }
     if self.drivers.isCompiledIn(module) {
-      self.error(
-        "transport", "the module \(module) is not switched on: add the line \"module \(module)\" to the config")
+      self.error(key, "the module \(module) is not switched on: add the line \"module \(module)\" to the config")
     } else if transport != "udp" {
-      self.warning("transport", "this Apus has no module \(module): the account can't be reached over \(transport)")
+      self.warning(key, "this Apus has no module \(module): the account can't be reached over \(transport)")
     }
   }
 
-  private mutating func checkIsListed(_ transport: String) {
+  private mutating func checkIsListed(_ transport: String, key: String) {
     guard let transports, !transports.contains(where: { $0.rawValue.lowercased() == transport }) else { return }
-    self.error("transport", "\(transport) is not among the config's sip_transports: add it there")
+    self.error(key, "\(transport) is not among the config's sip_transports: add it there")
   }
 
   private mutating func error(_ key: String, _ message: String) {

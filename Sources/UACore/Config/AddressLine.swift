@@ -66,7 +66,7 @@ struct AddressLine: Sendable {
     while let character = text.first, character != ";", !character.isBlank {
       isQuoted = character == "\"" && value.isEmpty
       if character == "\"" {
-        guard let quoted = takeQuoted(&text) else {
+        guard let quoted = takeQuoted(&text, keepsBackslashes: true) else {
           throw Malformed(message: "the closing quote of \"\(name)\" is missing")
         }
         value += quoted
@@ -78,8 +78,11 @@ struct AddressLine: Sendable {
     return Parameter(name: name.lowercased(), value: value, isQuoted: isQuoted)
   }
 
-  /// Takes a quoted string, its quotes and escapes removed (RFC 3261 `quoted-string`); nil when it doesn't end.
-  private static func takeQuoted(_ text: inout Substring) -> String? {
+  /// Takes a quoted string, without its quotes; nil when it doesn't end.
+  ///
+  /// - Parameter keepsBackslashes: a name's escapes are removed (RFC 3261 `quoted-string`). baresip leaves those of a
+  ///   parameter as they are, and a password must be the same one here: there only a quote can be escaped.
+  private static func takeQuoted(_ text: inout Substring, keepsBackslashes: Bool = false) -> String? {
     var value = ""
     var rest = text.dropFirst()
     while let character = rest.popFirst() {
@@ -89,6 +92,7 @@ struct AddressLine: Sendable {
         return value
       case "\\":
         guard let escaped = rest.popFirst() else { return nil }
+        if keepsBackslashes, escaped != "\"" { value.append(character) }
         value.append(escaped)
       default:
         value.append(character)

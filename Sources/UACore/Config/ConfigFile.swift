@@ -4,6 +4,7 @@
 package struct ConfigFile: Sendable {
   /// One `key value` line.
   package struct Entry: Hashable, Sendable {
+    /// In lower case: baresip reads keys in any.
     package let key: String
     /// Without its quotes; nil when the line has only a key.
     package let value: String?
@@ -20,8 +21,9 @@ package struct ConfigFile: Sendable {
     var entries: [Entry] = []
     for (line, content) in ConfigLines(text) {
       let location = ConfigLocation(file: path, line: line)
-      let key = String(content.prefix { !$0.isBlank })
-      let rest = content.dropFirst(key.count).drop(while: \.isBlank)
+      let word = content.prefix { !$0.isBlank }
+      let key = word.lowercased()
+      let rest = content.dropFirst(word.count).drop(while: \.isBlank)
       let value: String?
       let extra: Substring
       if rest.isEmpty || rest.first == "#" {

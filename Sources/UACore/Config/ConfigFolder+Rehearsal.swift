@@ -7,22 +7,25 @@ extension ConfigFolder {
   /// What only shows when the modules are made: settings that one refuses, devices and files that are not there. Opens
   /// nothing.
   ///
-  /// - Parameter modules: all that are compiled in.
-  package func rehearse(modules: [any Module.Type]) async -> [ConfigProblem] {
+  /// - Parameters:
+  ///   - modules: all that are compiled in.
+  ///   - hasErrors: whether the files themselves have errors, which keep the modules from being made.
+  package func rehearse(modules: [any Module.Type], hasErrors: Bool = false) async -> [ConfigProblem] {
+    var problems = self.lacking + self.missingFiles + self.missingSounds
+    guard !hasErrors else { return problems }
     let listen = self.configuration.sipListen ?? SocketAddress(ipv4: 0, port: 0)
     let agent = UserAgent(
       AgentSettings(available: modules, configuration: self.configuration, listen: listen), name: "check")
     let found = await agent.rehearse(
       accounts: self.accounts.map { CallSettings(account: $0, configuration: self.configuration) })
     await agent.shutDown()
-    var problems = self.lacking + self.missingFiles + self.missingSounds
     if !found.hasCodec { problems.append(self.noCodec) }
     for (account, error) in found.refusals {
       let problem = self.problem(error, of: account.map { self.accounts[$0] })
-      // What the config says of all accounts is said once.
-      if !problems.contains(problem) { problems.append(problem) }
+      // What the config says of all accounts is said once, and so is that a file can't be read.
+      if !problems.contains(where: { $0.isSameSetting(as: problem) }) { problems.append(problem) }
     }
-    return problems
+    return problems + found.warnings.map { self.problem($0, .warning) }
   }
 
   /// What this machine lacks of what the files name, where nothing else would tell of it before a call: a network
@@ -40,16 +43,23 @@ extension ConfigFolder {
   ///
   /// - Parameter account: whose settings are meant.
   package func problem(_ error: any Error, of account: Account? = nil) -> ConfigProblem {
-    let text = (error as? ModuleError)?.message ?? "\(error)"
+    self.problem((error as? ModuleError)?.message ?? "\(error)", .error, of: account)
+  }
+
+  private func problem(
+    _ text: String, _ severity: ConfigProblem.Severity, of account: Account? = nil
+  ) -> ConfigProblem {
     let words = text.split { $0 == " " || $0 == ":" }.map(String.init)
     let line = account.flatMap { $0.line > 0 ? self.location(of: $0) : nil }
     for key in words where key != CoreKeys.module.name {
       let isAccounts = account.map { Self.sets(key, $0) } ?? false
       guard let place = isAccounts ? line : self.configuration.places[key] else { continue }
-      return place.error(key, key == words.first ? String(text.dropFirst(key.count + 1)) : text)
+      let isFirst = key == words.first
+      return place.problem(
+        severity, key, isFirst ? String(text.dropFirst(key.count).drop { $0 == ":" || $0 == " " }) : text)
     }
-    if let line { return line.error("account", text) }
-    return ConfigLocation(file: "\(self.path)/config", line: 0).error("config", text)
+    if let line { return line.problem(severity, "account", text) }
+    return ConfigLocation(file: "\(self.path)/config", line: 0).problem(severity, "config", text)
   }
 
   private static func sets(_ key: String, _ account: Account) -> Bool {
@@ -97,7 +107,7 @@ extension ConfigFolder {
     }
   }
 
-  /// Files that calls are to be recorded in, and that can't be made.
+  /// Files that calls are to be recorded in, and that can't be made or are played.
   private var unwritableRecordings: [ConfigProblem] {
     let configuration = self.configuration
     // No call is recorded in one that each account replaces by its own.
@@ -107,25 +117,32 @@ extension ConfigFolder {
       (CoreKeys.audioPlayer, usesPlayer ? configuration.audioPlayer : nil),
       (CoreKeys.videoDisplay, usesDisplay ? configuration.videoDisplay : nil),
     ]
+    let played =
+      ([configuration.audioSource, configuration.videoSource]
+      + self.accounts.flatMap { [$0.audioSource, $0.videoSource] }).compactMap(\.self)
     var problems = devices.compactMap { key, device in
-      configuration.places[key.name].flatMap { Self.unwritable(device, key, at: $0) }
+      configuration.places[key.name].flatMap { Self.unwritable(device, key, played: played, at: $0) }
     }
     for account in self.accounts {
       let place = self.location(of: account)
       problems += [
-        Self.unwritable(account.audioPlayer, CoreKeys.audioPlayer, at: place),
-        Self.unwritable(account.videoDisplay, CoreKeys.videoDisplay, at: place),
+        Self.unwritable(account.audioPlayer, CoreKeys.audioPlayer, played: played, at: place),
+        Self.unwritable(account.videoDisplay, CoreKeys.videoDisplay, played: played, at: place),
       ].compactMap(\.self)
     }
     return problems
   }
 
   private static func unwritable(
-    _ device: AudioDevice?, _ key: ConfigKey, at place: ConfigLocation
+    _ device: AudioDevice?, _ key: ConfigKey, played: [AudioDevice], at place: ConfigLocation
   ) -> ConfigProblem? {
-    guard let device, device.isFile, !device.device.isEmpty, let refusal = ConfigFileError(writing: device.device)
-    else { return nil }
-    return place.error(key.name, "\(device.driver): \(refusal)")
+    guard let device, device.isFile, !device.device.isEmpty else { return nil }
+    if let refusal = ConfigFileError(writing: device.device) {
+      return place.error(key.name, "\(device.driver): \(refusal)")
+    }
+    guard played.contains(where: { $0.isFile && isSameFile($0.device, device.device) }) else { return nil }
+    return place.error(
+      key.name, "\(device.driver): \(device.device) is played too, and would be lost: name another file")
   }
 
   private func location(of account: Account) -> ConfigLocation {

@@ -26,6 +26,11 @@ package struct ConfigProblem: Hashable, Sendable, CustomStringConvertible {
     self.message = message
   }
 
+  /// Whether it is about one setting with another, in whatever words.
+  func isSameSetting(as other: ConfigProblem) -> Bool {
+    (self.severity, self.file, self.line, self.key) == (other.severity, other.file, other.line, other.key)
+  }
+
   /// `file:line: severity: key: message`; without the line where there is none.
   package var description: String {
     let place = self.line > 0 ? "\(self.file):\(self.line)" : self.file
@@ -43,11 +48,11 @@ struct ConfigLocation: Sendable {
   let file: String
   let line: Int
 
-  func error(_ key: String, _ message: String) -> ConfigProblem {
-    ConfigProblem(.error, file: self.file, line: self.line, key: key, message)
-  }
+  func error(_ key: String, _ message: String) -> ConfigProblem { self.problem(.error, key, message) }
 
-  func warning(_ key: String, _ message: String) -> ConfigProblem {
-    ConfigProblem(.warning, file: self.file, line: self.line, key: key, message)
+  func warning(_ key: String, _ message: String) -> ConfigProblem { self.problem(.warning, key, message) }
+
+  func problem(_ severity: ConfigProblem.Severity, _ key: String, _ message: String) -> ConfigProblem {
+    ConfigProblem(severity, file: self.file, line: self.line, key: key, message)
   }
 }

@@ -66,14 +66,15 @@ enum KnownElsewhere {
     menu_bell sip_autoanswer_beep menu_max_earlyaudio menu_max_earlyvideo_rx menu_max_earlyvideo_tx menu_message_tone \
     hangup_aufile snd_path mixausrc_wish_size augain netroam_interval natpmp_server pcp_server \
     video_selfview selfview_size vumeter_stderr vp8_enc_threads vp8_enc_cpuused vidinfo_layout evdev_device \
-    jack_connect_ports gtk_clean_number zrtp_hash ctrl_dbus_use ebuacip_jb_type multicast_call_prio multicast_ttl \
-    multicast_fade_time multicast_listener multicast_multicast multicast_audio alsa_sample_format \
+    jack_connect_ports auloop_codec zrtp_hash ctrl_dbus_use ebuacip_jb_type alsa_sample_format \
     sip_trans_bsize input_device input_port audio_dev audio_srate audio_channels audio_aec_length video_dev \
     rtcp_enable webrtc_aec_extended_filter
     """.split(separator: " ").map(String.init))
 
   /// Families of keys that baresip's modules read.
-  private static let prefixes = ["mqtt_", "avcodec_", "avformat_", "httpreq_", "speex_", "natbd_"]
+  private static let prefixes = [
+    "mqtt_", "avcodec_", "avformat_", "httpreq_", "speex_", "natbd_", "gtk_", "multicast_", "mpa_", "codec2_",
+  ]
 
   /// Old names of keys that Apus has.
   private static let renamed = ["jitter_buffer_type": "audio_jitter_buffer_type"]
