@@ -106,7 +106,7 @@ private func moment(_ milliseconds: Int64) -> Instant {
     let feed = try Feed(display: "receiver: foreign repair")
     try feed.put(10, Self.keyFrame, timestamp: 1)
     try feed.put(12, Self.keyFrame, timestamp: 3, at: 20)
-    for original in [UInt16(11_000), 40_000, 13, 9] {
+    for original in [UInt16(40_000), 9, 11_000] {
       let payload = [UInt8(original >> 8), UInt8(truncatingIfNeeded: original)] + Self.keyFrame
       try feed.put(1, payload, timestamp: 9, ssrc: 8, payloadType: 97, at: 30)
     }
