@@ -67,13 +67,21 @@ struct ConfigAccountTests {
     for (line, isFine) in [
       ("<sip:a@b>", true), ("<sip:a@b;transport=tcp>", true), ("<sip:a@b;transport=tls>", false), ("<sips:a@b>", false),
       ("<sip:a@b>;outbound=\"sip:p;transport=tcp\"", true), ("<sip:a@b>;outbound=\"sip:p;transport=tls\"", false),
-      ("<sip:a@b>;outbound2=sips:p", false),
+      ("<sip:a@b>;outbound2=sips:p", false), ("<sip:a@b>;outbound=\"sips:p;transport=tcp\"", false),
     ] {
       var problems: [ConfigProblem] = []
       let account = AccountsFile.parse(
         line: line, configuration: configuration, modules: ConfigModules.all, problems: &problems)
       #expect((account != nil) == isFine, "\(line): \(problems)")
       #expect(isFine || problems.first?.message.contains("sip_transports") == true)
+    }
+    // Of sips, TCP is what TLS is on.
+    configuration.sipTransports = [.udp, .tls]
+    for line in ["<sips:a@b;transport=tcp>", "<sip:a@b>;outbound=\"sips:p;transport=tcp\""] {
+      var problems: [ConfigProblem] = []
+      let account = AccountsFile.parse(
+        line: line, configuration: configuration, modules: ConfigModules.all, problems: &problems)
+      #expect(account != nil, "\(problems)")
     }
   }
 

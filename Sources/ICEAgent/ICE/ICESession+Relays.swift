@@ -192,6 +192,7 @@ extension ICESession {
     where self.tasks[index].state == .waiting && self.bases[self.tasks[index].base].component > self.droppedAbove {
       (self.tasks[index].state, self.tasks[index].isAwaited) = (.failed, false)
     }
+    if !self.tasks.isEmpty { self.endGatheringIfDone(now: now) }
     for index in self.allocations.indices
     where self.bases[self.allocations[index].base].component > self.droppedAbove {
       self.allocations[index].release(using: &self.random, now: now)

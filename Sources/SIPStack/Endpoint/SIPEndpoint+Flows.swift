@@ -168,6 +168,13 @@ extension SIPEndpoint {
     }
   }
 
+  /// What is led to a sips URI is reached by one (RFC 3261 §8.1.1.8).
+  func secureContact(in request: inout SIPMessage, of transaction: ClientTransaction) {
+    guard case .invite(let id) = transaction.user, let session = self.sessions[id] else { return }
+    session.contact.uri = session.contact.uri.secured
+    request.headers.set("Contact", session.contact.description)
+  }
+
   /// Starts `request` in place of the transaction `old`, whose user gets the result.
   func resubmit(
     _ request: SIPMessage, instead old: ClientTransaction, _ path: SIPPath, _ submission: Submission, _ now: Instant

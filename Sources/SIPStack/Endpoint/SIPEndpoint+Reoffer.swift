@@ -159,6 +159,7 @@ extension SIPEndpoint {
     case 491 where reoffer.purpose == .refresh:
       // The peer's own change refreshes as well, and may change what stands: a later refresh is made anew.
       session.sessionTimer?.refreshAt = now.advanced(byMilliseconds: self.glareWait(session))
+      self.emit(.sessionRefreshFailed(session.id))
       self.settle(session)
     case 491 where reoffer.attempt < InviteSession.maximumReofferAttempts:
       self.backOff(session, reoffer, now)

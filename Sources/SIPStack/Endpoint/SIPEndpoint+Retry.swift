@@ -188,6 +188,7 @@ extension SIPEndpoint {
     request.headers.remove("Route")
     let path = first.path(local: local)
     self.renewContact(in: &request, of: transaction, path)
+    if uri.scheme == .sips { self.secureContact(in: &request, of: transaction) }
     self.resubmit(request, instead: transaction, path, submission, now)
   }
 }

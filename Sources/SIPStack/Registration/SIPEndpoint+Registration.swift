@@ -226,7 +226,7 @@ extension SIPEndpoint {
     } else {
       uri = SIPURI(user: settings.addressOfRecord.uri.user, host: path.local.uriHost, port: path.local.port)
       uri.parameters["transport"] = path.transport.uriParameter
-      if settings.addressOfRecord.uri.scheme == .sips { uri = uri.secured }
+      if settings.addressOfRecord.uri.scheme == .sips, path.transport.isSecure { uri = uri.secured }
     }
     let isOutbound = settings.flowNumber != nil && settings.instance != nil
     if isOutbound { uri.parameters.set("ob", nil) }

@@ -45,8 +45,8 @@ extension AgentCore {
       let shown = isHidden && account?.route?.publicGRUU != nil ? nil : account
       var outgoing = OutgoingInvite(
         from: NameAddress(displayName: settings.displayName, uri: identity), to: NameAddress(uri: target),
-        contact: self.contact(of: shown, identity, towards: target, at: first, from: local), targets: targets,
-        local: local,
+        contact: self.contact(of: shown, identity, towards: routeSet.first?.uri ?? target, at: first, from: local),
+        targets: targets, local: local,
         headers: headers, body: SIPBody(bytes: offer), routeSet: routeSet, account: account?.signalling,
         policy: Self.policy(of: settings))
       if isHidden { outgoing.makeAnonymous(tellsProxy: targets.allSatisfy { self.isProxy($0.address, of: account) }) }

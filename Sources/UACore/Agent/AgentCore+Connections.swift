@@ -231,7 +231,7 @@ extension AgentCore {
     let known = addresses.first {
       !$0.isUnspecified && $0.port != 0 && (candidates.isEmpty || candidates.contains($0))
     }
-    return known ?? candidates.first
+    return known ?? candidates.first { (try? self.environment.localAddress(towards: $0)) != nil }
   }
 
   /// RFC 8839 §5.1: foundation, component, transport, priority, address, port. Nil where that is a name.

@@ -73,11 +73,13 @@ extension AgentCore {
   }
 
   /// Where `uri`, which is reached at `target`, reaches us: by what a registrar gave out, or else at our address.
+  ///
+  /// - Parameter uri: where the request goes first: its first route, or else its target (RFC 3261 §8.1.1.8).
   func contact(
     of account: LocalAccount?, _ identity: SIPURI, towards uri: SIPURI, at target: SIPTarget, from local: SocketAddress
   ) -> SIPURI {
     let contact = self.registeredContact(of: account, at: target) ?? self.contact(identity, local, target.transport)
-    return uri.scheme == .sips ? contact.secured : contact
+    return uri.scheme == .sips && target.transport.isSecure ? contact.secured : contact
   }
 
   /// What a registrar gave out for us, or what we are registered by where `target` is reached by the same way.
@@ -98,7 +100,7 @@ extension AgentCore {
       (uri.host, uri.port) = (self.transports.webSocketHost, nil)
       uri.parameters.set("transport", transport.uriParameter)
     }
-    return identity.scheme == .sips ? uri.secured : uri
+    return identity.scheme == .sips && transport.isSecure ? uri.secured : uri
   }
 }
 

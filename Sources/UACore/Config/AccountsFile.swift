@@ -352,10 +352,13 @@ private struct AccountReading {
 
   /// - Parameter key: the parameter that says how the address is reached.
   private mutating func checkTransport(of address: AddressOfRecord, key: String) {
-    guard let transport = address.transport else {
-      if address.scheme == "sips" { self.checkIsListed("tls", key: key) }
+    let isSecured = address.scheme == "sips"
+    guard let written = address.transport else {
+      if isSecured { self.checkIsListed("tls", key: key) }
       return
     }
+    // Of sips it is what TLS is on (RFC 3261 §26.2.2).
+    let transport = isSecured ? ["tcp": "tls", "ws": "wss"][written] ?? written : written
     let known = ["udp", "tcp", "tls", "ws", "wss"]
     guard known.contains(transport) else {
       self.error(

@@ -117,14 +117,16 @@ extension ConfigFolder {
       (CoreKeys.audioPlayer, usesPlayer ? configuration.audioPlayer : nil),
       (CoreKeys.videoDisplay, usesDisplay ? configuration.videoDisplay : nil),
     ]
-    let played =
-      ([configuration.audioSource, configuration.videoSource]
-      + self.accounts.flatMap { [$0.audioSource, $0.videoSource] }).compactMap(\.self)
     var problems = devices.compactMap { key, device in
-      configuration.places[key.name].flatMap { Self.unwritable(device, key, played: played, at: $0) }
+      configuration.places[key.name].flatMap {
+        Self.unwritable(device, key, played: [configuration.audioSource, configuration.videoSource], at: $0)
+      }
     }
     for account in self.accounts {
       let place = self.location(of: account)
+      let played = [
+        account.audioSource ?? configuration.audioSource, account.videoSource ?? configuration.videoSource,
+      ]
       problems += [
         Self.unwritable(account.audioPlayer, CoreKeys.audioPlayer, played: played, at: place),
         Self.unwritable(account.videoDisplay, CoreKeys.videoDisplay, played: played, at: place),
@@ -134,13 +136,15 @@ extension ConfigFolder {
   }
 
   private static func unwritable(
-    _ device: AudioDevice?, _ key: ConfigKey, played: [AudioDevice], at place: ConfigLocation
+    _ device: AudioDevice?, _ key: ConfigKey, played: [AudioDevice?], at place: ConfigLocation
   ) -> ConfigProblem? {
     guard let device, device.isFile, !device.device.isEmpty else { return nil }
     if let refusal = ConfigFileError(writing: device.device) {
       return place.error(key.name, "\(device.driver): \(refusal)")
     }
-    guard played.contains(where: { $0.isFile && isSameFile($0.device, device.device) }) else { return nil }
+    guard played.contains(where: { $0.map { $0.isFile && isSameFile($0.device, device.device) } ?? false }) else {
+      return nil
+    }
     return place.error(
       key.name, "\(device.driver): \(device.device) is played too, and would be lost: name another file")
   }

@@ -77,7 +77,8 @@ extension AgentCore {
       do throws(ModuleError) { way = try result.get() } catch { return self.warn("REFER to \(peer.shown): \(error)") }
       guard let first = way.targets.first, let local = first.local else { return }
       let from = NameAddress(displayName: account.settings.displayName, uri: identity)
-      let contact = self.contact(of: account, identity, towards: peer, at: first, from: local)
+      let contact = self.contact(
+        of: account, identity, towards: way.routeSet.first?.uri ?? peer, at: first, from: local)
       let refer = self.endpoint.refer(
         OutgoingRefer(
           from: from, to: NameAddress(uri: peer), contact: contact, targets: way.targets, local: local,

@@ -50,6 +50,8 @@ struct AudioPlayout: ~Copyable {
   private let format: AudioFormat
   private let settings: JitterBufferSettings
   private var codecs: [NegotiatedCodec] = []
+  /// Of former agreements, where the number is not used again.
+  private var formerCodecs: [NegotiatedCodec] = []
   private var decoders: [Decoder] = []
   /// By buffers that are gone.
   private var lateBefore: UInt64 = 0
@@ -76,14 +78,14 @@ struct AudioPlayout: ~Copyable {
       format: AudioFormat(sampleRate: 8000, channels: 1), settings: none, clockRate: 8000, packetTime: 1, now: now)
   }
 
-  /// The formats that may come now. Decoders stay, for what waits is played, but those whose number means something else.
+  /// The formats that may come now. What waits in a former one is played, unless its number means something else.
   mutating func accept(_ codecs: [NegotiatedCodec]) {
+    let known = self.codecs + self.formerCodecs
     self.decoders.removeAll { decoder in
-      codecs.contains { new in
-        new.payloadType == decoder.payloadType
-          && !self.codecs.contains { $0.payloadType == decoder.payloadType && $0.isSame(as: new) }
-      }
+      let former = known.first { $0.payloadType == decoder.payloadType }
+      return codecs.contains { $0.payloadType == decoder.payloadType && !$0.isSame(as: former) }
     }
+    self.formerCodecs = known.filter { former in !codecs.contains { $0.payloadType == former.payloadType } }
     self.current = nil
     self.codecs = codecs
   }
@@ -254,7 +256,9 @@ struct AudioPlayout: ~Copyable {
 
   /// A format's first packet: its decoder is made now, once.
   private mutating func makeDecoder(for payloadType: UInt8) -> Decoder? {
-    guard let codec = self.codecs.first(where: { $0.payloadType == payloadType }) else { return nil }
+    guard let codec = (self.codecs + self.formerCodecs).first(where: { $0.payloadType == payloadType }) else {
+      return nil
+    }
     do throws(ModuleError) {
       let decoder = try codec.codec.makeDecoder(codec.parameters)()
       let resampler = decoder.format == self.format ? nil : try Resampler(from: decoder.format, to: self.format)

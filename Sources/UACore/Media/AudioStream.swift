@@ -166,13 +166,6 @@ package struct AudioStream: ~Copyable {
 
   // MARK: Packets
 
-  /// Whether a payload type is one that was agreed on.
-  mutating func has(_ payloadType: UInt8) -> Bool {
-    guard let terms else { return false }
-    return terms.eventReceiveTypes.contains(payloadType) || payloadType == terms.redundantType
-      || self.playout.clockRate(of: payloadType) != nil
-  }
-
   /// What became of an RTP packet.
   package enum Reception: Sendable {
     /// It belongs to nothing that was negotiated.

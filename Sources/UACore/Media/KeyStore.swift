@@ -20,8 +20,8 @@ struct KeyStore: ~Copyable {
   /// Whether newer keys than the first are installed that are not in use both ways yet.
   private(set) var isRekeying = false
 
-  /// How many inbound keys RTP has had, and RTCP where it has keys of its own.
-  private var installed = (rtp: 0, rtcp: 0)
+  /// Whether RTCP that has keys of its own has newer ones than it had before this re-key, and whether RTP was heard since.
+  private var (hasNewReportKeys, hearsMedia) = (false, false)
 
   /// When `timeout` wants to be called. It changes where keys do only, and is asked for at every tick: so it is kept here.
   private(set) var nextDeadline: Instant?
@@ -80,15 +80,18 @@ struct KeyStore: ~Copyable {
     let profile = material.profile
     defer { self.noteChange() }
     if self.isOwn(component) {
+      if self.rtcpInbound.generationCount > 0 { self.hasNewReportKeys = true }
       try self.rtcpInbound.install(material, continuity: continuity.engine, now: now)
-      self.installed.rtcp += 1
     } else {
       // Since we sent under the last nothing may have come: it counts all the same.
-      if self.isRekeying { self.noteRekey() }
+      if self.isRekeying {
+        self.noteRekey()
+        self.hasNewReportKeys = false
+      }
+      self.hearsMedia = false
       self.isRekeying = self.rtpInbound.generationCount > 0
       try self.rtpInbound.install(material, continuity: continuity.engine, now: now)
       self.profile = profile
-      self.installed.rtp += 1
     }
   }
 
@@ -129,19 +132,23 @@ struct KeyStore: ~Copyable {
       self.isOwn(component)
       ? self.rtcpInbound.unprotect(&packet, isRTCP: isRTCP, now: now)
       : self.rtpInbound.unprotect(&packet, isRTCP: isRTCP, now: now)
-    if self.isRekeying { self.noteRekey() }
+    if self.isRekeying {
+      if case .ok = result, !self.isOwn(component) { self.hearsMedia = true }
+      self.noteRekey()
+    }
     return result
   }
 
   /// A re-key is done, for this end, when the peer was heard under the new key and we have sent under ours. The peer's
   /// first packet under its new key also tells that it can read ours: it has them installed by then, whether or not a
-  /// packet under them has come. Of a peer that only listens RTCP alone is heard.
+  /// packet under them has come. Of a peer that only listens RTCP alone is heard; so is it of us.
   private mutating func noteRekey() {
-    let isReportHeard = self.isPerComponent && self.installed.rtcp == self.installed.rtp && self.rtcpInbound.heard
-    guard self.rtpInbound.heard || isReportHeard else { return }
+    let isListenerHeard = self.hasNewReportKeys && !self.hearsMedia && self.rtcpInbound.heard
+    guard self.rtpInbound.heard || isListenerHeard else { return }
     if self.rtpOutbound.hasPending { try? self.switchOutbound() }
-    guard self.rtpOutbound.packetsUnderCurrentKey > 0 else { return }
-    self.isRekeying = false
+    let hasReported = self.isPerComponent && self.rtcpOutbound.packetsUnderCurrentKey > 0
+    guard self.rtpOutbound.packetsUnderCurrentKey > 0 || hasReported else { return }
+    (self.isRekeying, self.hasNewReportKeys) = (false, false)
     self.rekeys += 1
     self.nextReminder = 0
   }

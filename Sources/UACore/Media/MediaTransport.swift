@@ -360,9 +360,7 @@ package final class MediaTransport {
     case .plain:
       let isAccepted =
         switch component {
-        // Of RTP only what was agreed on moves the address that media goes to.
-        case .rtp:
-          (isRTCP || path.rtpSource.isAt(source) || self.isAgreed(packet)) && path.rtpSource.accepts(source, now: now)
+        case .rtp: self.mayMove(path.rtpSource, by: packet, isRTCP, source) && path.rtpSource.accepts(source, now: now)
         case .rtcp: path.acceptsReport(from: source, now: now)
         }
       guard isAccepted else {
@@ -394,9 +392,14 @@ package final class MediaTransport {
     }
   }
 
-  private func isAgreed(_ packet: borrowing Packet) -> Bool {
-    guard let header = try? RTPHeader(parsing: packet.bytes) else { return false }
-    return self.stream.has(header.payloadType) || self.video?.has(header.payloadType) == true
+  /// What is RTP moves the address that media goes to, of whatever payload type, for so a peer that does not speak keeps its way
+  /// open (RFC 6263 §4.6); RTCP where it shares the socket.
+  private func mayMove(
+    _ remote: RemoteSource, by packet: borrowing Packet, _ isRTCP: Bool, _ source: SocketAddress
+  ) -> Bool {
+    if remote.isAt(source) { return true }
+    guard !isRTCP else { return self.usesRTCPMux }
+    return (try? RTPHeader(parsing: packet.bytes)) != nil
   }
 
   private func park(

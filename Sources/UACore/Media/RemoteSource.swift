@@ -25,7 +25,7 @@ package struct RemoteSource {
   /// A description came; the same address again changes nothing.
   package mutating func signal(_ address: SocketAddress?) {
     guard !self.isPinned, self.signalled != address else { return }
-    if self.lastHeard != nil, let heard = self.address { self.former = (heard, nil) }
+    self.former = self.lastHeard == nil ? nil : self.address.map { ($0, nil) }
     self.signalled = address
     self.address = address
     self.lastHeard = nil

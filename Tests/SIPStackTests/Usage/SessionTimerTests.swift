@@ -260,6 +260,8 @@ struct SessionTimerTests {
     let refreshes = pair.all("INVITE", from: .a).dropFirst()
     #expect(pair.count("491 INVITE", from: .b) >= 1 && refreshes.count >= 2, "\(refreshes.map(\.name))")
     #expect(refreshes.first?.message.body == Pair.offer && refreshes.last?.message.body == changed)
+    // What was asked for meanwhile waits for that word.
+    #expect(pair.events.contains { if case .sessionRefreshFailed = $0.event { $0.side == .a } else { false } })
     #expect(pair.ends(.a).isEmpty)
   }
 

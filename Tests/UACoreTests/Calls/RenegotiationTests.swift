@@ -78,6 +78,22 @@ import g711
     }
     agents.run(milliseconds: 300)
     let frames = self.frames(ProbeCapture.samples(agents.aliceHears))
+    // What is taken back is let in no more, though its decoder is still there for what waits.
+    func unknown() throws -> Int {
+      agents.alice.act { $0.refreshStatistics(call) }
+      agents.run(milliseconds: 10)
+      return try #require(agents.alice.report).media.drops.unknown
+    }
+    for (formats, version) in [(Self.rounds[1], count + 3), (Self.rounds[0], count + 4)] {
+      peer.act { $0.reinvite(session, body: self.description(formats, version: version), now: peer.now) }
+      agents.run(milliseconds: 10)
+      let before = try unknown()
+      for _ in 0..<10 {
+        send(Self.rounds[1])
+        agents.run(milliseconds: 20)
+      }
+      #expect(try unknown() - before == (formats.sent == Self.rounds[1].sent ? 0 : 10))
+    }
     agents.alice.act { $0.hangUp(call) }
     #expect(agents.runUntilIdle())
     let report = agents.alice.ended[0]

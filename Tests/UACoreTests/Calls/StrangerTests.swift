@@ -203,6 +203,13 @@ import Testing
         ], third
       ),
       (
+        "a peer behind a NAT that is resumed is believed at once where it was",
+        [
+          .signal(signalled), .plain(other, at: 0, isAccepted: true), .signal(nil), .signal(signalled),
+          .plain(other, at: 9000, isAccepted: true),
+        ], other
+      ),
+      (
         "a peer that stays where it was, whatever it said",
         [
           .signal(signalled), .plain(other, at: 0, isAccepted: true), .signal(third),
