@@ -12,6 +12,8 @@ public protocol Module: Sendable {
   static var libraryVersion: String? { get }
   /// What this build's module lacks, and which build has it, as `apus modules` says it; nil when nothing is missing.
   static var absence: String? { get }
+  /// What that would promise; nil when nothing is missing.
+  static var absentSafety: ThreadSafety? { get }
   /// The devices that the module's library names on this machine, as `apus modules` lists them; whether one can be opened,
   /// only opening it shows.
   static var devices: [String] { get }
@@ -28,6 +30,8 @@ extension Module {
   public static var devices: [String] { [] }
   /// Nothing is missing.
   public static var absence: String? { nil }
+  /// Nothing is missing.
+  public static var absentSafety: ThreadSafety? { nil }
   /// No C library.
   public static var libraryVersion: String? { nil }
 }

@@ -382,6 +382,9 @@ def modules():
         check(row["kinds"] or "trait" in row["absence"], f"{row}")
         check(row["thread_safety"] in ("mainOnly", "lockable", "confined", "concurrent"), f"{row}")
         check(set(row["plan"]) == set(MODES), f"{row}")
+    # What this build lacks says what it would promise.
+    claims = {row["name"]: row["thread_safety"] for row in rows}
+    check(claims["dns"] == "concurrent" and claims["alsa"] == "confined", f"{claims}")
 
 
 def interrupted(code):

@@ -56,6 +56,8 @@ package struct ALSA: Module {
       "audio source and player: not in this build, it needs the package trait ALSA"
     }
 
+    package static var absentSafety: ThreadSafety? { .confined }
+
     package var facets: [Facet] { [] }
   #endif
 }

@@ -29,6 +29,14 @@ public struct DNS: Module {
     #endif
   }
 
+  public static var absentSafety: ThreadSafety? {
+    #if CAres
+      nil
+    #else
+      .concurrent
+    #endif
+  }
+
   public var facets: [Facet] {
     #if CAres
       [Facet(.nameResolver(CAresProvider()))]

@@ -37,8 +37,8 @@ func runModules(_ options: ModulesCommand) async throws {
       .bold))
   for row in rows {
     StandardOutput.print(
-      cell(row.name, 11) + cell(row.safety?.rawValue ?? "-", 15) + cell(row.plan[.main] ?? "-", 9)
-        + cell(row.plan[.thread] ?? "-", 12) + cell(row.plan[.pool] ?? "-", 12)
+      cell(row.name, 11) + cell(row.safety.rawValue, 15) + cell(row.plan[.main] ?? "", 9)
+        + cell(row.plan[.thread] ?? "", 12) + cell(row.plan[.pool] ?? "", 12)
         + (row.absence ?? row.kinds.joined(separator: ", ")))
     for device in row.devices { StandardOutput.print(cell("", 11) + "device: " + device) }
   }
@@ -54,8 +54,7 @@ struct ModulePlan {
   let absence: String?
   /// Those that its library names here.
   let devices: [String]
-  /// Nil where this build's module brings nothing.
-  let safety: ThreadSafety?
+  let safety: ThreadSafety
   let plan: [RxMode: String]
 
   init(_ module: some Module, _ type: any Module.Type, policy: AdmissionPolicy) {
@@ -67,14 +66,11 @@ struct ModulePlan {
     self.devices = type.devices
     // A module may have parts on main beside those that packets meet.
     let onMediaPath = module.facets.first { $0.isOnMediaPath }
-    self.safety = (onMediaPath ?? module.facets.first)?.safety
+    let safety = (onMediaPath ?? module.facets.first)?.safety ?? type.absentSafety ?? .mainOnly
+    self.safety = safety
     var plan: [RxMode: String] = [:]
-    for mode in RxMode.allCases where !module.facets.isEmpty {
-      guard let onMediaPath else {
-        plan[mode] = Admission.asIs.rawValue
-        continue
-      }
-      let admission = try? onMediaPath.safety.admission(of: type.name, in: mode, policy: policy)
+    for mode in RxMode.allCases {
+      let admission = onMediaPath != nil ? try? safety.admission(of: type.name, in: mode, policy: policy) : .asIs
       plan[mode] = admission?.rawValue ?? "rejected"
     }
     self.plan = plan
@@ -84,12 +80,9 @@ struct ModulePlan {
     [
       "name": .string(self.name), "kinds": .array(self.kinds.map { .string($0) }),
       "absence": self.absence.map { .string($0) } ?? .null,
-      "devices": .array(self.devices.map { .string($0) }),
-      "thread_safety": self.safety.map { .string($0.rawValue) } ?? .null,
+      "devices": .array(self.devices.map { .string($0) }), "thread_safety": .string(self.safety.rawValue),
       "plan": .object(
-        RxMode.allCases.map { mode in
-          JSON.Member(key: mode.rawValue, value: self.plan[mode].map { .string($0) } ?? .null)
-        }),
+        RxMode.allCases.map { JSON.Member(key: $0.rawValue, value: .string(self.plan[$0] ?? "")) }),
     ]
   }
 }
