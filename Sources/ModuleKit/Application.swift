@@ -7,7 +7,7 @@ package protocol ApplicationProvider: Sendable {
   func start(on loop: LoopContext, host: any ApplicationHost) throws(ModuleError) -> any Application
   /// Throws what `start` would for its settings and their files; opens nothing.
   func rehearse() throws(ModuleError)
-  /// What `start` warns of, the key first; nil for nothing.
+  /// What whoever runs the agent is told once it has started, the key first; nil for nothing.
   var warning: String? { get }
 }
 

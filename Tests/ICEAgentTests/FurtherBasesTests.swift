@@ -20,7 +20,8 @@ import ice
     private let answered: Set<Int>
     static let server = SocketAddress(ipv4: 0xC633_6401, port: 3478)
 
-    init(_ kind: ICEServer.Kind, answered: Set<Int>) {
+    /// - Parameter lastComponent: the component of the third base.
+    init(_ kind: ICEServer.Kind, answered: Set<Int>, lastComponent: Int = 1) {
       self.answered = answered
       var configuration = ICEConfiguration(crypto: .openSSL)
       configuration.servers = [ICEServer(kind, address: Self.server)]
@@ -30,8 +31,8 @@ import ice
           component: 1, address: SocketAddress(ipv6: 0x2001_0DB8_0000_0000, 1, port: 4000), localPreference: 65_519,
           isAwaited: false),
         ICEBase(
-          component: 1, address: SocketAddress(ipv4: 0x0A00_0101, port: 4000), localPreference: 65_503,
-          isAwaited: false),
+          component: lastComponent, address: SocketAddress(ipv4: 0x0A00_0101, port: 4000), localPreference: 65_503,
+          isAwaited: lastComponent > 1),
       ]
       self.session = ICESession(
         configuration, bases: bases, role: .controlling, random: SeededGenerator(seed: 1), now: self.now)
@@ -46,6 +47,13 @@ import ice
         self.drain()
       }
       self.now = end
+    }
+
+    /// The peer shares a socket, and names no candidate yet.
+    func mux() {
+      var dice = SeededGenerator(seed: 2)
+      self.session.setRemote(ICERemote(credentials: ICECredentials(using: &dice), candidates: []), now: self.now)
+      self.drain()
     }
 
     private func drain() {
@@ -97,6 +105,17 @@ import ice
     // It is asked no more.
     host.run(milliseconds: 20_000)
     #expect(host.asked[asked...].allSatisfy { !$0.hasSuffix(" 2") })
+  }
+
+  @Test("gathering is over at once where all that was still to be asked is of a component that the peer does without")
+  func endedByMux() {
+    let host = Host(.stun, answered: [0], lastComponent: 2)
+    host.run(milliseconds: 30)
+    #expect(host.asked == ["binding 0"] && host.endedAt == nil)
+    host.mux()
+    #expect(host.endedAt == 30 && host.session.gatheringProblems.isEmpty)
+    host.run(milliseconds: 5_000)
+    #expect(host.asked.allSatisfy { !$0.hasSuffix(" 2") })
   }
 
   @Test("a description's questions go before checks, and what it does not wait for is asked after them")

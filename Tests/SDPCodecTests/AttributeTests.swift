@@ -29,6 +29,7 @@ import Testing
     #expect(media.ssrcs[0].name == "cname" && media.ssrcs[0].value == "user@example.com")
     #expect(media.cryptos == ["1 SUITE inline:KEY"])
     #expect(media.candidates == ["1 1 UDP 1 192.0.2.1 9 typ host"])
+    #expect(media.candidateAddresses == [SocketAddress(ipv4: 0xC000_0201, port: 9)])
     #expect(media.iceUfrag == "u" && media.icePwd == "p" && media.iceOptions == ["trickle", "ice2"] && !media.iceLite)
     #expect(media.direction == .recvonly)
   }

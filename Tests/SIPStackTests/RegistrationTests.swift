@@ -121,6 +121,21 @@ struct RegistrationTests {
     #expect(lab.story == ["registering", "registered \(seconds)"])
   }
 
+  @Test(
+    "a sips address is bound by a sips contact where that leads here, over TLS, and nowhere else",
+    arguments: [
+      (SIPTransportKind.tls, "<sips:alice@192.0.2.1:5060>"), (.tcp, "<sip:alice@192.0.2.1:5060;transport=tcp>"),
+      (.udp, "<sip:alice@192.0.2.1:5060>"),
+    ])
+  func secured(kind: SIPTransportKind, contact: String) {
+    let lab = Lab(nil)
+    lab.pair.locate = { _ in [SIPTarget(address: Pair.addressB, transport: kind)] }
+    var settings = Lab.settings()
+    settings.addressOfRecord.uri.scheme = .sips
+    lab.pair.act { lab.id = lab.pair.a.register(settings, now: $0) }
+    #expect(lab.requests.first?.message.headers["Contact"] == "\(contact);expires=3600")
+  }
+
   @Test("the refresh comes at the percentage that the account names")
   func percentage() {
     var settings = Lab.settings()

@@ -67,6 +67,16 @@ struct RequestFlowTests {
     pair.expectEmpty()
   }
 
+  @Test("who is led to a sips URI is reached by one, too (RFC 3261 §8.1.1.8)")
+  func redirectedToSecured() throws {
+    let (pair, account) = Self.redirecting()
+    pair.locate = { _ in [SIPTarget(address: Pair.addressB, transport: .tls)] }
+    _ = DigestFlowTests.call(pair, account)
+    try DigestFlowTests.answer(pair, 302, [("Contact", "<sips:carol@192.0.2.2>")])
+    let contacts = pair.all("INVITE", from: .a).map { $0.message.headers["Contact"] }
+    #expect(contacts == ["<sip:alice@192.0.2.1:5060>", "<sips:alice@192.0.2.1:5060>"])
+  }
+
   @Test(
     "the next contact is tried too when one is overloaded, silent or not there", arguments: ["503", "silent", "dead"])
   func redirectPastFailure(how: String) throws {

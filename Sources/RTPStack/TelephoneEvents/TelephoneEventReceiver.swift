@@ -51,7 +51,7 @@ package struct TelephoneEventReceiver: Sendable {
   /// Takes the payload of a packet with this RTP timestamp; a payload too short for an event is ignored.
   ///
   /// - Parameter isReordered: whether a packet with a higher sequence number has come before it.
-  package mutating func receive(_ payload: RawSpan, timestamp: UInt32, isReordered: Bool = false, now: Instant) {
+  package mutating func receive(_ payload: RawSpan, timestamp: UInt32, isReordered: Bool, now: Instant) {
     guard let packet = TelephoneEventPayload(payload) else { return }
     if var current = self.current {
       let offset = Int64(Int32(bitPattern: timestamp &- current.timestamp))

@@ -1,3 +1,5 @@
+package import NetBase
+
 // Typed access to the attributes that a user agent acts on.
 
 extension AttributeSection {
@@ -81,6 +83,16 @@ extension AttributeSection {
 
   /// The values of the `a=candidate` lines (RFC 8839), unread.
   package var candidates: [String] { self.values("candidate") }
+
+  /// Where the candidates are, but those that have a name (RFC 8839 §5.1: foundation, component, transport, priority,
+  /// address, port).
+  package var candidateAddresses: [SocketAddress] {
+    self.candidates.compactMap { line in
+      let words = line.split(separator: " ")
+      guard words.count > 5, let port = UInt16(words[5]), port != 0 else { return nil }
+      return SocketAddress(host: String(words[4]), port: port)
+    }
+  }
 
   /// The ICE user name fragment (RFC 8839 §5.4).
   package var iceUfrag: String? { self.value("ice-ufrag") }

@@ -57,9 +57,8 @@ extension NameAddress {
 
   /// The same where another transport leads there, too.
   func moved(from former: SIPPath, to next: SIPPath) -> NameAddress {
-    guard self.uri.host == former.local.uriHost else { return self }
     var moved = self.moved(from: former.local, to: next.local)
-    if former.transport != next.transport {
+    if former.transport != next.transport, self.uri.host == former.local.uriHost {
       moved.uri.parameters["transport"] = next.transport.uriParameter
     }
     return moved

@@ -227,18 +227,11 @@ extension AgentCore {
   private func address(in offer: [UInt8]) throws -> SocketAddress? {
     let session = try self.refusable { try SessionDescription(parsing: offer) }
     let addresses = session.media.indices.compactMap { RemoteMedia(session, index: $0).rtp?.address }
-    let candidates = session.media.flatMap(\.candidates).compactMap(Self.address(ofCandidate:))
+    let candidates = session.media.flatMap(\.candidateAddresses)
     let known = addresses.first {
       !$0.isUnspecified && $0.port != 0 && (candidates.isEmpty || candidates.contains($0))
     }
     return known ?? candidates.first { (try? self.environment.localAddress(towards: $0)) != nil }
-  }
-
-  /// RFC 8839 §5.1: foundation, component, transport, priority, address, port. Nil where that is a name.
-  private static func address(ofCandidate line: String) -> SocketAddress? {
-    let words = line.split(separator: " ")
-    guard words.count > 5, let port = UInt16(words[5]), port != 0 else { return nil }
-    return SocketAddress(host: String(words[4]), port: port)
   }
 
   /// Towards everyone: the way of IPv4's default route, or of IPv6's, or the loopback where there is none. Nothing goes

@@ -31,13 +31,6 @@ package struct ConfigFileError: Error, Hashable, CustomStringConvertible {
   package var description: String { "\(self.path): \(self.reason)" }
 }
 
-/// Whether both paths lead to one file that is there, by whatever names.
-package func isSameFile(_ one: String, _ other: String) -> Bool {
-  var (first, second) = (stat(), stat())
-  guard unsafe stat(one, &first) == 0, unsafe stat(other, &second) == 0 else { return false }
-  return first.st_mode & S_IFMT == S_IFREG && first.st_dev == second.st_dev && first.st_ino == second.st_ino
-}
-
 /// A folder with a `config`, an `accounts`, a `contacts` and a `uuid` file, read and validated.
 package struct ConfigFolder: Sendable {
   package let path: String

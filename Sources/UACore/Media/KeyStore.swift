@@ -20,8 +20,10 @@ struct KeyStore: ~Copyable {
   /// Whether newer keys than the first are installed that are not in use both ways yet.
   private(set) var isRekeying = false
 
-  /// Whether RTCP that has keys of its own has newer ones than it had before this re-key, and whether RTP was heard since.
-  private var (hasNewReportKeys, hearsMedia) = (false, false)
+  /// Whether RTCP that has keys of its own has newer ones than it had before this re-key.
+  private var hasNewReportKeys = false
+  /// Whether RTP was heard since RTP's newest keys were installed, under whichever: the peer does not only listen.
+  private var hearsMedia = false
 
   /// When `timeout` wants to be called. It changes where keys do only, and is asked for at every tick: so it is kept here.
   private(set) var nextDeadline: Instant?

@@ -360,7 +360,9 @@ package final class MediaTransport {
     case .plain:
       let isAccepted =
         switch component {
-        case .rtp: self.mayMove(path.rtpSource, by: packet, isRTCP, source) && path.rtpSource.accepts(source, now: now)
+        case .rtp:
+          (path.rtpSource.isAt(source) || self.mayMoveSource(packet, isRTCP))
+            && path.rtpSource.accepts(source, now: now)
         case .rtcp: path.acceptsReport(from: source, now: now)
         }
       guard isAccepted else {
@@ -394,12 +396,8 @@ package final class MediaTransport {
 
   /// What is RTP moves the address that media goes to, of whatever payload type, for so a peer that does not speak keeps its way
   /// open (RFC 6263 §4.6); RTCP where it shares the socket.
-  private func mayMove(
-    _ remote: RemoteSource, by packet: borrowing Packet, _ isRTCP: Bool, _ source: SocketAddress
-  ) -> Bool {
-    if remote.isAt(source) { return true }
-    guard !isRTCP else { return self.usesRTCPMux }
-    return (try? RTPHeader(parsing: packet.bytes)) != nil
+  private func mayMoveSource(_ packet: borrowing Packet, _ isRTCP: Bool) -> Bool {
+    isRTCP ? self.usesRTCPMux : (try? RTPHeader(parsing: packet.bytes)) != nil
   }
 
   private func park(

@@ -105,8 +105,11 @@ enum Packets {
     var lasting = 0
     while !reader.isAtEnd {
       let payload = reader.piece()
-      now = now.advanced(byMilliseconds: Int64(reader.byte()) * 4)
-      payload.withRawSpan { receiver.receive($0, timestamp: UInt32(reader.byte()) * 160, now: now) }
+      let wait = reader.byte()
+      now = now.advanced(byMilliseconds: Int64(wait) * 4)
+      payload.withRawSpan {
+        receiver.receive($0, timestamp: UInt32(reader.byte()) * 160, isReordered: wait == 0, now: now)
+      }
       receiver.timeout(now: now)
       while let report = receiver.poll() {
         switch report {
