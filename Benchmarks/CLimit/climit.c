@@ -21,6 +21,9 @@ typedef struct {
   int fd;
   uint16_t port;
   srtp_t session;
+  /// The other way's: a leg of a call has both.
+  srtp_t unused;
+  int has_contexts;
   OpusEncoder *encoder;
   OpusDecoder *decoder;
   uint64_t due;
@@ -42,6 +45,7 @@ typedef struct {
 
 struct climit {
   climit_options options;
+  uint8_t key[64];
   unsigned thread_count;
   worker *workers;
   leg *legs;
@@ -145,6 +149,7 @@ static void send_frame(worker *w, leg *l) {
 static void *run(void *argument) {
   worker *w = argument;
   unsigned batch = w->limit->options.batch;
+  climit_pin((int)climit_place(w->first, w->limit->options.threads));
   w->clock = callocations_cpu_clock();
   w->allocations = callocations_here();
   uint8_t *bytes = malloc(batch * SLOT);
@@ -180,8 +185,9 @@ static void *run(void *argument) {
     bool has_run = false;
     while (leg_of(w, next)->due <= time) {
       leg *l = leg_of(w, next);
-      if (w->limit->options.sends) send_frame(w, l);
-      else hand_on(w, l);
+      bool is_leg = __atomic_load_n(&l->has_contexts, __ATOMIC_ACQUIRE);
+      if (is_leg && w->limit->options.sends) send_frame(w, l);
+      else if (is_leg) hand_on(w, l);
       l->due += PERIOD;
       next = (next + 1) % w->count;
       has_run = true;
@@ -195,7 +201,7 @@ static void *run(void *argument) {
   return NULL;
 }
 
-static srtp_t make_session(const climit_options *options) {
+static srtp_t make_session(const climit_options *options, bool is_outbound) {
   srtp_policy_t policy;
   memset(&policy, 0, sizeof policy);
   switch (options->profile) {
@@ -221,7 +227,7 @@ static srtp_t make_session(const climit_options *options) {
       srtp_crypto_policy_set_aes_gcm_256_16_auth(&policy.rtcp);
       break;
   }
-  policy.ssrc.type = options->sends ? ssrc_any_outbound : ssrc_any_inbound;
+  policy.ssrc.type = is_outbound ? ssrc_any_outbound : ssrc_any_inbound;
   policy.key = (unsigned char *)options->key;
   policy.window_size = 128;
   srtp_t session = NULL;
@@ -264,15 +270,27 @@ static bool open_leg(worker *w, leg *l) {
   if (l->fd < 0) return false;
   struct epoll_event event = {.events = EPOLLIN, .data.ptr = l};
   if (epoll_ctl(w->epoll, EPOLL_CTL_ADD, l->fd, &event) != 0) return false;
-  l->session = make_session(options);
-  if (!l->session && options->profile != CLIMIT_PLAIN) return false;
   return !options->is_opus || open_opus(l, options);
+}
+
+bool climit_add_contexts(climit *limit, unsigned index) {
+  const climit_options *options = &limit->options;
+  leg *l = &limit->legs[index];
+  if (options->profile != CLIMIT_PLAIN) {
+    l->session = make_session(options, options->sends);
+    l->unused = make_session(options, !options->sends);
+    if (!l->session || !l->unused) return false;
+  }
+  __atomic_store_n(&l->has_contexts, 1, __ATOMIC_RELEASE);
+  return true;
 }
 
 climit *climit_start(climit_options options) {
   make_tables();
   climit *limit = calloc(1, sizeof *limit);
   limit->options = options;
+  memcpy(limit->key, options.key, options.key_length);
+  limit->options.key = limit->key;
   limit->target = (struct sockaddr_in){
       .sin_family = AF_INET, .sin_port = htons(options.target), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
   limit->legs = calloc(options.legs, sizeof(leg));
@@ -328,6 +346,7 @@ void climit_stop(climit *limit, uint64_t *packets, uint64_t *heard) {
     *packets += l->packets;
     *heard += l->heard;
     if (l->session) srtp_dealloc(l->session);
+    if (l->unused) srtp_dealloc(l->unused);
     if (l->encoder) opus_encoder_destroy(l->encoder);
     if (l->decoder) opus_decoder_destroy(l->decoder);
     close(l->fd);
@@ -335,6 +354,20 @@ void climit_stop(climit *limit, uint64_t *packets, uint64_t *heard) {
   free(limit->legs);
   free(limit->workers);
   free(limit);
+}
+
+unsigned climit_place(unsigned thread, unsigned threads) {
+  return threads == 1 ? (unsigned)sysconf(_SC_NPROCESSORS_ONLN) - 1 : thread;
+}
+
+void climit_pin(int place) {
+  long processors = sysconf(_SC_NPROCESSORS_ONLN);
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  for (long i = 0; i < processors; i++)
+    if (place < 0 || i == place % processors) CPU_SET((size_t)i, &set);
+  // Where it is not allowed, the scheduler chooses.
+  sched_setaffinity(0, sizeof set, &set);
 }
 
 static pthread_t *wakers;

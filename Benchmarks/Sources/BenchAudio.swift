@@ -29,8 +29,8 @@ final class BenchAudio: Sendable {
     ]
   }
 
-  /// What every source sends, each time from its beginning; the C program too.
-  static func tone(_ count: Int) -> [Int16] { (0..<count).map { Int16(($0 * 397) % 16000 - 8000) } }
+  /// What every source sends, each time from its beginning; one for all, as the C program has it.
+  static let tone = (0..<960).map { Int16(($0 * 397) % 16000 - 8000) }
 
   fileprivate func note(heard: Int, sum: Int) {
     self.heardSamples.add(heard, ordering: .relaxed)
@@ -50,7 +50,7 @@ private final class BenchSource: AudioStage {
   init(format: AudioFormat, audio: BenchAudio) {
     self.format = format
     self.audio = audio
-    self.tone = BenchAudio.tone(format.sampleCount(milliseconds: 20))
+    self.tone = BenchAudio.tone
   }
 
   func process(_ frame: inout AudioFrame) -> Verdict {

@@ -12,12 +12,20 @@ internal import CLimit
       unsafe climit_start(
         climit_options(
           legs: UInt32(bench.legs), threads: UInt32(bench.threads), batch: UInt32(bench.batch),
-          profile: bench.limitProfile, key: key.baseAddress, sends: bench.direction == .send, target: target,
+          profile: bench.limitProfile, key: key.baseAddress, key_length: key.count, sends: bench.direction == .send,
+          target: target,
           is_opus: bench.codec == .opus, opus: opus))
     }
     guard let limit = unsafe started else { throw BenchFailure("the C program could not start") }
     unsafe self.limit = limit
     self.ports = (0..<UInt32(bench.legs)).map { unsafe climit_port(limit, $0) }
+  }
+
+  /// Makes the contexts of a leg, counted from 0.
+  func addContexts(_ leg: Int) throws {
+    guard unsafe climit_add_contexts(self.limit, UInt32(leg)) else {
+      throw BenchFailure("the C program has no contexts")
+    }
   }
 
   var cpu: Int { Int(unsafe climit_cpu(self.limit)) }

@@ -45,7 +45,7 @@ struct PacketSource: ~Copyable {
   private func makePayload() -> [UInt8] {
     // No byte that decodes to silence, so that the sink can tell decoded samples from none.
     guard let encoder else { return (0..<self.codec.samples).map { UInt8($0 % 100) } }
-    let tone = BenchAudio.tone(self.codec.samples)
+    let tone = Array(BenchAudio.tone.prefix(self.codec.samples))
     var payload = [UInt8](repeating: 0, count: 1300)
     let result = payload.withPacket { encoder.encode(tone.span, into: &$0.storage) }
     guard case .payload(let count) = result else { return [] }

@@ -39,9 +39,11 @@ struct PathBench {
     let encoder = self.bench.codec == .opus ? try BenchOpus().makeEncoder() : nil
     var source = try PacketSource(self.bench.codec, encoder, try self.bench.material())
     let (ourPeer, limitPeer) = (try BenchSocket(), try BenchSocket())
-    let ours = try TransportLegs(self.bench, peer: ourPeer.port)
     let limit = try LimitLegs(self.bench, target: limitPeer.port)
+    let ours = try TransportLegs(self.bench, peer: ourPeer.port) { try limit.addContexts($0) }
     if self.isPlanted { ours.audio.plantAllocations() }
+    climit_pin(0)
+    defer { climit_pin(-1) }
     var readings: [Reading] = []
     var packets = (ours: 0, limit: 0)
     let start = Instant.now

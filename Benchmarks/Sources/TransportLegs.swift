@@ -1,4 +1,5 @@
 internal import AllModules
+internal import CLimit
 internal import Handoff
 internal import ModuleKit
 internal import NetBase
@@ -19,7 +20,8 @@ final class TransportLegs {
   private var handles: [TransportHandle] = []
   private var meters: [ThreadMeter] = []
 
-  init(_ bench: BenchCase, peer: UInt16) throws {
+  /// - Parameter added: called after each leg that was added, counted from 0.
+  init(_ bench: BenchCase, peer: UInt16, added: (Int) throws -> Void) throws {
     self.main = EventLoop.start(name: "main")
     self.pool = bench.mode == .pool ? LoopPool(count: bench.threads, name: "rtp-pool") : nil
     let registry = try ModuleRegistry(
@@ -65,6 +67,7 @@ final class TransportLegs {
         isPosted = false
       }
       guard isPosted else { throw BenchFailure("a transport did not take its commands") }
+      try added(number - 1)
       // In phase all around, as calls that began at any time are.
       Pace.sleep(until: Instant.now.advanced(byNanoseconds: Int64(20_000_000 / bench.legs)))
     }
@@ -78,6 +81,10 @@ final class TransportLegs {
       case .pool: self.pool?.loops ?? []
       case .thread: self.handles.map(\.loop)
       }
+    for (index, loop) in loops.enumerated() {
+      let place = climit_place(UInt32(index), UInt32(bench.threads))
+      _ = loop.sync { _ in climit_pin(Int32(place)) }
+    }
     self.meters = loops.compactMap { ThreadMeter(of: $0) }
     guard self.meters.count == bench.threads else { throw BenchFailure("a loop has no meter") }
   }

@@ -2,16 +2,17 @@ internal import NetBase
 
 /// One key of the ring, and what was heard under it.
 struct InboundGeneration: ~Copyable {
-  private var context: InboundSRTP
-  /// Kept for SSRCs whose rollover counter has to be set; wiped with the generation.
-  private let material: SRTPKeyMaterial
-  private let continuity: SRTPContinuity
+  // What every packet touches comes first.
   /// Whether a packet was authenticated since this key became the newest.
   var heard = false
-  /// When it goes out of use; nil for the newest.
-  private(set) var retirement: Instant?
   /// By position in the source table.
   private var marks: [Mark]
+  private var context: InboundSRTP
+  private let continuity: SRTPContinuity
+  /// When it goes out of use; nil for the newest.
+  private(set) var retirement: Instant?
+  /// Kept for SSRCs whose rollover counter has to be set; wiped with the generation.
+  private let material: SRTPKeyMaterial
 
   /// How far one SSRC has come under this key.
   private struct Mark {

@@ -9,25 +9,28 @@ package struct InboundKeys: ~Copyable {
   /// Generations that can be alive at once; one more puts the oldest out of use.
   package static let maximumGenerations = 4
 
-  /// The peer's round-trip time as RTCP measures it.
-  package var roundTripTime: Duration = .milliseconds(200)
+  // What every packet touches comes first.
   /// To be set while a new key is expected: a packet that no key opens is then left as it came, fit to be parked.
   /// While several generations live, it always is.
   package var preservesFailures = false
-  package private(set) var counters = InboundCounters()
+  /// Whether a packet was authenticated under the newest generation.
+  package private(set) var heard = false
   /// Generations alive.
   package private(set) var generationCount = 0
   /// When `timeout` wants to be called; `unprotect` keeps to it as well.
   package private(set) var nextDeadline: Instant?
-
-  private let replayWindow: Int
-  private let transform: SRTPTransform
-  /// Newest first, no gaps.
-  private var ring: InlineArray<4, InboundGeneration?>
   /// Place in the ring of the generation that worked last; 0 when none of them did.
   private var lastWorked = 0
   private var sources = SourceTable()
   private var scratch = ScratchPacket()
+  package private(set) var counters = InboundCounters()
+  /// Newest first, no gaps.
+  private var ring: InlineArray<4, InboundGeneration?>
+
+  /// The peer's round-trip time as RTCP measures it.
+  package var roundTripTime: Duration = .milliseconds(200)
+  private let replayWindow: Int
+  private let transform: SRTPTransform
   private var retired: RetiredSRTP?
 
   /// `replayWindow` is 64 to 1024 packets; a value outside is refused when a key is installed.
@@ -36,9 +39,6 @@ package struct InboundKeys: ~Copyable {
     self.transform = transform
     self.ring = InlineArray { _ in nil }
   }
-
-  /// Whether a packet was authenticated under the newest generation.
-  package private(set) var heard = false
 
   /// Makes `material` the newest generation. On an error nothing has changed.
   ///

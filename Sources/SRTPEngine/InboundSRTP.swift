@@ -2,8 +2,8 @@ package import NetBase
 
 /// One receive context: one key, every SSRC of the peer's. Neither copyable nor `Sendable`: one owner on one executor.
 package struct InboundSRTP: ~Copyable {
-  private var session: SRTPSession
   let layout: TrailerLayout
+  private var session: SRTPSession
 
   /// `replayWindow` is 64 to 1024 packets.
   package init(

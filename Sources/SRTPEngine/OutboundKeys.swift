@@ -5,18 +5,7 @@ package import NetBase
 /// Owned by the transport's executor; neither copyable nor `Sendable`. Without a key nothing is sent: there is no
 /// pass-through.
 package struct OutboundKeys: ~Copyable {
-  /// Packets that were not sent, by reason.
-  package private(set) var counters = OutboundCounters()
-
-  private let transform: SRTPTransform
-  private var current: OutboundSRTP?
-  private var currentMaterial: SRTPKeyMaterial?
-  private var pending: SRTPKeyMaterial?
-  private var pendingContinuity = SRTPContinuity.carryRollover
-  private var retired: RetiredSRTP?
-
-  package init(transform: SRTPTransform = .standard) { self.transform = transform }
-
+  // What every packet touches comes first.
   /// Whether there is a key to send under.
   package private(set) var isReady = false
   /// Whether a key was installed that is not in use yet.
@@ -25,6 +14,17 @@ package struct OutboundKeys: ~Copyable {
   package private(set) var packetsUnderCurrentKey: UInt64 = 0
   /// SRTCP packets among them.
   package private(set) var reportsUnderCurrentKey: UInt64 = 0
+  private var current: OutboundSRTP?
+
+  /// Packets that were not sent, by reason.
+  package private(set) var counters = OutboundCounters()
+  private let transform: SRTPTransform
+  private var currentMaterial: SRTPKeyMaterial?
+  private var pending: SRTPKeyMaterial?
+  private var pendingContinuity = SRTPContinuity.carryRollover
+  private var retired: RetiredSRTP?
+
+  package init(transform: SRTPTransform = .standard) { self.transform = transform }
 
   /// Makes `material` the next key; with `switchNow`, and always when it is the first, the one in use.
   ///

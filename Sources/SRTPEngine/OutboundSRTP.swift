@@ -2,12 +2,12 @@ package import NetBase
 
 /// One send context: one key, every SSRC of ours. Neither copyable nor `Sendable`: one owner on one executor.
 package struct OutboundSRTP: ~Copyable {
-  private var session: SRTPSession
   private var layout: TrailerLayout
   private var lifetime: UInt64
   /// Packets protected under the present key.
   package private(set) var rtpCount: UInt64 = 0
   package private(set) var rtcpCount: UInt64 = 0
+  private var session: SRTPSession
 
   package init(
     _ material: borrowing SRTPKeyMaterial, transform: SRTPTransform = .standard

@@ -35,7 +35,8 @@ struct ReplayWindow {
     self.pendingRolloverCounter = 0
   }
 
-  func place(of sequenceNumber: UInt16) -> Place {
+  /// Mutating for the compiler's sake, which else copies the whole window, 152 bytes, at each call.
+  mutating func place(of sequenceNumber: UInt16) -> Place {
     let index: UInt64
     if self.pendingRolloverCounter != 0 {
       index = UInt64(self.pendingRolloverCounter) << 16 | UInt64(sequenceNumber)

@@ -28,8 +28,9 @@ typedef struct {
   /// Datagrams of one recvmmsg.
   unsigned batch;
   climit_profile profile;
-  /// Master key and salt.
+  /// Master key and salt, 64 bytes at most.
   const uint8_t *key;
+  size_t key_length;
   /// False: the legs receive, decode, and hand on a frame every 20 ms; true: they encode and send one every 20 ms.
   bool sends;
   /// Where they send to, on 127.0.0.1.
@@ -41,9 +42,11 @@ typedef struct {
 
 typedef struct climit climit;
 
-/// NULL when a thread, a socket or a context can't be had. With a profile the caller has started libsrtp2, which can be
-/// started but once.
+/// NULL when a thread, a socket or a codec can't be had. No leg does anything until it has its contexts.
 climit *climit_start(climit_options options);
+/// Makes a leg's contexts, both ways; false when they can't be had. With a profile the caller has started libsrtp2, which can
+/// be started but once. What libsrtp2 calls, Debian's NSS, finds the newest first: so the two programs' are made by turns.
+bool climit_add_contexts(climit *limit, unsigned leg);
 /// The port, on 127.0.0.1, at which a leg receives.
 uint16_t climit_port(const climit *limit, unsigned leg);
 /// CPU time that all threads together have used, nanoseconds.
@@ -58,6 +61,12 @@ void climit_stop(climit *limit, uint64_t *packets, uint64_t *heard);
 bool climit_stay_awake(void);
 /// Lets them rest again.
 void climit_rest(void);
+
+/// The processor of one of so many threads: the last one for a single thread, else one after the other.
+unsigned climit_place(unsigned thread, unsigned threads);
+/// Has the calling thread run on that processor only, counted round; -1 for all of them. Both programs' threads are pinned
+/// alike: who shares a processor with the sender finds packets in its cache, and each should as often as the other.
+void climit_pin(int place);
 
 /// Sends the same datagram to many ports of 127.0.0.1; how many were taken.
 unsigned climit_spread(int fd, const void *bytes, size_t count, const uint16_t *ports, unsigned port_count);

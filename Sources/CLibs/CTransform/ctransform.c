@@ -10,30 +10,29 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { BLOCK = 16, RUN = 16, SHA1_BLOCK = 64, GCM_TAG = 16, GCM_SALT = 12, CM_SALT = 14 };
+enum { BLOCK = 16, RUN = 16, SHA1_BLOCK = 64, GCM_TAG = 16, GCM_SALT = 12, CM_SALT = 14, CACHE_LINE = 64 };
 
 /// Five words of SHA-1 after one block.
 typedef struct {
   uint32_t h[5];
 } midstate;
 
-/// The session keys for SRTP, or those for SRTCP.
+/// The session keys for SRTP, or those for SRTCP. What AES-GCM needs of them is in one cache line.
 typedef struct {
   /// AES in ECB mode: it makes the key stream, counter blocks in one call, with no IV to be set.
-  EVP_CIPHER_CTX *aes;
-  uint8_t salt[BLOCK];
-  midstate inner, outer;
+  _Alignas(CACHE_LINE) EVP_CIPHER_CTX *aes;
   GCM128_CONTEXT *gcm;
   /// During a call, key stream of the AES-GCM packet at hand: `ready` blocks, of the counters from `first` on. `wanted`
   /// more will be asked for.
   uint8_t *stream;
   uint32_t first, ready, wanted;
-  bool has_failed;
+  bool has_failed, is_aead;
+  uint8_t salt[BLOCK];
+  midstate inner, outer;
 } session_keys;
 
 struct ctransform {
   session_keys rtp, rtcp;
-  bool is_aead;
 };
 
 static EVP_CIPHER *aes128, *aes256;
@@ -139,6 +138,7 @@ static bool make_session(session_keys *keys, EVP_CIPHER_CTX *master, const uint8
                          uint8_t label, bool is_aead) {
   size_t salt_length = is_aead ? GCM_SALT : CM_SALT;
   uint8_t secret[32];
+  keys->is_aead = is_aead;
   bool is_made = derive(master, salt, salt_length, label, secret, key_length) &&
                  (keys->aes = make_aes(secret, key_length)) != NULL &&
                  derive(master, salt, salt_length, label + 2, keys->salt, salt_length);
@@ -160,11 +160,11 @@ static bool make_session(session_keys *keys, EVP_CIPHER_CTX *master, const uint8
 
 ctransform *ctransform_create(const uint8_t *key, size_t key_length, const uint8_t *salt, bool is_aead) {
   pthread_once(&fetched, fetch);
-  ctransform *transform = calloc(1, sizeof *transform);
+  ctransform *transform = aligned_alloc(CACHE_LINE, sizeof *transform);
+  if (transform) memset(transform, 0, sizeof *transform);
   EVP_CIPHER_CTX *master = make_aes(key, key_length);
   bool is_made = false;
   if (transform && master) {
-    transform->is_aead = is_aead;
     is_made = make_session(&transform->rtp, master, salt, key_length, 0, is_aead) &&
               make_session(&transform->rtcp, master, salt, key_length, 3, is_aead);
   }
@@ -355,10 +355,10 @@ static int open_gcm(session_keys *keys, const ctransform_packet *packet) {
 
 bool ctransform_seal(ctransform *transform, const ctransform_packet *packet) {
   session_keys *keys = packet->is_rtcp ? &transform->rtcp : &transform->rtp;
-  return transform->is_aead ? seal_gcm(keys, packet) : seal_cm(keys, packet);
+  return keys->is_aead ? seal_gcm(keys, packet) : seal_cm(keys, packet);
 }
 
 int ctransform_open(ctransform *transform, const ctransform_packet *packet) {
   session_keys *keys = packet->is_rtcp ? &transform->rtcp : &transform->rtp;
-  return transform->is_aead ? open_gcm(keys, packet) : open_cm(keys, packet);
+  return keys->is_aead ? open_gcm(keys, packet) : open_cm(keys, packet);
 }

@@ -6,12 +6,12 @@ struct DelayEstimate: ~Copyable {
   private var periodStart: Int64 = 0
   private let period: Int64
 
-  /// Decaying histogram of relative delays.
-  private var bins = InlineArray<64, UInt16>(repeating: 0)
-  private var total = 0
   private let binWidth: Int64
   private var wanted: Int64 = 0
   private var untilEstimate = DelayEstimate.estimateEvery
+  private var total = 0
+  /// Decaying histogram of relative delays.
+  private var bins = InlineArray<64, UInt16>(repeating: 0)
 
   private static let binCount = 64
   /// Packets between two estimates.

@@ -76,9 +76,9 @@ extension JitterBuffer {
     for distance in 1...16 {
       guard let isSeen = self.window.hasSeen(age: age + distance) else { break }
       let sequence = self.highest - Int64(age + distance)
-      if self.slots.holds(sequence), self.slots[sequence].media <= media {
+      if self.slots.holds(sequence), self.slots.media(of: sequence) <= media {
         // Those before it are older still.
-        return self.slots[sequence].media == media ? nil : found
+        return self.slots.media(of: sequence) == media ? nil : found
       }
       if !isSeen, found == nil { found = distance }
     }
@@ -141,7 +141,7 @@ extension JitterBuffer {
 
   mutating func dropLowest() {
     self.statistics.overflow += 1
-    self.position = max(self.position, self.slots[self.lowest].media + self.duration)
+    self.position = max(self.position, self.slots.media(of: self.lowest) + self.duration)
     self.removeLowest()
   }
 
@@ -205,7 +205,7 @@ extension JitterBuffer {
     while self.slots.held > 1 {
       let excess = self.delay(clock) - self.maximum
       guard excess > 0 else { return }
-      let gap = self.slots[self.lowest].media - self.position
+      let gap = self.slots.media(of: self.lowest) - self.position
       if gap > 0 { self.position += min(gap, excess) } else { self.dropLowest() }
     }
   }

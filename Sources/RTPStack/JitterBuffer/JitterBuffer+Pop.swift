@@ -21,7 +21,7 @@ extension JitterBuffer {
     guard self.slots.held > 0 else { return self.underrun() }
     guard self.isTimed else { return self.popUntimed() }
 
-    let gap = self.slots[self.lowest].media - self.position
+    let gap = self.slots.media(of: self.lowest) - self.position
     if gap > self.duration / 4 { return self.cross(gap, clock) }
     if let adjustment = self.adjust(clock, quiet: quiet) { return adjustment }
     return self.play()
@@ -109,7 +109,7 @@ extension JitterBuffer {
       guard quiet || since >= self.clock.rate, self.slots.holds(self.lowest + 1) else { return nil }
       self.lastAdjustment = clock
       self.statistics.skipped += 1
-      self.position = self.slots[self.lowest].media + self.duration
+      self.position = self.slots.media(of: self.lowest) + self.duration
       self.removeLowest()
     } else if excess < -self.duration {
       guard quiet || since >= self.clock.rate / 2 else { return nil }

@@ -143,7 +143,7 @@ package struct JitterBuffer: ~Copyable {
   /// Corrects the duration of the packet that was handed out last, once the decoder knows it; before the next `insert`.
   package mutating func decoded(samples: Int) {
     guard let sequence = self.lastPlayed, samples > 0 else { return }
-    self.position = self.slots[sequence].media + Int64(samples)
+    self.position = self.slots.media(of: sequence) + Int64(samples)
   }
 
   /// Forgets the stream, as for a new source; packets that wait are counted as flushed.

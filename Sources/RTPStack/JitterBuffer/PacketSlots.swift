@@ -20,15 +20,17 @@ struct PacketSlots: ~Copyable {
 
     /// Bytes before the payload.
     static let size = 32
-    private static let isOccupiedOffset = 26
+    fileprivate static let mediaOffset = 8
+    fileprivate static let lengthOffset = 20
+    fileprivate static let isOccupiedOffset = 26
     /// The place that is free after this one.
     fileprivate static let nextFreeOffset = 27
 
     fileprivate init(_ bytes: RawSpan, at start: Int) {
       self.sequence = Int64(bitPattern: bytes.uint64(at: start))
-      self.media = Int64(bitPattern: bytes.uint64(at: start + 8))
+      self.media = Int64(bitPattern: bytes.uint64(at: start + Self.mediaOffset))
       self.timestamp = bytes.uint32(at: start + 16)
-      self.length = Int(bytes.uint32(at: start + 20))
+      self.length = Int(bytes.uint32(at: start + Self.lengthOffset))
       self.payloadType = bytes.uint8(at: start + 24)
       self.marker = bytes.uint8(at: start + 25) != 0
       self.isOccupied = bytes.uint8(at: start + Self.isOccupiedOffset) != 0
@@ -36,9 +38,9 @@ struct PacketSlots: ~Copyable {
 
     fileprivate func write(into bytes: inout MutableRawSpan, at start: Int) {
       bytes.set(uint64: UInt64(bitPattern: self.sequence), at: start)
-      bytes.set(uint64: UInt64(bitPattern: self.media), at: start + 8)
+      bytes.set(uint64: UInt64(bitPattern: self.media), at: start + Self.mediaOffset)
       bytes.set(uint32: self.timestamp, at: start + 16)
-      bytes.set(uint32: UInt32(self.length), at: start + 20)
+      bytes.set(uint32: UInt32(self.length), at: start + Self.lengthOffset)
       bytes.set(uint8: self.payloadType, at: start + 24)
       bytes.set(uint8: self.marker ? 1 : 0, at: start + 25)
       bytes.set(uint8: self.isOccupied ? 1 : 0, at: start + Self.isOccupiedOffset)
@@ -86,8 +88,16 @@ struct PacketSlots: ~Copyable {
   func index(of sequence: Int64) -> Int { Int(sequence % Int64(self.count)) }
 
   func holds(_ sequence: Int64) -> Bool {
-    let slot = self[sequence]
-    return slot.isOccupied && slot.sequence == sequence
+    let start = self.start(of: sequence)
+    let bytes = unsafe self.slab.span.bytes
+    return bytes.uint8(at: start + Slot.isOccupiedOffset) != 0
+      && bytes.uint64(at: start) == UInt64(bitPattern: sequence)
+  }
+
+  /// The place on the media time line of a packet that is held, or that was the last to leave.
+  func media(of sequence: Int64) -> Int64 {
+    let bytes = unsafe self.slab.span.bytes
+    return Int64(bitPattern: bytes.uint64(at: self.start(of: sequence) + Slot.mediaOffset))
   }
 
   /// What is known of a packet that is held, or that was the last to leave.
@@ -126,8 +136,10 @@ struct PacketSlots: ~Copyable {
   /// The payload of a packet that is held, or that was the last to leave.
   @_lifetime(borrow self)
   func payload(of sequence: Int64) -> RawSpan {
-    let start = self.start(of: sequence) + Slot.size
-    return unsafe self.slab.span.bytes.extracting(start..<start + self[sequence].length)
+    let start = self.start(of: sequence)
+    let bytes = unsafe self.slab.span.bytes
+    let first = start + Slot.size
+    return bytes.extracting(first..<first + Int(bytes.uint32(at: start + Slot.lengthOffset)))
   }
 
   private func start(of sequence: Int64) -> Int { self.start(ofPlace: self.slab[self.index(of: sequence)]) }

@@ -41,9 +41,9 @@ package struct RTCPSession: Sendable {
   }
 
   package let ssrc: UInt32
-  package private(set) var remote = Remote()
   /// When `timeout` is to be called.
   package private(set) var nextDeadline: Instant
+  package private(set) var remote = Remote()
   /// RTCP packets composed.
   package private(set) var packetsSent: UInt64 = 0
 

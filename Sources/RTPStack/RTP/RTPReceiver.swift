@@ -24,28 +24,30 @@ package struct RTPReceiver: Sendable {
   /// Packets up to this far back are reordered (A.1, MAX_MISORDER), where nothing is asked for again.
   package static let maximumMisorder = 100
 
+  // What every packet touches comes first.
   /// The source that is heard; nil before its first packet.
   package private(set) var ssrc: UInt32?
+  private var lastTimestamp: UInt32 = 0
   /// Packets and payload bytes accepted since the start, over all sources.
   package private(set) var packets: UInt64 = 0
   package private(set) var octets: UInt64 = 0
-  /// Duplicates, accepted packets that came after a later one, and packets refused as suspect.
-  package private(set) var duplicates: UInt64 = 0
+  /// Accepted packets that came after a later one.
   package private(set) var reordered: UInt64 = 0
-  package private(set) var suspects: UInt64 = 0
   /// When the last accepted packet came.
   package private(set) var lastHeard: Instant?
-
-  private let probationLength: Int
-  private let misorder: Int
+  private var transit: Int64?
+  /// Jitter in timestamp units, times 16 (A.8).
+  private var scaledJitter: UInt64 = 0
   private var clock: MediaClock
   private var sequence = SequenceState(first: 0)
   private var candidate: Candidate?
+
+  /// Packets that came before, and those refused as suspect.
+  package private(set) var duplicates: UInt64 = 0
+  package private(set) var suspects: UInt64 = 0
+  private let probationLength: Int
+  private let misorder: Int
   private var lostBefore: Int64 = 0
-  private var transit: Int64?
-  private var lastTimestamp: UInt32 = 0
-  /// Jitter in timestamp units, times 16 (A.8).
-  private var scaledJitter: UInt64 = 0
 
   /// A receiver for a stream of `clockRate`. `probation` is how many packets in sequence must come before the first is
   /// accepted (A.1, MIN_SEQUENTIAL less one); 0 suits a source that signalling or SRTP vouches for. `misorder` is how far
@@ -189,11 +191,11 @@ package struct RTPReceiver: Sendable {
 
 /// The sequence numbers of one source since it started (RFC 3550 A.1, A.3).
 private struct SequenceState: Sendable {
-  private(set) var highest: Int64
-  private var base: Int64
-  private var received: Int64 = 1
-  private var prior: (expected: Int64, received: Int64) = (0, 0)
   private var window = SequenceWindow()
+  private(set) var highest: Int64
+  private var received: Int64 = 1
+  private var base: Int64
+  private var prior: (expected: Int64, received: Int64) = (0, 0)
 
   init(first: UInt16) { (self.highest, self.base) = (Int64(first), Int64(first)) }
 

@@ -38,15 +38,16 @@ package struct TelephoneEventSender: Sendable {
     case gap(UInt32)
   }
 
+  // What every tick touches comes first.
+  private var state = State.idle
+  /// Waiting entries, never more than the limit. No room is kept: an empty array of its own costs a cache line at every tick.
+  private var queue: [Entry] = []
   private let volume: UInt8
   private var minimum: UInt32
   private var gap: UInt32
   private var clockRate: UInt32
   /// What a full segment is on the clock of the timestamps.
   private var segmentStep: UInt32 = 0xFFFF
-  private var state = State.idle
-  /// Waiting entries: a ring that never grows past its limit.
-  private var queue: [Entry] = []
 
   /// `volume` in dB below 0 dBm0; `minimumMilliseconds` and `gapMilliseconds` bound the events and the pauses between them.
   package init(clockRate: Int, volume: UInt8 = 10, minimumMilliseconds: Int = 50, gapMilliseconds: Int = 50) {
@@ -54,7 +55,6 @@ package struct TelephoneEventSender: Sendable {
     self.volume = volume
     self.minimum = UInt32(clockRate * minimumMilliseconds / 1000)
     self.gap = UInt32(clockRate * gapMilliseconds / 1000)
-    self.queue.reserveCapacity(Self.queueLimit)
   }
 
   /// Whether an event is being sent, so that no audio is.
@@ -134,7 +134,9 @@ package struct TelephoneEventSender: Sendable {
       return nil
     case .idle:
       guard !self.queue.isEmpty else { return nil }
-      return self.update(Active(entry: self.queue.removeFirst(), timestamp: timestamp), samples)
+      let entry = self.queue.removeFirst()
+      if self.queue.isEmpty { self.queue = [] }
+      return self.update(Active(entry: entry, timestamp: timestamp), samples)
     case .sending(let active): return self.update(active, samples)
     case .ending(let active, let left):
       self.state = left > 1 ? .ending(active, left: left - 1) : .gap(self.gap)

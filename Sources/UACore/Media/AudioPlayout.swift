@@ -4,20 +4,26 @@ internal import RTPStack
 
 /// The receiving half of an audio stream after RTP: jitter buffer, decoders, playout queue.
 struct AudioPlayout: ~Copyable {
-  private struct Decoder {
+  /// What every packet asks of its decoder: plain values, for a copy of all of it would count references.
+  private struct Timing {
     let payloadType: UInt8
     let clockRate: Int
     let format: AudioFormat
+
+    /// Timestamp units for decoded samples, all channels.
+    func duration(of count: Int) -> Int { count / self.format.channels * self.clockRate / self.format.sampleRate }
+  }
+
+  private struct Decoder {
+    let timing: Timing
     let decoder: any AudioDecoder
     let resampler: Resampler?
 
     init(_ codec: NegotiatedCodec, _ decoder: any AudioDecoder, _ resampler: Resampler?) {
-      (self.payloadType, self.clockRate) = (codec.payloadType, codec.codec.clockRate)
-      (self.format, self.decoder, self.resampler) = (decoder.format, decoder, resampler)
+      self.timing = Timing(
+        payloadType: codec.payloadType, clockRate: codec.codec.clockRate, format: decoder.format)
+      (self.decoder, self.resampler) = (decoder, resampler)
     }
-
-    /// Timestamp units for decoded samples, all channels.
-    func duration(of count: Int) -> Int { count / self.format.channels * self.clockRate / self.format.sampleRate }
   }
 
   struct Figures {
@@ -82,8 +88,9 @@ struct AudioPlayout: ~Copyable {
   mutating func accept(_ codecs: [NegotiatedCodec]) {
     let known = self.codecs + self.formerCodecs
     self.decoders.removeAll { decoder in
-      let former = known.first { $0.payloadType == decoder.payloadType }
-      return codecs.contains { $0.payloadType == decoder.payloadType && !$0.isSame(as: former) }
+      let payloadType = decoder.timing.payloadType
+      let former = known.first { $0.payloadType == payloadType }
+      return codecs.contains { $0.payloadType == payloadType && !$0.isSame(as: former) }
     }
     self.formerCodecs = known.filter { former in !codecs.contains { $0.payloadType == former.payloadType } }
     self.current = nil
@@ -92,7 +99,7 @@ struct AudioPlayout: ~Copyable {
 
   /// Mutating for the compiler's sake: to read it copies the whole playout, 832 bytes, at each call.
   mutating func clockRate(of payloadType: UInt8) -> Int? {
-    if let current, current.payloadType == payloadType { return current.clockRate }
+    if let timing = self.current?.timing, timing.payloadType == payloadType { return timing.clockRate }
     return self.codecs.first { $0.payloadType == payloadType }?.codec.clockRate
   }
 
@@ -179,10 +186,10 @@ struct AudioPlayout: ~Copyable {
   private mutating func decode(
     _ packet: JitterBuffer.PlayedPacket, straightInto frame: inout MutableSpan<Int16>
   ) -> Int? {
-    guard let current, current.payloadType == packet.payloadType,
-      let count = current.decoder.decode(self.buffer.payload, into: &frame), count > 0
+    guard let timing = self.current?.timing, timing.payloadType == packet.payloadType,
+      let count = self.current?.decoder.decode(self.buffer.payload, into: &frame), count > 0
     else { return nil }
-    self.buffer.decoded(samples: current.duration(of: count))
+    self.buffer.decoded(samples: timing.duration(of: count))
     self.counted.decodedSamples += count
     self.directCount = count
     return count
@@ -198,7 +205,7 @@ struct AudioPlayout: ~Copyable {
     var samples = all._mutatingExtracting(..<self.longest)
     let decoded = decoder.decoder.decode(self.buffer.payload, into: &samples)
     if let count = decoded, count > 0 {
-      self.buffer.decoded(samples: decoder.duration(of: count))
+      self.buffer.decoded(samples: decoder.timing.duration(of: count))
       self.counted.decodedSamples += count
       self.enqueue(scratch.span.extracting(..<count), decoder.resampler)
       self.directCount = decoder.resampler == nil ? count : nil
@@ -212,8 +219,8 @@ struct AudioPlayout: ~Copyable {
     let milliseconds = Double(samples) * 1000 / Double(self.bufferRate)
     self.counted.concealed += milliseconds
     guard let decoder = self.current else { return self.queue.appendSilence(max(1, self.pcmCount(samples))) }
-    let native = decoder.format
-    let count = min(max(1, samples * native.sampleRate / decoder.clockRate) * native.channels, self.longest)
+    let native = decoder.timing.format
+    let count = min(max(1, samples * native.sampleRate / decoder.timing.clockRate) * native.channels, self.longest)
     self.enlarge(&scratch)
     do {
       var all = scratch.mutableSpan
@@ -247,8 +254,8 @@ struct AudioPlayout: ~Copyable {
   }
 
   private mutating func decoder(of payloadType: UInt8) -> Decoder? {
-    if let current, current.payloadType == payloadType { return current }
-    let found = self.decoders.first { $0.payloadType == payloadType } ?? self.makeDecoder(for: payloadType)
+    if let current, current.timing.payloadType == payloadType { return current }
+    let found = self.decoders.first { $0.timing.payloadType == payloadType } ?? self.makeDecoder(for: payloadType)
     // One of a format that is agreed on no more plays what waits, and lets nothing in.
     if self.codecs.contains(where: { $0.payloadType == payloadType }) { self.current = found }
     return found

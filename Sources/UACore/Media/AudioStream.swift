@@ -39,12 +39,14 @@ package struct AudioStream: ~Copyable {
   private let receiveTimeout: Int
   private var receiveChain: (any AudioStage)?
   private var waiting: [StreamEvent] = []
-  private var receiver: RTPReceiver
-  private var playout: AudioPlayout
-  private var eventReceiver = TelephoneEventReceiver(clockRate: 8000)
+  /// Silences what is sent.
+  package var isMuted = false
   private var sender: RTPSender
   private var transmitter = AudioTransmitter()
+  private var playout: AudioPlayout
+  private var receiver: RTPReceiver
   private var rtcp: RTCPSession
+  private var eventReceiver = TelephoneEventReceiver(clockRate: 8000)
   private var arrivals: TransportFeedback
   /// Reports of arrivals that left.
   private var arrivalReports = 0
@@ -63,9 +65,6 @@ package struct AudioStream: ~Copyable {
 
   /// What the peer said of its last packet.
   private var audioLevel: AudioLevel?
-
-  /// Silences what is sent.
-  package var isMuted = false
 
   package init(settings: TransportSettings, now: Instant) {
     (self.id, self.receiveTimeout, self.jitterBuffer) = (
@@ -381,6 +380,9 @@ package struct AudioStream: ~Copyable {
   }
 
   // MARK: What it tells
+
+  /// Whether there are any that main has not heard of.
+  package var hasEvents: Bool { !self.waiting.isEmpty }
 
   /// The oldest event that main has not heard of.
   package mutating func takeEvent() -> StreamEvent? {

@@ -4,15 +4,12 @@ internal import SRTPEngine
 
 /// A transport's SRTP contexts, both ways: one pair, or with DTLS and no rtcp-mux one for each component.
 struct KeyStore: ~Copyable {
-  private var rtpInbound: InboundKeys
-  private var rtpOutbound: OutboundKeys
-  private var rtcpInbound: InboundKeys
-  private var rtcpOutbound: OutboundKeys
-
+  // What every packet and tick touches comes first.
   /// Whether RTCP has keys of its own (RFC 5764 §3 without rtcp-mux).
   var isPerComponent = false
-  private(set) var profile: SRTPProfile?
 
+  /// Whether there are keys that open what comes, in the contexts that are RTP's and those that are RTCP's own.
+  private var opens = (rtp: false, rtcp: false)
   /// Changes of keys that this end has seen at work: a packet of the peer's was authenticated under its new key, and one of
   /// ours left under ours, by when the next key came at the latest. What the peer authenticated, its own count tells: both
   /// directions are authenticated for what both ends count, which is at most the lesser of the two.
@@ -35,6 +32,12 @@ struct KeyStore: ~Copyable {
   private var nextReminder: UInt64 = 0
   /// An offer may have been refused, or met one of the peer's, by then.
   private static let reminderInterval: UInt64 = 250
+
+  private(set) var profile: SRTPProfile?
+  private var rtpInbound: InboundKeys
+  private var rtpOutbound: OutboundKeys
+  private var rtcpInbound: InboundKeys
+  private var rtcpOutbound: OutboundKeys
 
   init(_ transform: SRTPTransform = .standard, limit: KeyLimit = .standard) {
     self.limit = limit
@@ -68,7 +71,7 @@ struct KeyStore: ~Copyable {
 
   /// Whose keys open what comes for `component`; nil while there are none.
   func inboundOwner(for component: Component) -> Component? {
-    let hasKeys = self.isOwn(component) ? self.rtcpInbound.generationCount > 0 : self.rtpInbound.generationCount > 0
+    let hasKeys = self.isOwn(component) ? self.opens.rtcp : self.opens.rtp
     return hasKeys ? (self.isPerComponent ? component : .rtp) : nil
   }
 
@@ -157,6 +160,7 @@ struct KeyStore: ~Copyable {
 
   private mutating func noteChange() {
     self.mayHaveRetired = true
+    self.opens = (self.rtpInbound.generationCount > 0, self.rtcpInbound.generationCount > 0)
     let (rtp, rtcp) = (self.rtpInbound.nextDeadline, self.rtcpInbound.nextDeadline)
     self.nextDeadline = rtp.map { min(rtcp ?? $0, $0) } ?? rtcp
   }
@@ -165,14 +169,29 @@ struct KeyStore: ~Copyable {
   var isChanging: Bool { self.isRekeying || self.nextDeadline != nil }
 
   /// Whether the key in use is worn out, and it is time to say so.
+  var isWornOut: Bool {
+    let (sent, reports) = self.packetsUnderCurrentKeys
+    guard sent >= self.limit.packets || reports >= self.limit.reports else { return false }
+    return self.used >= self.nextReminder
+  }
+
+  /// The same, once.
   mutating func takeReminder() -> Bool {
-    let sent = self.rtpOutbound.packetsUnderCurrentKey
-    let reports =
-      self.isPerComponent ? self.rtcpOutbound.packetsUnderCurrentKey : self.rtpOutbound.reportsUnderCurrentKey
-    let used = self.isPerComponent ? sent + reports : sent
-    guard sent >= self.limit.packets || reports >= self.limit.reports, used >= self.nextReminder else { return false }
-    self.nextReminder = used + Self.reminderInterval
+    guard self.isWornOut else { return false }
+    self.nextReminder = self.used + Self.reminderInterval
     return true
+  }
+
+  private var packetsUnderCurrentKeys: (sent: UInt64, reports: UInt64) {
+    (
+      self.rtpOutbound.packetsUnderCurrentKey,
+      self.isPerComponent ? self.rtcpOutbound.packetsUnderCurrentKey : self.rtpOutbound.reportsUnderCurrentKey
+    )
+  }
+
+  private var used: UInt64 {
+    let (sent, reports) = self.packetsUnderCurrentKeys
+    return self.isPerComponent ? sent + reports : sent
   }
 
   mutating func protect(_ packet: inout Packet, isRTCP: Bool, on component: Component) -> SRTPResult {

@@ -14,40 +14,43 @@ internal import Runtime
 ///
 /// Sockets that other transports have too are told who the peer is, and by what its checks and packets are known.
 final class MediaPath {
-  /// The path's own, then those at further addresses of this host: what comes there is treated like all else, and they
-  /// go with the checks. None once the path has closed.
-  private var pairs: [PortPair]
+  // What every packet touches comes first.
+  private(set) var isOpen = false
+  /// Whether the sockets are other transports' too.
+  let isShared: Bool
+  /// Whether the association's keys are there, component by component; packets that outrun them are parked.
+  private var secured = (rtp: false, rtcp: false)
+  /// Whether the peer has not said yet if it has a part in checks.
+  private(set) var isUndecided = false
+  /// Where there is one, its checks alone say where anything goes, and from where it is taken.
+  private(set) var connectivity: (any ConnectivityAgent)?
   /// What data leaves by; kept, for every packet asks.
   private var outgoing: (rtp: (any DatagramPort)?, rtcp: (any DatagramPort)?)
   var rtpSource = RemoteSource()
-  var rtcpSource = RemoteSource()
   var associations = PathAssociations()
-  /// Where there is one, its checks alone say where anything goes, and from where it is taken.
-  private(set) var connectivity: (any ConnectivityAgent)?
   /// What passes data on to the peer, where something has to, and the room that it is framed in.
   private var relays: (rtp: TURNFraming?, rtcp: TURNFraming?)
+  /// The last source that was asked about and that a check vouches for.
+  private var admitted: SocketAddress?
+  /// When `timeout` is due; kept, for every event asks. Whatever may change it ends with `noteDeadline`.
+  private(set) var nextDeadline: Instant?
+
+  /// The path's own, then those at further addresses of this host: what comes there is treated like all else, and they
+  /// go with the checks. None once the path has closed.
+  private var pairs: [PortPair]
+  var rtcpSource = RemoteSource()
   private var frame: [UInt8] = []
   /// Connections to servers.
   private var streams: [(link: RelayLink, stream: RelayStream)] = []
-  /// Whether the peer has not said yet if it has a part in them.
-  private(set) var isUndecided = false
   /// What a handshake is to be started with, once there is a way for it.
   var pendingHandshake: KeyExchangeRemote?
   /// What the key exchange knows the peer as, behind checks: they vouch for every address that it may use.
   private var handshakePeers: (rtp: SocketAddress?, rtcp: SocketAddress?) = (nil, nil)
-  /// The last source that was asked about and that a check vouches for.
-  private var admitted: SocketAddress?
-  /// Whether the association's keys are there, component by component; packets that outrun them are parked.
-  private var secured = (rtp: false, rtcp: false)
   /// When a path that was replaced is closed.
   var end: Instant? { didSet { self.noteDeadline() } }
   private(set) var parkedRTP = ParkedPackets()
   private(set) var parkedRTCP = ParkedPackets()
-  /// When `timeout` is due; kept, for every packet asks. Whatever may change it ends with `noteDeadline`.
-  private(set) var nextDeadline: Instant?
-  private(set) var isOpen = false
-  /// Whether the sockets are other transports' too, and which addresses they were told to be the peer's last.
-  let isShared: Bool
+  /// Which addresses shared sockets were told to be the peer's last.
   private var claimed: (rtp: SocketAddress?, rtcp: SocketAddress?) = (nil, nil)
   /// Of those that are closed.
   private var unsentBefore = 0

@@ -188,7 +188,7 @@ extension MediaTransport {
   /// old keys they would be forgeries.
   func hasKeys(for path: MediaPath, _ component: Component) -> Bool {
     guard let owner = self.keys.inboundOwner(for: component) else { return false }
-    return path.associations.isEmpty || path.isSecured(owner)
+    return path.isSecured(owner) || path.associations.isEmpty
   }
 
   // MARK: Paths

@@ -24,24 +24,34 @@ package final class MediaTransport {
   private(set) var isRunning = false
   /// Whether anything happened that `settle` has to see; a packet that is only played leaves it as it is.
   var isUnsettled = false
-  private var isStopping = false
-  /// When it is over at the latest: servers are told meanwhile that they have nothing to relay any more.
-  private var closingEnd: Instant?
-  private static let releasePatience: Int64 = 1_200
+  /// Whether there is an agreement, so that packets can be understood.
+  private(set) var isConfigured = false
   var usesRTCPMux = false
   var security = Security.undecided
-  var hasReportedSecure = false
+  /// When it is over at the latest: servers are told meanwhile that they have nothing to relay any more.
+  private var closingEnd: Instant?
+  /// When anything but the audio stream wants to be looked at: until then a tick touches the memory of nothing else.
+  private var quietUntil = Instant(nanoseconds: .min)
+  private var timer: TimerID?
+  /// What media is sent on.
+  var path: MediaPath
+  /// What it will be sent on, once a new association has secured it.
+  var nextPath: MediaPath?
   var received = 0
   private var sent = 0
   /// Where delays are measured.
   let delays: TransportDelays?
   /// When the packet that is looked at came, until it was handed on; known only where delays are measured.
   private var arrival: Int64?
-  private var timer: TimerID?
-  /// What media is sent on.
-  var path: MediaPath
-  /// What it will be sent on, once a new association has secured it.
-  var nextPath: MediaPath?
+  /// Once video is agreed on for this transport.
+  var video: VideoStream?
+  private var lossGenerator: LossGenerator
+  var stream: AudioStream
+  var keys: KeyStore
+
+  private var isStopping = false
+  private static let releasePatience: Int64 = 1_200
+  var hasReportedSecure = false
   /// What it was sent on, oldest first: packets may be on their way.
   var formerPaths: [MediaPath] = []
   private var seenRekeys = 0
@@ -49,18 +59,11 @@ package final class MediaTransport {
   private var owesRekeyed = false
   /// How often main has begun to bring keys.
   var keyChanges = 0
-  private var lossGenerator: LossGenerator
   var outbox: EventOutbox
-  var stream: AudioStream
-  /// Once video is agreed on for this transport.
-  var video: VideoStream?
   var routing = BundleRouting()
   /// RTCP packets that came where there is no audio.
   var videoReports = 0
   let settings: TransportSettings
-  /// Whether there is an agreement, so that packets can be understood.
-  private(set) var isConfigured = false
-  var keys: KeyStore
   var drops = DropCounters()
   /// What the associations of closed paths counted.
   var closedExchanges = KeyExchangeCounters()
@@ -158,12 +161,22 @@ package final class MediaTransport {
       for path in self.paths { self.timeoutRelease(of: path, now: now) }
       return self.settle()
     }
-    self.timeoutPaths(now: now)
-    if case .encrypted = self.security { self.keys.timeout(now: now) }
+    let isQuiet = now < self.quietUntil
+    if !isQuiet {
+      self.timeoutPaths(now: now)
+      if case .encrypted = self.security { self.keys.timeout(now: now) }
+    }
     if let delays, let late = self.stream.lateness(now: now) { delays.tick.count(late) }
     self.tick(now: now)
+    if isQuiet, !self.isUnsettled, !self.stream.hasEvents, !self.isWornOut { return self.armTimer() }
     if let video { video.timeout(now: now, self) }
     self.settle()
+  }
+
+  /// Whether main is to be told, now, that the key in use should be replaced.
+  private var isWornOut: Bool {
+    guard case .encrypted = self.security else { return false }
+    return self.keys.isWornOut
   }
 
   private func tick(now: Instant) {
@@ -182,15 +195,18 @@ package final class MediaTransport {
     if case .encrypted = self.security { self.settleKeys() }
     while let event = self.stream.takeEvent() { self.outbox.tell(event) }
     self.outbox.flush()
-    var next = self.stream.nextDeadline
-    if let deadline = self.video?.nextDeadline { next = min(next ?? deadline, deadline) }
-    if let deadline = self.pathDeadline { next = min(next ?? deadline, deadline) }
-    if case .encrypted = self.security, let deadline = self.keys.nextDeadline { next = min(next ?? deadline, deadline) }
-    if self.outbox.hasWaiting {
-      let retry = self.context.now.advanced(byMilliseconds: 5)
-      next = min(next ?? retry, retry)
-    }
-    if let next, let timer { self.context.arm(timer, at: next) }
+    var next = Instant(nanoseconds: .max)
+    if let deadline = self.video?.nextDeadline { next = min(next, deadline) }
+    if let deadline = self.pathDeadline { next = min(next, deadline) }
+    if case .encrypted = self.security, let deadline = self.keys.nextDeadline { next = min(next, deadline) }
+    if self.outbox.hasWaiting { next = min(next, self.context.now.advanced(byMilliseconds: 5)) }
+    self.quietUntil = next
+    self.armTimer()
+  }
+
+  private func armTimer() {
+    let next = self.stream.nextDeadline.map { min($0, self.quietUntil) } ?? self.quietUntil
+    if next.nanoseconds < .max, let timer { self.context.arm(timer, at: next) }
   }
 
   private func settleKeys() {

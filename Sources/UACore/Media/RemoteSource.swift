@@ -8,13 +8,14 @@ package import NetBase
 /// so that a stranger can't take a call over. What is under way from where the peer was before the last description is
 /// played, and moves nothing.
 package struct RemoteSource {
+  // What every packet touches comes first.
   package private(set) var address: SocketAddress?
-  private var signalled: SocketAddress?
   private var lastHeard: Instant?
-  /// Where the peer was heard before the last description, and since when it is heard there after that.
-  private var former: (address: SocketAddress, since: Instant?)?
   /// Whether connectivity checks choose the address: neither signalling nor a packet moves it then.
   private var isPinned = false
+  private var signalled: SocketAddress?
+  /// Where the peer was heard before the last description, and since when it is heard there after that.
+  private var former: (address: SocketAddress, since: Instant?)?
 
   package static let silence: Int64 = 5_000
   /// Milliseconds that a packet may have been under way.
