@@ -37,11 +37,11 @@ struct BenchCase: Sendable {
   ) {
     (self.direction, self.mode, self.profile, self.codec) = (direction, mode, profile, codec)
     self.legs =
-      switch (codec, mode) {
-      case (.pcmu, .main), (.pcmu, .pool): 100
-      case (.pcmu, .thread): 24
-      // Of both programs, and no processor is to be full.
-      case (.opus, _): direction == .receive ? 24 : 8
+      switch (codec, direction, mode) {
+      case (_, _, .thread): 24
+      case (.pcmu, _, .main), (.pcmu, _, .pool), (.opus, .receive, _): 100
+      // Both programs encode, and no processor is to be full.
+      case (.opus, .send, _): 24
       }
     (self.threads, self.batch) =
       switch mode {
