@@ -268,7 +268,8 @@ if hasBenchmarks {
     .target(name: "CAllocations", path: "Benchmarks/CAllocations"),
     // What the same calls cost in C.
     .target(
-      name: "CLimit", dependencies: ["CAllocations", "CSRTP", "COpenSSL", "COpus"], path: "Benchmarks/CLimit"),
+      name: "CLimit", dependencies: ["CAllocations", "CTransform", "CSRTP", "COpenSSL", "COpus"],
+      path: "Benchmarks/CLimit"),
     .executableTarget(
       name: "apus-bench",
       dependencies: [

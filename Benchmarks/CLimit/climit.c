@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "climit.h"
 #include "callocations.h"
+#include "ctransform.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -20,9 +21,10 @@ enum { FRAME = 160, OPUS_FRAME = 960, OPUS_TYPE = 111, HEADER = 12, SLOT = 2048,
 typedef struct {
   int fd;
   uint16_t port;
-  srtp_t session;
-  /// The other way's: a leg of a call has both.
-  srtp_t unused;
+  /// One of the two under keys, and the other way's: a leg of a call has both.
+  srtp_t session, unused_session;
+  ctransform *keys, *unused_keys;
+  size_t tag;
   int has_contexts;
   OpusEncoder *encoder;
   OpusDecoder *decoder;
@@ -90,13 +92,43 @@ static void arm(worker *w, uint64_t at) {
   timerfd_settime(w->timer, TFD_TIMER_ABSTIME, &spec, NULL);
 }
 
+static inline uint32_t get32(const uint8_t *bytes) {
+  uint32_t value;
+  memcpy(&value, bytes, 4);
+  return ntohl(value);
+}
+
+/// So few packets come that their sequence numbers are their indices.
+static ctransform_packet parts(const leg *l, uint8_t *bytes, int payload) {
+  return (ctransform_packet){.bytes = bytes, .header = HEADER, .payload = (size_t)payload, .tag = l->tag,
+                             .ssrc = get32(bytes + 8), .index = (uint64_t)bytes[2] << 8 | bytes[3]};
+}
+
+static bool unprotect(leg *l, uint8_t *bytes, int *length) {
+  if (l->session) return srtp_unprotect(l->session, bytes, length) == srtp_err_status_ok;
+  if (!l->keys) return true;
+  int payload = *length - HEADER - (int)l->tag;
+  if (payload < 0) return false;
+  ctransform_packet packet = parts(l, bytes, payload);
+  *length = HEADER + payload;
+  return ctransform_open(l->keys, &packet) == 1;
+}
+
+static bool protect(leg *l, uint8_t *bytes, int *length) {
+  if (l->session) return srtp_protect(l->session, bytes, length) == srtp_err_status_ok;
+  if (!l->keys) return true;
+  ctransform_packet packet = parts(l, bytes, *length - HEADER);
+  *length += (int)l->tag;
+  return ctransform_seal(l->keys, &packet);
+}
+
 static void receive(leg *l, struct mmsghdr *headers, unsigned batch) {
   for (unsigned i = 0; i < batch; i++) headers[i].msg_hdr.msg_namelen = sizeof(struct sockaddr_storage);
   int count = recvmmsg(l->fd, headers, batch, MSG_DONTWAIT, NULL);
   for (int i = 0; i < count; i++) {
     uint8_t *bytes = headers[i].msg_hdr.msg_iov->iov_base;
     int length = (int)headers[i].msg_len;
-    if (l->session && srtp_unprotect(l->session, bytes, &length) != srtp_err_status_ok) continue;
+    if (!unprotect(l, bytes, &length)) continue;
     if (l->decoder) {
       if (opus_decode(l->decoder, bytes + HEADER, length - HEADER, l->frame, OPUS_FRAME, 0) != OPUS_FRAME) continue;
     } else {
@@ -140,7 +172,7 @@ static void send_frame(worker *w, leg *l) {
   } else {
     for (int s = 0; s < FRAME; s++) packet[HEADER + s] = mu_law(l->frame[s]);
   }
-  if (l->session && srtp_protect(l->session, packet, &length) != srtp_err_status_ok) return;
+  if (!protect(l, packet, &length)) return;
   if (sendto(l->fd, packet, (size_t)length, MSG_DONTWAIT | MSG_NOSIGNAL, (struct sockaddr *)&w->limit->target,
              sizeof w->limit->target) == length)
     l->packets++;
@@ -273,13 +305,24 @@ static bool open_leg(worker *w, leg *l) {
   return !options->is_opus || open_opus(l, options);
 }
 
+static ctransform *make_keys(const climit_options *options, size_t *tag) {
+  bool is_aead = options->profile == CLIMIT_AEAD_AES_128_GCM || options->profile == CLIMIT_AEAD_AES_256_GCM;
+  size_t key = options->key_length - (is_aead ? 12 : 14);
+  *tag = is_aead ? 16 : options->profile == CLIMIT_AES_CM_128_HMAC_SHA1_32 ? 4 : 10;
+  return ctransform_create(options->key, key, options->key + key, is_aead);
+}
+
 bool climit_add_contexts(climit *limit, unsigned index) {
   const climit_options *options = &limit->options;
   leg *l = &limit->legs[index];
-  if (options->profile != CLIMIT_PLAIN) {
+  if (options->profile != CLIMIT_PLAIN && options->is_libsrtp2) {
     l->session = make_session(options, options->sends);
-    l->unused = make_session(options, !options->sends);
-    if (!l->session || !l->unused) return false;
+    l->unused_session = make_session(options, !options->sends);
+    if (!l->session || !l->unused_session) return false;
+  } else if (options->profile != CLIMIT_PLAIN) {
+    l->keys = make_keys(options, &l->tag);
+    l->unused_keys = make_keys(options, &l->tag);
+    if (!l->keys || !l->unused_keys) return false;
   }
   __atomic_store_n(&l->has_contexts, 1, __ATOMIC_RELEASE);
   return true;
@@ -346,7 +389,9 @@ void climit_stop(climit *limit, uint64_t *packets, uint64_t *heard) {
     *packets += l->packets;
     *heard += l->heard;
     if (l->session) srtp_dealloc(l->session);
-    if (l->unused) srtp_dealloc(l->unused);
+    if (l->unused_session) srtp_dealloc(l->unused_session);
+    ctransform_destroy(l->keys);
+    ctransform_destroy(l->unused_keys);
     if (l->encoder) opus_encoder_destroy(l->encoder);
     if (l->decoder) opus_decoder_destroy(l->decoder);
     close(l->fd);

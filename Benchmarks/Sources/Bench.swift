@@ -8,7 +8,7 @@ internal import SRTPEngine
   static let configuration = CommandConfiguration(
     commandName: "apus-bench", abstract: "CPU time, allocations, memory, set-ups and re-keys, beside their limits.")
 
-  @Flag(help: "What no other load can disturb, allocations and memory, in 105 seconds.")
+  @Flag(help: "What no other load can disturb, allocations and memory, in two minutes.")
   var check = false
 
   @Flag(help: "One JSON object on standard output.")
@@ -73,9 +73,14 @@ internal import SRTPEngine
     // One of each kind where there is little time.
     let profiles: [SRTPProfile?] =
       self.check ? [nil, .aesCM128HMACSHA1Tag80, .aeadAES128GCM] : [nil] + SRTPProfile.allCases
+    let workers = max(2, processorCount())
     return PathDirection.allCases.filter { self.only == nil || $0.rawValue == self.only }.flatMap { direction in
       self.modes.flatMap { mode in
-        profiles.map { BenchCase(direction, mode, $0, workers: max(2, processorCount())) }
+        profiles.flatMap { profile in
+          (profile == nil ? [.standard] : SRTPTransform.allCases).map {
+            BenchCase(direction, mode, profile, $0, workers: workers)
+          }
+        }
       }
     }
   }

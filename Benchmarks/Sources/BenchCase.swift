@@ -26,6 +26,7 @@ struct BenchCase: Sendable {
   let codec: BenchCodec
   /// Nil: in the clear.
   let profile: SRTPProfile?
+  let transform: SRTPTransform
   let legs: Int
   let threads: Int
   /// Datagrams of one receive, as the mode's loops have them.
@@ -33,8 +34,10 @@ struct BenchCase: Sendable {
 
   /// - Parameter workers: of `pool`.
   init(
-    _ direction: PathDirection, _ mode: RxMode, _ profile: SRTPProfile?, codec: BenchCodec = .pcmu, workers: Int
+    _ direction: PathDirection, _ mode: RxMode, _ profile: SRTPProfile?, _ transform: SRTPTransform = .standard,
+    codec: BenchCodec = .pcmu, workers: Int
   ) {
+    self.transform = transform
     (self.direction, self.mode, self.profile, self.codec) = (direction, mode, profile, codec)
     self.legs =
       switch (codec, direction, mode) {
@@ -52,7 +55,8 @@ struct BenchCase: Sendable {
   }
 
   var profileName: String { self.profile?.rawValue ?? "none" }
-  var name: String { "\(self.direction) \(self.mode) \(self.codec) \(self.profileName)" }
+  var transformName: String { self.profile == nil ? "-" : self.transform.rawValue }
+  var name: String { "\(self.direction) \(self.mode) \(self.codec) \(self.profileName) \(self.transformName)" }
 
   /// The profile as the C program calls it.
   var limitProfile: climit_profile {

@@ -1,4 +1,5 @@
 internal import CLimit
+internal import SRTPEngine
 
 /// The C program's side.
 @safe final class LimitLegs {
@@ -12,7 +13,8 @@ internal import CLimit
       unsafe climit_start(
         climit_options(
           legs: UInt32(bench.legs), threads: UInt32(bench.threads), batch: UInt32(bench.batch),
-          profile: bench.limitProfile, key: key.baseAddress, key_length: key.count, sends: bench.direction == .send,
+          profile: bench.limitProfile, is_libsrtp2: bench.transform == .libsrtp2, key: key.baseAddress,
+          key_length: key.count, sends: bench.direction == .send,
           target: target,
           is_opus: bench.codec == .opus, opus: opus))
     }

@@ -33,7 +33,7 @@ struct PathBench {
   }
 
   func run() throws -> PathFigures {
-    try SRTPTransform.libsrtp2.start()
+    try self.bench.transform.start()
     defer { climit_rest() }
     guard climit_stay_awake() else { throw BenchFailure("no threads to keep the processors awake") }
     let encoder = self.bench.codec == .opus ? try BenchOpus().makeEncoder() : nil

@@ -28,7 +28,8 @@ struct Report {
     let bench = figures.bench
     self.say(
       pad(bench.direction.rawValue, 8) + pad(bench.mode.rawValue, 7) + pad(bench.codec.rawValue, 6)
-        + pad(bench.profileName, 25) + right("\(bench.legs)", 5) + right("\(figures.packets)", 9)
+        + pad(bench.profileName, 25) + pad(bench.transformName, 9) + right("\(bench.legs)", 5)
+        + right("\(figures.packets)", 9)
         + right(fixed(figures.nanoseconds, 0), 9)
         + right(fixed(figures.limitNanoseconds, 0), 9) + right(fixed(figures.ratio, 2), 7)
         + right("\(figures.allocations)", 7) + right(fixed(figures.srtpPerPacket, 1), 9)
@@ -118,7 +119,7 @@ struct Report {
     let paths = self.paths.map { figures in
       """
       {"direction":"\(figures.bench.direction)","rxmode":"\(figures.bench.mode)","codec":"\(figures.bench.codec)",\
-      "profile":"\(figures.bench.profileName)",\
+      "profile":"\(figures.bench.profileName)","srtp_engine":"\(figures.bench.transformName)",\
       "legs":\(figures.bench.legs),"packets":\(figures.packets),"ns_per_packet":\(fixed(figures.nanoseconds, 1)),\
       "c_ns_per_packet":\(fixed(figures.limitNanoseconds, 1)),"ratio":\(fixed(figures.ratio, 3)),\
       "allocations":\(figures.allocations),"srtp_allocations_per_packet":\(fixed(figures.srtpPerPacket, 2)),\
@@ -210,9 +211,10 @@ struct Report {
   }
 
   private static let pathHeader =
-    "CPU time of the executor's threads for each packet, nanoseconds, beside a C program with the same system calls,\n"
-    + "libsrtp2 calls and codec; allocations: ours in all packets together, libsrtp2's own for each packet.\n"
-    + pad("path", 8) + pad("rxmode", 7) + pad("codec", 6) + pad("profile", 25) + right("legs", 5) + right("packets", 9)
+    "CPU time of the executor's threads for each packet, nanoseconds, beside a C program with the same calls of the\n"
+    + "system, cipher and codec; allocations: ours in all packets together, libsrtp2's own for each packet.\n"
+    + pad("path", 8) + pad("rxmode", 7) + pad("codec", 6) + pad("profile", 25) + pad("engine", 9) + right("legs", 5)
+    + right("packets", 9)
     + right("apus", 9) + right("C", 9) + right("ratio", 7) + right("allocs", 7) + right("in srtp", 9)
     + right("C's", 9)
 

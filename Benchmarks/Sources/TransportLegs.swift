@@ -9,8 +9,8 @@ internal import UACore
 
 /// Our side: real transports on the executors that the receive mode gives them, with a bench's ends.
 ///
-/// They call libsrtp2, as the C program does, so that the ratio tells of the path about it; `TransformBench` tells what our
-/// own transform saves.
+/// They call what the C program calls, our own transform's C part or libsrtp2, so that the ratio tells of the path about it;
+/// `TransformBench` tells what our own saves.
 final class TransportLegs {
   /// Where each leg receives.
   private(set) var ports: [UInt16] = []
@@ -49,7 +49,7 @@ final class TransportLegs {
       let settings = TransportSettings(
         stream: stream, jitterBuffer: JitterBufferSettings(), receiveTimeout: 0, canonicalName: "bench",
         ssrc: UInt32(number), seed: UInt64(number),
-        wallClockOffset: wallClockNanoseconds() - Instant.now.nanoseconds, loss: 0, srtpTransform: .libsrtp2)
+        wallClockOffset: wallClockNanoseconds() - Instant.now.nanoseconds, loss: 0, srtpTransform: bench.transform)
       let handle = TransportHandle(on: loop, ownsLoop: isOwn, settings: settings, ports: opened) {}
       self.handles.append(handle)
       let sends = bench.direction == .send

@@ -2,7 +2,7 @@ internal import NetBase
 
 /// Our own transform: one key, and what is known of each SSRC under it.
 ///
-/// A packet allocates nothing; an SSRC that is new does, once it has proven authentic.
+/// A packet allocates nothing; an SSRC beside the first does, once it has proven authentic.
 struct OpenSSLSession: ~Copyable {
   private var keys: OpenSSLKeys
   private let replayWindow: Int
@@ -19,6 +19,7 @@ struct OpenSSLSession: ~Copyable {
   init(_ material: borrowing SRTPKeyMaterial, replayWindow: Int) throws(SRTPError) {
     self.keys = try OpenSSLKeys(material)
     self.replayWindow = replayWindow
+    self.streams.reserveCapacity(1)
   }
 
   consuming func releaseKeys() -> OpenSSLKeys { self.keys }

@@ -28,6 +28,8 @@ typedef struct {
   /// Datagrams of one recvmmsg.
   unsigned batch;
   climit_profile profile;
+  /// Whether libsrtp2 is called; else the C part of our own transform, which calls libcrypto's ciphers and nothing else.
+  bool is_libsrtp2;
   /// Master key and salt, 64 bytes at most.
   const uint8_t *key;
   size_t key_length;
@@ -44,8 +46,8 @@ typedef struct climit climit;
 
 /// NULL when a thread, a socket or a codec can't be had. No leg does anything until it has its contexts.
 climit *climit_start(climit_options options);
-/// Makes a leg's contexts, both ways; false when they can't be had. With a profile the caller has started libsrtp2, which can
-/// be started but once. What libsrtp2 calls, Debian's NSS, finds the newest first: so the two programs' are made by turns.
+/// Makes a leg's contexts, both ways; false when they can't be had. The caller has started libsrtp2, which can be started
+/// but once, where it is called. What libsrtp2 calls, Debian's NSS, finds the newest first: so the two programs' are made by turns.
 bool climit_add_contexts(climit *limit, unsigned leg);
 /// The port, on 127.0.0.1, at which a leg receives.
 uint16_t climit_port(const climit *limit, unsigned leg);
