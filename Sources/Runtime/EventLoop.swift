@@ -25,6 +25,7 @@ package final class EventLoop: SerialExecutor, Sendable {
   }
 
   private let inbox = Locked(Inbox())
+  private let signals = SignalCount()
   private let wakeup = eventfd(0, Int32(EFD_NONBLOCK) | Int32(EFD_CLOEXEC))
   private let owner = Atomic<UInt>(0)
   private let thread = Locked<Thread?>(nil)
@@ -36,7 +37,8 @@ package final class EventLoop: SerialExecutor, Sendable {
 
   private init(clock: Clock, batchSlots: Int) {
     self.clock = clock
-    unsafe self.context = LoopContext(wake: self.wakeup, clock: clock, batchSlots: batchSlots)
+    unsafe self.context = LoopContext(
+      wake: self.wakeup, signals: self.signals, clock: clock, batchSlots: batchSlots)
   }
 
   deinit { close(self.wakeup) }
@@ -95,7 +97,10 @@ package final class EventLoop: SerialExecutor, Sendable {
     }
   }
 
-  package func signal(_ id: WatchID) { _ = self.add { $0.append(.signal(id)) } }
+  package func signal(_ id: WatchID) {
+    self.signals.add()
+    _ = self.add { $0.append(.signal(id)) }
+  }
 
   /// Runs `body` on the loop and waits for it; at once when already there.
   ///

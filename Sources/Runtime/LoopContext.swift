@@ -15,6 +15,7 @@ package final class LoopContext {
   package let batch: PacketBatch
   private var workspace = Workspace()
   private let clock: Clock
+  private let signals: SignalCount
   private let epoll = epoll_create1(Int32(EPOLL_CLOEXEC))
   private let alarm = timerfd_create(CLOCK_MONOTONIC, Int32(TFD_NONBLOCK | TFD_CLOEXEC))
   private var handlers = SlotTable<Handler>()
@@ -36,17 +37,15 @@ package final class LoopContext {
     var unsent = 0
   }
 
-  init(wake: Int32, clock: Clock, batchSlots: Int) {
+  init(wake: Int32, signals: SignalCount, clock: Clock, batchSlots: Int) {
     self.clock = clock
+    self.signals = signals
     self.batch = PacketBatch(slots: batchSlots)
     self.outbox = Outbox(slots: batchSlots)
     clinux_epoll_add(self.epoll, wake, 0)
-    _ = self.watch(self.alarm) { [unowned self, alarm] in
-      // What is armed next may be due at the same instant, which has passed.
-      self.armed = nil
-      var count: UInt64 = 0
-      _ = unsafe read(alarm, &count, 8)
-    }
+    // What is armed next may be due at the same instant, which has passed.
+    let id = self.register { [unowned self] in self.armed = nil }
+    clinux_epoll_add_timer(self.epoll, self.alarm, id.token)
   }
 
   /// Whether there were descriptors for it.
@@ -58,6 +57,10 @@ package final class LoopContext {
   }
 
   package var now: Instant { self.clock.now }
+
+  /// How often other threads have signalled so far. Where it is what it was, nobody has posted anything that was signalled;
+  /// and unlike the mailbox, in memory of its own, it is always near.
+  package var signalCount: Int { self.signals.count }
 
   /// Takes out the loop's workspace, for whoever runs while it runs; nothing is copied.
   package func takeWorkspace() -> Workspace {

@@ -5,8 +5,9 @@ package struct TimerID: Hashable, Sendable {
   let token: UInt64
 }
 
-/// A binary heap of deadlines over timers that are made once and armed often: arming allocates nothing.
+/// A heap of deadlines over timers that are made once and armed often: arming allocates nothing.
 ///
+/// Each entry has four below it, side by side: with a thousand timers that is half the cache lines of a binary heap.
 /// Arming again or disarming leaves the old entry, which is skipped when it comes up. The entries are plain numbers, so
 /// that sifting them counts no references.
 struct TimerHeap {
@@ -64,25 +65,27 @@ struct TimerHeap {
   private mutating func push(_ entry: Entry) {
     self.entries.append(entry)
     var child = self.entries.count - 1
-    while child > 0, self.entries[child].deadline < self.entries[(child - 1) / 2].deadline {
-      self.entries.swapAt(child, (child - 1) / 2)
-      child = (child - 1) / 2
+    while child > 0, entry.deadline < self.entries[(child - 1) / 4].deadline {
+      self.entries[child] = self.entries[(child - 1) / 4]
+      child = (child - 1) / 4
     }
+    self.entries[child] = entry
   }
 
   private mutating func removeFirst() {
-    self.entries.swapAt(0, self.entries.count - 1)
-    self.entries.removeLast()
-    var parent = 0
-    while true {
-      var least = parent
-      for child in (2 * parent + 1)...(2 * parent + 2)
-      where child < self.entries.count && self.entries[child].deadline < self.entries[least].deadline {
+    let last = self.entries.removeLast()
+    guard !self.entries.isEmpty else { return }
+    var place = 0
+    while 4 * place + 1 < self.entries.count {
+      var least = 4 * place + 1
+      for child in least..<min(least + 4, self.entries.count)
+      where self.entries[child].deadline < self.entries[least].deadline {
         least = child
       }
-      guard least != parent else { return }
-      self.entries.swapAt(parent, least)
-      parent = least
+      guard self.entries[least].deadline < last.deadline else { break }
+      self.entries[place] = self.entries[least]
+      place = least
     }
+    self.entries[place] = last
   }
 }

@@ -5,8 +5,7 @@ struct InboundGeneration: ~Copyable {
   // What every packet touches comes first.
   /// Whether a packet was authenticated since this key became the newest.
   var heard = false
-  /// By position in the source table.
-  private var marks: [Mark]
+  private var marks = Marks()
   private var context: InboundSRTP
   private let continuity: SRTPContinuity
   /// When it goes out of use; nil for the newest.
@@ -25,6 +24,29 @@ struct InboundGeneration: ~Copyable {
     var hasControl = false
   }
 
+  /// By position in the source table; the first one's, often the only one, lies with what every packet touches.
+  private struct Marks {
+    private var first = Mark()
+    private var others: [Mark] = []
+
+    var indices: Range<Int> { 0..<self.others.count + 1 }
+
+    subscript(source: Int) -> Mark {
+      get {
+        if source == 0 { return self.first }
+        return source <= self.others.count ? self.others[source - 1] : Mark()
+      }
+      set {
+        guard source > 0 else {
+          self.first = newValue
+          return
+        }
+        while self.others.count < source { self.others.append(Mark()) }
+        self.others[source - 1] = newValue
+      }
+    }
+  }
+
   /// How an attempt to read a packet under this key ended; with the RTP or SRTCP index when it opened.
   enum Opening {
     case opened(index: UInt64)
@@ -37,7 +59,6 @@ struct InboundGeneration: ~Copyable {
     self.context = try InboundSRTP(material, replayWindow: replayWindow, transform: transform)
     self.material = material
     self.continuity = continuity
-    self.marks = [Mark](repeating: Mark(), count: SourceTable.capacity)
   }
 
   // MARK: Life

@@ -5,10 +5,12 @@ internal import NetBase
 /// A packet allocates nothing; an SSRC beside the first does, once it has proven authentic.
 struct OpenSSLSession: ~Copyable {
   private var keys: OpenSSLKeys
+  /// That of the last packet, when there was one; most have the same SSRC.
+  private var current: Stream
+  private var hasCurrent = false
   private let replayWindow: Int
-  private var streams: [Stream] = []
-  /// Where the last packet's SSRC was: most have the same.
-  private var latest = 0
+  /// In no order.
+  private var others: [Stream] = []
 
   private struct Stream {
     let ssrc: UInt32
@@ -19,7 +21,7 @@ struct OpenSSLSession: ~Copyable {
   init(_ material: borrowing SRTPKeyMaterial, replayWindow: Int) throws(SRTPError) {
     self.keys = try OpenSSLKeys(material)
     self.replayWindow = replayWindow
-    self.streams.reserveCapacity(1)
+    self.current = Stream(ssrc: 0, rtp: ReplayWindow(size: replayWindow))
   }
 
   consuming func releaseKeys() -> OpenSSLKeys { self.keys }
@@ -30,10 +32,10 @@ struct OpenSSLSession: ~Copyable {
 
   mutating func unprotect(_ packet: inout Packet, header: SecureHeader, isRTCP: Bool) -> SRTPResult {
     if isRTCP { return self.unprotectControl(&packet, header) }
-    let known = self.position(of: header.ssrc)
+    let isKnown = self.select(header.ssrc)
     let place =
-      known.map { self.streams[$0].rtp.place(of: header.sequenceNumber) }
-      ?? .new(index: UInt64(header.sequenceNumber))
+      isKnown
+      ? self.current.rtp.place(of: header.sequenceNumber) : .new(index: UInt64(header.sequenceNumber))
     let index: UInt64
     switch place {
     case .new(let found), .jump(let found): index = found
@@ -42,7 +44,8 @@ struct OpenSSLSession: ~Copyable {
     }
     let result = self.keys.open(&packet, header, index: index, isRTCP: false)
     guard case .ok = result else { return result }
-    self.note(place, at: known ?? self.append(header.ssrc))
+    if !isKnown { self.begin(header.ssrc) }
+    self.note(place)
     return .ok
   }
 
@@ -51,37 +54,38 @@ struct OpenSSLSession: ~Copyable {
     let place = packet.count - 4 - (self.keys.profile.isAEAD ? 0 : self.keys.tagLength(isRTCP: true))
     guard place >= header.length else { return .malformed }
     let index = packet.bytes.uint32(at: place) & 0x7FFF_FFFF
-    let known = self.position(of: header.ssrc)
-    if let known, !self.streams[known].rtcp.isNew(index) { return .replayed }
+    let isKnown = self.select(header.ssrc)
+    if isKnown, !self.current.rtcp.isNew(index) { return .replayed }
     let result = self.keys.open(&packet, header, index: UInt64(index), isRTCP: true)
     guard case .ok = result else { return result }
-    self.streams[known ?? self.append(header.ssrc)].rtcp.note(index)
+    if !isKnown { self.begin(header.ssrc) }
+    self.current.rtcp.note(index)
     return .ok
   }
 
   /// The index is noted before it is used, so that a failure can't lead to the same key stream a second time.
   mutating func protect(_ packet: inout Packet, header: SecureHeader, isRTCP: Bool) -> SRTPResult {
-    let position = self.position(of: header.ssrc) ?? self.append(header.ssrc)
+    if !self.select(header.ssrc) { self.begin(header.ssrc) }
     let index: UInt64
     if isRTCP {
-      guard let next = self.streams[position].rtcp.advance() else { return .keyExpired }
+      guard let next = self.current.rtcp.advance() else { return .keyExpired }
       index = UInt64(next)
     } else {
-      let place = self.streams[position].rtp.place(of: header.sequenceNumber)
+      let place = self.current.rtp.place(of: header.sequenceNumber)
       switch place {
       case .new(let found), .jump(let found): index = found
       case .replayed: return .replayed
       case .exhausted: return .keyExpired
       }
-      self.note(place, at: position)
+      self.note(place)
     }
     return self.keys.seal(&packet, header, index: index, isRTCP: isRTCP)
   }
 
-  private mutating func note(_ place: ReplayWindow.Place, at position: Int) {
+  private mutating func note(_ place: ReplayWindow.Place) {
     switch place {
-    case .new(let index): self.streams[position].rtp.note(index)
-    case .jump(let index): self.streams[position].rtp.restart(at: index)
+    case .new(let index): self.current.rtp.note(index)
+    case .jump(let index): self.current.rtp.restart(at: index)
     case .replayed, .exhausted: break
     }
   }
@@ -91,38 +95,42 @@ struct OpenSSLSession: ~Copyable {
   /// Changes the key of every SSRC; rollover counters and SRTCP indices go on. On an error nothing has changed.
   mutating func update(_ material: borrowing SRTPKeyMaterial) throws(SRTPError) {
     self.keys = try OpenSSLKeys(material)
-    for position in self.streams.indices { self.streams[position].rtp.renew() }
+    self.current.rtp.renew()
+    for position in self.others.indices { self.others[position].rtp.renew() }
   }
 
   mutating func set(rolloverCounter: UInt32, of ssrc: UInt32) -> Bool {
-    guard let position = self.position(of: ssrc) else { return false }
-    self.streams[position].rtp.pendingRolloverCounter = rolloverCounter
+    guard self.select(ssrc) else { return false }
+    self.current.rtp.pendingRolloverCounter = rolloverCounter
     return true
   }
 
   mutating func add(ssrc: UInt32) -> Bool {
-    if self.position(of: ssrc) == nil { _ = self.append(ssrc) }
+    if !self.select(ssrc) { self.begin(ssrc) }
     return true
   }
 
   mutating func remove(ssrc: UInt32) {
-    guard let position = self.position(of: ssrc) else { return }
-    self.streams.swapAt(position, self.streams.count - 1)
-    self.streams.removeLast()
-  }
-
-  private mutating func position(of ssrc: UInt32) -> Int? {
-    if self.latest < self.streams.count, self.streams[self.latest].ssrc == ssrc { return self.latest }
-    for position in self.streams.indices where self.streams[position].ssrc == ssrc {
-      self.latest = position
-      return position
+    guard self.select(ssrc) else { return }
+    guard let other = self.others.popLast() else {
+      self.hasCurrent = false
+      return
     }
-    return nil
+    self.current = other
   }
 
-  private mutating func append(_ ssrc: UInt32) -> Int {
-    self.streams.append(Stream(ssrc: ssrc, rtp: ReplayWindow(size: self.replayWindow)))
-    self.latest = self.streams.count - 1
-    return self.latest
+  /// Makes that of `ssrc` the current one; false, and nothing has changed, where there is none.
+  private mutating func select(_ ssrc: UInt32) -> Bool {
+    if self.hasCurrent, self.current.ssrc == ssrc { return true }
+    guard let position = self.others.firstIndex(where: { $0.ssrc == ssrc }) else { return false }
+    swap(&self.current, &self.others[position])
+    return true
+  }
+
+  /// Makes a new one for `ssrc` the current one.
+  private mutating func begin(_ ssrc: UInt32) {
+    if self.hasCurrent { self.others.append(self.current) }
+    self.current = Stream(ssrc: ssrc, rtp: ReplayWindow(size: self.replayWindow))
+    self.hasCurrent = true
   }
 }

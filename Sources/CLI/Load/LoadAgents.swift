@@ -6,7 +6,8 @@ internal import UACore
 
 /// The agents of `apus load`, and what they measure together.
 struct LoadAgents {
-  let delays = MediaDelays(stripes: processorCount())
+  /// A prime, so that the transports of each worker are among those that measure.
+  let delays = MediaDelays(stripes: processorCount(), period: 7)
   private let options: LoadCommand
   private let speech: LoadSpeech
   private let pool: LoopPool?

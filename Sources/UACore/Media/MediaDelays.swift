@@ -106,12 +106,21 @@ package struct MediaDelays: Sendable {
   /// that up to one of it is theirs.
   package let tick: DelayTally
 
-  package init(stripes: Int) {
+  /// Of so many transports one measures.
+  private let period: Int
+
+  /// - Parameters:
+  ///   - stripes: one for each processor is plenty.
+  ///   - period: of so many transports one measures, the first among them: what many measure costs what it measures.
+  package init(stripes: Int, period: Int = 1) {
     (self.receive, self.tick) = (DelayTally(stripes: stripes), DelayTally(stripes: stripes))
+    self.period = period
   }
 
-  func counters(for index: Int) -> TransportDelays {
-    TransportDelays(receive: self.receive.stripe(index), tick: self.tick.stripe(index))
+  /// - Parameter index: counted from 1; nil where that transport is not to measure.
+  func counters(for index: Int) -> TransportDelays? {
+    guard (index - 1).isMultiple(of: self.period) else { return nil }
+    return TransportDelays(receive: self.receive.stripe(index), tick: self.tick.stripe(index))
   }
 }
 

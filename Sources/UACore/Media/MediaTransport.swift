@@ -21,6 +21,8 @@ package final class MediaTransport {
   // What every packet and tick touches comes first, side by side in memory: with many calls each cache line counts.
   let context: LoopContext
   private let commands: Mailbox<TransportCommand>
+  /// How often the loop had been signalled when commands were looked for last.
+  private var seenSignals = -1
   private(set) var isRunning = false
   /// Whether anything happened that `settle` has to see; a packet that is only played leaves it as it is.
   var isUnsettled = false
@@ -228,7 +230,10 @@ package final class MediaTransport {
   // MARK: Commands
 
   func obey() {
-    // Nearly always; a message that is none is as large as one.
+    // Nearly always; a message that is none is as large as one, and the mailbox is nowhere near.
+    let signals = self.context.signalCount
+    guard signals != self.seenSignals else { return }
+    self.seenSignals = signals
     guard !self.commands.isEmpty else { return }
     while self.isRunning, self.closingEnd == nil, let command = self.commands.take() {
       self.isUnsettled = true
