@@ -6,14 +6,15 @@ internal import UACore
 
 /// The agents of `apus load`, and what they measure together.
 struct LoadAgents {
-  /// A prime, so that the transports of each worker are among those that measure.
-  let delays = MediaDelays(stripes: processorCount(), period: 7)
+  let delays: MediaDelays
   private let options: LoadCommand
   private let speech: LoadSpeech
   private let pool: LoopPool?
 
   init(_ options: LoadCommand) throws {
     self.options = options
+    // A prime, so that the transports of each worker are among those that measure.
+    self.delays = MediaDelays(stripes: processorCount(), period: options.callCount > 100 ? 7 : 1)
     self.speech = try LoadSpeech(path: try ShippedSpeech.path())
     guard (options.media.rxmode ?? .pool) == .pool else {
       self.pool = nil
