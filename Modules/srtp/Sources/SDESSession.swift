@@ -100,14 +100,12 @@ final class SDESSession: MediaEncryptionSession {
       ?? self.lines.first { $0.profile == answer.profile }
   }
 
-  /// One line per suite. The suite in force goes first, with its key, so that a re-offer changes nothing. New keys are
-  /// offered for the suite in force alone, which both have: keys that nobody takes need not be made, sent and read.
+  /// One line per suite. The suite in force goes first, with its key, so that a re-offer changes nothing.
   private func makeLines() throws(ModuleError) -> [CryptoAttribute] {
     var lines: [CryptoAttribute] = []
     var inForce: MasterKey?
     if case .encrypted(let keys) = self.agreement { inForce = keys.outbound }
     for (index, suite) in self.suites.enumerated() {
-      if self.wantsNewKeys, let inForce, suite != inForce.profile { continue }
       let known = suite == inForce?.profile ? inForce : self.lines.first { $0.profile == suite }?.keys[0]
       let key: MasterKey
       if let known, !self.wantsNewKeys { key = known } else { key = try .random(for: suite) }

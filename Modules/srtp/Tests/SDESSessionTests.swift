@@ -279,7 +279,6 @@ private func exchange(_ offerer: any MediaEncryptionSession, _ answerer: any Med
       #expect(supported)
       let offer = try one.offerAttributes()
       #expect(Set(try offer.map { try bytes($0) }).isDisjoint(with: try before.map { try bytes($0) }))
-      #expect(before.count == allSuites.count && offer.count == 1, "nobody takes the others")
       let answer = try other.answer(to: description(offer))
       let (offered, answered) = (try bytes(offer[0]), try bytes(answer[0]))
       let suite = SRTPProfile.aesCM128HMACSHA1Tag80
@@ -296,8 +295,7 @@ private func exchange(_ offerer: any MediaEncryptionSession, _ answerer: any Med
       #expect(told(other) == [.switchOutbound])
       other.answerConfirmed()
       #expect(told(other).isEmpty)
-      let next = try one.offerAttributes()
-      #expect(next.first == offer[0] && next.count == before.count)
+      #expect(try one.offerAttributes() == offer)
       one.rollback()
     }
   }
