@@ -207,7 +207,7 @@ package struct KeyExchangeCounters: Sendable {
   /// Malformed datagrams, or more than the bounds allow.
   package var dropped = 0
   package var retransmissions = 0
-  /// Datagrams that wait for the peer's description.
+  /// Datagrams that wait for the peer's description, or did when it was over.
   package var waiting = 0
   package init() {}
 

@@ -61,11 +61,13 @@ final class ComponentExchange {
   /// Why the last handshake failed that was not with the described address.
   private var lastRefusal: String?
   private(set) var counters = KeyExchangeCounters()
+  /// Datagrams that waited for a handshake until there was none to come.
+  private var unanswered = 0
 
   /// The counters, with what waits at this moment.
   var counted: KeyExchangeCounters {
     var all = self.counters
-    all.waiting = self.alerts.count
+    all.waiting = self.alerts.count + self.unanswered
     if case .waiting(let early) = self.state { all.waiting += early.count }
     return all
   }
@@ -149,9 +151,15 @@ final class ComponentExchange {
     self.flush(handshake, &actions)
   }
 
-  /// Lets go of everything.
-  func end() {
+  /// The association has no such component.
+  func leaveOut() {
     if case .waiting(let early) = self.state { self.counters.dropped += early.count }
+    self.state = .idle
+  }
+
+  /// Lets go of everything. What still waited was right, and came before its time: a call may end while its keys change.
+  func end() {
+    if case .waiting(let early) = self.state { self.unanswered += early.count }
     self.forgetAlerts()
     self.state = .idle
   }

@@ -47,7 +47,7 @@ package final class DTLSKeyExchange: KeyExchange {
     for component in self.components {
       let address = component.component == .rtp ? remote.rtpAddress : remote.rtcpAddress
       guard let address else {
-        component.end()
+        component.leaveOut()
         continue
       }
       let terms = HandshakeTerms(

@@ -33,6 +33,17 @@ private func clientHello() throws -> [UInt8] {
     #expect(pair.first.exchange.counters.retransmissions == 0)
   }
 
+  @Test("a ClientHello that waited when the call ended counts as one that waits, not as one that was wrong")
+  func earlyAndOver() throws {
+    let pair = try makePair()
+    pair.start(pair.first, remote: pair.remote(pair.second, isActive: true, hasRTCP: false))
+    pair.run(milliseconds: 50)
+    #expect(pair.second.exchange.counters.waiting == 1)
+    pair.second.exchange.close(now: pair.now)
+    let counters = pair.second.exchange.counters
+    #expect(counters.waiting == 1 && counters.dropped == 0)
+  }
+
   @Test("what is kept is bounded: four sources, four datagrams each, 2,048 bytes, 10 s")
   func earlyBounds() throws {
     let hello = try clientHello()
