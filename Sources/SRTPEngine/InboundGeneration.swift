@@ -5,7 +5,8 @@ struct InboundGeneration: ~Copyable {
   // What every packet touches comes first.
   /// Whether a packet was authenticated since this key became the newest.
   var heard = false
-  private var marks = Marks()
+  /// By position in the source table, as far as there was anything to note.
+  private var marks = InlineFirst<Mark>()
   private var context: InboundSRTP
   private let continuity: SRTPContinuity
   /// When it goes out of use; nil for the newest.
@@ -22,29 +23,6 @@ struct InboundGeneration: ~Copyable {
     /// The same for SRTCP; nil also where the peer's SRTCP index started anew, so that nothing can be compared.
     var firstControlIndex: UInt32?
     var hasControl = false
-  }
-
-  /// By position in the source table; the first one's, often the only one, lies with what every packet touches.
-  private struct Marks {
-    private var first = Mark()
-    private var others: [Mark] = []
-
-    var indices: Range<Int> { 0..<self.others.count + 1 }
-
-    subscript(source: Int) -> Mark {
-      get {
-        if source == 0 { return self.first }
-        return source <= self.others.count ? self.others[source - 1] : Mark()
-      }
-      set {
-        guard source > 0 else {
-          self.first = newValue
-          return
-        }
-        while self.others.count < source { self.others.append(Mark()) }
-        self.others[source - 1] = newValue
-      }
-    }
   }
 
   /// How an attempt to read a packet under this key ended; with the RTP or SRTCP index when it opened.
@@ -82,7 +60,7 @@ struct InboundGeneration: ~Copyable {
 
   mutating func forget(ssrc: UInt32, at source: Int) {
     self.context.forget(ssrc: ssrc)
-    self.marks[source] = Mark()
+    if source < self.marks.count { self.marks[source] = Mark() }
   }
 
   mutating func adopt() { self.context.adopt() }
@@ -92,7 +70,7 @@ struct InboundGeneration: ~Copyable {
   // MARK: Packets
 
   /// Whether no RTP packet of this SSRC was heard under this key: one may need two attempts, at two rollover counters.
-  func isUndecided(_ source: Int) -> Bool { self.marks[source].highestIndex == nil }
+  func isUndecided(_ source: Int) -> Bool { self.mark(source).highestIndex == nil }
 
   /// Authenticates and decrypts in place. After a refusal the packet is as it was if `scratch` has it, else undefined.
   ///
@@ -105,7 +83,7 @@ struct InboundGeneration: ~Copyable {
       let index = UInt64(self.controlIndex(of: packet.bytes))
       return self.attempt(&packet, header, isRTCP: true, index: index, scratch: scratch)
     }
-    if let source, let highest = self.marks[source].highestIndex {
+    if let source, let highest = self.mark(source).highestIndex {
       let index = PacketIndex.estimate(header.sequenceNumber, highest: highest)
       return self.attempt(&packet, header, isRTCP: false, index: index, scratch: scratch)
     }
@@ -158,8 +136,13 @@ struct InboundGeneration: ~Copyable {
 
   // MARK: What was heard
 
+  private func mark(_ source: Int) -> Mark { source < self.marks.count ? self.marks[source] : Mark() }
+
+  private mutating func makeMark(_ source: Int) { while self.marks.count <= source { self.marks.append(Mark()) } }
+
   /// Notes an authenticated RTP packet and returns the highest index under this key.
   mutating func note(index: UInt64, at source: Int) -> UInt64 {
+    self.makeMark(source)
     if self.marks[source].firstIndex == nil { self.marks[source].firstIndex = index }
     let highest = max(self.marks[source].highestIndex ?? index, index)
     self.marks[source].highestIndex = highest
@@ -168,24 +151,25 @@ struct InboundGeneration: ~Copyable {
 
   /// Notes an authenticated SRTCP packet; `known` is the highest index of the SSRC under any key before it.
   mutating func note(controlIndex: UInt32, at source: Int, known: UInt32?) {
+    self.makeMark(source)
     guard !self.marks[source].hasControl else { return }
     self.marks[source].hasControl = true
     if known.map({ $0 < controlIndex }) ?? true { self.marks[source].firstControlIndex = controlIndex }
   }
 
   func hasHeard(_ source: Int, isRTCP: Bool) -> Bool {
-    isRTCP ? self.marks[source].hasControl : self.marks[source].highestIndex != nil
+    isRTCP ? self.mark(source).hasControl : self.mark(source).highestIndex != nil
   }
 
   /// Whether this key, being newer, forbids older ones to open a packet at this place.
   func supersedes(sequenceNumber: UInt16, at source: Int) -> Bool {
-    guard let first = self.marks[source].firstIndex else { return false }
+    guard let first = self.mark(source).firstIndex else { return false }
     return !PacketIndex.precedes(sequenceNumber, first)
   }
 
   /// The same for SRTCP.
   func supersedes(controlIndex: UInt32, at source: Int) -> Bool {
-    guard let first = self.marks[source].firstControlIndex else { return false }
+    guard let first = self.mark(source).firstControlIndex else { return false }
     return controlIndex >= first
   }
 }

@@ -120,7 +120,7 @@ package struct InboundKeys: ~Copyable {
     guard self.generationCount > 0 else { return .noKey }
     guard let header = SecureHeader(packet.bytes, isRTCP: isRTCP) else { return .malformed }
     let source = self.sources.position(of: header.ssrc)
-    let carried = source.flatMap { self.sources[$0].highestIndex }
+    let carried = source.flatMap { self.sources.sources[$0].highestIndex }
     if self.mayFailFirst(source, carried: carried, isRTCP: isRTCP) {
       self.scratch.save(packet)
     } else {
@@ -184,7 +184,7 @@ package struct InboundKeys: ~Copyable {
     let isLeading = !self.isHeard(underNewerThan: place, source, isRTCP: isRTCP)
     if isRTCP {
       let controlIndex = UInt32(truncatingIfNeeded: index)
-      let before = self.sources[source].highestControlIndex
+      let before = self.sources.sources[source].highestControlIndex
       self.ring[place]?.note(controlIndex: controlIndex, at: source, known: before)
       if isLeading { self.sources.set(highestControlIndex: max(before ?? 0, controlIndex), at: source) }
     } else if let highest = self.ring[place]?.note(index: index, at: source), isLeading {

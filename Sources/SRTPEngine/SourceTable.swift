@@ -16,51 +16,34 @@ struct SourceTable {
     var highestControlIndex: UInt32?
   }
 
-  /// The first one, often the only one, lies with what every packet touches.
-  private var first: Source?
-  private var others: [Source] = []
-
-  var count: Int { self.first == nil ? 0 : self.others.count + 1 }
-
-  /// - Parameter position: of one that is there.
-  private(set) subscript(position: Int) -> Source {
-    get {
-      position == 0 ? self.first ?? Source(ssrc: 0, lastHeard: Instant(nanoseconds: 0)) : self.others[position - 1]
-    }
-    set { if position == 0 { self.first = newValue } else { self.others[position - 1] = newValue } }
-  }
+  private(set) var sources = InlineFirst<Source>()
 
   func position(of ssrc: UInt32) -> Int? {
-    guard let first else { return nil }
-    if first.ssrc == ssrc { return 0 }
-    return self.others.firstIndex { $0.ssrc == ssrc }.map { $0 + 1 }
+    for position in self.sources.indices where self.sources[position].ssrc == ssrc { return position }
+    return nil
   }
 
   /// A place for a new SSRC, and the SSRC that had to give way: the one that was silent for longest.
   mutating func claim(_ ssrc: UInt32, now: Instant) -> (position: Int, evicted: UInt32?) {
     let source = Source(ssrc: ssrc, lastHeard: now)
-    guard let first else {
-      self.first = source
-      return (0, nil)
+    guard self.sources.count == Self.capacity else {
+      self.sources.append(source)
+      return (self.sources.count - 1, nil)
     }
-    guard self.count == Self.capacity else {
-      self.others.append(source)
-      return (self.count - 1, nil)
+    var oldest = 0
+    for position in self.sources.indices where self.sources[position].lastHeard < self.sources[oldest].lastHeard {
+      oldest = position
     }
-    var oldest = (position: 0, lastHeard: first.lastHeard)
-    for position in 1..<self.count where self[position].lastHeard < oldest.lastHeard {
-      oldest = (position, self[position].lastHeard)
-    }
-    let evicted = self[oldest.position].ssrc
-    self[oldest.position] = source
-    return (oldest.position, evicted)
+    let evicted = self.sources[oldest].ssrc
+    self.sources[oldest] = source
+    return (oldest, evicted)
   }
 
-  mutating func heard(_ position: Int, now: Instant) { self[position].lastHeard = now }
+  mutating func heard(_ position: Int, now: Instant) { self.sources[position].lastHeard = now }
 
-  mutating func set(highestIndex index: UInt64, at position: Int) { self[position].highestIndex = index }
+  mutating func set(highestIndex index: UInt64, at position: Int) { self.sources[position].highestIndex = index }
 
   mutating func set(highestControlIndex index: UInt32, at position: Int) {
-    self[position].highestControlIndex = index
+    self.sources[position].highestControlIndex = index
   }
 }
