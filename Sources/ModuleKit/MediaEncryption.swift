@@ -207,13 +207,16 @@ package struct KeyExchangeCounters: Sendable {
   /// Malformed datagrams, or more than the bounds allow.
   package var dropped = 0
   package var retransmissions = 0
-  /// Datagrams that wait for the peer's description, or did when it was over.
+  /// Datagrams that wait for the peer's description.
   package var waiting = 0
+  /// Those that still waited when the exchange was over.
+  package var ended = 0
   package init() {}
 
   package mutating func add(_ other: KeyExchangeCounters) {
     self.taken += other.taken
     self.waiting += other.waiting
+    self.ended += other.ended
     self.strangers += other.strangers
     self.dropped += other.dropped
     self.retransmissions += other.retransmissions

@@ -61,13 +61,11 @@ final class ComponentExchange {
   /// Why the last handshake failed that was not with the described address.
   private var lastRefusal: String?
   private(set) var counters = KeyExchangeCounters()
-  /// Datagrams that waited for a handshake until there was none to come.
-  private var unanswered = 0
 
   /// The counters, with what waits at this moment.
   var counted: KeyExchangeCounters {
     var all = self.counters
-    all.waiting = self.alerts.count + self.unanswered
+    all.waiting = self.alerts.count
     if case .waiting(let early) = self.state { all.waiting += early.count }
     return all
   }
@@ -151,7 +149,7 @@ final class ComponentExchange {
     self.flush(handshake, &actions)
   }
 
-  /// The association has no such component.
+  /// The association has no such component: nothing that came for it was right.
   func leaveOut() {
     if case .waiting(let early) = self.state { self.counters.dropped += early.count }
     self.state = .idle
@@ -159,7 +157,7 @@ final class ComponentExchange {
 
   /// Lets go of everything. What still waited was right, and came before its time: a call may end while its keys change.
   func end() {
-    if case .waiting(let early) = self.state { self.unanswered += early.count }
+    if case .waiting(let early) = self.state { self.counters.ended += early.count }
     self.forgetAlerts()
     self.state = .idle
   }

@@ -33,7 +33,7 @@ private func clientHello() throws -> [UInt8] {
     #expect(pair.first.exchange.counters.retransmissions == 0)
   }
 
-  @Test("a ClientHello that waited when the call ended counts as one that waits, not as one that was wrong")
+  @Test("a ClientHello that waited when the call ended counts as that, not as one that was wrong")
   func earlyAndOver() throws {
     let pair = try makePair()
     pair.start(pair.first, remote: pair.remote(pair.second, isActive: true, hasRTCP: false))
@@ -41,7 +41,18 @@ private func clientHello() throws -> [UInt8] {
     #expect(pair.second.exchange.counters.waiting == 1)
     pair.second.exchange.close(now: pair.now)
     let counters = pair.second.exchange.counters
-    #expect(counters.waiting == 1 && counters.dropped == 0)
+    #expect(counters.ended == 1 && counters.waiting == 0 && counters.dropped == 0)
+  }
+
+  @Test("what came early for RTCP is of no use where the description says that there is none")
+  func earlyAndMuxed() throws {
+    let hello = try clientHello()
+    let pair = try makePair()
+    pair.receive(hello, at: pair.second, from: stranger(1), on: .rtcp)
+    #expect(pair.second.exchange.counters.waiting == 1)
+    pair.start(pair.second, remote: pair.remote(pair.first, isActive: false, hasRTCP: false))
+    let counters = pair.second.exchange.counters
+    #expect(counters.dropped == 1 && counters.waiting == 0)
   }
 
   @Test("what is kept is bounded: four sources, four datagrams each, 2,048 bytes, 10 s")

@@ -471,7 +471,8 @@ package final class MediaTransport {
     let exchanges = self.exchangeCounters
     all.drops = self.drops
     for path in self.paths { path.countUnkeyed(in: &all.drops) }
-    if !self.isRunning { all.drops.ended = exchanges.waiting + self.paths.reduce(0) { $0 + $1.waiting } }
+    all.drops.ended += exchanges.ended
+    if !self.isRunning { all.drops.ended += exchanges.waiting + self.paths.reduce(0) { $0 + $1.waiting } }
     all.drops.unknown += drops.unknown
     all.drops.mailboxFull += drops.mailboxFull + self.outbox.dropCount + self.commands.dropCount
     all.sendFailures = self.sendFailures

@@ -19,7 +19,7 @@ package struct DropCounters: Equatable, Sendable {
   package var noKey = 0
   /// Too many waited for keys, and its source had most places of all.
   package var crowded = 0
-  /// Still waiting for its keys or its handshake when the call ended.
+  /// Still waiting for its keys or its handshake when the call ended, or the change of keys came to nothing.
   package var ended = 0
   /// Connectivity checks without or with wrong credentials, answers to none of ours, and checks above the rate.
   package var checks = 0

@@ -107,7 +107,7 @@ enum Secured {
       }
       exchange.close(now: now)
       let counters = exchange.counters
-      let counted = counters.taken + counters.dropped + counters.strangers + counters.waiting
+      let counted = counters.taken + counters.dropped + counters.strangers + counters.ended
       require(counted == given, "a datagram is not counted: \(counters)")
     }
   }

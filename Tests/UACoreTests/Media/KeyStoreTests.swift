@@ -9,12 +9,6 @@ import Testing
 @Suite struct KeyStoreTests {
   private let now = Instant(nanoseconds: 1_000_000_000)
 
-  private func material(_ number: UInt8) throws -> SRTPKeyMaterial {
-    let profile = SRTPProfile.aesCM128HMACSHA1Tag80
-    let bytes = [UInt8](repeating: number, count: profile.keyAndSaltLength)
-    return try SRTPKeyMaterial(profile: profile, keyAndSalt: bytes.withRawSpan { SecretBytes($0) })
-  }
-
   private func send(_ number: UInt8, from: inout KeyStore, to: inout KeyStore) {
     var bytes = [0x80, 0, 0, number, 0, 0, 0, 1, 0, 0, 0, 7] + [UInt8](repeating: number, count: 212)
     let results = bytes.withPacket(count: 172) { packet in
@@ -29,26 +23,26 @@ import Testing
   func counts() throws {
     var ours = KeyStore()
     var theirs = KeyStore()
-    try ours.installInbound(self.material(1), .fresh, for: .rtp, now: self.now)
-    try ours.installOutbound(self.material(2), .fresh, for: .rtp, switchNow: true)
-    try theirs.installInbound(self.material(2), .fresh, for: .rtp, now: self.now)
-    try theirs.installOutbound(self.material(1), .fresh, for: .rtp, switchNow: true)
+    try ours.installInbound(SRTPKeyMaterial.numbered(1), .fresh, for: .rtp, now: self.now)
+    try ours.installOutbound(SRTPKeyMaterial.numbered(2), .fresh, for: .rtp, switchNow: true)
+    try theirs.installInbound(SRTPKeyMaterial.numbered(2), .fresh, for: .rtp, now: self.now)
+    try theirs.installOutbound(SRTPKeyMaterial.numbered(1), .fresh, for: .rtp, switchNow: true)
     self.send(1, from: &ours, to: &theirs)
     self.send(1, from: &theirs, to: &ours)
 
-    try ours.installInbound(self.material(3), .carried, for: .rtp, now: self.now)
-    try ours.installOutbound(self.material(4), .carried, for: .rtp, switchNow: false)
-    try theirs.installInbound(self.material(4), .carried, for: .rtp, now: self.now)
-    try theirs.installOutbound(self.material(3), .carried, for: .rtp, switchNow: true)
+    try ours.installInbound(SRTPKeyMaterial.numbered(3), .carried, for: .rtp, now: self.now)
+    try ours.installOutbound(SRTPKeyMaterial.numbered(4), .carried, for: .rtp, switchNow: false)
+    try theirs.installInbound(SRTPKeyMaterial.numbered(4), .carried, for: .rtp, now: self.now)
+    try theirs.installOutbound(SRTPKeyMaterial.numbered(3), .carried, for: .rtp, switchNow: true)
     self.send(2, from: &theirs, to: &ours)
     #expect(ours.rekeys == 0, "we have not sent under ours yet")
     self.send(2, from: &ours, to: &theirs)
     // Nothing comes before the next key.
-    try ours.installInbound(self.material(5), .carried, for: .rtp, now: self.now)
+    try ours.installInbound(SRTPKeyMaterial.numbered(5), .carried, for: .rtp, now: self.now)
     #expect(ours.rekeys == 1)
 
     // One that is overtaken before it was in use does not count.
-    try ours.installInbound(self.material(6), .carried, for: .rtp, now: self.now)
+    try ours.installInbound(SRTPKeyMaterial.numbered(6), .carried, for: .rtp, now: self.now)
     #expect(ours.rekeys == 1)
   }
 
@@ -66,20 +60,20 @@ import Testing
     }
     for component in [Component.rtp, .rtcp] {
       let number: UInt8 = component == .rtp ? 1 : 2
-      try ours.installInbound(self.material(number), .fresh, for: component, now: self.now)
-      try ours.installOutbound(self.material(number + 10), .fresh, for: component, switchNow: true)
-      try theirs.installOutbound(self.material(number), .fresh, for: component, switchNow: true)
-      try theirs.installInbound(self.material(number + 10), .fresh, for: component, now: self.now)
+      try ours.installInbound(SRTPKeyMaterial.numbered(number), .fresh, for: component, now: self.now)
+      try ours.installOutbound(SRTPKeyMaterial.numbered(number + 10), .fresh, for: component, switchNow: true)
+      try theirs.installOutbound(SRTPKeyMaterial.numbered(number), .fresh, for: component, switchNow: true)
+      try theirs.installInbound(SRTPKeyMaterial.numbered(number + 10), .fresh, for: component, now: self.now)
     }
     self.send(1, from: &ours, to: &theirs)
     #expect(report() == .ok)
     // New keys for RTP; RTCP's are still the old ones.
-    try ours.installInbound(self.material(21), .fresh, for: .rtp, now: self.now)
-    try ours.installOutbound(self.material(31), .fresh, for: .rtp, switchNow: false)
-    try theirs.installInbound(self.material(31), .fresh, for: .rtp, now: self.now)
+    try ours.installInbound(SRTPKeyMaterial.numbered(21), .fresh, for: .rtp, now: self.now)
+    try ours.installOutbound(SRTPKeyMaterial.numbered(31), .fresh, for: .rtp, switchNow: false)
+    try theirs.installInbound(SRTPKeyMaterial.numbered(31), .fresh, for: .rtp, now: self.now)
     #expect(report() == .ok && ours.hasPending && ours.isRekeying)
-    try ours.installInbound(self.material(22), .fresh, for: .rtcp, now: self.now)
-    try theirs.installOutbound(self.material(22), .fresh, for: .rtcp, switchNow: true)
+    try ours.installInbound(SRTPKeyMaterial.numbered(22), .fresh, for: .rtcp, now: self.now)
+    try theirs.installOutbound(SRTPKeyMaterial.numbered(22), .fresh, for: .rtcp, switchNow: true)
     #expect(report() == .ok && !ours.hasPending)
     self.send(2, from: &ours, to: &theirs)
     #expect(report() == .ok && !ours.isRekeying && ours.rekeys == 1)
@@ -89,8 +83,8 @@ import Testing
   func sentAgain() throws {
     var ours = KeyStore()
     var theirs = KeyStore()
-    try ours.installOutbound(self.material(1), .fresh, for: .rtp, switchNow: true)
-    try theirs.installInbound(self.material(1), .fresh, for: .rtp, now: self.now)
+    try ours.installOutbound(SRTPKeyMaterial.numbered(1), .fresh, for: .rtp, switchNow: true)
+    try theirs.installInbound(SRTPKeyMaterial.numbered(1), .fresh, for: .rtp, now: self.now)
     var sent: [[UInt8]] = []
     for number in [UInt16(1), 501] {
       let head: [UInt8] = [0x80, 0, UInt8(number >> 8), UInt8(truncatingIfNeeded: number), 0, 0, 0, 1, 0, 0, 0, 7]
