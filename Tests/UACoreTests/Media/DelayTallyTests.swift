@@ -50,4 +50,14 @@ import Testing
     }
     #expect(tally.counts.total == 80_000 && tally.counts.longest == 7000)
   }
+
+  @Test("of many transports every seventh measures, the first among them, and on each thread")
+  func period() {
+    let delays = MediaDelays(stripes: 2, period: 7)
+    for index in 1...28 { delays.counters(for: index)?.tick.count(Int64(index) * 1000) }
+    #expect(delays.tick.counts.total == 4 && delays.tick.counts.longest == 22_000)
+    #expect(delays.counters(for: 1)?.tick !== delays.counters(for: 8)?.tick)
+    let all = MediaDelays(stripes: 2)
+    #expect((1...28).allSatisfy { all.counters(for: $0) != nil })
+  }
 }
