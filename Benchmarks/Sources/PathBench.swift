@@ -11,9 +11,11 @@ struct PathDuration: Sendable {
   /// Milliseconds between two readings.
   let slice: Int
   let slices: Int
+  /// How often it begins anew: where memory happens to lie decides of a tenth.
+  let rounds: Int
 
-  static let full = PathDuration(warmUp: 500, slice: 300, slices: 5)
-  static let check = PathDuration(warmUp: 400, slice: 200, slices: 4)
+  static let full = PathDuration(warmUp: 500, slice: 300, slices: 10, rounds: 2)
+  static let check = PathDuration(warmUp: 400, slice: 200, slices: 4, rounds: 1)
 }
 
 /// One case of the packet path: our transports and the C program beside each other, fed from one thread.
@@ -25,17 +27,43 @@ struct PathBench {
   /// Whether our legs' ends allocate, to show that it is seen.
   let isPlanted: Bool
 
-  /// What has been used and done up to one moment.
+  /// What one program has used and done: up to one moment, or between two.
+  private struct Usage {
+    /// Nanoseconds.
+    var cpu = 0
+    var allocations = Allocations()
+    var packets = 0
+
+    var nanosecondsAPacket: Double { Double(self.cpu) / Double(max(1, self.packets)) }
+    var srtpAllocationsAPacket: Double { Double(self.allocations.srtp) / Double(max(1, self.packets)) }
+
+    static func + (left: Usage, right: Usage) -> Usage {
+      Usage(
+        cpu: left.cpu + right.cpu, allocations: left.allocations + right.allocations,
+        packets: left.packets + right.packets)
+    }
+
+    static func - (left: Usage, right: Usage) -> Usage {
+      Usage(
+        cpu: left.cpu - right.cpu, allocations: left.allocations - right.allocations,
+        packets: left.packets - right.packets)
+    }
+  }
+
   private struct Reading {
-    var cpu = (ours: 0, limit: 0)
-    var allocations = (ours: Allocations(), limit: Allocations())
-    var packets = (ours: 0, limit: 0)
+    var ours: Usage
+    var limit: Usage
   }
 
   func run() throws -> PathFigures {
     try self.bench.transform.start()
     defer { climit_rest() }
     guard climit_stay_awake() else { throw BenchFailure("no threads to keep the processors awake") }
+    return self.figures(try (0..<self.duration.rounds).map { _ in try self.round() })
+  }
+
+  /// The readings of transports and C program that began for it.
+  private func round() throws -> [Reading] {
     let encoder = self.bench.codec == .opus ? try BenchOpus().makeEncoder() : nil
     var source = try PacketSource(self.bench.codec, encoder, try self.bench.material())
     let (ourPeer, limitPeer) = (try BenchSocket(), try BenchSocket())
@@ -68,7 +96,8 @@ struct PathBench {
       if measured >= 0, measured.isMultiple(of: self.duration.slice) {
         readings.append(
           Reading(
-            cpu: (ours.cpu, limit.cpu), allocations: (ours.allocations, limit.allocations), packets: packets))
+            ours: Usage(cpu: ours.cpu, allocations: ours.allocations, packets: packets.ours),
+            limit: Usage(cpu: limit.cpu, allocations: limit.allocations, packets: packets.limit)))
       }
     }
     // What is on its way arrives, and is played.
@@ -80,7 +109,7 @@ struct PathBench {
       packets.limit += limitPeer.drain()
     }
     try self.check(statistics, heard: ours.audio.heard, sent: packets, limit: limitPackets)
-    return self.figures(readings)
+    return readings
   }
 
   /// The legs whose packets leave in this millisecond of each 20, if it is one of the four in which any do: a busy loop
@@ -114,22 +143,18 @@ struct PathBench {
     }
   }
 
-  private func figures(_ readings: [Reading]) -> PathFigures {
-    let slices = zip(readings, readings.dropFirst()).map { before, after in
-      (
-        ours: Double(after.cpu.ours - before.cpu.ours) / Double(max(1, after.packets.ours - before.packets.ours)),
-        limit: Double(after.cpu.limit - before.cpu.limit) / Double(max(1, after.packets.limit - before.packets.limit))
-      )
+  private func figures(_ rounds: [[Reading]]) -> PathFigures {
+    let slices = rounds.flatMap { readings in
+      zip(readings, readings.dropFirst()).map { Reading(ours: $1.ours - $0.ours, limit: $1.limit - $0.limit) }
     }
-    let (first, last) = (readings[0], readings[readings.count - 1])
-    let packets = (ours: last.packets.ours - first.packets.ours, limit: last.packets.limit - first.packets.limit)
-    let ours = last.allocations.ours - first.allocations.ours
-    let limit = last.allocations.limit - first.allocations.limit
+    let ours = slices.map(\.ours).reduce(Usage(), +)
+    let limit = slices.map(\.limit).reduce(Usage(), +)
     return PathFigures(
-      bench: self.bench, packets: packets.ours, nanoseconds: median(slices.map(\.ours)),
-      limitNanoseconds: median(slices.map(\.limit)), ratio: median(slices.map { $0.ours / $0.limit }),
-      allocations: ours.own, srtpPerPacket: Double(ours.srtp) / Double(max(1, packets.ours)),
-      limitSRTPPerPacket: Double(limit.srtp) / Double(max(1, packets.limit)))
+      bench: self.bench, packets: ours.packets, nanoseconds: median(slices.map(\.ours.nanosecondsAPacket)),
+      limitNanoseconds: median(slices.map(\.limit.nanosecondsAPacket)),
+      ratio: median(slices.map { $0.ours.nanosecondsAPacket / $0.limit.nanosecondsAPacket }),
+      allocations: ours.allocations.own, srtpPerPacket: ours.srtpAllocationsAPacket,
+      limitSRTPPerPacket: limit.srtpAllocationsAPacket)
   }
 }
 

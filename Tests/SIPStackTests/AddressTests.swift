@@ -94,7 +94,7 @@ struct AddressTests {
     #expect(throws: SIPParseError.self) { try CSeq("36893488147419103232 INVITE") }
   }
 
-  @Test("the generator is ChaCha20: the first block of the zero key (RFC 8439 appendix A.1)")
+  @Test("the generator is ChaCha20: the first block of the zero key, and the second of another (RFC 8439 appendix A.1)")
   func generator() {
     var generator = SeededGenerator(key: (0, 0, 0, 0))
     let expected: [UInt64] = [
@@ -102,6 +102,8 @@ struct AddressTests {
       0x8d48_5751_7c59_41da, 0x374a_d8b8_3fe0_2477, 0x1ca1_1815_f4b8_436a, 0x8665_eeb2_69b6_87c3,
     ]
     #expect((0..<8).map { _ in generator.next() } == expected)
+    var last = SeededGenerator(key: (0, 0, 0, 1 << 56))
+    #expect((0..<9).map { _ in last.next() }.last == 0x9249_f8ec_2452_eb3a)
     var (one, same, other) = (SeededGenerator(seed: 7), SeededGenerator(seed: 7), SeededGenerator(seed: 8))
     let text = one.hexadecimal(words: 2)
     #expect(text.count == 32 && text == same.hexadecimal(words: 2) && text != other.hexadecimal(words: 2))
