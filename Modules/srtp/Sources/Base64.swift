@@ -9,7 +9,7 @@ enum Base64 {
     var count = 0
     var padding = 0
     for character in text {
-      if character == UInt8(ascii: "=") {
+      if character == Self.padding {
         padding += 1
       } else {
         guard padding == 0, Self.value(of: character) != nil else { return nil }
@@ -35,19 +35,23 @@ enum Base64 {
 
   /// With padding, since some peers insist on it.
   static func encode(_ bytes: RawSpan) -> String {
-    var text = ""
-    text.reserveCapacity((bytes.byteCount + 2) / 3 * 4)
-    for start in stride(from: 0, to: bytes.byteCount, by: 3) {
-      let present = min(3, bytes.byteCount - start)
-      var bits: UInt32 = 0
-      for offset in 0..<3 { bits = bits << 8 | (offset < present ? UInt32(bytes.uint8(at: start + offset)) : 0) }
-      for position in 0..<4 {
-        let character = position <= present ? Self.character(of: bits >> UInt32(18 - 6 * position) & 63) : "="
-        text.unicodeScalars.append(character)
+    let length = (bytes.byteCount + 2) / 3 * 4
+    return unsafe String(unsafeUninitializedCapacity: length) { room in
+      for start in stride(from: 0, to: bytes.byteCount, by: 3) {
+        let present = min(3, bytes.byteCount - start)
+        var bits: UInt32 = 0
+        for offset in 0..<3 { bits = bits << 8 | (offset < present ? UInt32(bytes.uint8(at: start + offset)) : 0) }
+        for position in 0..<4 {
+          let character =
+            position <= present ? Self.character(of: bits >> UInt32(18 - 6 * position) & 63) : Self.padding
+          unsafe room.initializeElement(at: start / 3 * 4 + position, to: character)
+        }
       }
+      return length
     }
-    return text
   }
+
+  private static let padding = UInt8(ascii: "=")
 
   private static func value(of character: UInt8) -> UInt8? {
     switch character {
@@ -60,13 +64,13 @@ enum Base64 {
     }
   }
 
-  private static func character(of value: UInt32) -> Unicode.Scalar {
+  private static func character(of value: UInt32) -> UInt8 {
     switch UInt8(truncatingIfNeeded: value) {
-    case let value where value < 26: Unicode.Scalar(UInt8(ascii: "A") + value)
-    case let value where value < 52: Unicode.Scalar(UInt8(ascii: "a") + value - 26)
-    case let value where value < 62: Unicode.Scalar(UInt8(ascii: "0") + value - 52)
-    case 62: "+"
-    default: "/"
+    case let value where value < 26: UInt8(ascii: "A") + value
+    case let value where value < 52: UInt8(ascii: "a") + value - 26
+    case let value where value < 62: UInt8(ascii: "0") + value - 52
+    case 62: UInt8(ascii: "+")
+    default: UInt8(ascii: "/")
     }
   }
 }

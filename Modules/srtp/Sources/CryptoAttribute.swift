@@ -16,14 +16,14 @@ package struct CryptoAttribute: Sendable, CustomStringConvertible {
 
   /// Parses an attribute's value.
   package init(_ value: String) throws(CryptoError) {
-    let words = value.split(whereSeparator: { $0 == " " || $0 == "\t" })
+    let words = value.utf8.split { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t") }.map(Substring.init)
     guard words.count >= 3 else { throw .malformed }
     guard (1...9).contains(words[0].utf8.count), let tag = decimal(words[0]) else { throw .badTag }
     guard let profile = SRTPProfile(rawValue: String(words[1])) else { throw .unknownSuite(suiteName(words[1])) }
     self.tag = Int(tag)
     for parameter in words[3...] { try checkSessionParameter(parameter) }
     var keys: [MasterKey] = []
-    for parameter in words[2].split(separator: ";", omittingEmptySubsequences: false) {
+    for parameter in parts(words[2], at: ";") {
       keys.append(try parseKey(parameter, profile))
     }
     if keys.count > 1 {
@@ -55,16 +55,24 @@ package struct CryptoAttribute: Sendable, CustomStringConvertible {
 
 // MARK: The grammar of RFC 4568 §9.2
 
+/// Cut by bytes, not by characters: a combining mark behind a separator must not hide it.
+private func parts(_ text: Substring, at separator: Unicode.Scalar) -> [Substring] {
+  text.utf8.split(separator: UInt8(ascii: separator), omittingEmptySubsequences: false).map(Substring.init)
+}
+
 /// `inline:` key||salt ["|" lifetime] ["|" MKI ":" length].
 private func parseKey(_ text: Substring, _ profile: SRTPProfile) throws(CryptoError) -> MasterKey {
-  let fields = text.split(separator: "|", omittingEmptySubsequences: false)
-  guard let first = fields.first, first.lowercased().hasPrefix("inline:") else { throw .unknownKeyMethod }
+  let fields = parts(text, at: "|")
+  let method = "inline:"
+  guard let first = fields.first?.utf8, Substring(first.prefix(method.utf8.count)).lowercased() == method else {
+    throw .unknownKeyMethod
+  }
   guard fields.count <= 3 else { throw .malformed }
-  guard let bytes = Base64.decode(first.utf8.dropFirst("inline:".utf8.count)) else { throw .badBase64 }
+  guard let bytes = Base64.decode(first.dropFirst(method.utf8.count)) else { throw .badBase64 }
   var lifetime: UInt64?
   var identifier: MasterKeyIdentifier?
   for (position, field) in fields.dropFirst().enumerated() {
-    if field.contains(":") {
+    if field.utf8.contains(UInt8(ascii: ":")) {
       guard position == fields.count - 2 else { throw .malformed }
       identifier = try parseIdentifier(field)
     } else {
@@ -103,12 +111,12 @@ private func parseLifetime(_ text: Substring) throws(CryptoError) -> UInt64 {
 
 /// A decimal number of up to 128 bytes, and how many bytes a packet has of it.
 private func parseIdentifier(_ text: Substring) throws(CryptoError) -> MasterKeyIdentifier {
-  let parts = text.split(separator: ":", omittingEmptySubsequences: false)
-  guard parts.count == 2, let length = decimal(parts[1]), (1...128).contains(length),
-    (1...310).contains(parts[0].utf8.count), parts[0].utf8.allSatisfy(isDigit)
+  let fields = parts(text, at: ":")
+  guard fields.count == 2, let length = decimal(fields[1]), (1...128).contains(length),
+    (1...310).contains(fields[0].utf8.count), fields[0].utf8.allSatisfy(isDigit)
   else { throw .badMasterKeyIdentifier }
   var bytes = [UInt8](repeating: 0, count: Int(length))
-  for digit in parts[0].utf8 {
+  for digit in fields[0].utf8 {
     var carry = UInt16(digit - UInt8(ascii: "0"))
     for index in bytes.indices.reversed() {
       carry += UInt16(bytes[index]) * 10

@@ -147,6 +147,9 @@ private func failure(_ value: String) -> CryptoError? {
       ("1 AES_CM_128_HMAC_SHA1_80 uri:\(key30)", .unknownKeyMethod),
       ("1 AES_CM_128_HMAC_SHA1_80 inline:*\(key30.dropFirst())", .badBase64),
       ("1 AES_CM_128_HMAC_SHA1_80 inline:\(key30)|2^20|1:4|5", .malformed),
+      // A combining mark makes one character of itself and the separator before it.
+      ("1 AES_CM_128_HMAC_SHA1_80 inline:\(key30)|\u{301}2^20", .badLifetime),
+      ("1 AES_CM_128_HMAC_SHA1_80 inline:\(key30);\u{301}inline:\(key30)", .unknownKeyMethod),
       ("1 AES_CM_128_HMAC_SHA1_80 inline:", .wrongKeyLength(.aesCM128HMACSHA1Tag80, expected: 30, actual: 0)),
       ("1 AES_CM_128_HMAC_SHA1_80 inline:\(key46)", .wrongKeyLength(.aesCM128HMACSHA1Tag80, expected: 30, actual: 46)),
       ("1 AEAD_AES_128_GCM inline:\(key30)", .wrongKeyLength(.aeadAES128GCM, expected: 28, actual: 30)),
