@@ -14,14 +14,20 @@ struct HandshakeTerms {
 /// The handshakes of one component, until one of them is the verified one.
 ///
 /// Without ICE nobody vouches for a source. A server therefore keeps up to four handshakes, keyed by source; a client has
-/// one, which may follow an answer to another address than the one that was described (a NAT). The first that proves the
-/// fingerprint pins its source; all else is a stranger from then on.
+/// one, with the address that was described. Where that is silent it follows an answer from another one (a NAT), for a while:
+/// no answer of a stranger's ever ends it. The first that proves the fingerprint pins its source; all else is a stranger
+/// from then on.
 final class ComponentExchange {
   static let maximumHandshakes = 4
-  /// Handshakes that may be begun, failed ones included.
+  /// Handshakes that may be begun with others than the described address, failed ones included; with cookies those count
+  /// that have proven their address, for anyone can fill the places of the others for `unprovenTenure`.
   static let maximumAttempts = 32
-  /// A client's fresh starts after an answer from a wrong address.
+  /// A client's fresh starts after an answer from a wrong address; after these it follows none.
   static let maximumRestarts = 4
+  /// How long the described address has the client for itself.
+  static let describedTenure: Int64 = 1000
+  /// How long another one that answered has it then.
+  static let followedTenure: Int64 = 5000
   /// How long a client that has not proven its address keeps its place when others come.
   static let unprovenTenure: Int64 = 500
   /// After how long a repeated first ClientHello begins its handshake anew: each costs an association, and a peer does
@@ -58,6 +64,8 @@ final class ComponentExchange {
   private var banned: Set<SocketAddress> = []
   /// Alerts in the clear that are not believed yet, by their source: one for each handshake at most.
   private var alerts: [SocketAddress: Alert] = [:]
+  /// A client's answers from others than the described address, while that may still speak.
+  private var answers = EarlyDatagrams()
   /// Why the last handshake failed that was not with the described address.
   private var lastRefusal: String?
   private(set) var counters = KeyExchangeCounters()
@@ -65,7 +73,7 @@ final class ComponentExchange {
   /// The counters, with what waits at this moment.
   var counted: KeyExchangeCounters {
     var all = self.counters
-    all.waiting = self.alerts.count
+    all.waiting = self.alerts.count + self.answers.count
     if case .waiting(let early) = self.state { all.waiting += early.count }
     return all
   }
@@ -133,6 +141,13 @@ final class ComponentExchange {
     }
     // What is left is of handshakes that are no more.
     self.forgetAlerts { $0.end <= now }
+    if case .client(let terms, let handshake) = self.state, let end = self.tenureEnd(terms, handshake), end <= now {
+      if handshake.source == terms.address {
+        self.follow(terms, handshake, now: now, &actions)
+      } else {
+        self.abandon(handshake.source, terms, now: now, &actions)
+      }
+    }
   }
 
   private func forgetAlerts(where isOver: (Alert) -> Bool = { _ in true }) {
@@ -159,6 +174,7 @@ final class ComponentExchange {
   func end() {
     if case .waiting(let early) = self.state { self.counters.ended += early.count }
     self.forgetAlerts()
+    self.forgetAnswers()
     self.state = .idle
   }
 
@@ -166,7 +182,9 @@ final class ComponentExchange {
   var nextDeadline: Instant? {
     switch self.state {
     case .secured(let handshake): handshake.association.nextDeadline
-    case .client(_, let handshake): Instant.earlier(handshake.association.nextDeadline, self.alertDeadline)
+    case .client(let terms, let handshake):
+      Instant.earlier(
+        Instant.earlier(handshake.association.nextDeadline, self.alertDeadline), self.tenureEnd(terms, handshake))
     case .server(_, let handshakes):
       handshakes.reduce(self.alertDeadline) { Instant.earlier($0, $1.association.nextDeadline) }
     case .waiting, .idle, .failed: nil
@@ -229,37 +247,59 @@ final class ComponentExchange {
     _ datagram: RawSpan, _ kind: HandshakeDatagram, from source: SocketAddress, _ terms: HandshakeTerms,
     _ current: Handshake, now: Instant, _ actions: inout Queue<KeyExchangeAction>
   ) {
-    var handshake = current
-    if source != current.source {
-      guard case .serverHello = kind, !self.banned.contains(source) else {
-        self.counters.strangers += 1
-        return
-      }
-      if source == terms.address {
-        // The described address has precedence over whoever answered first: start anew with it.
-        self.counters.strangers += 1
-        self.abandon(current.source, terms, now: now, &actions)
-        return
-      }
-      guard !current.association.hasHeard else {
-        self.counters.strangers += 1
-        return
-      }
-      handshake = Handshake(association: current.association, source: source, begin: current.begin)
-      self.state = .client(terms, handshake)
+    guard source != current.source else {
+      if case .plainAlert = kind {} else { self.forgetAnswers() }
+      return self.take(datagram, kind, current, now: now, &actions)
     }
-    self.take(datagram, kind, handshake, now: now, &actions)
+    var isAnswer = self.answers.has(source)
+    if case .serverHello = kind { isAnswer = true }
+    if isAnswer, source == terms.address {
+      // It has precedence over whoever was followed: start anew with it.
+      self.counters.strangers += 1
+      return self.abandon(current.source, terms, now: now, &actions)
+    }
+    guard isAnswer, current.source == terms.address, !current.association.hasHeard, !self.banned.contains(source),
+      self.attempts <= Self.maximumRestarts
+    else {
+      self.counters.strangers += 1
+      return
+    }
+    self.answers.keep(datagram, kind, from: source, now: now, &self.counters)
+    if let end = self.tenureEnd(terms, current), end <= now { self.follow(terms, current, now: now, &actions) }
+  }
+
+  /// When the described address has to share the client with those that answered, or the one that is followed is given up.
+  private func tenureEnd(_ terms: HandshakeTerms, _ handshake: Handshake) -> Instant? {
+    guard handshake.source == terms.address else {
+      return handshake.begin.advanced(byMilliseconds: Self.followedTenure)
+    }
+    return self.answers.count == 0 ? nil : handshake.begin.advanced(byMilliseconds: Self.describedTenure)
+  }
+
+  /// Goes on with the first that answered in the described address's place.
+  private func follow(
+    _ terms: HandshakeTerms, _ handshake: Handshake, now: Instant, _ actions: inout Queue<KeyExchangeAction>
+  ) {
+    let answers = self.answers.take(now: now, &self.counters)
+    guard let source = answers.first?.source else { return }
+    self.state = .client(terms, Handshake(association: handshake.association, source: source, begin: now))
+    for answer in answers {
+      answer.bytes.withRawSpan { self.receive($0, from: answer.source, now: now, &actions) }
+    }
+  }
+
+  private func forgetAnswers() {
+    guard self.answers.count > 0 else { return }
+    self.counters.strangers += self.answers.count
+    self.answers = EarlyDatagrams()
   }
 
   /// Never listens to `source` again, and begins anew with the described address.
   private func abandon(
     _ source: SocketAddress, _ terms: HandshakeTerms, now: Instant, _ actions: inout Queue<KeyExchangeAction>
   ) {
-    guard self.attempts <= Self.maximumRestarts else {
-      self.state = .failed(self.lastRefusal ?? "DTLS with \(terms.address) was disturbed too often")
-      return
-    }
     self.banned.insert(source)
+    self.forgetAnswers()
     self.beginClient(terms, to: terms.address, now: now, &actions)
   }
 
@@ -293,7 +333,9 @@ final class ComponentExchange {
         self.counters.dropped += 1
         return
       }
+      let wasProven = handshake.association.isAddressProven
       self.take(datagram, kind, handshake, now: now, &actions)
+      if terms.usesCookies, !wasProven, handshake.association.isAddressProven { self.attempts += 1 }
       return
     case (_, nil):
       self.counters.strangers += 1
@@ -326,7 +368,7 @@ final class ComponentExchange {
       guard let oldest else { return false }
       handshakes.remove(at: oldest)
     }
-    self.attempts += 1
+    if !terms.usesCookies { self.attempts += 1 }
     return true
   }
 
@@ -370,6 +412,7 @@ final class ComponentExchange {
       actions.append(.secured(self.component, inbound: keys.inbound, outbound: keys.outbound, by))
       self.flush(handshake, &actions)
       self.forgetAlerts()
+      self.forgetAnswers()
       self.state = .secured(handshake)
     case .closed:
       self.flush(handshake, &actions)

@@ -1,7 +1,8 @@
 internal import ModuleKit
 internal import NetBase
 
-/// Datagrams that came before the peer's description: an answerer's ClientHello is faster than its 200.
+/// Datagrams that came before their time: before the peer's description, for an answerer's ClientHello is faster than its
+/// 200; or from another address than the described one.
 struct EarlyDatagrams {
   static let maximumSources = 4
   static let maximumPerSource = 4
@@ -19,6 +20,9 @@ struct EarlyDatagrams {
 
   /// Datagrams that wait.
   var count: Int { self.kept.count }
+
+  /// Whether any is from `source`.
+  func has(_ source: SocketAddress) -> Bool { self.kept.contains { $0.source == source } }
 
   /// Keeps a copy, or counts it as dropped when the bounds do not allow it. A ClientHello that is sent again takes the
   /// other's place, which then counts as taken.

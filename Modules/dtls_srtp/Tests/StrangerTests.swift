@@ -116,27 +116,80 @@ private func clientHello() throws -> [UInt8] {
     #expect(pair.first.keys[.rtp]?.inbound == pair.second.keys[.rtp]?.outbound)
   }
 
-  @Test("a client that a stranger answered first begins anew when the described address speaks")
-  func describedAddressWins() throws {
-    let pair = try makePair()
-    let evil = try Peer(0xCB00_7101)
+  /// What `evil` answers to the first ClientHello of the pair's first end.
+  private func answer(_ pair: DTLSPair, _ evil: Peer) throws {
     evil.exchange.start(pair.remote(pair.first, isActive: false, hasRTCP: false), now: pair.now)
-    pair.start(pair.second, remote: pair.remote(pair.first, isActive: false, hasRTCP: false))
-    pair.start(pair.first, remote: pair.remote(pair.second, isActive: true, hasRTCP: false))
     let hello = try #require(pair.log.first).bytes
-    hello.withRawSpan {
-      evil.exchange.receive($0, from: pair.first.addresses[.rtp]!, on: .rtp, now: pair.now)
-    }
+    hello.withRawSpan { evil.exchange.receive($0, from: pair.first.addresses[.rtp]!, on: .rtp, now: pair.now) }
     while let action = evil.exchange.nextAction() {
       if case .send(let datagram, _, _) = consume action {
         pair.receive(datagram, at: pair.first, from: evil.addresses[.rtp]!)
       }
     }
+  }
+
+  @Test("an answer of a stranger's does nothing while the described address may still speak")
+  func describedAddressFirst() throws {
+    for usesCookies in [true, false] {
+      let pair = DTLSPair(try Peer(hostA), try Peer(hostB, usesCookies: usesCookies))
+      pair.startBoth()
+      try self.answer(pair, try Peer(0xCB00_7101))
+      #expect(pair.log.allSatisfy { $0.to != SocketAddress(ipv4: 0xCB00_7101, port: 4000) })
+      pair.run()
+      #expect(pair.first.by[.rtp]?.source == pair.second.addresses[.rtp])
+      #expect(pair.first.keys[.rtp]?.inbound == pair.second.keys[.rtp]?.outbound)
+      let counters = pair.first.exchange.counters
+      #expect(counters.strangers == 1 && counters.waiting == 0 && counters.retransmissions == 0)
+    }
+  }
+
+  @Test("a client that a stranger answered first begins anew when the described address speaks")
+  func describedAddressWins() throws {
+    let pair = try makePair()
+    pair.startBoth()
+    let evil = try Peer(0xCB00_7101)
+    // The described address hears nothing for a second and a half.
+    let deaf = pair.now.advanced(byMilliseconds: 1500)
+    pair.flying = []
+    pair.fate = { [unowned pair] in $0.fromFirst && pair.now < deaf ? [] : [5] }
+    try self.answer(pair, evil)
+    #expect(pair.log.count == 1)
+    pair.run(milliseconds: 1100)
     #expect(pair.log.last?.to == evil.addresses[.rtp])
     pair.run()
     #expect(pair.first.by[.rtp]?.source == pair.second.addresses[.rtp])
     #expect(pair.first.keys[.rtp]?.inbound == pair.second.keys[.rtp]?.outbound)
     #expect(pair.first.failures.isEmpty)
+  }
+
+  @Test("answers of many strangers, none of them right, end no handshake, however long the described address is silent")
+  func manyAnswers() throws {
+    // The start of a HelloVerifyRequest with a cookie of 20 bytes, and one of a ServerHello that makes no sense.
+    let verify: [UInt8] =
+      [22, 0xFE, 0xFF, 0, 0, 0, 0, 0, 0, 0, 0, 0, 35, 3, 0, 0, 23, 0, 0, 0, 0, 0, 0, 0, 23, 0xFE, 0xFF, 20]
+      + [UInt8](repeating: 7, count: 20)
+    var hello = verify
+    hello[13] = 2
+    for forged in [verify, hello] {
+      let pair = try makePair()
+      pair.startBoth()
+      let deaf = pair.now.advanced(byMilliseconds: 9000)
+      pair.flying = []
+      pair.fate = { [unowned pair] in $0.fromFirst && pair.now < deaf ? [] : [5] }
+      for number in 0..<120 {
+        pair.receive(forged, at: pair.first, from: stranger(UInt32(number)))
+        pair.run(milliseconds: 50)
+        pair.now = max(pair.now, Instant(nanoseconds: 1_000_000_000).advanced(byMilliseconds: 50 * Int64(number + 1)))
+      }
+      // An association's first record has the number 0.
+      let starts = pair.log.count { $0.fromFirst && $0.bytes[5..<11].allSatisfy { $0 == 0 } }
+      #expect(starts == (forged == hello ? 1 + ComponentExchange.maximumRestarts : 2))
+      pair.run()
+      #expect(pair.first.failures.isEmpty)
+      #expect(pair.first.by[.rtp]?.source == pair.second.addresses[.rtp])
+      let counters = pair.first.exchange.counters
+      #expect(counters.strangers + counters.taken + counters.dropped >= 120 && counters.waiting == 0)
+    }
   }
 
   @Test("a stranger's handshake with a wrong certificate neither wins nor stops the right one")
@@ -181,6 +234,25 @@ private func clientHello() throws -> [UInt8] {
     pair.run()
     #expect(pair.first.keys[.rtp]?.inbound == pair.second.keys[.rtp]?.outbound)
     #expect(pair.first.exchange.counters.retransmissions == 0)
+  }
+
+  @Test("ClientHellos of many strangers that prove nothing leave room for a client behind a NAT, once they are over")
+  func floodThenNAT() throws {
+    let hello = try clientHello()
+    let pair = try makePair()
+    let described = pair.remote(pair.first, isActive: false, hasRTCP: false)
+    pair.start(pair.second, remote: described)
+    for source in 0..<200 {
+      pair.receive(hello, at: pair.second, from: stranger(UInt32(source)))
+      pair.now = pair.now.advanced(byMilliseconds: 50)
+    }
+    // Four at once, each for half a second.
+    #expect(pair.log.count > ComponentExchange.maximumAttempts && pair.log.count <= 4 + 10_000 / 125)
+    pair.now = pair.now.advanced(byMilliseconds: 500)
+    pair.first.addresses[.rtp] = SocketAddress(ipv4: 0xCB00_7209, port: 61000)
+    pair.start(pair.first, remote: pair.remote(pair.second, isActive: true, hasRTCP: false))
+    pair.run()
+    #expect(pair.first.keys[.rtp]?.inbound == pair.second.keys[.rtp]?.outbound)
   }
 
   @Test("one stranger's ClientHello, repeated without end, is answered once in 50 ms, and each is counted")
