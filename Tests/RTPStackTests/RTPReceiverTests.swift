@@ -68,6 +68,22 @@ import Testing
     #expect(self.feed(&receiver, [5, 9, 10, 11]) == [.suspect, .suspect, .accepted, .accepted])
   }
 
+  @Test("a packet whose payload nobody understands is not lost, begins no source, and counts as nothing else")
+  func passing() {
+    var receiver = RTPReceiver(clockRate: 8000)
+    #expect(receiver.pass(header(1, timestamp: 0, ssrc: 1)) == nil && receiver.ssrc == nil)
+    _ = self.feed(&receiver, [1, 2])
+    #expect(
+      [3, 5, 4, 5].map { receiver.pass(header($0, timestamp: 7, ssrc: 1)) } == [
+        .accepted, .accepted, .accepted, .duplicate,
+      ])
+    #expect((6...8).map { receiver.pass(header($0, timestamp: 7, ssrc: 2)) } == [nil, nil, nil])
+    _ = self.feed(&receiver, [6])
+    #expect(receiver.lost == 0 && receiver.expected == 6 && receiver.packets == 3)
+    #expect(receiver.duplicates == 0 && receiver.suspects == 0 && receiver.ssrc == 1)
+    #expect(receiver.takeReport()?.fractionLost == 0)
+  }
+
   @Test("jitter follows A.8: a constant difference of 16 units converges to it; a steady stream has none")
   func jitter() {
     var steady = RTPReceiver(clockRate: 8000)

@@ -63,45 +63,53 @@ package struct RTPReceiver: Sendable {
   /// - Parameter isMissing: whether the caller knows that it did not come yet. Only the last 128 numbers are known here; an
   ///   older one is a duplicate without this.
   package mutating func receive(_ header: RTPHeader, now: Instant, isMissing: Bool = false) -> Verdict {
+    let verdict = self.place(header, isMissing: isMissing)
+    switch verdict {
+    case .accepted, .restarted, .changedSource: self.count(header, now: now)
+    case .duplicate: self.duplicates += 1
+    case .suspect: self.suspects += 1
+    }
+    return verdict
+  }
+
+  /// Judges a packet of the present source whose payload nobody here understands. Its number is not lost (A.3); nothing else
+  /// is counted. Nil where it is another source's, which it does not begin.
+  package mutating func pass(_ header: RTPHeader) -> Verdict? {
+    guard header.ssrc == self.ssrc else { return nil }
+    return self.place(header)
+  }
+
+  private mutating func place(_ header: RTPHeader, isMissing: Bool = false) -> Verdict {
     guard let ssrc = self.ssrc else {
       guard self.probationLength == 0 || self.confirms(header, after: self.probationLength) else { return .suspect }
       self.start(header)
-      self.count(header, now: now)
       return .accepted
     }
     guard header.ssrc == ssrc else {
       // Two packets in sequence, with none of the old source between them, move the stream to a new source.
       guard self.confirms(header, after: 1) else { return .suspect }
       self.start(header)
-      self.count(header, now: now)
       return .changedSource
     }
     let step = Int(header.sequenceNumber &- self.sequence.highestNumber)
     if step == 0 {
       self.candidate = nil
-      self.duplicates += 1
       return .duplicate
     }
     if step < Self.maximumDropout {
       self.candidate = nil
       self.sequence.advance(by: step)
-      self.count(header, now: now)
       return .accepted
     }
     let age = 0x10000 - step
     if age <= self.misorder {
       self.candidate = nil
-      guard age < SequenceWindow.length || isMissing, self.sequence.fill(age: age) else {
-        self.duplicates += 1
-        return .duplicate
-      }
+      guard age < SequenceWindow.length || isMissing, self.sequence.fill(age: age) else { return .duplicate }
       self.reordered += 1
-      self.count(header, now: now)
       return .accepted
     }
     guard self.confirms(header, after: 1) else { return .suspect }
     self.start(header)
-    self.count(header, now: now)
     return .restarted
   }
 
@@ -157,7 +165,6 @@ package struct RTPReceiver: Sendable {
       heard = candidate.heard
     }
     if heard >= length { return true }
-    self.suspects += 1
     self.candidate = Candidate(ssrc: header.ssrc, next: header.sequenceNumber &+ 1, heard: heard + 1)
     return false
   }

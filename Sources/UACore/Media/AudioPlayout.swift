@@ -58,6 +58,11 @@ struct AudioPlayout: ~Copyable {
   private var codecs: [NegotiatedCodec] = []
   /// Of former agreements, where the number is not used again.
   private var formerCodecs: [NegotiatedCodec] = []
+  /// Until when these may still come: the peer sends them until it has our answer, and what it sent is on its way then
+  /// (RFC 3264 §8.3.2). Over as soon as it sends what was agreed on.
+  private var formerEnd = Instant(nanoseconds: .min)
+  /// Milliseconds; a 200 that is lost is repeated after 500, 1,000 and 2,000.
+  static let formerTime: Int64 = 4000
   private var decoders: [Decoder] = []
   /// By buffers that are gone.
   private var lateBefore: UInt64 = 0
@@ -84,9 +89,13 @@ struct AudioPlayout: ~Copyable {
       format: AudioFormat(sampleRate: 8000, channels: 1), settings: none, clockRate: 8000, packetTime: 1, now: now)
   }
 
-  /// The formats that may come now. What waits in a former one is played, unless its number means something else.
-  mutating func accept(_ codecs: [NegotiatedCodec]) {
+  /// The formats that may come from now on, and those of before for a little while. What waits in a former one is played,
+  /// unless its number means something else.
+  mutating func accept(_ codecs: [NegotiatedCodec], now: Instant) {
     let known = self.codecs + self.formerCodecs
+    if self.codecs.contains(where: { old in !codecs.contains { $0.payloadType == old.payloadType } }) {
+      self.formerEnd = now.advanced(byMilliseconds: Self.formerTime)
+    }
     self.decoders.removeAll { decoder in
       let payloadType = decoder.timing.payloadType
       let former = known.first { $0.payloadType == payloadType }
@@ -98,9 +107,14 @@ struct AudioPlayout: ~Copyable {
   }
 
   /// Mutating for the compiler's sake: to read it copies the whole playout, 832 bytes, at each call.
-  mutating func clockRate(of payloadType: UInt8) -> Int? {
+  mutating func clockRate(of payloadType: UInt8, now: Instant) -> Int? {
     if let timing = self.current?.timing, timing.payloadType == payloadType { return timing.clockRate }
-    return self.codecs.first { $0.payloadType == payloadType }?.codec.clockRate
+    if let agreed = self.codecs.first(where: { $0.payloadType == payloadType }) {
+      self.formerEnd = Instant(nanoseconds: .min)
+      return agreed.codec.clockRate
+    }
+    guard now < self.formerEnd else { return nil }
+    return self.formerCodecs.first { $0.payloadType == payloadType }?.codec.clockRate
   }
 
   /// Whether packets have come, so that there is something to play.
@@ -118,7 +132,7 @@ struct AudioPlayout: ~Copyable {
   private var recovered: UInt64 { self.recoveredBefore + self.buffer.statistics.recovered }
 
   mutating func insert(_ header: RTPHeader, payload: RawSpan, packetTime: Int, now: Instant) {
-    if let rate = self.clockRate(of: header.payloadType), rate != self.bufferRate {
+    if let rate = self.clockRate(of: header.payloadType, now: now), rate != self.bufferRate {
       (self.lateBefore, self.recoveredBefore) = (self.late, self.recovered)
       (self.bufferRate, self.packetSamples) = (rate, max(1, rate * packetTime / 1000))
       self.buffer = Self.makeBuffer(self.settings, rate, self.packetSamples, now)
@@ -130,7 +144,7 @@ struct AudioPlayout: ~Copyable {
   /// Takes a packet of redundant audio data (RFC 2198), or counts it where it is malformed, or its own payload of no format here.
   mutating func insert(redundant header: RTPHeader, payload: RawSpan, packetTime: Int, now: Instant) {
     guard let redundant = RedundantPayload(parsing: payload),
-      self.clockRate(of: redundant.primary.payloadType) != nil
+      self.clockRate(of: redundant.primary.payloadType, now: now) != nil
     else {
       self.counted.malformed += 1
       return
@@ -140,7 +154,7 @@ struct AudioPlayout: ~Copyable {
     self.insert(own, payload: payload.extracting(redundant.primary.bytes), packetTime: packetTime, now: now)
     for index in (0..<redundant.redundantCount).reversed() {
       let block = redundant.redundant(index)
-      guard !block.bytes.isEmpty, self.clockRate(of: block.payloadType) == self.bufferRate else { continue }
+      guard !block.bytes.isEmpty, self.clockRate(of: block.payloadType, now: now) == self.bufferRate else { continue }
       _ = self.buffer.recover(
         header, age: block.timestampOffset, payloadType: block.payloadType,
         payload: payload.extracting(block.bytes), now: now)

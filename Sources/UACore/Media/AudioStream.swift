@@ -114,7 +114,7 @@ package struct AudioStream: ~Copyable {
     }
     let rate = new.receiveCodecs.first?.codec.clockRate
     if let rate, rate != old?.receiveCodecs.first?.codec.clockRate { self.receiver.change(clockRate: rate) }
-    self.playout.accept(new.receiveCodecs)
+    self.playout.accept(new.receiveCodecs, now: now)
     if old?.canReceive != new.canReceive || old?.canSend != new.canSend { self.lastHeard = now }
   }
 
@@ -185,7 +185,10 @@ package struct AudioStream: ~Copyable {
     let isEvent = terms.eventReceiveTypes.contains(header.payloadType)
     let isRedundant = header.payloadType == terms.redundantType
     if !isEvent, !isRedundant {
-      guard let rate = self.playout.clockRate(of: header.payloadType) else { return false }
+      guard let rate = self.playout.clockRate(of: header.payloadType, now: now) else {
+        self.pass(header, now: now)
+        return false
+      }
       // A codec of another clock than the last packet's has its jitter reckoned by its own.
       self.receiver.change(clockRate: rate)
     }
@@ -227,6 +230,19 @@ package struct AudioStream: ~Copyable {
       self.playout.insert(header, payload: payload, packetTime: terms.packetTime, now: now)
     }
     return true
+  }
+
+  /// A packet of the source whose payload type is none that was agreed on, such as comfort noise: nothing is lost where it
+  /// stands, and the peer is there (RFC 3550 §5.1, A.3).
+  private mutating func pass(_ header: RTPHeader, now: Instant) {
+    switch self.receiver.pass(header) {
+    case nil, .duplicate, .suspect, .changedSource: return
+    case .restarted: self.forgetSource()
+    case .accepted: break
+    }
+    self.lastHeard = now
+    self.hasTimedOut = false
+    self.playout.note(header)
   }
 
   /// The numbers and timestamps that come now have nothing to do with those that came.
