@@ -1,5 +1,7 @@
-/// How much the connections of one transport may hold, and for how long.
+/// What the connections of one transport ask for, how much they may hold, and for how long.
 package struct StreamLimits: Sendable {
+  /// What a WebSocket of ours asks for, in HTTP's request line.
+  package var resource = "/"
   /// Connections that peers opened, at the same time; more are closed at once.
   package var connections = 1024
   /// Bytes of the longest message.

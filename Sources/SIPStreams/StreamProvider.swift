@@ -75,6 +75,22 @@ package enum StreamKeys {
       help: "Address and port for peers that open a connection; without it only we open them.")
   }
 
+  /// What a WebSocket asks for: Asterisk has it at `/ws`.
+  package static func path(of module: String) -> ConfigKey {
+    ConfigKey(
+      "\(module)_path", .string, default: "/", help: "What a connection of ours asks the server for, such as /ws.")
+  }
+
+  /// - Throws: when it is no path.
+  package static func path(of module: String, _ settings: ModuleSettings) throws(ModuleError) -> String {
+    let path = settings.string("\(module)_path")
+    guard path.hasPrefix("/"), path.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
+      throw ModuleError(
+        .configuration, "\(module)_path \(path): it takes a path that begins with /, for example /ws, without spaces")
+    }
+    return path
+  }
+
   /// - Throws: when it is not an address with a port.
   package static func listen(
     of module: String, _ settings: ModuleSettings

@@ -89,7 +89,7 @@ private final class UpgradeRequest: ChannelInboundHandler, RemovableChannelHandl
     let headers = HTTPHeaders([
       ("Host", self.host), ("Sec-WebSocket-Protocol", WebSocketUpgrade.subprotocol), ("Content-Length", "0"),
     ])
-    let head = HTTPRequestHead(version: .http1_1, method: .GET, uri: "/", headers: headers)
+    let head = HTTPRequestHead(version: .http1_1, method: .GET, uri: self.state.link.limits.resource, headers: headers)
     context.write(self.wrapOutboundOut(.head(head)), promise: nil)
     context.writeAndFlush(self.wrapOutboundOut(.end(nil)), promise: nil)
   }

@@ -170,6 +170,30 @@ struct FlowTests {
     #expect(pair.ends(.a) == [.unreachable("refused")] && pair.count("INVITE", from: .a) == 3)
   }
 
+  @Test("over a WebSocket all requests of a dialog go, whatever address the server names of itself")
+  func webSocket() {
+    let pair = Pair()
+    pair.onEvent = { [unowned pair] side, event in
+      guard side == .b, case .incomingCall(let id, _) = event else { return }
+      pair.b.accept(id, body: Pair.answer, now: pair.now)
+    }
+    let id = Self.call(pair, [SIPTarget(address: Pair.addressB, transport: .wss)])
+    pair.link = { [unowned pair] sent in
+      guard sent.from == .b, sent.name == "200 INVITE" else { return [10] }
+      let text = String(decoding: sent.bytes, as: UTF8.self)
+      let route = "Record-Route: <sip:127.0.0.1:8080;transport=ws;lr>\r\nTo:"
+      pair.inject(text.replacing("\r\nTo:", with: "\r\n" + route), to: .a, from: Pair.addressB)
+      return []
+    }
+    pair.run(1_000)
+    pair.act { pair.a.hangUp(id, now: $0) }
+    for name in ["ACK", "BYE"] {
+      let sent = pair.all(name, from: .a).first
+      #expect(sent?.to == Pair.addressB && sent?.path.transport == .wss, "\(name)")
+      #expect(sent?.message.headers["Route"] == "<sip:127.0.0.1:8080;transport=ws;lr>", "\(name)")
+    }
+  }
+
   @Test(
     "a hop without a port has its transport's",
     arguments: [("tcp", 5060), ("tls", 5061), ("udp", 5060)] as [(String, UInt16)])

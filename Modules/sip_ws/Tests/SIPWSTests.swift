@@ -19,7 +19,9 @@ import sip_ws
     bench.act { ($0 as? StreamTransport)?.counters ?? StreamCounters() } ?? StreamCounters()
   }
 
-  static func client() throws -> SIPBench { try SIPBench(Self.module([:]).provider) }
+  static func client(_ values: [String: String] = [:]) throws -> SIPBench {
+    try SIPBench(Self.module(values).provider)
+  }
 
   static func module(_ values: [String: String]) throws -> SIPWS {
     try SIPWS(settings: ModuleSettings(keys: SIPWS.configKeys, values: values))
@@ -128,6 +130,20 @@ import sip_ws
     peer.send(Self.upgrade("mqtt, SIP"))
     let response = String(decoding: peer.receive() ?? [], as: UTF8.self)
     #expect(response.hasPrefix("HTTP/1.1 101 "))
+  }
+
+  @Test("a connection of ours asks for sip_ws_path; what is none is refused")
+  func path() throws {
+    let client = try Self.client(["sip_ws_path": "/ws?x=1"])
+    defer { client.stop() }
+    let listener = RawPeer.Listener()
+    client.send(SIPTexts.request(), to: SIPDestination(listener.address, serverName: "sip.example"))
+    let peer = listener.accept()
+    #expect(String(decoding: peer.receive() ?? [], as: UTF8.self).hasPrefix("GET /ws?x=1 HTTP/1.1\r\n"))
+    for text in ["ws", "/a b", "/\r\nX: y"] {
+      let error = #expect(throws: ModuleError.self) { try Self.module(["sip_ws_path": text]) }
+      #expect(error?.message.hasPrefix("sip_ws_path ") == true)
+    }
   }
 
   @Test(

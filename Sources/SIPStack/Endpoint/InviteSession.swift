@@ -163,6 +163,9 @@ final class InviteSession {
 extension Dialog {
   /// Where the next request goes: the address in its next hop, else where the call began.
   func path(from start: SIPPath) -> SIPPath {
+    // Nobody can be called at an address of his but over the WebSocket that there is, or to the server that was called;
+    // what a server names of itself may be an address behind its proxy (RFC 7118 §5).
+    if start.transport.isWebSocket { return start }
     var path = start
     if var hop = self.nextHop {
       // A Contact names no scope; a link-local peer is reached over the interface that it came from.

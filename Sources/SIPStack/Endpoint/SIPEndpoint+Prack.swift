@@ -32,11 +32,12 @@ extension SIPEndpoint {
     record.confirmedProvisional = number
     session.peer.note(response.message.headers)
     let progress = CallProgress(response, record.id, isReliable: true)
+    let isDescribed = progress.body?.isSessionDescription == true
     switch record.exchange {
-    case .none where progress.body != nil:
+    case .none where isDescribed:
       record.exchange = .received
       return self.emit(.earlyOffer(session.id, progress))
-    case .offered where progress.body != nil: (record.exchange, record.answer) = (.complete, progress.body)
+    case .offered where isDescribed: (record.exchange, record.answer) = (.complete, progress.body)
     case .none, .offered, .received, .complete: break
     }
     self.sendPrack(number, transaction, record, session, body: nil, now)

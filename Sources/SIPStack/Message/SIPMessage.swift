@@ -30,9 +30,11 @@ package struct SIPMessage: Hashable, Sendable {
     (self.startLine, self.headers, self.bytes) = (startLine, headers, bytes)
   }
 
-  /// The body with its type; nil when there are no bytes.
+  /// The body with its type, of several parts the one that describes the session; nil when there are no bytes.
   package var body: SIPBody? {
-    self.bytes.isEmpty ? nil : SIPBody(contentType: self.headers["Content-Type"] ?? "", bytes: self.bytes)
+    guard !self.bytes.isEmpty else { return nil }
+    let whole = SIPBody(contentType: self.headers["Content-Type"] ?? "", bytes: self.bytes)
+    return whole.describedPart ?? whole
   }
 
   /// Puts `body` in, with its Content-Type; Content-Length is written by `serialized`.

@@ -334,8 +334,11 @@ extension SIPEndpoint {
     let ours = contacts.first { self.isSame($0, sent, registration) }
     // A registrar that sees us behind a NAT may have written another address; of as many as were sent the first is ours.
     let bound = ours ?? (contacts.count == 1 + registration.settings.moreContacts.count ? contacts.first : nil)
+    func expires(_ contact: NameAddress) -> Int? { contact.parameters["expires"]?.decimal(upTo: Int(Int32.max)) }
+    // Where ours can't be told from others', it is the newest: none lasts longer.
     let granted =
-      bound?.parameters["expires"]?.decimal(upTo: Int(Int32.max)) ?? headers["Expires"]?.decimal(upTo: Int(Int32.max))
+      bound.flatMap(expires) ?? headers["Expires"]?.decimal(upTo: Int(Int32.max))
+      ?? (bound == nil ? contacts.compactMap(expires).max().map { min($0, registration.interval) } : nil)
       ?? registration.interval
     let expires = max(granted, 1)
     registration.state = .registered

@@ -98,14 +98,22 @@ extension AgentCore {
       let routeSet = service.isEmpty ? Array(proxies.prefix(1)) : service
       return then(.success(RequestWay(targets: [first], routeSet: routeSet)))
     }
-    if let first = service.first { return self.locate(first.uri, routeSet: service, then: then) }
     guard let first = proxies.first else {
-      return self.locate(target, routeSet: [], lacksDomain: lacksDomain, then: then)
+      guard let first = service.first else {
+        return self.locate(target, routeSet: [], lacksDomain: lacksDomain, then: then)
+      }
+      return self.locate(first.uri, routeSet: service, then: then)
     }
-    self.locate(first.uri, routeSet: [first]) { [weak self] result in
+    self.locate(first.uri, routeSet: Self.routeSet(first, service)) { [weak self] result in
       guard let self, case .failure = result, proxies.count > 1 else { return then(result) }
-      self.locate(proxies[1].uri, routeSet: [proxies[1]], then: then)
+      self.locate(proxies[1].uri, routeSet: Self.routeSet(proxies[1], service), then: then)
     }
+  }
+
+  /// A registrar's route begins behind the proxy that the registration went by (RFC 3608 §6.1), or with it.
+  private static func routeSet(_ proxy: NameAddress, _ service: [NameAddress]) -> [NameAddress] {
+    let isNamed = service.first.map { $0.uri.host == proxy.uri.host && $0.uri.port == proxy.uri.port } ?? false
+    return isNamed ? service : [proxy] + service
   }
 
   private func locate(

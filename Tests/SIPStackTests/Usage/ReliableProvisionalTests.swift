@@ -39,6 +39,28 @@ struct ReliableProvisionalTests {
     pair.expectEmpty()
   }
 
+  @Test("a reliable 183 with a body that describes nothing is confirmed, and is no answer: that comes with the 200")
+  func otherBody() {
+    let pair = Self.pair()
+    pair.onEvent = { [unowned pair] side, event in
+      guard side == .b, case .incomingCall(let id, _) = event else { return }
+      pair.b.ring(id, status: 183, body: Pair.answer, now: pair.now)
+      pair.after(500) { pair.act { pair.b.accept(id, body: nil, now: $0) } }
+    }
+    pair.link = { [unowned pair] sent in
+      guard sent.from == .b, sent.name == "183 INVITE" || sent.name == "200 INVITE" else { return [10] }
+      var text = String(decoding: sent.bytes, as: UTF8.self)
+      text.replace("application/sdp", with: "text/plain")
+      text.replace(
+        "Content-Length: 0\r\n\r\n", with: "Content-Type: application/sdp\r\nContent-Length: 6\r\n\r\nanswer")
+      pair.inject(text, to: .a, from: Pair.addressB)
+      return []
+    }
+    _ = pair.call()
+    pair.run(3_000)
+    #expect(pair.count("PRACK", from: .a) == 1 && pair.established(.a) == [Pair.answer])
+  }
+
   @Test(
     "who may, and who must: each policy against each",
     arguments: [

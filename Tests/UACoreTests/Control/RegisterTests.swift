@@ -389,6 +389,28 @@ import Testing
   }
 
   @Test(
+    "a call goes by the account's proxy, and by the registrar's route from there on (RFC 3608)",
+    arguments: [
+      ("<sip:orig@10.0.0.77:6060;lr>", ["<sip:10.0.0.3;lr>", "<sip:orig@10.0.0.77:6060;lr>"]),
+      ("<sip:10.0.0.3;lr>", ["<sip:10.0.0.3;lr>"]),
+    ])
+  func serviceRoute(named: String, route: [String]) throws {
+    let agents = try SimulatedAgents()
+    let proxy = try Self.peer(of: agents)
+    proxy.onRequest = { [unowned proxy] endpoint, id, request in
+      endpoint.respond(
+        id, status: 200, headers: [("Contact", request.headers["Contact"] ?? ""), ("Service-Route", named)],
+        now: proxy.now)
+    }
+    let account = "<sip:alice@example.test>;regint=600;mwi=no;outbound=\"sip:10.0.0.3\""
+    try CallControlTests.run("/uanew \(account)", agents.alice)
+    agents.run(milliseconds: 1000)
+    try CallControlTests.run("/dial sip:bob@example.test", agents.alice)
+    agents.run(milliseconds: 1000)
+    #expect(proxy.incoming.map { $0.invite.headers.list("Route") } == [route])
+  }
+
+  @Test(
     "a call goes by outbound2, which Route names, where outbound1 has no address, or outbound2 took the REGISTER",
     arguments: [("gone.test", 0), ("10.0.0.9", 600)])
   func secondProxy(first: String, interval: Int) throws {
