@@ -7,6 +7,7 @@ enum Signalling {
   static func message(_ bytes: [UInt8]) {
     guard let message = bytes.withRawSpan({ try? SIPMessage(datagram: $0) }) else { return }
     let essentials = try? SIPEssentials(message)
+    require((message.body?.bytes.count ?? 0) <= message.bytes.count, "a part is longer than what it is a part of")
     let written = message.serialized()
     let again = written.withRawSpan { try? SIPMessage(datagram: $0) }
     require(again != nil, "a message that was read can't be read again")
