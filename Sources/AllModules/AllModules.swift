@@ -41,4 +41,13 @@ package let usualModuleNames = allModules.map { $0.name }.filter {
 }
 
 /// Waits until everything recorded so far, by all agents of the process, is in its files; before the process ends.
-public func completeRecordings() { FileThread.shared.flush() }
+///
+/// - Returns: in a sentence, what is missing because a disk was full or broken; nil where nothing is.
+@discardableResult
+public func completeRecordings() -> String? {
+  FileThread.shared.flush()
+  let files = AudioFile.losses.files + IVF.losses.files
+  guard files > 0 else { return nil }
+  return "\(files == 1 ? "a recording lacks its end" : "\(files) recordings lack their end"): "
+    + "the disk was full or broken"
+}

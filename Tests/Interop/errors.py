@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """What goes wrong ends with the promised exit code and exactly one sentence that says why."""
-import re, signal, socket, subprocess, time
+import json, os, re, signal, socket, subprocess, tempfile, time
 
 from lab import APUS, Report, Result, apus, check, fresh, free_ports, start, stop, text, wait_for
 from peers import apus_folder
@@ -161,6 +161,16 @@ def lost_output(command, code=73):
     return one_sentence(Result(result.returncode, "", result.stderr.decode(), 0), code, "standard output", "no space left")
 
 
+def full_disk():
+    """A file that may not grow: the disk is full in the middle of a recording."""
+    command = f"trap '' XFSZ; ulimit -f 30; exec {APUS} demo --seconds 3 --json --codec pcmu"
+    with tempfile.TemporaryDirectory() as folder:
+        result = subprocess.run(["bash", "-c", command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=60,
+                                env={**os.environ, "TMPDIR": folder})
+    check(json.loads(result.stdout)["ok"] is False, "ok is true")
+    return one_sentence(Result(result.returncode, "", result.stderr.decode(), 0), 73, "2 recordings lack their end")
+
+
 def lost_findings():
     return lost_output(["check", "-f", apus_folder(fresh("bad"), free_ports(), extra="call_max_calls many\n")], 78)
 
@@ -231,6 +241,7 @@ report.run([
     ("a reader that has enough", early_reader),
     ("a film that is missing", missing_film),
     ("a film that can't be written", unwritable_film),
+    ("a disk that is full in the middle of a recording", full_disk),
     ("a telephone number", no_sip_address, "tel:+123", "SIP URI"),
     ("a transport that nobody knows", no_sip_address, "sip:bob@127.0.0.1;transport=sctp", "transport=sctp", "udp, tcp"),
     ("output that a full disk does not take", lost_output, ["modules"]),

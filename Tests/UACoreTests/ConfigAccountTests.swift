@@ -310,7 +310,7 @@ struct ConfigAccountTests {
 
   @Test(
     "what may be half of a password that is not quoted is an error that does not show it",
-    arguments: ["hun;ter2", "x;x-colour=red", "\"x\"y;x-colour=red"])
+    arguments: ["hun;ter2", "hun;ter;2", "x;x-colour=red", "\"x\"y;x-colour=red"])
   func halfPassword(value: String) {
     let (accounts, problems) = self.parse("<sip:u@h>;auth_pass=\(value)")
     #expect(

@@ -66,7 +66,7 @@ func runAgent(_ options: RunCommand) async throws {
   commands.cancel()
   await agent.shutDown()
   await events.value
-  completeRecordings()
+  if let missing = completeRecordings() { throw Failure(.cannotCreate, missing) }
 }
 
 private func loadFolder(_ options: RunCommand) throws -> ConfigFolder {

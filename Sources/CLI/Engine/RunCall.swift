@@ -18,13 +18,13 @@ func runCall(_ options: CallCommand) async throws {
   let isQuiet = media.json
   let events = Task {
     await watch.follow(agent) { event in
+      if case .warning(_, let text) = event { StandardError.write("apus: warning: \(text)\n") }
       guard !isQuiet else { return }
       switch event {
       case .ringing: StandardError.write("ringing\n")
       case .established: StandardError.write("established\n")
       case .secured(_, let profile): StandardError.write("secured by \(profile)\n")
       case .held(_, let isHeld): StandardError.write(isHeld ? "held by the peer\n" : "resumed by the peer\n")
-      case .warning(_, let text): StandardError.write("apus: warning: \(text)\n")
       default: break
       }
     }
@@ -52,11 +52,11 @@ func runCall(_ options: CallCommand) async throws {
   await stop.release()
   await agent.shutDown()
   await events.value
-  completeRecordings()
+  let missing = completeRecordings()
   if let failure { throw failure }
 
   let reports = await watch.reports
-  let isGood = reports.count == 1 && reports[0].isGood
+  let isGood = reports.count == 1 && reports[0].isGood && missing == nil
   let hadVideo = reports.first?.video != nil
   if reports.first?.setup != nil, !hadVideo {
     for warning in films.warnings { StandardError.write("apus: warning: \(warning)\n") }
@@ -73,6 +73,7 @@ func runCall(_ options: CallCommand) async throws {
         + (report.video.map { ", \($0.encodingName) \($0.line)" } ?? ""))
   }
   if let report = reports.first, let failure = report.failure { throw report.explained(failure).reported }
+  if let missing { throw Failure(.cannotCreate, missing).reported }
   guard isGood else {
     throw Failure(.callFailed, reports.shortcoming(wasInterrupted: await stop.isSet)).reported
   }

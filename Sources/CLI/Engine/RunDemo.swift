@@ -25,8 +25,8 @@ func runDemo(_ options: DemoCommand) async throws {
   }
   let recordings = (alice: "\(folder)/alice.wav", bob: "\(folder)/bob.wav")
   let (aliceWatch, bobWatch) = (CallWatch(), CallWatch())
-  let aliceEvents = Task { await aliceWatch.follow(alice) }
-  let bobEvents = Task { await bobWatch.follow(bob) }
+  let aliceEvents = Task { await aliceWatch.follow(alice) { warn($0, of: "alice") } }
+  let bobEvents = Task { await bobWatch.follow(bob) { warn($0, of: "bob") } }
 
   func account(_ name: String, _ source: AudioDevice, _ recording: String) -> CallSettings {
     AgentFactory.call(
@@ -59,11 +59,11 @@ func runDemo(_ options: DemoCommand) async throws {
   await bob.shutDown()
   await aliceEvents.value
   await bobEvents.value
-  completeRecordings()
+  let missing = completeRecordings()
   if let failure { throw failure }
 
   let reports = await aliceWatch.reports + bobWatch.reports
-  let isGood = reports.count == 2 && reports.allSatisfy { $0.isGood }
+  let isGood = reports.count == 2 && reports.allSatisfy { $0.isGood } && missing == nil
   if media.json {
     StandardOutput.print(
       summary(
@@ -72,7 +72,12 @@ func runDemo(_ options: DemoCommand) async throws {
     showDemo(reports, recordings)
   }
   if let failure = reports.lazy.compactMap(\.failure).first { throw Failure(failure).reported }
+  if let missing { throw Failure(.cannotCreate, missing).reported }
   if !isGood { throw Failure(.callFailed, reports.shortcoming(wasInterrupted: await stop.isSet)).reported }
+}
+
+private func warn(_ event: AgentEvent, of name: String) {
+  if case .warning(_, let text) = event { StandardError.write("apus: \(name): warning: \(text)\n") }
 }
 
 /// The object that `--json` prints.

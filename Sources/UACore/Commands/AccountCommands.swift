@@ -28,9 +28,9 @@ extension AgentCore {
       },
       CoreCommand("uanew", "<sip:user@host>;parameters", "add an account, as a line of the accounts file") {
         [unowned self] line throws(CommandFailure) in
-        let settings = try self.settings(accountLine: line)
+        let (settings, warnings) = try self.settings(accountLine: line)
         self.add(account: settings)
-        return self.accountList
+        return (warnings + [self.accountList]).joined(separator: "\n")
       },
       CoreCommand("uadel", "ACCOUNT", "take an account away; its calls go on") {
         [unowned self] name throws(CommandFailure) in
@@ -114,7 +114,10 @@ extension AgentCore {
     return (text, try self.named(""))
   }
 
-  private func settings(accountLine line: String) throws(CommandFailure) -> CallSettings {
+  /// - Returns: with what was passed over.
+  private func settings(
+    accountLine line: String
+  ) throws(CommandFailure) -> (CallSettings, warnings: [String]) {
     let configuration = self.settings.configuration
     var problems: [ConfigProblem] = []
     let account = AccountsFile.parse(
@@ -125,7 +128,7 @@ extension AgentCore {
     }
     let settings = CallSettings(account: account, configuration: configuration)
     do { try self.validate(settings) } catch { throw CommandFailure("\(error)") }
-    return settings
+    return (settings, problems.map { "warning: \($0.key): \($0.message)" })
   }
 
   /// A token (RFC 3261 §25.1) that is not one of the fields which the protocol machines write.

@@ -113,9 +113,11 @@ private struct AccountReading {
     var seen: Set<String> = []
     // The parameter before, where it is a password that ends at the first semicolon.
     var password: String?
+    var cut: Set<String> = []
     for parameter in line.parameters {
       // Half of a password may not be shown.
       if let password, Self.mayBeOfPassword(parameter) {
+        guard cut.insert(password).inserted else { continue }
         self.error(
           password,
           "what follows it is no parameter that is known: quote a password that has a ; in it, \(password)=\"…\"")

@@ -309,6 +309,8 @@ import Testing
     #expect(agents.bob.report?.peer == "sip:carol@10.0.0.1")
     try Self.run("/uadel sip:carol@10.0.0.1", agents.alice)
     #expect(agents.alice.act { $0.accounts.map(\.identity) } == ["sip:alice@10.0.0.1"])
+    let warned = try Self.run("/uanew <sip:dave@10.0.0.1>;regint=0;bogus=1", agents.alice)
+    #expect(warned.hasPrefix("warning: bogus: neither Apus nor baresip has such an account parameter\n"))
     #expect(!agents.alice.act { $0.execute(line: "/uanew nonsense") }.isOK)
     #expect(!agents.alice.act { $0.execute(line: "/uanew <sip:x@y>;mediaenc=zrtp") }.isOK)
   }
