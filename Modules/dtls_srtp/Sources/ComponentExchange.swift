@@ -61,6 +61,9 @@ final class ComponentExchange {
   let component: Component
   private var state: State = .waiting(EarlyDatagrams())
   private var attempts = 0
+  /// When handshakes began, not longer than `unprovenTenure` ago, with others than the described address: one that fails at once
+  /// leaves no room for the next.
+  private var begun: [Instant] = []
   private var banned: Set<SocketAddress> = []
   /// Alerts in the clear that are not believed yet, by their source: one for each handshake at most.
   private var alerts: [SocketAddress: Alert] = [:]
@@ -360,6 +363,11 @@ final class ComponentExchange {
   ) -> Bool {
     let isDescribed = source == terms.address
     guard isDescribed || (self.attempts < Self.maximumAttempts && !self.banned.contains(source)) else { return false }
+    let countsBegun = terms.usesCookies && !isDescribed
+    if countsBegun {
+      self.begun.removeAll { now.milliseconds(since: $0) >= Self.unprovenTenure }
+      guard self.begun.count < Self.maximumHandshakes else { return false }
+    }
     if handshakes.count >= Self.maximumHandshakes {
       let oldest = handshakes.firstIndex {
         !$0.association.isAddressProven && $0.source != terms.address
@@ -368,6 +376,7 @@ final class ComponentExchange {
       guard let oldest else { return false }
       handshakes.remove(at: oldest)
     }
+    if countsBegun { self.begun.append(now) }
     if !terms.usesCookies { self.attempts += 1 }
     return true
   }

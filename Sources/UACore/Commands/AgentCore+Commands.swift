@@ -40,6 +40,10 @@ extension AgentCore {
     if text.allSatisfy(Self.dialKeys.contains) {
       return self.commands.execute(self.control.currentCall == nil ? "dial" : "sndcode", String(text))
     }
+    let word = String(text.prefix { !$0.isBlank })
+    if word.utf8.count > 1, self.commands.has(word) {
+      return CommandResult(isOK: false, text: "\(word) is the name of a command: write /\(word)")
+    }
     let parameters = String(text.dropFirst().drop(while: \.isBlank))
     guard let name = self.commands.name(forKey: first, parameters: parameters) else {
       return CommandResult(isOK: false, text: "there is no key \(first); /help lists them")

@@ -36,6 +36,8 @@ package final class CommandRegistry {
     self.order.sorted().compactMap { self.commands[$0]?.description }
   }
 
+  package func has(_ name: String) -> Bool { self.commands[name] != nil }
+
   /// Carries out a command by its long name.
   package func execute(_ name: String, _ parameters: String) -> CommandResult {
     guard let command = self.commands[name] else {

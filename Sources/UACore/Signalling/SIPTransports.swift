@@ -87,6 +87,9 @@ package final class SIPTransports {
 
   private func isNotOpen(_ kind: SIPTransportKind, _ peer: SocketAddress) -> String {
     let family = peer.family == .ipv4 ? "IPv4" : "IPv6"
+    if self.kinds.contains(kind) {
+      return "SIP over \(kind.rawValue) is not open here for \(family) (sip_listen, net_interface, net_af, -4, -6)"
+    }
     let open = self.kinds.map(\.name).joined(separator: ", ")
     return "SIP over \(kind.rawValue) and \(family) is not open here; there are: \(open) (sip_transports, net_af)"
   }

@@ -296,6 +296,17 @@ import Testing
     #expect(agents.bob.act { $0.sortedCalls.map(\.settings.identity) }.last == "sip:bob@10.0.0.2")
   }
 
+  @Test("a command without its slash, and a peer of a family that SIP is not open for, are named as what they are")
+  func plainWords() throws {
+    let agents = try Self.agents(mode: .main)
+    func said(_ line: String) -> String { agents.alice.act { $0.execute(line: line) }.text }
+    #expect(said("dial sip:bob@10.0.0.2") == "dial is the name of a command: write /dial")
+    #expect(said("hangup") == "hangup is the name of a command: write /hangup")
+    #expect(
+      said("/dial sip:bob@[2001:db8::1]")
+        == "SIP over UDP is not open here for IPv6 (sip_listen, net_interface, net_af, -4, -6)")
+  }
+
   @Test("test_ua_alloc: accounts are made and taken away by command", arguments: RxMode.allCases)
   func accounts(mode: RxMode) throws {
     let agents = try Self.agents(mode: mode)
