@@ -170,23 +170,29 @@ struct FlowTests {
     #expect(pair.ends(.a) == [.unreachable("refused")] && pair.count("INVITE", from: .a) == 3)
   }
 
-  @Test("over a WebSocket all requests of a dialog go, whatever address the server names of itself")
-  func webSocket() {
+  /// A call to B that A ended; its 200 came with `route` in Record-Route.
+  private static func ended(over transport: SIPTransportKind, recording route: String) -> Pair {
     let pair = Pair()
     pair.onEvent = { [unowned pair] side, event in
       guard side == .b, case .incomingCall(let id, _) = event else { return }
       pair.b.accept(id, body: Pair.answer, now: pair.now)
     }
-    let id = Self.call(pair, [SIPTarget(address: Pair.addressB, transport: .wss)])
+    let id = Self.call(pair, [SIPTarget(address: Pair.addressB, transport: transport)])
     pair.link = { [unowned pair] sent in
       guard sent.from == .b, sent.name == "200 INVITE" else { return [10] }
       let text = String(decoding: sent.bytes, as: UTF8.self)
-      let route = "Record-Route: <sip:127.0.0.1:8080;transport=ws;lr>\r\nTo:"
-      pair.inject(text.replacing("\r\nTo:", with: "\r\n" + route), to: .a, from: Pair.addressB)
+      pair.inject(
+        text.replacing("\r\nTo:", with: "\r\nRecord-Route: \(route)\r\nTo:"), to: .a, from: Pair.addressB)
       return []
     }
     pair.run(1_000)
     pair.act { pair.a.hangUp(id, now: $0) }
+    return pair
+  }
+
+  @Test("over a WebSocket all requests of a dialog go, whatever address the server names of itself")
+  func webSocket() {
+    let pair = Self.ended(over: .wss, recording: "<sip:127.0.0.1:8080;transport=ws;lr>")
     for name in ["ACK", "BYE"] {
       let sent = pair.all(name, from: .a).first
       #expect(sent?.to == Pair.addressB && sent?.path.transport == .wss, "\(name)")
@@ -198,21 +204,7 @@ struct FlowTests {
     "a hop without a port has its transport's",
     arguments: [("tcp", 5060), ("tls", 5061), ("udp", 5060)] as [(String, UInt16)])
   func defaultPort(transport: String, port: UInt16) {
-    let pair = Pair()
-    pair.onEvent = { [unowned pair] side, event in
-      guard side == .b, case .incomingCall(let id, _) = event else { return }
-      pair.b.accept(id, body: Pair.answer, now: pair.now)
-    }
-    let id = Self.call(pair, [SIPTarget(address: Pair.addressB)])
-    pair.link = { [unowned pair] sent in
-      guard sent.from == .b, sent.name == "200 INVITE" else { return [10] }
-      let text = String(decoding: sent.bytes, as: UTF8.self)
-      let route = "Record-Route: <sip:192.0.2.9;transport=\(transport);lr>\r\nTo:"
-      pair.inject(text.replacing("\r\nTo:", with: "\r\n" + route), to: .a, from: Pair.addressB)
-      return []
-    }
-    pair.run(1_000)
-    pair.act { pair.a.hangUp(id, now: $0) }
+    let pair = Self.ended(over: .udp, recording: "<sip:192.0.2.9;transport=\(transport);lr>")
     #expect(pair.all("BYE", from: .a).first?.to == SocketAddress(ipv4: 0xC000_0209, port: port))
   }
 
